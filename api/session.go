@@ -1,0 +1,37 @@
+package api
+
+import "time"
+
+// Login asks for a session of one device.
+type Login struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+	Device   string `json:"device"` // a name for people, such as the host's
+}
+
+// Credentials answers a login. The secret does not expire, but can be
+// revoked; it buys short-lived tokens.
+type Credentials struct {
+	User   ID     `json:"user"`
+	Email  string `json:"email"`
+	Name   string `json:"name"`
+	Role   string `json:"role"` // editor or admin
+	Device ID     `json:"device"`
+	Secret string `json:"secret"`
+	Token  Token  `json:"token"`
+}
+
+// Token is a JWT for the Authorization header.
+type Token struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+}
+
+// Device is one login of one client.
+type Device struct {
+	ID      ID        `json:"id"`
+	Name    string    `json:"name"`
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"`
+	Current bool      `json:"current"` // the caller's own
+}

@@ -1,0 +1,195 @@
+package cache
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// A content is a local content file with its descriptor. The fields are
+// guarded by Drive.mu.
+//
+// The one descriptor that stays open is O_RDONLY, and it is what the kernel
+// gets for passthrough (it opens the file anew with each program's flags). A
+// descriptor for writing would make every lease, and so any proof that
+// nobody writes, impossible. What this process writes it writes through
+// short-lived descriptors.
+type content struct {
+	slot    uint64
+	fd      int
+	backing int32 // the kernel's id for passthrough; 0 = not registered
+	rec     slotRecord
+
+	// What the file looked like when the record was last brought up to date by it (pull).
+	seenSize, seenMtime int64
+
+	idle bool // in slots.idle
+
+}
+
+// maxIdle is how many content files nobody has open stay open and registered.
+const maxIdle = 4096
+
+func (d *Drive) slotPath(slot uint64) string {
+	return filepath.Join(d.cfg.Dir, "content", fmt.Sprintf("%02x", slot&0xff), strconv.FormatUint(slot, 16))
+}
+
+// openContent opens an existing content file; locked (one open(2) of a local file).
+func (d *Drive) openContent(slot uint64) (*content, error) {
+	v, err := d.st.get(slotKey(slot))
+	if err != nil {
+		return nil, fmt.Errorf("content file %x: %w", slot, err)
+	}
+	rec, err := decodeSlot(v)
+	if err != nil {
+		return nil, err
+	}
+	c := &content{slot: slot, rec: rec}
+	if c.fd, err = unix.Open(d.slotPath(slot), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("content file %x: %w", slot, err)
+	}
+	c.look()
+	return c, nil
+}
+
+// makeContent creates a new empty content file, ready for any node.
+func (d *Drive) makeContent(slot uint64) (*content, error) {
+	fd, err := unix.Open(d.slotPath(slot), unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, &os.PathError{Op: "create", Path: d.slotPath(slot), Err: err}
+	}
+	c := &content{slot: slot, fd: fd}
+	c.look()
+	return c, nil
+}
+
+// look notes size and mtime of the file as known.
+func (c *content) look() {
+	var st unix.Stat_t
+	if unix.Fstat(c.fd, &st) == nil {
+		c.seenSize, c.seenMtime = st.Size, st.Mtim.Nano()
+	}
+}
+
+// ctime is the content file's change time, ns; 0 when it can't be had.
+func (c *content) ctime() int64 {
+	var st unix.Stat_t
+	if unix.Fstat(c.fd, &st) != nil {
+		return 0
+	}
+	return st.Ctim.Nano()
+}
+
+// unwritten tells whether nobody can change the file: no descriptor for
+// writing and no shared mapping exists anywhere. The lease is given back at
+// once, since a held one would block opens.
+func (c *content) unwritten() bool { return c.lease(unix.F_RDLCK) }
+
+// unused tells whether nobody has the file open or mapped at all, except
+// this one descriptor.
+func (c *content) unused() bool { return c.lease(unix.F_WRLCK) }
+
+func (c *content) lease(kind int) bool {
+	if _, err := unix.FcntlInt(uintptr(c.fd), unix.F_SETLEASE, kind); err != nil {
+		return false
+	}
+	unix.FcntlInt(uintptr(c.fd), unix.F_SETLEASE, unix.F_UNLCK)
+	return true
+}
+
+// attach gives n its content file in memory, opening it when necessary; locked.
+// The node must have a slot.
+func (d *Drive) attach(n *node) (*content, error) {
+	if n.c == nil {
+		c, err := d.openContent(n.slot)
+		if err != nil {
+			return nil, err
+		}
+		n.c = c
+	}
+	n.c.idle = false
+	return n.c, nil
+}
+
+// fresh gives n a new empty content file; locked.
+func (d *Drive) fresh(t *tx, n *node, dirty bool) (*content, error) {
+	c, err := d.slots.take(d)
+	if err != nil {
+		return nil, err
+	}
+	n.slot, n.c = c.slot, c
+	c.rec = slotRecord{node: n.id, version: n.version, dirty: dirty}
+	t.slot(c)
+	return c, nil
+}
+
+// shed takes the content file from n, which becomes cold; locked. The file is
+// recycled when it is safe.
+func (d *Drive) shed(t *tx, n *node) {
+	if n.slot == 0 {
+		return
+	}
+	c, err := d.attach(n)
+	if err == nil {
+		d.slots.discard(d, c)
+	}
+	t.b.Delete(slotKey(n.slot), nil)
+	n.slot, n.c = 0, nil
+}
+
+// park notes that nobody has n's content file open; locked. The oldest idle
+// ones beyond maxIdle are closed.
+func (d *Drive) park(n *node) {
+	c := n.c
+	if c == nil || c.idle {
+		return
+	}
+	c.idle = true
+	d.slots.idle = append(d.slots.idle, idleContent{c, n})
+	for len(d.slots.idle) > maxIdle {
+		i := d.slots.idle[0]
+		d.slots.idle = d.slots.idle[1:]
+		if i.c.idle && i.n.c == i.c && i.n.opens == 0 && i.n.hot == nil {
+			i.n.c, i.c.idle = nil, false
+			d.slots.later(func() { d.closeContent(i.c) })
+		}
+	}
+}
+
+// closeContent gives the descriptors back; not locked.
+func (d *Drive) closeContent(c *content) {
+	if c.backing != 0 {
+		d.kernel().Unregister(c.backing)
+	}
+	unix.Close(c.fd)
+}
+
+// pull brings n's record up to date with its content file, which programs
+// change without asking, and tells whether it did; locked.
+func (d *Drive) pull(n *node) bool {
+	if n.c == nil {
+		return false
+	}
+	var st unix.Stat_t
+	if unix.Fstat(n.c.fd, &st) != nil {
+		return false
+	}
+	if mt := st.Mtim.Nano(); st.Size != n.c.seenSize || mt != n.c.seenMtime {
+		n.c.seenSize, n.c.seenMtime = st.Size, mt
+		n.size, n.mtime = st.Size, mt
+		n.ctime = max(n.ctime, mt)
+		return true
+	}
+	return false
+}
+
+// cached is the bytes of content files; read by Status.
+func (d *Drive) cached(n *node) int64 {
+	if n.slot == 0 {
+		return 0
+	}
+	return n.size
+}

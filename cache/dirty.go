@@ -1,0 +1,147 @@
+package cache
+
+import (
+	"time"
+
+	"satchel/api"
+)
+
+// Programs write content files through the kernel, unseen. So a file is taken
+// for changed from the moment it could be, and for final only when it is proven:
+//
+//	clean ── open for writing: recorded, then answered ──▶ hot
+//	hot   ── last close, quiet ──▶ hashed and uploaded (a checkpoint) ──▶ committed
+//	      ── nobody could write since the hashing began ──▶ clean
+//	      ── somebody can (a mapping outlives its handle) ──▶ asked again until nobody can, hashed again
+//
+// A hot is the state of such a node. Guarded by Drive.mu.
+type hot struct {
+	// The pending creation or write that waits for content; nil when all that was
+	// changed is on its way or was sent.
+	entry *entry
+
+	due     time.Time // when to hash next; zero = not before the next close
+	queued  bool      // in the uploader's queue
+	forced  bool      // somebody waits: do not wait for quiet
+	removed bool      // the server removed its name; so shall we, unless something was edited
+
+	ready *checkpoint // hashed and uploaded, not committed
+	sent  *checkpoint // in the batch in flight, or committed but not proven final
+
+	opened uint64 // counts opens for writing: content is the same only while it stands still
+	mtime  int64  // the node's when the pending write began
+	tries  int    // failed uploads in a row
+}
+
+// A checkpoint is content as it was hashed.
+type checkpoint struct {
+	version api.Version
+	mtime   int64
+	ctime   int64  // of the content file when hashing began, ns
+	opened  uint64 // hot.opened then
+	proven  bool   // nobody could write then
+}
+
+const (
+	quiet     = 500 * time.Millisecond // between the last close and the hashing
+	pollLease = 500 * time.Millisecond // between two questions whether a mapping still lives
+)
+
+// heat makes a node hot; locked.
+func (d *Drive) heat(n *node) *hot {
+	if n.hot == nil {
+		n.hot = &hot{}
+		d.syn.hots[n.id] = n
+	}
+	return n.hot
+}
+
+// dirty records that a node's content may change from now on; locked. n has
+// a content file.
+func (d *Drive) dirty(t *tx, n *node) {
+	if n.dead {
+		return
+	}
+	h := d.heat(n)
+	h.opened++
+	if !n.c.rec.dirty {
+		n.c.rec.dirty = true
+		t.slot(n.c)
+	}
+	if h.entry == nil {
+		d.logWrite(t, n)
+	}
+	h.ready = nil // what was hashed is no longer the whole story
+}
+
+// logWrite journals that a hot node's content may differ from its version; locked.
+func (d *Drive) logWrite(t *tx, n *node) {
+	n.hot.mtime = n.mtime
+	n.hot.entry = t.log(api.Mutation{Op: api.OpWrite, Node: n.id, Base: n.version, Parent: n.up, Name: n.name, Time: now()})
+}
+
+// cool forgets that a node's content may differ; locked. A write that waits for it is dropped.
+func (d *Drive) cool(t *tx, n *node) {
+	h := n.hot
+	if h == nil {
+		return
+	}
+	if h.entry != nil && h.entry.m.Op == api.OpWrite {
+		t.drop(h.entry)
+	}
+	n.hot = nil
+	if d.syn.hots[n.id] == n {
+		delete(d.syn.hots, n.id)
+	}
+}
+
+// settle plans the hashing of a node whose writer closed it; locked.
+func (d *Drive) settle(n *node) {
+	if n.hot == nil {
+		return
+	}
+	n.hot.due = time.Now().Add(quiet)
+	d.enqueue(n)
+}
+
+// clean notes that a node's content file is final and equals its version; locked.
+func (d *Drive) clean(t *tx, n *node) {
+	d.cool(t, n)
+	n.c.rec = slotRecord{node: n.id, version: n.version, ctime: n.c.ctime()}
+	t.slot(n.c)
+	if n.opens == 0 {
+		d.park(n)
+		d.letGo(n)
+	}
+}
+
+// judge decides what follows after the server has a checkpoint; locked. The
+// node is clean when nobody could write at any time since the hashing began.
+func (d *Drive) judge(t *tx, n *node) {
+	h := n.hot
+	if h == nil || h.entry != nil || h.sent == nil {
+		return // changed since, or nothing committed: it comes round again
+	}
+	if _, err := d.attach(n); err != nil {
+		d.log.Error("content file of a changed file", "name", n.name, "err", err)
+		return
+	}
+	s := h.sent
+	if s.proven && s.opened == h.opened && n.writers == 0 && n.c.ctime() == s.ctime {
+		d.clean(t, n)
+		return
+	}
+	if n.writers > 0 {
+		return // the close will settle it
+	}
+	if !n.c.unwritten() {
+		// A mapping outlived its handle. Its stores move no clock, so only a hashing
+		// after it is gone tells.
+		h.due = time.Now().Add(pollLease)
+		d.enqueue(n)
+		return
+	}
+	d.logWrite(t, n)
+	h.due = time.Now()
+	d.enqueue(n)
+}

@@ -1,0 +1,268 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// Config says which drive to keep and where.
+type Config struct {
+	Dir         string // the cache directory, 0700, of one user on one server
+	Remote      Remote
+	User        api.ID
+	Device      api.ID // the login that this cache belongs to
+	DeviceName  string
+	Limit       int64 // bytes of content to keep; 0 = 10 GiB
+	Memory      int64 // bytes of memory for listings; 0 = 256 MiB
+	FsyncServer bool  // fsync returns only when the server has the content
+	ReadOnly    bool
+	UID, GID    uint32 // the mounting user's
+	Log         *slog.Logger
+}
+
+// A Drive is one drive on this machine. See the package's doc for its parts.
+// It is safe for concurrent use.
+type Drive struct {
+	cfg   Config
+	log   *slog.Logger
+	lock  *os.File // held with flock as long as the drive is open
+	st    *store
+	space *ballast
+	slots *slots
+	mem   *memory
+	notes *notifier
+	kern  atomic.Pointer[Kernel]
+
+	connected atomic.Bool // the change feed is up: what the kernel was told stays true or is taken back
+	full      atomic.Bool // the disk under the cache is full: calls that need room fail
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+	done   chan struct{}
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	byID    map[api.ID]*node
+	byFID   map[uint64]*node
+	lastFID uint64
+	root    *node
+	journal journal
+	syn     syncer
+	drive   api.DriveInfo // as last heard
+	listing map[api.ID]*listed
+}
+
+// Open opens or makes the cache of a drive. The server is needed only when
+// there is none yet. The error is of kind Exists when another process has it
+// open, Unavailable or Unauthenticated when the server was needed.
+func Open(cfg Config) (*Drive, error) {
+	if cfg.Limit == 0 {
+		cfg.Limit = 10 << 30
+	}
+	if cfg.Memory == 0 {
+		cfg.Memory = 256 << 20
+	}
+	d := &Drive{
+		cfg: cfg, log: cfg.Log, slots: newSlots(), done: make(chan struct{}),
+		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
+		journal: newJournal(), listing: map[api.ID]*listed{},
+	}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.notes = newNotifier(d)
+	if err := d.open(); err != nil {
+		d.cancel()
+		if d.st != nil {
+			d.st.close()
+		}
+		if d.lock != nil {
+			d.lock.Close()
+		}
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Drive) open() error {
+	dir := d.cfg.Dir
+	for i := range 256 {
+		if err := os.MkdirAll(filepath.Join(dir, "content", fmt.Sprintf("%02x", i)), 0o700); err != nil {
+			return api.Errorf(kindOf(err), "make the cache directory: %w", err)
+		}
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if d.lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
+	}
+	d.space = newBallast(filepath.Join(dir, "ballast"), func(full bool) { d.full.Store(full) })
+	if d.st, err = openStore(dir, d.log, d.space, d.syncContents, d.limbo); err != nil {
+		return err
+	}
+	if d.mem, err = newMemory(d.cfg.Memory, d.forgetListing); err != nil {
+		return err
+	}
+	if err := d.loadDrive(); err != nil {
+		return err
+	}
+	return d.recover()
+}
+
+// loadDrive finds out which drive this is: from the replica, or the first
+// time from the server.
+func (d *Drive) loadDrive() error {
+	v, err := d.st.meta("drive")
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		if err := json.Unmarshal(v, &d.drive); err != nil {
+			return fmt.Errorf("the replica's drive record: %w", err)
+		}
+	} else {
+		ctx, cancel := context.WithTimeout(d.ctx, 15*time.Second)
+		defer cancel()
+		if d.drive, err = d.cfg.Remote.Info(ctx); err != nil {
+			return err
+		}
+	}
+	if err := d.loadSyncer(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	root, err := d.load(d.drive.Root)
+	if err != nil {
+		return err
+	}
+	if root == nil {
+		t := now()
+		root = d.adopt(d.drive.Root, record{typ: 'd', mode: 0o700, uid: api.Self, gid: api.Self, nlink: 2,
+			atime: t, mtime: t, ctime: t, btime: t, flags: flagAcked})
+		tx := d.begin()
+		tx.node(root)
+		tx.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
+		if err := tx.commit(); err != nil {
+			return err
+		}
+	}
+	delete(d.byFID, root.fid)
+	root.fid, root.ino = rootFID, 1
+	root.lookups = 1 // for ever
+	d.byFID[rootFID] = root
+	d.root = root
+	return nil
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only types of ours that marshal
+	}
+	return b
+}
+
+// Start begins the background work: sending, the change feed, notifications.
+// kernel is the mounted file system.
+func (d *Drive) Start(kernel Kernel) {
+	d.kern.Store(&kernel)
+	d.wg.Go(func() { d.slots.worker(d.done) })
+	d.wg.Go(d.notes.run)
+	d.wg.Go(d.runSyncer)
+	d.wg.Go(d.runFeed)
+	d.wg.Go(func() { d.runUploader(smallLane) })
+	d.wg.Go(func() { d.runUploader(largeLane) })
+}
+
+// kernel is the mounted file system, or one that does nothing before Start.
+func (d *Drive) kernel() Kernel {
+	if k := d.kern.Load(); k != nil {
+		return *k
+	}
+	return noKernel{}
+}
+
+type noKernel struct{}
+
+func (noKernel) Register(int) int32          { return 0 }
+func (noKernel) Unregister(int32)            {}
+func (noKernel) EntryChanged(uint64, string) {}
+func (noKernel) InodeChanged(uint64, bool)   {}
+
+// Close ends the background work and makes everything durable. Work that was
+// not sent stays in the journal for the next Open. Call it after the unmount.
+func (d *Drive) Close() error {
+	d.cancel()
+	close(d.done)
+	d.wg.Wait()
+	d.mu.Lock()
+	t := d.begin()
+	for _, n := range d.byID {
+		if n.hot != nil && !n.dead && !n.stale && d.pull(n) {
+			t.node(n)
+		}
+	}
+	t.b.Set(metaKey("clean"), []byte{1}, nil)
+	err := t.commit()
+	d.mu.Unlock()
+	d.syncContents()
+	if serr := d.st.sync(); err == nil {
+		err = serr
+	}
+	if cerr := d.st.close(); err == nil {
+		err = cerr
+	}
+	d.mem.close()
+	d.lock.Close()
+	return err
+}
+
+// syncContents makes the content that records refer to durable.
+func (d *Drive) syncContents() {
+	d.mu.Lock()
+	var fds []int
+	for _, n := range d.syn.hots {
+		if n.c == nil {
+			continue
+		}
+		if fd, err := unix.Dup(n.c.fd); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	d.mu.Unlock()
+	many := len(fds) > 32 // one sync of the file system is cheaper than many of files
+	for i, fd := range fds {
+		switch {
+		case !many:
+			unix.Fdatasync(fd)
+		case i == 0:
+			unix.Syncfs(fd)
+		}
+		unix.Close(fd)
+	}
+}
+
+// limbo hands over the discarded content files whose records' removal the
+// coming sync makes durable.
+func (d *Drive) limbo() func() {
+	d.mu.Lock()
+	from := d.slots.limbo
+	d.slots.limbo = nil
+	d.mu.Unlock()
+	return func() { d.slots.settled(d, from) }
+}

@@ -1,0 +1,215 @@
+package cache
+
+import (
+	"time"
+
+	"satchel/api"
+)
+
+// pollWait is how long the server may keep a poll of the feed when nothing
+// happens: the heartbeat of an idle drive.
+const pollWait = 20 * time.Second
+
+// runFeed follows the change feed until Close and hands its pages to the syncer.
+func (d *Drive) runFeed() {
+	wait := time.Duration(0) // the first poll answers at once: then we know that we are connected
+	fails := 0
+	for d.ctx.Err() == nil {
+		d.mu.Lock()
+		epoch, seq := d.syn.epoch, d.syn.seq
+		d.mu.Unlock()
+		page, err := d.cfg.Remote.Changes(d.ctx, epoch, seq, wait)
+		switch {
+		case d.ctx.Err() != nil:
+			return
+		case api.KindOf(err) == api.Resync:
+			if d.tell(heard{resync: true}) {
+				continue
+			}
+			fails++
+		case err != nil:
+			fails++
+			d.setConnected(false, err)
+		default:
+			ok := d.tell(heard{page: page})
+			d.setConnected(true, nil)
+			if ok {
+				fails, wait = 0, pollWait
+				if page.More {
+					wait = 0
+				}
+				continue
+			}
+			fails++
+		}
+		wait = 0
+		select {
+		case <-d.done:
+			return
+		case <-time.After(min(250*time.Millisecond<<min(fails, 6), 10*time.Second)):
+		}
+	}
+}
+
+// tell gives the syncer a page and tells whether it was applied.
+func (d *Drive) tell(h heard) bool {
+	h.applied = make(chan bool, 1)
+	select {
+	case d.syn.heard <- h:
+	case <-d.done:
+		return false
+	}
+	select {
+	case ok := <-h.applied:
+		return ok
+	case <-d.done:
+		return false
+	}
+}
+
+// setConnected notes whether the feed is up. When it comes up, what is pending is
+// tried at once; when it goes down, the kernel is told to ask more often again.
+func (d *Drive) setConnected(up bool, err error) {
+	if d.connected.Swap(up) == up {
+		return
+	}
+	if up {
+		d.log.Info("connected")
+		d.hurryUploads()
+		d.wakeSyncer()
+		return
+	}
+	d.log.Warn("disconnected: working from the cache", "err", err)
+	if api.KindOf(err) == api.Unauthenticated {
+		d.setProblem("the server does not accept this device any more: log in again (satchel login)")
+	}
+}
+
+// hurryUploads makes postponed uploads due now and starts the lanes.
+func (d *Drive) hurryUploads() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.syn.lanes {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+	for _, n := range d.syn.hots {
+		if n.hot.tries > 0 {
+			n.hot.tries, n.hot.due = 0, time.Now()
+			d.enqueue(n)
+		}
+	}
+}
+
+// hear applies a page of the feed and tells whether it did.
+func (d *Drive) hear(h heard) bool {
+	if h.resync {
+		if err := d.relist(); err != nil {
+			d.log.Warn("list again", "err", err)
+			return false
+		}
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := &h.page
+	if d.syn.flight != nil || p.Seq < d.syn.acked {
+		// It may have been read before what we are about to hear, or heard, of our
+		// own batch. The cursor stays: the feed asks again.
+		return false
+	}
+	if p.Seq == d.syn.seq && len(p.Nodes)+len(p.Entries)+len(p.Gone) == 0 {
+		return true
+	}
+	t := d.begin()
+	if err := d.applyState(t, &p.State); err != nil {
+		d.log.Error("apply changes", "err", err)
+		t.b.Close()
+		return false
+	}
+	d.syn.epoch, d.syn.seq = p.Epoch, p.Seq
+	d.saveCursor(t)
+	if err := t.commit(); err != nil {
+		d.log.Error("apply changes", "err", err)
+		return false
+	}
+	return true
+}
+
+// relist reads every directory that this machine keeps again: the server
+// does not know our cursor any more. Pending mutations stay.
+func (d *Drive) relist() error {
+	info, err := d.cfg.Remote.Info(d.ctx)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.syn.epoch, d.syn.seq, d.syn.acked = info.Epoch, info.Seq, 0
+	d.drive = info
+	var dirs []api.ID
+	err = d.st.scan([]byte{keyNode}, func(k, v []byte) error {
+		r, err := decodeRecord(v)
+		if err == nil && r.isDir() && r.flags&flagComplete != 0 {
+			dirs = append(dirs, api.ID(k[1:17]))
+		}
+		return err
+	})
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, id := range dirs {
+		pages, err := d.pages(d.ctx, id)
+		if api.KindOf(err) == api.NotFound {
+			continue // it goes with its parent's listing
+		}
+		if err != nil {
+			return err
+		}
+		if err := d.relisted(id, pages); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.begin()
+	d.saveCursor(t)
+	t.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
+	return t.commit()
+}
+
+// relisted applies a fresh listing of a directory that was complete: what it
+// does not name is gone.
+func (d *Drive) relisted(id api.ID, pages []api.Listing) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.load(id)
+	if err != nil || n == nil || n.dead {
+		return err
+	}
+	l, err := d.dir(n, nil)
+	if err != nil {
+		return err
+	}
+	there := map[api.Name]bool{}
+	t := d.begin()
+	for i := range pages {
+		for _, e := range pages[i].Entries {
+			there[e.Name] = true
+		}
+		if err := d.applyState(t, &pages[i].State); err != nil {
+			return err
+		}
+	}
+	for name := range l.byName {
+		if there[name] {
+			continue
+		}
+		if err := d.applyEntry(t, api.EntryState{Parent: id, Name: name}, nil); err != nil {
+			return err
+		}
+	}
+	return t.commit()
+}

@@ -1,0 +1,284 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"os"
+	"time"
+
+	"satchel/api"
+)
+
+// A fetch is a download or listing under way; all who need it wait for the one.
+type fetch struct {
+	done chan struct{}
+	err  error
+}
+
+// pageSize is how many entries of a directory are asked for at once.
+const pageSize = 2000
+
+// start begins a fetch for n unless one is under way; locked.
+func (d *Drive) start(n *node, run func(context.Context) error) *fetch {
+	if n.fetch != nil {
+		return n.fetch
+	}
+	f := &fetch{done: make(chan struct{})}
+	n.fetch = f
+	d.wg.Go(func() {
+		f.err = run(d.ctx)
+		d.mu.Lock()
+		n.fetch = nil
+		d.letGo(n)
+		d.mu.Unlock()
+		close(f.done)
+	})
+	return f
+}
+
+// listed is a directory being listed, with what was heard of it meanwhile.
+type listed struct {
+	late []lateEntry
+}
+
+type lateEntry struct {
+	e   api.EntryState
+	n   *api.Node
+	seq int64
+}
+
+// fetchDir lists a directory for the first time; locked.
+func (d *Drive) fetchDir(n *node) *fetch {
+	return d.start(n, func(ctx context.Context) error {
+		d.mu.Lock()
+		d.listing[n.id] = &listed{}
+		d.mu.Unlock()
+		pages, err := d.pages(ctx, n.id)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		l := d.listing[n.id]
+		delete(d.listing, n.id)
+		if err != nil {
+			return err
+		}
+		return d.complete(n, pages, l.late)
+	})
+}
+
+// pages reads a whole directory. A page that is older than what is known here is read again.
+func (d *Drive) pages(ctx context.Context, dir api.ID) ([]api.Listing, error) {
+	var pages []api.Listing
+	var after api.Name
+	for {
+		rctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		page, err := d.cfg.Remote.Children(rctx, dir, after, pageSize)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		d.mu.Lock()
+		old := page.Seq < d.syn.acked || page.Epoch == d.syn.epoch && page.Seq < d.syn.seq
+		d.mu.Unlock()
+		if old {
+			continue
+		}
+		pages = append(pages, page)
+		if !page.More || len(page.Entries) == 0 {
+			return pages, nil
+		}
+		after = page.Entries[len(page.Entries)-1].Name
+	}
+}
+
+// complete makes a directory's entries what the pages say; locked.
+func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
+	if n.dead {
+		return errNotFound
+	}
+	t := d.begin()
+	n.flags |= flagComplete
+	n.nlink = 2
+	if n.list == nil {
+		n.list = newListing()
+	}
+	for _, p := range pages {
+		if err := d.applyState(t, &p.State); err != nil {
+			t.b.Close()
+			n.list, n.flags = nil, n.flags&^flagComplete
+			return err
+		}
+	}
+	for _, l := range late {
+		if l.seq > pageOf(pages, l.e.Name).Seq {
+			if err := d.applyEntry(t, l.e, l.n); err != nil {
+				d.log.Warn("change heard while listing", "err", err)
+			}
+		}
+	}
+	t.node(n)
+	d.grown(n)
+	return t.commit()
+}
+
+// pageOf finds the page that speaks of a name.
+func pageOf(pages []api.Listing, name api.Name) *api.Listing {
+	for i := range pages {
+		p := &pages[i]
+		if k := len(p.Entries); i == len(pages)-1 || k > 0 && name.Escape() <= p.Entries[k-1].Name.Escape() {
+			return p
+		}
+	}
+	return &pages[len(pages)-1]
+}
+
+// local makes sure that a file's content is on this machine; locked, and given up while it is fetched.
+func (d *Drive) local(n *node, intr Interrupt) error {
+	for n.slot == 0 {
+		if n.stale {
+			return ErrStale
+		}
+		if n.dead {
+			return errNotFound
+		}
+		if n.size == 0 || n.version.IsZero() {
+			t := d.begin()
+			c, err := d.fresh(t, n, false)
+			if err != nil {
+				t.b.Close()
+				return api.Errorf(kindOf(err), "make a content file: %w", err)
+			}
+			c.rec.ctime = c.ctime()
+			t.slot(c)
+			t.node(n)
+			return t.commit()
+		}
+		if err := d.roomy(); err != nil {
+			return err
+		}
+		f := d.start(n, func(ctx context.Context) error { return d.download(ctx, n) })
+		if err := d.awaitContent(f, intr); err != nil {
+			return err
+		}
+	}
+	if n.stale {
+		return ErrStale
+	}
+	return nil
+}
+
+// awaitContent waits for a download as long as it makes progress.
+func (d *Drive) awaitContent(f *fetch, intr Interrupt) error {
+	d.mu.Unlock()
+	defer d.mu.Lock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-intr:
+		return errStopped
+	}
+}
+
+// download brings a file's current version to this machine, whole and verified.
+func (d *Drive) download(ctx context.Context, n *node) error {
+	d.mu.Lock()
+	version, sha, size := n.version, n.sha, n.size
+	c, err := d.slots.take(d)
+	id := n.id
+	d.mu.Unlock()
+	if err != nil {
+		return api.Errorf(kindOf(err), "make a content file: %w", err)
+	}
+	err = d.receive(ctx, c, id, version, size, sha)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil && (n.version != version || n.slot != 0 || n.dead) {
+		err = nil // overtaken: whoever waits looks again
+	} else if err == nil {
+		t := d.begin()
+		c.look()
+		c.rec = slotRecord{node: n.id, version: version, ctime: c.ctime()}
+		n.slot, n.c = c.slot, c
+		n.size = size
+		t.slot(c)
+		t.node(n)
+		d.park(n)
+		return t.commit()
+	}
+	d.slots.later(func() { d.slots.recycle(d, c) })
+	return err
+}
+
+// receive writes a version into a content file and checks its hash.
+func (d *Drive) receive(ctx context.Context, c *content, id, version api.ID, size int64, sha api.Hash) error {
+	body, err := d.request(ctx, id, version)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	f, err := os.OpenFile(d.slotPath(c.slot), os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), body)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	switch {
+	case err != nil:
+		return api.Errorf(orKind(err), "download: %w", err)
+	case n != size:
+		return api.Errorf(api.Unavailable, "download: %d bytes of %d arrived", n, size)
+	case !sha.IsZero() && api.Hash(h.Sum(nil)) != sha:
+		return api.Errorf(api.Internal, "download: the content does not have the hash that the server said")
+	}
+	return nil
+}
+
+// request asks for a version's bytes; the answer must begin within patience.
+func (d *Drive) request(ctx context.Context, id, version api.ID) (io.ReadCloser, error) {
+	type answer struct {
+		body io.ReadCloser
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ch := make(chan answer, 1)
+	go func() {
+		body, err := d.cfg.Remote.Content(ctx, id, version, 0, -1)
+		ch <- answer{body, err}
+	}()
+	select {
+	case a := <-ch:
+		if a.err != nil {
+			cancel()
+			return nil, a.err
+		}
+		return cancelBody{a.body, cancel}, nil
+	case <-time.After(patience):
+		cancel()
+		if a := <-ch; a.body != nil {
+			a.body.Close()
+		}
+		return nil, errOffline
+	}
+}
+
+// cancelBody ends its request when it is closed.
+type cancelBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b cancelBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// orKind keeps the kind that an error has, or classifies a local one.
+func orKind(err error) api.Kind {
+	if k := api.KindOf(err); k != api.Internal {
+		return k
+	}
+	return kindOf(err)
+}

@@ -1,0 +1,226 @@
+package cache
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"satchel/api"
+)
+
+// An entry of the journal is a mutation that the server has not answered.
+type entry struct {
+	seq  uint64
+	m    api.Mutation
+	sent bool // in the batch in flight: immutable, and no longer a target of coalescing
+	gone bool
+}
+
+// place is a name in a directory.
+type place struct {
+	parent api.ID
+	name   api.Name
+}
+
+// A journal is the pending mutations in the order in which they were made.
+// Pebble has the same under keyJournal. Guarded by Drive.mu.
+type journal struct {
+	order  []*entry // may contain gone ones
+	live   int
+	byNode map[api.ID][]*entry // Node and Replaces
+	places map[place]int       // how many live entries name this place
+	under  map[api.ID]int      // and a place in this directory
+	last   uint64
+}
+
+func newJournal() journal {
+	return journal{byNode: map[api.ID][]*entry{}, places: map[place]int{}, under: map[api.ID]int{}}
+}
+
+func (e *entry) places() []place {
+	var p []place
+	if e.m.Op != api.OpWrite && !e.m.Parent.IsZero() {
+		p = append(p, place{e.m.Parent, e.m.Name})
+	}
+	if !e.m.ToParent.IsZero() {
+		p = append(p, place{e.m.ToParent, e.m.ToName})
+	}
+	return p
+}
+
+func (j *journal) add(e *entry) {
+	j.order = append(j.order, e)
+	j.live++
+	j.last = max(j.last, e.seq)
+	j.byNode[e.m.Node] = append(j.byNode[e.m.Node], e)
+	if !e.m.Replaces.IsZero() {
+		j.byNode[e.m.Replaces] = append(j.byNode[e.m.Replaces], e)
+	}
+	for _, p := range e.places() {
+		j.places[p]++
+		j.under[p.parent]++
+	}
+}
+
+// remove takes an entry out of the order and the indexes.
+func (j *journal) remove(e *entry) {
+	e.gone = true
+	j.live--
+	for _, id := range [...]api.ID{e.m.Node, e.m.Replaces} {
+		if l := slices.DeleteFunc(j.byNode[id], func(x *entry) bool { return x == e }); len(l) == 0 {
+			delete(j.byNode, id)
+		} else {
+			j.byNode[id] = l
+		}
+	}
+	for _, p := range e.places() {
+		if j.places[p]--; j.places[p] == 0 {
+			delete(j.places, p)
+		}
+		if j.under[p.parent]--; j.under[p.parent] == 0 {
+			delete(j.under, p.parent)
+		}
+	}
+	if len(j.order) > 64 && j.live < len(j.order)/2 {
+		j.order = slices.DeleteFunc(j.order, func(e *entry) bool { return e.gone })
+	}
+}
+
+// unsent is the node's last live entry with one of the ops that was not sent yet.
+func (j *journal) unsent(id api.ID, ops ...api.Op) *entry {
+	l := j.byNode[id]
+	for i := len(l) - 1; i >= 0; i-- {
+		if e := l[i]; !e.sent && e.m.Node == id && slices.Contains(ops, e.m.Op) {
+			return e
+		}
+	}
+	return nil
+}
+
+// Which optional fields of an Attr are present.
+const (
+	hasMode = 1 << iota
+	hasUID
+	hasGID
+	hasMtime
+	hasAttr
+)
+
+var ops = [...]api.Op{api.OpCreate, api.OpLink, api.OpUnlink, api.OpRmdir, api.OpRename, api.OpExchange, api.OpSetattr, api.OpWrite}
+
+// appendMutation encodes a mutation as made here: without Version, which is found by
+// hashing when the mutation is sent, and Conflict.
+func appendMutation(b []byte, m *api.Mutation) []byte {
+	b = append(b, byte(slices.Index(ops[:], m.Op)))
+	b = append(b, m.Node[:]...)
+	b = append(b, m.Parent[:]...)
+	b = appendString(b, string(m.Name))
+	b = append(b, m.ToParent[:]...)
+	b = appendString(b, string(m.ToName))
+	b = append(b, m.Replaces[:]...)
+	b = append(b, m.Base[:]...)
+	b = binary.AppendVarint(b, m.Time)
+	a := m.Attr
+	if a == nil {
+		return append(b, 0)
+	}
+	flags := byte(hasAttr)
+	var mode uint32
+	var uid, gid, mtime int64
+	if a.Mode != nil {
+		flags, mode = flags|hasMode, *a.Mode
+	}
+	if a.UID != nil {
+		flags, uid = flags|hasUID, *a.UID
+	}
+	if a.GID != nil {
+		flags, gid = flags|hasGID, *a.GID
+	}
+	if a.Mtime != nil {
+		flags, mtime = flags|hasMtime, *a.Mtime
+	}
+	b = append(b, flags)
+	b = appendString(b, string(a.Type))
+	b = binary.AppendUvarint(b, uint64(mode))
+	for _, v := range [...]int64{uid, gid, mtime, int64(a.Rdev)} {
+		b = binary.AppendVarint(b, v)
+	}
+	b = appendString(b, string(a.Target))
+	return appendXattrs(b, a.Xattrs)
+}
+
+func decodeMutation(b []byte) (api.Mutation, error) {
+	d := reader{b: b}
+	op := d.byte()
+	if int(op) >= len(ops) {
+		return api.Mutation{}, errCorrupt
+	}
+	m := api.Mutation{Op: ops[op], Node: d.id(), Parent: d.id(), Name: api.Name(d.string())}
+	m.ToParent, m.ToName = d.id(), api.Name(d.string())
+	m.Replaces, m.Base, m.Time = d.id(), d.id(), d.varint()
+	if flags := d.byte(); flags != 0 {
+		a := &api.Attr{Type: api.Type(d.string())}
+		mode, uid, gid, mtime := uint32(d.uvarint()), d.varint(), d.varint(), d.varint()
+		a.Rdev = uint32(d.varint())
+		if flags&hasMode != 0 {
+			a.Mode = &mode
+		}
+		if flags&hasUID != 0 {
+			a.UID = &uid
+		}
+		if flags&hasGID != 0 {
+			a.GID = &gid
+		}
+		if flags&hasMtime != 0 {
+			a.Mtime = &mtime
+		}
+		a.Target, a.Xattrs = api.Name(d.string()), d.xattrs()
+		m.Attr = a
+	}
+	if d.bad || len(d.b) != 0 {
+		return api.Mutation{}, errCorrupt
+	}
+	return m, nil
+}
+
+// merge adds the fields that b sets to a.
+func merge(a, b *api.Attr) {
+	if b.Mode != nil {
+		a.Mode = b.Mode
+	}
+	if b.UID != nil {
+		a.UID = b.UID
+	}
+	if b.GID != nil {
+		a.GID = b.GID
+	}
+	if b.Mtime != nil {
+		a.Mtime = b.Mtime
+	}
+	for k, v := range b.Xattrs {
+		if a.Xattrs == nil {
+			a.Xattrs = map[string][]byte{}
+		}
+		a.Xattrs[k] = v
+	}
+}
+
+// restore puts a removed entry back in its place with a changed mutation.
+func (j *journal) restore(e *entry, m api.Mutation) {
+	e.m, e.gone = m, false
+	last := j.last
+	i, found := slices.BinarySearchFunc(j.order, e.seq, func(x *entry, seq uint64) int {
+		switch {
+		case x.seq < seq:
+			return -1
+		case x.seq > seq:
+			return 1
+		}
+		return 0
+	})
+	j.add(e) // appends: move it to its place
+	j.order = j.order[:len(j.order)-1]
+	if !found {
+		j.order = slices.Insert(j.order, i, e)
+	}
+	j.last = last
+}

@@ -1,0 +1,87 @@
+package cache
+
+import (
+	"slices"
+
+	"satchel/api"
+)
+
+// A listing is the entries of one complete directory in memory, by name and
+// in the order of their seq. Pebble has the same; it may be dropped at any time.
+type listing struct {
+	byName map[api.Name]*kid
+	order  []*kid // ascending seq; removed ones stay until compaction, with name ""
+	gone   int    // removed ones in order
+	last   uint64 // the highest seq given
+	bytes  int64  // estimate of the memory held
+	asked  int64  // bytes when the memory cache was last told
+}
+
+// kidOverhead is what an entry costs in memory besides its name, bytes.
+const kidOverhead = 120
+
+func newListing() *listing { return &listing{byName: map[api.Name]*kid{}, bytes: 256} }
+
+// add inserts an entry at the end and returns it. The name must be free.
+func (l *listing) add(name api.Name, id api.ID, typ byte) *kid {
+	l.last++
+	k := &kid{id: id, typ: typ, seq: l.last, name: name}
+	l.byName[name] = k
+	l.order = append(l.order, k)
+	l.bytes += kidOverhead + int64(len(name))
+	return k
+}
+
+// remove takes a name out; it must be there.
+func (l *listing) remove(name api.Name) {
+	k := l.byName[name]
+	delete(l.byName, name)
+	k.name = ""
+	l.bytes -= kidOverhead + int64(len(name))
+	if l.gone++; l.gone > 64 && l.gone > len(l.order)/2 {
+		l.order = slices.DeleteFunc(l.order, func(k *kid) bool { return k.name == "" })
+		l.gone = 0
+	}
+}
+
+// after returns the entries whose seq is above a given one. It may contain removed ones.
+func (l *listing) after(seq uint64) []*kid {
+	i, _ := slices.BinarySearchFunc(l.order, seq+1, func(k *kid, s uint64) int {
+		switch {
+		case k.seq < s:
+			return -1
+		case k.seq > s:
+			return 1
+		}
+		return 0
+	})
+	return l.order[i:]
+}
+
+// loadListing reads a complete directory from Pebble; locked.
+func (d *Drive) loadListing(n *node) (*listing, error) {
+	l := newListing()
+	prefix := entryKey(n.id, "")
+	err := d.st.scan(prefix, func(key, v []byte) error {
+		k, err := decodeKid(v)
+		if err != nil {
+			return err
+		}
+		k.name = api.Name(key[len(prefix):])
+		l.byName[k.name] = &k
+		l.order = append(l.order, &k)
+		l.last = max(l.last, k.seq)
+		l.bytes += kidOverhead + int64(len(k.name))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(l.order, func(a, b *kid) int {
+		if a.seq < b.seq {
+			return -1
+		}
+		return 1
+	})
+	return l, nil
+}

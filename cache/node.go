@@ -1,0 +1,132 @@
+package cache
+
+import (
+	"time"
+
+	"satchel/api"
+)
+
+// rootFID is the root's FUSE node id (FUSE_ROOT_ID).
+const rootFID = 1
+
+// A node is an inode in memory. It exists while the kernel knows it, a
+// program has it open, or there is work to do on it; Pebble has the rest.
+// All fields are guarded by Drive.mu.
+type node struct {
+	record
+	id  api.ID
+	fid uint64 // the FUSE node id; a file whose content another device replaced while open gets a new one
+	ino uint64 // st_ino: the same for every fid of the node
+
+	// The entry through which the node was last reached: where a conflict copy
+	// goes, and a directory's "..". Zero when unknown.
+	up   api.ID
+	name api.Name
+
+	lookups uint64 // the kernel's references
+	list    *listing
+	work    int  // journalled mutations and queued work that need the node in memory
+	dead    bool // no entry points to it; it lives on for those who have it open
+
+	// Files
+	opens   int  // open handles
+	writers int  // of which for writing
+	pass    bool // the open handles are passthrough (all of them or none)
+	rw      int  // descriptor for reading and writing while handles are not passthrough; -1 = none
+	c       *content
+	hot     *hot   // content may differ from version: see dirty.go
+	stale   bool   // another device replaced the content; this fid serves the handles opened before
+	fetch   *fetch // the download or listing under way
+}
+
+// Attr is what stat(2) shows.
+type Attr struct {
+	FID, Ino            uint64
+	Mode                uint32 // with the type bits
+	Nlink, UID, GID     uint32
+	Rdev                uint32
+	Size                int64
+	Blocks              int64         // of 512 bytes
+	Atime, Mtime, Ctime int64         // ns
+	Valid               time.Duration // how long the kernel may keep the attributes
+	EntryValid          time.Duration // and the name
+}
+
+func typeBits(t byte) uint32 {
+	switch t {
+	case 'd':
+		return 0o040000
+	case 'l':
+		return 0o120000
+	case 'p':
+		return 0o010000
+	case 's':
+		return 0o140000
+	case 'b':
+		return 0o060000
+	case 'c':
+		return 0o020000
+	}
+	return 0o100000
+}
+
+func typeOf(mode uint32) byte {
+	switch mode & 0o170000 {
+	case 0o040000:
+		return 'd'
+	case 0o120000:
+		return 'l'
+	case 0o010000:
+		return 'p'
+	case 0o140000:
+		return 's'
+	case 0o060000:
+		return 'b'
+	case 0o020000:
+		return 'c'
+	}
+	return 'f'
+}
+
+// toOwner stores the mounting user's own id as api.Self.
+func toOwner(id, self uint32) int64 {
+	if id == self {
+		return api.Self
+	}
+	return int64(id)
+}
+
+func fromOwner(id int64, self uint32) uint32 {
+	if id == api.Self {
+		return self
+	}
+	return uint32(id)
+}
+
+// attr fills in what stat shows of n; locked.
+func (d *Drive) attr(n *node) Attr {
+	if n.writers > 0 {
+		d.pull(n)
+	}
+	a := Attr{
+		FID: n.fid, Ino: n.ino, Mode: n.mode | typeBits(n.typ),
+		Nlink: n.nlink, UID: fromOwner(n.uid, d.cfg.UID), GID: fromOwner(n.gid, d.cfg.GID), Rdev: n.rdev,
+		Size: n.size, Blocks: (n.size + 511) / 512, Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime,
+	}
+	a.EntryValid = d.validity()
+	if n.writers == 0 {
+		a.Valid = a.EntryValid
+	}
+	return a
+}
+
+// validity is how long the kernel may keep what it was told: for hours while
+// the change feed is connected, which takes it back when it must.
+func (d *Drive) validity() time.Duration {
+	if d.connected.Load() {
+		return 4 * time.Hour
+	}
+	return time.Second
+}
+
+func now() int64 { return time.Now().UnixNano() }

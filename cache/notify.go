@@ -1,0 +1,72 @@
+package cache
+
+import "sync"
+
+// A note is one thing to tell the kernel.
+type note struct {
+	fid  uint64
+	name string // "" = the inode itself
+	data bool
+}
+
+// A notifier tells the kernel what changed. Only its one goroutine calls the kernel's
+// notify functions: they may wait for a request that waits for Drive.mu, so no
+// lock is held. Notes are coalesced; putting one in never blocks, and the queue
+// is bounded by the names and inodes that the kernel knows.
+type notifier struct {
+	d    *Drive
+	mu   sync.Mutex
+	todo map[note]struct{}
+	wake chan struct{}
+}
+
+func newNotifier(d *Drive) *notifier {
+	return &notifier{d: d, todo: map[note]struct{}{}, wake: make(chan struct{}, 1)}
+}
+
+func (q *notifier) put(n note) {
+	q.mu.Lock()
+	q.todo[n] = struct{}{}
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// entry drops a name of a directory that the kernel knows; locked.
+func (q *notifier) entry(parent *node, name string) {
+	if parent != nil && parent.lookups > 0 {
+		q.put(note{fid: parent.fid, name: name})
+		q.put(note{fid: parent.fid, data: true})
+	}
+}
+
+// inode drops a node's attributes, and for data its cached content; locked.
+func (q *notifier) inode(n *node, data bool) {
+	if n.lookups > 0 {
+		q.put(note{fid: n.fid, data: data})
+	}
+}
+
+func (q *notifier) run() {
+	for {
+		select {
+		case <-q.d.done:
+			return
+		case <-q.wake:
+		}
+		q.mu.Lock()
+		todo := q.todo
+		q.todo = map[note]struct{}{}
+		q.mu.Unlock()
+		k := q.d.kernel()
+		for n := range todo {
+			if n.name != "" {
+				k.EntryChanged(n.fid, n.name)
+			} else {
+				k.InodeChanged(n.fid, n.data)
+			}
+		}
+	}
+}

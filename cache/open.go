@@ -1,0 +1,286 @@
+package cache
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// Opened tells the file system how to answer an open.
+type Opened struct {
+	Backing int32 // > 0: passthrough with this backing id; 0: reads and writes come here
+}
+
+func writing(flags uint32) bool { return flags&unix.O_ACCMODE != unix.O_RDONLY }
+
+// Create makes a regular file and opens it.
+func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, intr Interrupt) (Attr, Opened, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, l, err := d.vacant(parent, name, intr)
+	if err != nil {
+		return Attr{}, Opened{}, err
+	}
+	n := d.sprout(p, 'f', mode, c)
+	t := d.begin()
+	if _, err := d.fresh(t, n, true); err != nil {
+		return Attr{}, Opened{}, d.abandon(t, n, err)
+	}
+	d.heat(n).entry = d.enter(t, p, l, api.Name(name), n)
+	if err := t.commit(); err != nil {
+		return Attr{}, Opened{}, err
+	}
+	o, err := d.handle(n, flags)
+	if err != nil {
+		return Attr{}, Opened{}, err
+	}
+	return d.refer(n), o, nil
+}
+
+// Open opens a file. What is opened for writing is recorded as dirty before
+// the answer: from then on the kernel writes without asking, so setuid and setgid
+// are cleared now too (root keeps them, as with CAP_FSETID).
+func (d *Drive) Open(fid uint64, flags uint32, c Cred, intr Interrupt) (Opened, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return Opened{}, err
+	}
+	if n.isDir() {
+		return Opened{}, errIsDir
+	}
+	trunc := flags&unix.O_TRUNC != 0 && writing(flags)
+	if trunc && (n.size > 0 || n.slot == 0) {
+		if err := d.truncate(n, 0, intr); err != nil {
+			return Opened{}, err
+		}
+	}
+	if err := d.local(n, intr); err != nil {
+		return Opened{}, err
+	}
+	if writing(flags) {
+		if err := d.roomy(); err != nil && !n.dead && n.hot == nil {
+			return Opened{}, err
+		}
+		t := d.begin()
+		d.dirty(t, n)
+		if n.mode&0o6000 != 0 && c.UID != 0 {
+			n.mode = killed(n.mode)
+			t.node(n)
+			mode := n.mode
+			d.logAttr(t, n, api.Attr{Mode: &mode}, now())
+		}
+		if err := t.commit(); err != nil {
+			return Opened{}, err
+		}
+	}
+	return d.handle(n, flags)
+}
+
+// handle counts an open handle of a file whose content is local; locked.
+func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
+	c, err := d.attach(n)
+	if err != nil {
+		return Opened{}, api.Errorf(kindOf(err), "open: %w", err)
+	}
+	if n.opens == 0 {
+		if c.backing == 0 {
+			c.backing = d.kernel().Register(c.fd)
+		}
+		n.pass = c.backing != 0
+	}
+	n.opens++
+	if writing(flags) {
+		n.writers++
+		if !n.pass && n.rw < 0 {
+			if n.rw, err = unix.Open(d.slotPath(n.slot), unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+				n.rw = -1
+				n.opens, n.writers = n.opens-1, n.writers-1
+				return Opened{}, api.Errorf(kindOf(err), "open for writing: %w", err)
+			}
+		}
+	}
+	if n.pass {
+		return Opened{Backing: c.backing}, nil
+	}
+	return Opened{}, nil
+}
+
+// Flush is the close of one descriptor of a file open for writing: the content
+// is worth sending soon.
+func (d *Drive) Flush(fid uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return err
+	}
+	d.settle(n)
+	return nil
+}
+
+// Release ends an open handle.
+func (d *Drive) Release(fid uint64, flags uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.byFID[fid]
+	if n == nil {
+		return
+	}
+	n.opens--
+	if writing(flags) {
+		d.pull(n)
+		if n.writers--; n.writers == 0 {
+			if n.rw >= 0 {
+				rw := n.rw
+				n.rw = -1
+				unix.Close(rw) // before any lease is tried
+			}
+			if !n.dead && !n.stale {
+				t := d.begin()
+				t.node(n)
+				t.commit()
+			}
+			d.settle(n)
+		}
+	}
+	d.closed(n)
+}
+
+// closed lets go of what only open handles needed; locked.
+func (d *Drive) closed(n *node) {
+	switch {
+	case n.opens > 0:
+	case n.dead && n.hot == nil, n.stale && n.hot == nil:
+		t := d.begin()
+		d.bury(t, n)
+		t.commit()
+	default:
+		d.park(n)
+		d.letGo(n)
+	}
+}
+
+// Read reads through the daemon, for handles without passthrough.
+func (d *Drive) Read(fid uint64, off int64, size int) (fd int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return -1, err
+	}
+	c, err := d.attach(n)
+	if err != nil {
+		return -1, err
+	}
+	return c.fd, nil
+}
+
+// Write writes through the daemon, for handles without passthrough.
+func (d *Drive) Write(fid uint64, off int64, data []byte, appending bool) (int, error) {
+	d.mu.Lock()
+	n, err := d.known(fid)
+	if err != nil || n.rw < 0 {
+		d.mu.Unlock()
+		if err == nil {
+			err = api.Errorf(api.Invalid, "the file is not open for writing")
+		}
+		return 0, err
+	}
+	rw := n.rw // stays open: the kernel sends no RELEASE during a WRITE
+	d.mu.Unlock()
+	w, err := unix.Pwrite(rw, data, off)
+	if err != nil {
+		return w, api.Errorf(kindOf(err), "write: %w", err)
+	}
+	return w, nil
+}
+
+// Fsync makes a file's content and all that was journalled so far durable on this machine, or with
+// FsyncServer on the server.
+func (d *Drive) Fsync(fid uint64, intr Interrupt) error {
+	d.mu.Lock()
+	n, err := d.known(fid)
+	fd := -1
+	if err == nil && n.c != nil {
+		d.pull(n)
+		if !n.dead && !n.stale && n.hot != nil {
+			t := d.begin()
+			t.node(n)
+			t.commit()
+		}
+		fd, err = unix.Dup(n.c.fd)
+	}
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if fd >= 0 {
+		err = unix.Fdatasync(fd)
+		unix.Close(fd)
+		if err != nil {
+			return api.Errorf(kindOf(err), "fsync: %w", err)
+		}
+	}
+	if err := d.st.sync(); err != nil {
+		return err
+	}
+	if d.cfg.FsyncServer {
+		return d.syncServer(intr)
+	}
+	return nil
+}
+
+// SyncDir makes directory changes durable, as Fsync.
+func (d *Drive) SyncDir(intr Interrupt) error {
+	if err := d.st.sync(); err != nil {
+		return err
+	}
+	if d.cfg.FsyncServer {
+		return d.syncServer(intr)
+	}
+	return nil
+}
+
+// Fallocate is fallocate(2) on the content file.
+func (d *Drive) Fallocate(fid uint64, off, length int64, mode uint32, intr Interrupt) error {
+	d.mu.Lock()
+	n, err := d.known(fid)
+	if err != nil {
+		d.mu.Unlock()
+		return err
+	}
+	path := d.slotPath(n.slot)
+	d.mu.Unlock()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = unix.Fallocate(int(f.Fd()), mode, off, length)
+	f.Close()
+	d.mu.Lock()
+	d.pull(n)
+	d.mu.Unlock()
+	return err
+}
+
+// Seek finds data or a hole (SEEK_DATA, SEEK_HOLE) in the content file.
+func (d *Drive) Seek(fid uint64, off int64, whence int) (int64, error) {
+	d.mu.Lock()
+	n, err := d.known(fid)
+	if err != nil || n.slot == 0 {
+		d.mu.Unlock()
+		return 0, err
+	}
+	path := d.slotPath(n.slot)
+	d.mu.Unlock()
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return unix.Seek(int(f.Fd()), off, whence)
+}

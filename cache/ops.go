@@ -1,0 +1,308 @@
+package cache
+
+import (
+	"satchel/api"
+)
+
+// Cred is who makes a call.
+type Cred struct{ UID, GID uint32 }
+
+// roomy refuses calls that need room on a full disk.
+func (d *Drive) roomy() error {
+	if d.full.Load() {
+		return errFull
+	}
+	return nil
+}
+
+// vacant returns a directory, its entries and an error when a new name can't go there; locked.
+func (d *Drive) vacant(parent uint64, name string, intr Interrupt) (*node, *listing, error) {
+	if err := d.roomy(); err != nil {
+		return nil, nil, err
+	}
+	p, err := d.known(parent)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(name) > api.MaxName {
+		return nil, nil, errTooLong
+	}
+	l, err := d.dir(p, intr)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.dead {
+		return nil, nil, errNotFound
+	}
+	if l.byName[api.Name(name)] != nil {
+		return nil, nil, errExists
+	}
+	return p, l, nil
+}
+
+// sprout makes a node that belongs under p; locked.
+func (d *Drive) sprout(p *node, typ byte, mode uint32, c Cred) *node {
+	t := now()
+	r := record{typ: typ, mode: mode & 0o7777, uid: toOwner(c.UID, d.cfg.UID), gid: toOwner(c.GID, d.cfg.GID),
+		nlink: 1, atime: t, mtime: t, ctime: t, btime: t}
+	if p.mode&0o2000 != 0 { // setgid: children belong to the directory's group
+		r.gid = p.gid
+		if typ == 'd' {
+			r.mode |= 0o2000
+		}
+	}
+	if typ == 'd' {
+		r.nlink, r.flags = 2, flagComplete
+	}
+	return d.adopt(api.NewID(), r)
+}
+
+// touch notes that a directory's entries changed; locked.
+func touch(p *node, t int64) { p.mtime, p.ctime = t, t }
+
+// enter puts a new node under its name and journals it; locked.
+func (d *Drive) enter(t *tx, p *node, l *listing, name api.Name, n *node) *entry {
+	t.link(p, l, name, n)
+	touch(p, n.btime)
+	if n.isDir() {
+		p.nlink++
+	}
+	t.node(p, n)
+	mode, uid, gid, mtime := n.mode, n.uid, n.gid, n.mtime
+	return t.log(api.Mutation{Op: api.OpCreate, Node: n.id, Parent: p.id, Name: name, Time: n.btime, Attr: &api.Attr{
+		Type: api.Type(n.typ), Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime, Rdev: n.rdev, Target: api.Name(n.target)}})
+}
+
+// Mknod makes a directory, FIFO, socket, device or closed regular file.
+func (d *Drive) Mknod(parent uint64, name string, mode, rdev uint32, c Cred, intr Interrupt) (Attr, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, l, err := d.vacant(parent, name, intr)
+	if err != nil {
+		return Attr{}, err
+	}
+	n := d.sprout(p, typeOf(mode), mode, c)
+	n.rdev = rdev
+	if n.isDir() {
+		n.list = newListing()
+	}
+	t := d.begin()
+	if n.isFile() {
+		if _, err := d.fresh(t, n, true); err != nil {
+			return Attr{}, d.abandon(t, n, err)
+		}
+	}
+	e := d.enter(t, p, l, api.Name(name), n)
+	if n.isFile() {
+		d.heat(n).entry = e
+		d.settle(n)
+	}
+	if err := t.commit(); err != nil {
+		return Attr{}, err
+	}
+	return d.refer(n), nil
+}
+
+// abandon gives up a node that could not be made; locked.
+func (d *Drive) abandon(t *tx, n *node, err error) error {
+	t.b.Close()
+	n.list = nil
+	d.letGo(n)
+	return api.Errorf(kindOf(err), "make a content file: %w", err)
+}
+
+// Symlink makes a symbolic link.
+func (d *Drive) Symlink(parent uint64, name, target string, c Cred, intr Interrupt) (Attr, error) {
+	if len(target) > api.MaxTarget {
+		return Attr{}, errTooLong
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, l, err := d.vacant(parent, name, intr)
+	if err != nil {
+		return Attr{}, err
+	}
+	n := d.sprout(p, 'l', 0o777, c)
+	n.target, n.size = target, int64(len(target))
+	t := d.begin()
+	d.enter(t, p, l, api.Name(name), n)
+	if err := t.commit(); err != nil {
+		return Attr{}, err
+	}
+	return d.refer(n), nil
+}
+
+// Readlink returns a symlink's target.
+func (d *Drive) Readlink(fid uint64) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return "", err
+	}
+	if n.typ != 'l' {
+		return "", api.Errorf(api.Invalid, "not a symlink")
+	}
+	return n.target, nil
+}
+
+// Link adds a hard link.
+func (d *Drive) Link(fid, parent uint64, name string, intr Interrupt) (Attr, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, l, err := d.vacant(parent, name, intr)
+	if err != nil {
+		return Attr{}, err
+	}
+	n, err := d.known(fid)
+	if err != nil {
+		return Attr{}, err
+	}
+	if n.isDir() {
+		return Attr{}, api.Errorf(api.Permission, "directories can't have hard links")
+	}
+	if n.dead || n.stale {
+		return Attr{}, errNotFound
+	}
+	t, tm := d.begin(), now()
+	t.link(p, l, api.Name(name), n)
+	touch(p, tm)
+	n.nlink++
+	n.ctime = tm
+	t.node(p, n)
+	t.log(api.Mutation{Op: api.OpLink, Node: n.id, Parent: p.id, Name: api.Name(name), Time: tm})
+	if err := t.commit(); err != nil {
+		return Attr{}, err
+	}
+	return d.refer(n), nil
+}
+
+// Unlink removes a name of anything but a directory.
+func (d *Drive) Unlink(parent uint64, name string, intr Interrupt) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, l, n, err := d.present(parent, name, intr)
+	if err != nil {
+		return err
+	}
+	if n.isDir() {
+		return errIsDir
+	}
+	t, tm := d.begin(), now()
+	t.unlink(p, l, api.Name(name))
+	touch(p, tm)
+	base := n.version
+	d.lose(t, n, tm)
+	t.node(p, n)
+	if !n.dead || !d.annihilate(t, n) {
+		t.log(api.Mutation{Op: api.OpUnlink, Node: n.id, Parent: p.id, Name: api.Name(name), Base: base, Time: tm})
+	}
+	return t.commit()
+}
+
+// Rmdir removes an empty directory.
+func (d *Drive) Rmdir(parent uint64, name string, intr Interrupt) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, _, n, err := d.present(parent, name, intr)
+	if err != nil {
+		return err
+	}
+	kids, err := d.dir(n, intr)
+	if err != nil {
+		return err
+	}
+	if len(kids.byName) > 0 {
+		return errNotEmpty
+	}
+	l, err := d.dir(p, intr) // the lock may have been given up
+	if err != nil {
+		return err
+	}
+	if k := l.byName[api.Name(name)]; k == nil || k.id != n.id {
+		return errNotFound
+	}
+	t, tm := d.begin(), now()
+	t.unlink(p, l, api.Name(name))
+	touch(p, tm)
+	p.nlink--
+	d.lose(t, n, tm)
+	t.node(p, n)
+	if !d.annihilate(t, n) {
+		t.log(api.Mutation{Op: api.OpRmdir, Node: n.id, Parent: p.id, Name: api.Name(name), Time: tm})
+	}
+	return t.commit()
+}
+
+// present finds an entry that must be there; locked.
+func (d *Drive) present(parent uint64, name string, intr Interrupt) (*node, *listing, *node, error) {
+	p, err := d.known(parent)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(name) > api.MaxName {
+		return nil, nil, nil, errTooLong
+	}
+	l, err := d.dir(p, intr)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	n, err := d.child(l, api.Name(name))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if n == nil {
+		return nil, nil, nil, errNotFound
+	}
+	return p, l, n, nil
+}
+
+// lose takes one link from n; with the last it is dead: its record goes now,
+// its content when nobody has it open. Locked.
+func (d *Drive) lose(t *tx, n *node, tm int64) {
+	n.ctime = tm
+	if n.isDir() {
+		n.nlink = 0
+	} else {
+		n.nlink--
+	}
+	if n.nlink > 0 {
+		return
+	}
+	n.dead = true
+	n.list = nil
+	d.cool(t, n)
+	if n.opens == 0 {
+		d.bury(t, n)
+	}
+}
+
+// bury gives up a dead node's content; locked.
+func (d *Drive) bury(t *tx, n *node) {
+	d.shed(t, n)
+	d.letGo(n)
+}
+
+// annihilate drops the pending mutations of a dead node that the server
+// never heard of, so that nothing need be sent: of a node that was only made, changed
+// and written, and that no other pending mutation needs as a directory. It tells whether it did. Locked.
+func (d *Drive) annihilate(t *tx, n *node) bool {
+	if n.flags&flagAcked != 0 || d.journal.under[n.id] > 0 {
+		return false
+	}
+	l := d.journal.byNode[n.id]
+	for _, e := range l {
+		if e.sent || e.m.Node != n.id {
+			return false
+		}
+		switch e.m.Op {
+		case api.OpCreate, api.OpSetattr, api.OpWrite:
+		default:
+			return false
+		}
+	}
+	for _, e := range append([]*entry(nil), l...) {
+		t.drop(e)
+	}
+	return true
+}

@@ -1,0 +1,205 @@
+package cache
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// recover brings the cache back to a consistent state after its last
+// process ended, however it did: the journal is loaded, changed content found, and
+// content files that no record names are removed.
+func (d *Drive) recover() error {
+	clean, err := d.st.meta("clean")
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.loadJournal(); err != nil {
+		return err
+	}
+	t := d.begin()
+	t.b.Delete(metaKey("clean"), nil)
+	used := map[uint64]bool{}
+	err = d.st.scan([]byte{keySlot}, func(k, v []byte) error {
+		slot := binary.BigEndian.Uint64(k[1:])
+		s, err := decodeSlot(v)
+		if err != nil {
+			return err
+		}
+		n, err := d.load(s.node)
+		if err != nil {
+			return err
+		}
+		if n == nil || n.slot != slot { // unlinked while open, or replaced
+			t.b.Delete(append([]byte(nil), k...), nil)
+			if n != nil {
+				d.letGo(n)
+			}
+			return nil
+		}
+		used[slot] = true
+		if err := d.examine(t, n, s, clean == nil); err != nil {
+			return err
+		}
+		d.letGo(n)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.commit(); err != nil {
+		return err
+	}
+	return d.sweep(used)
+}
+
+// examine finds out whether a content file may differ from what its record
+// says; locked. After an unclean end every file whose ctime is not the one
+// of its clean mark may: programs went on writing while nobody watched.
+func (d *Drive) examine(t *tx, n *node, s slotRecord, crashed bool) error {
+	if !s.dirty {
+		if !crashed {
+			return nil
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(d.slotPath(n.slot), &st); err == nil && st.Ctim.Nano() == s.ctime {
+			return nil
+		}
+	}
+	c, err := d.attach(n)
+	if err != nil {
+		// A record without its file: the content is lost only if it was never sent.
+		d.log.Error("content file is missing", "name", n.name, "err", err)
+		t.b.Delete(slotKey(n.slot), nil)
+		n.slot, n.size = 0, 0
+		if n.version.IsZero() {
+			t.node(n)
+			return nil
+		}
+		t.node(n)
+		return nil
+	}
+	h := d.heat(n)
+	c.rec.dirty = true
+	t.slot(c)
+	var st unix.Stat_t
+	if err := unix.Fstat(c.fd, &st); err == nil {
+		n.size = st.Size
+		if mt := st.Mtim.Nano(); mt > n.ctime { // written after the record was
+			n.mtime, n.ctime = mt, mt
+		}
+	}
+	t.node(n)
+	h.opened++
+	if h.entry = d.journal.unsent(n.id, api.OpCreate, api.OpWrite); h.entry == nil {
+		d.logWrite(t, n)
+		h.mtime = -1 // not known: send the mtime even if the content is the same
+	}
+	h.due = time.Now()
+	d.enqueue(n)
+	return nil
+}
+
+// sweep removes the content files that no record names, and finds the next
+// free number; locked.
+func (d *Drive) sweep(used map[uint64]bool) error {
+	root := filepath.Join(d.cfg.Dir, "content")
+	dirs, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		files, err := os.ReadDir(filepath.Join(root, dir.Name()))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			slot, err := strconv.ParseUint(f.Name(), 16, 64)
+			if err != nil {
+				continue
+			}
+			d.slots.next = max(d.slots.next, slot+1)
+			if !used[slot] {
+				os.Remove(d.slotPath(slot))
+			}
+		}
+	}
+	for slot := range used {
+		d.slots.next = max(d.slots.next, slot+1)
+	}
+	return nil
+}
+
+// checkLife gives the cache an incarnation, and a new one when the cache was copied
+// to another machine: two devices must not number their batches alike.
+func (d *Drive) checkLife() error {
+	machine, _ := os.ReadFile("/etc/machine-id")
+	mark := strings.TrimSpace(string(machine)) + " " + d.cfg.Device.String()
+	was, err := d.st.meta("machine")
+	if err != nil {
+		return err
+	}
+	if !d.syn.life.IsZero() && string(was) == mark {
+		return nil
+	}
+	t := d.begin()
+	d.syn.life, d.syn.number = api.NewID(), 0
+	t.b.Set(metaKey("machine"), []byte(mark), nil)
+	t.b.Set(metaKey("life"), mustJSON(d.syn.life), nil)
+	t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
+	if f := d.syn.flight; f != nil {
+		// Sent under the old life; under the new one it is a first batch.
+		d.syn.number = 1
+		f.Batch.Incarnation, f.Batch.Number = d.syn.life, 1
+		t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
+		t.b.Set(metaKey("flight"), mustJSON(f), nil)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return t.commit()
+}
+
+// salvage copies a node's content to the Recovered folder of the cache; locked.
+func (d *Drive) salvage(n *node, name string) error {
+	dir := filepath.Join(d.cfg.Dir, "Recovered")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	src, err := os.Open(d.slotPath(n.slot))
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	for i := 0; ; i++ {
+		to := filepath.Join(dir, name)
+		if i > 0 {
+			to = filepath.Join(dir, fmt.Sprintf("%s (%d)", name, i))
+		}
+		dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if os.IsExist(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(dst, src)
+		if serr := dst.Sync(); err == nil {
+			err = serr
+		}
+		if cerr := dst.Close(); err == nil {
+			err = cerr
+		}
+		return err
+	}
+}

@@ -1,0 +1,45 @@
+package cache
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"satchel/api"
+)
+
+// Remote is one drive on the server, as api/client offers it; a seam where
+// tests inject faults. Errors are of package api's kinds; Unavailable and
+// RateLimited are tried again later, all of them by this package only.
+type Remote interface {
+	// Info describes the drive.
+	Info(ctx context.Context) (api.DriveInfo, error)
+	// Node is one node with its current version.
+	Node(ctx context.Context, id api.ID) (api.Node, error)
+	// Children is a page of a directory after a name ("" = from the start).
+	Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error)
+	// Commit applies a batch; idempotent by its incarnation and number.
+	Commit(ctx context.Context, b api.Batch) (api.Committed, error)
+	// Missing tells which chunks the server lacks.
+	Missing(ctx context.Context, hashes []api.Hash) ([]api.Hash, error)
+	// PutPack uploads a pack (package api/chunk).
+	PutPack(ctx context.Context, pack []byte) error
+	// Content reads n bytes (n < 0: to the end) of a version from an offset.
+	Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error)
+	// Changes waits for changes of others after a cursor.
+	Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error)
+}
+
+// Kernel is what the cache asks of the mounted file system. Its methods may
+// be called from any goroutine that does not hold a lock.
+type Kernel interface {
+	// Register hands a descriptor (O_RDONLY) to the kernel for passthrough and returns its
+	// backing id (> 0), or 0 when passthrough is not to be had.
+	Register(fd int) int32
+	// Unregister gives a backing id back.
+	Unregister(id int32)
+	// EntryChanged drops what the kernel knows of a name.
+	EntryChanged(parent uint64, name string)
+	// InodeChanged drops the attributes of a node and, for data, its cached content or listing.
+	InodeChanged(fid uint64, data bool)
+}

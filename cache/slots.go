@@ -1,0 +1,157 @@
+package cache
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Content files are recycled: ext4 takes 0.4 to 1.4 ms to create a file after
+// many were removed. keepFree is how many empty ones are kept.
+const (
+	keepFree = 2048
+	lowFree  = 64  // below this, new ones are made ahead
+	batch    = 128 // how many
+	limboMax = 512 // discarded files waiting for durability before it is hurried
+)
+
+type idleContent struct {
+	c *content
+	n *node
+}
+
+// slots is the pool of content files. Its fields are guarded by Drive.mu but
+// for those with a lock of their own.
+type slots struct {
+	idle  []idleContent // oldest first; entries may be out of date
+	free  []*content    // empty, open and registered
+	limbo []*content    // discarded, but the replica's last durable state may still refer to them
+	next  uint64        // the next new slot number
+
+	making bool
+
+	mu   sync.Mutex // guards jobs
+	jobs []func()
+	wake chan struct{}
+}
+
+func newSlots() *slots {
+	return &slots{next: 1, wake: make(chan struct{}, 1)}
+}
+
+// take returns an empty content file; locked.
+func (s *slots) take(d *Drive) (*content, error) {
+	if k := len(s.free); k > 0 {
+		c := s.free[k-1]
+		s.free = s.free[:k-1]
+		if k-1 < lowFree {
+			s.prepare(d)
+		}
+		return c, nil
+	}
+	s.prepare(d)
+	s.next++
+	return d.makeContent(s.next - 1)
+}
+
+// prepare makes content files ahead in the background; locked.
+func (s *slots) prepare(d *Drive) {
+	if s.making || d.full.Load() {
+		return
+	}
+	s.making = true
+	s.later(func() {
+		for range batch {
+			d.mu.Lock()
+			s.next++
+			slot := s.next - 1
+			d.mu.Unlock()
+			c, err := d.makeContent(slot)
+			if err != nil {
+				break
+			}
+			d.mu.Lock()
+			s.free = append(s.free, c)
+			d.mu.Unlock()
+		}
+		d.mu.Lock()
+		s.making = false
+		d.mu.Unlock()
+	})
+}
+
+// discard puts a content file that no record names any more into limbo; locked.
+// Until the record's removal is durable a crash would bring the record back, so
+// the content must stay as it is.
+func (s *slots) discard(d *Drive, c *content) {
+	s.limbo = append(s.limbo, c)
+	if len(s.limbo) == limboMax {
+		d.st.hurry()
+	}
+}
+
+// settled empties limbo after the replica became durable. from is what limbo
+// held before.
+func (s *slots) settled(d *Drive, from []*content) {
+	for _, c := range from {
+		s.later(func() { s.recycle(d, c) })
+	}
+}
+
+// recycle makes a discarded content file empty and free, or removes it.
+func (s *slots) recycle(d *Drive, c *content) {
+	path := d.slotPath(c.slot)
+	d.mu.Lock()
+	room := len(s.free) < keepFree
+	d.mu.Unlock()
+	// Somebody may still have it mapped, though no handle is open.
+	if room && c.unused() && os.Truncate(path, 0) == nil {
+		c.rec, c.idle = slotRecord{}, false
+		c.look()
+		d.mu.Lock()
+		s.free = append(s.free, c)
+		d.mu.Unlock()
+		return
+	}
+	unix.Unlink(path)
+	d.closeContent(c)
+}
+
+// later runs a job in the background, in order. The queue is bounded by the number
+// of content files that exist.
+func (s *slots) later(job func()) {
+	s.mu.Lock()
+	s.jobs = append(s.jobs, job)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// worker runs the jobs until done is closed and the queue is empty.
+func (s *slots) worker(done <-chan struct{}) {
+	for {
+		s.mu.Lock()
+		jobs := s.jobs
+		s.jobs = nil
+		s.mu.Unlock()
+		for _, job := range jobs {
+			job()
+		}
+		if len(jobs) > 0 {
+			continue
+		}
+		select {
+		case <-s.wake:
+		case <-done:
+			s.mu.Lock()
+			n := len(s.jobs)
+			s.mu.Unlock()
+			if n == 0 {
+				return
+			}
+		}
+	}
+}

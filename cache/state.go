@@ -1,0 +1,233 @@
+package cache
+
+import (
+	"satchel/api"
+)
+
+// This file is the one way in which the server's word enters the replica:
+// local = what the server says, with the pending mutations replayed on it. A State
+// carries whole records, so nothing older need be kept beside the local ones.
+
+// applyState brings what this machine keeps of nodes and entries up to date; locked.
+// Directories that were never listed here are skipped: they are read when they
+// are first used.
+func (d *Drive) applyState(t *tx, s *api.State) error {
+	nodes := make(map[api.ID]*api.Node, len(s.Nodes))
+	for i := range s.Nodes {
+		an := &s.Nodes[i]
+		nodes[an.ID] = an
+		n, err := d.load(an.ID)
+		if err != nil {
+			return err
+		}
+		if n != nil {
+			d.applyNode(t, n, an)
+		}
+	}
+	for _, e := range s.Entries {
+		if f := d.listing[e.Parent]; f != nil {
+			f.late = append(f.late, lateEntry{e, nodes[e.Node], s.Seq})
+		}
+		if err := d.applyEntry(t, e, nodes[e.Node]); err != nil {
+			return err
+		}
+	}
+	for _, id := range s.Gone {
+		n, err := d.load(id)
+		if err != nil {
+			return err
+		}
+		if n == nil || n == d.root || len(d.journal.byNode[id]) > 0 {
+			continue // a pending edit will bring it back
+		}
+		d.perish(t, n)
+	}
+	return nil
+}
+
+// applyEntry makes a name point where the server says; locked.
+func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node) error {
+	p, err := d.load(e.Parent)
+	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
+		return err
+	}
+	if d.journal.places[place{e.Parent, e.Name}] > 0 {
+		return nil // ours is on its way; the server decides when it hears it
+	}
+	l, err := d.dir(p, nil)
+	if err != nil {
+		return err
+	}
+	k := l.byName[e.Name]
+	if k == nil && e.Node.IsZero() || k != nil && k.id == e.Node {
+		return nil
+	}
+	if k != nil {
+		old, err := d.load(k.id)
+		if err != nil {
+			return err
+		}
+		if old != nil && old.hot != nil && old.hot.entry != nil && e.Node.IsZero() {
+			old.hot.removed = true // edit beats delete, unless nothing was edited
+			return nil
+		}
+		t.unlink(p, l, e.Name)
+		if old != nil && old.isDir() {
+			p.nlink--
+		}
+	}
+	if !e.Node.IsZero() {
+		n, err := d.load(e.Node)
+		if err != nil {
+			return err
+		}
+		if n == nil {
+			if an == nil {
+				return api.Errorf(api.Internal, "the server named an entry without its node")
+			}
+			n = d.adopt(an.ID, fromNode(an))
+		}
+		t.link(p, l, e.Name, n)
+		if n.isDir() {
+			p.nlink++
+		}
+		t.node(n)
+		d.letGo(n)
+	}
+	t.node(p)
+	d.notes.entry(p, string(e.Name))
+	return nil
+}
+
+func fromNode(a *api.Node) record {
+	r := record{typ: 'f', mode: a.Mode, uid: a.UID, gid: a.GID, nlink: a.Nlink, rdev: a.Rdev, size: a.Size,
+		atime: a.Mtime, mtime: a.Mtime, ctime: a.Ctime, btime: a.Btime, version: a.Version, sha: a.SHA256,
+		rev: a.Rev, flags: flagAcked, target: string(a.Target), xattrs: a.Xattrs}
+	if a.Type != "" {
+		r.typ = a.Type[0]
+	}
+	if r.typ == 'l' {
+		r.size = int64(len(r.target))
+	}
+	return r
+}
+
+// applyNode replaces a node's record by the server's, keeping what is only
+// local and what pending mutations changed; locked.
+func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
+	r := fromNode(an)
+	old := n.record
+	r.atime, r.slot = old.atime, old.slot
+	r.flags |= old.flags & flagComplete
+	if n.isDir() && old.flags&flagComplete != 0 {
+		r.nlink = old.nlink // counted by the entries
+	}
+	if n.hot != nil { // the content here is newer, or about to be found equal
+		r.size, r.mtime, r.version, r.sha = old.size, old.mtime, old.version, old.sha
+	}
+	for _, e := range d.journal.byNode[n.id] {
+		replay(&r, e, n.id)
+	}
+	changed := n.isFile() && r.version != old.version
+	n.record = r
+	if changed {
+		n = d.replaced(t, n)
+	}
+	t.node(n)
+	d.notes.inode(n, changed)
+	d.letGo(n)
+}
+
+// replay puts a pending mutation's effect on a node's record.
+func replay(r *record, e *entry, id api.ID) {
+	if e.m.Node != id {
+		if e.m.Replaces == id && e.m.Op == api.OpRename && r.nlink > 0 {
+			r.nlink--
+		}
+		return
+	}
+	r.ctime = max(r.ctime, e.m.Time)
+	switch e.m.Op {
+	case api.OpLink:
+		r.nlink++
+	case api.OpUnlink:
+		if r.nlink > 0 {
+			r.nlink--
+		}
+	}
+	a := e.m.Attr
+	if a == nil {
+		return
+	}
+	if a.Mode != nil {
+		r.mode = *a.Mode
+	}
+	if a.UID != nil {
+		r.uid = *a.UID
+	}
+	if a.GID != nil {
+		r.gid = *a.GID
+	}
+	if a.Mtime != nil && e.m.Op == api.OpSetattr {
+		r.mtime = *a.Mtime
+	}
+	if len(a.Xattrs) > 0 {
+		x := make(map[string][]byte, len(r.xattrs)+len(a.Xattrs))
+		for k, v := range r.xattrs {
+			x[k] = v
+		}
+		for k, v := range a.Xattrs {
+			if v == nil {
+				delete(x, k)
+			} else {
+				x[k] = v
+			}
+		}
+		r.xattrs = x
+	}
+}
+
+// replaced gives up the local content of a file that has a new version on the
+// server; locked. Handles opened before keep what they opened: then the old inode
+// stays for them, and the name gets a new FUSE node id with the same st_ino.
+func (d *Drive) replaced(t *tx, n *node) *node {
+	if n.opens == 0 {
+		d.shed(t, n)
+		return n
+	}
+	fresh := d.split(n, n.id)
+	fresh.slot = 0
+	return fresh
+}
+
+// split puts a new node in the place of n, which stays for its open handles;
+// locked. The kernel is told to look its name up again.
+func (d *Drive) split(n *node, id api.ID) *node {
+	n.stale = true
+	fresh := d.adopt(id, n.record)
+	fresh.up, fresh.name = n.up, n.name
+	if p := d.byID[n.up]; p != nil {
+		d.notes.entry(p, string(n.name))
+	}
+	return fresh
+}
+
+// perish removes a node that the server says is gone; locked.
+func (d *Drive) perish(t *tx, n *node) {
+	if n.dead {
+		return
+	}
+	if p := d.byID[n.up]; p != nil && p.list != nil {
+		if k := p.list.byName[n.name]; k != nil && k.id == n.id {
+			t.unlink(p, p.list, n.name)
+			d.notes.entry(p, string(n.name))
+		}
+	}
+	n.dead, n.nlink = true, 0
+	n.list = nil
+	d.cool(t, n)
+	t.node(n)
+	if n.opens == 0 {
+		d.bury(t, n)
+	}
+}

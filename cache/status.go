@@ -1,0 +1,148 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"satchel/api"
+)
+
+// Status is the state of a drive on this machine, as `satchel status --json`
+// shows it (without what only the daemon knows: pid, mountpoint, server, user, device, passthrough).
+type Status struct {
+	Connected        bool   `json:"connected"`
+	PendingMutations int    `json:"pending_mutations"`
+	PendingBytes     int64  `json:"pending_bytes"` // of content that the server lacks
+	Uploading        int64  `json:"uploading"`     // bytes in requests under way
+	Conflicts        int    `json:"conflicts"`
+	Refused          int    `json:"refused"`
+	CacheBytes       int64  `json:"cache_bytes"`
+	CacheLimitBytes  int64  `json:"cache_limit_bytes"`
+	MemoryBytes      int64  `json:"memory_bytes"`
+	Seq              int64  `json:"seq"`
+	Problem          string `json:"problem,omitempty"` // why nothing is sent, for people
+}
+
+// Status tells how things stand.
+func (d *Drive) Status() Status {
+	d.mu.Lock()
+	s := Status{
+		Connected:        d.connected.Load(),
+		PendingMutations: d.pendingCount(),
+		Uploading:        d.syn.uploading.Load(),
+		Conflicts:        d.syn.conflicts,
+		Refused:          d.syn.refused,
+		CacheLimitBytes:  d.cfg.Limit,
+		Seq:              max(d.syn.seq, d.syn.acked),
+		Problem:          d.syn.problem,
+	}
+	for _, n := range d.syn.hots {
+		if n.hot.entry != nil {
+			d.pull(n)
+			s.PendingBytes += n.size
+		}
+	}
+	for _, n := range d.byID {
+		if n.list != nil {
+			s.MemoryBytes += n.list.bytes
+		}
+	}
+	d.mu.Unlock()
+	if d.full.Load() && s.Problem == "" {
+		s.Problem = "the disk under the cache is full"
+	}
+	s.CacheBytes = d.cacheBytes()
+	return s
+}
+
+// pendingCount is the mutations that the server has not answered; a file that is only open for
+// writing and as it was when it was last sent does not count. Locked.
+func (d *Drive) pendingCount() int {
+	return d.journal.live
+}
+
+// cacheBytes adds up the sizes of the files whose content is on this machine.
+func (d *Drive) cacheBytes() int64 {
+	var total int64
+	d.st.scan([]byte{keySlot}, func(k, v []byte) error {
+		s, err := decodeSlot(v)
+		if err != nil {
+			return nil
+		}
+		if b, err := d.st.get(nodeKey(s.node)); err == nil {
+			if r, err := decodeRecord(b); err == nil && r.slot == binary.BigEndian.Uint64(k[1:]) {
+				total += r.size
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+// Sync hurries all that is pending to the server; with wait it returns when the
+// server has all that was pending when it was called. Files that are open get a
+// checkpoint and do not hold it up. The error is of kind Unavailable while the
+// server can't be reached and ctx ends, Unauthenticated when the login is no longer valid.
+func (d *Drive) Sync(ctx context.Context, wait bool, progress func(Status)) error {
+	d.mu.Lock()
+	last := d.journal.last
+	for _, n := range d.syn.hots {
+		if h := n.hot; h.entry != nil && h.ready == nil {
+			h.forced = true
+			d.enqueue(n)
+		}
+	}
+	d.mu.Unlock()
+	d.wakeSyncer()
+	if !wait {
+		return nil
+	}
+	for step := 5 * time.Millisecond; ; step = min(2*step, 100*time.Millisecond) {
+		d.mu.Lock()
+		first := d.journal.first()
+		problem := d.syn.problem
+		d.mu.Unlock()
+		if first == 0 || first > last {
+			return nil
+		}
+		if progress != nil {
+			progress(d.Status())
+		}
+		select {
+		case <-ctx.Done():
+			if problem == "" && !d.connected.Load() {
+				problem = "the server can't be reached"
+			}
+			if problem != "" {
+				return api.Errorf(api.Unavailable, "not everything was sent: %s", problem)
+			}
+			return api.Errorf(api.Cancelled, "not everything was sent yet")
+		case <-time.After(step):
+		}
+	}
+}
+
+// first is the number of the oldest pending mutation, 0 when there is none.
+func (j *journal) first() uint64 {
+	for _, e := range j.order {
+		if !e.gone {
+			return e.seq
+		}
+	}
+	return 0
+}
+
+// syncServer is fsync with --fsync=server.
+func (d *Drive) syncServer(intr Interrupt) error {
+	ctx, cancel := context.WithCancel(d.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-intr:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return d.Sync(ctx, true, nil)
+}

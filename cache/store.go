@@ -1,0 +1,210 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"satchel/api"
+)
+
+// formatVersion numbers the on-disk format of the cache directory. An older
+// one is migrated, a newer one refused.
+const formatVersion = 1
+
+const (
+	softInterval = 10 * time.Millisecond // what kill -9 may lose at the most, with a margin to the promised 50 ms
+	hardInterval = 5 * time.Second       // what power loss may lose at the most
+)
+
+// A store is the replica's Pebble with two strengths of durability. Commits
+// are made without sync. While there are any, the log is written out every
+// softInterval (survives kill -9) and synced after hardInterval (survives
+// power loss); sync makes it durable at once. Pebble alone offers only the last:
+// its NoSync loses acknowledged commits at kill -9.
+type store struct {
+	*pebble.DB
+	hard   atomic.Int32 // > 0: a Sync of the log is a real one
+	dirty  atomic.Bool
+	wake   chan struct{}
+	done   chan struct{}
+	wg     sync.WaitGroup
+	before func()        // makes content durable; called before records become so
+	during func() func() // called when a sync begins; what it returns is called when it is done
+	rush   chan struct{}
+	space  *ballast
+	log    *slog.Logger
+}
+
+func openStore(dir string, log *slog.Logger, space *ballast, before func(), during func() func()) (*store, error) {
+	s := &store{wake: make(chan struct{}, 1), done: make(chan struct{}), log: log, space: space, before: before, during: during, rush: make(chan struct{}, 1)}
+	db, err := pebble.Open(filepath.Join(dir, "replica"), &pebble.Options{
+		FS:           storeFS{vfs.Default, s},
+		MemTableSize: 16 << 20,
+		Logger:       pebbleLog{log},
+		EventListener: &pebble.EventListener{
+			// A flush makes records durable: first what they refer to.
+			FlushBegin: func(pebble.FlushInfo) { before() },
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the replica in %s: %w", dir, err)
+	}
+	s.DB = db
+	if err := s.checkFormat(); err != nil {
+		db.Close()
+		return nil, err
+	}
+	s.wg.Go(s.flusher)
+	return s, nil
+}
+
+func (s *store) checkFormat() error {
+	v, err := s.meta("format")
+	switch {
+	case err != nil:
+		return err
+	case v == nil:
+		return s.DB.Set(metaKey("format"), binary.AppendUvarint(nil, formatVersion), pebble.Sync)
+	}
+	if n, _ := binary.Uvarint(v); n != formatVersion {
+		return api.Errorf(api.Invalid, "the cache has format %d, but this satchel knows format %d: run the newer satchel that made it", n, formatVersion)
+	}
+	return nil
+}
+
+// meta returns a value kept under a word, nil if there is none.
+func (s *store) meta(word string) ([]byte, error) {
+	v, err := s.get(metaKey(word))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// get returns a copy of a value, or pebble.ErrNotFound.
+func (s *store) get(key []byte) ([]byte, error) {
+	v, c, err := s.DB.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return append([]byte(nil), v...), nil
+}
+
+// commit applies a batch without waiting for any durability.
+func (s *store) commit(b *pebble.Batch) error {
+	err := b.Commit(pebble.NoSync)
+	b.Close()
+	if err != nil {
+		return fmt.Errorf("write the replica: %w", err)
+	}
+	if !s.dirty.Swap(true) {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// sync makes all commits durable against power loss.
+func (s *store) sync() error {
+	done := s.during()
+	s.hard.Add(1)
+	defer s.hard.Add(-1)
+	if err := s.LogData(nil, pebble.Sync); err != nil {
+		return err
+	}
+	done()
+	return nil
+}
+
+// hurry asks for durability before hardInterval is over.
+func (s *store) hurry() {
+	select {
+	case s.rush <- struct{}{}:
+	default:
+	}
+}
+
+// flusher writes the log out while there is something to write, and sleeps
+// without a timer when there is not.
+func (s *store) flusher() {
+	var unsynced time.Time
+	var hard <-chan time.Time
+	sync := func() {
+		s.before()
+		if err := s.sync(); err != nil {
+			s.log.Error("sync the journal", "err", err)
+		}
+		unsynced, hard = time.Time{}, nil
+	}
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-hard:
+			sync()
+		case <-s.rush:
+			sync()
+		case <-s.wake:
+			time.Sleep(softInterval)
+			s.dirty.Store(false)
+			if err := s.LogData(nil, pebble.Sync); err != nil {
+				s.log.Error("write out the journal", "err", err)
+			}
+			if unsynced.IsZero() {
+				unsynced, hard = time.Now(), time.After(hardInterval)
+			}
+		}
+	}
+}
+
+func (s *store) close() error {
+	close(s.done)
+	s.wg.Wait()
+	s.hard.Add(1)
+	return s.DB.Close()
+}
+
+// scan calls fn for each key with the prefix, in order. Neither slice may be kept.
+func (s *store) scan(prefix []byte, fn func(k, v []byte) error) error {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			end = end[:i+1]
+			break
+		}
+	}
+	it, err := s.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: end})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for it.First(); it.Valid(); it.Next() {
+		if err := fn(it.Key(), it.Value()); err != nil {
+			return err
+		}
+	}
+	return it.Error()
+}
+
+type pebbleLog struct{ log *slog.Logger }
+
+func (l pebbleLog) Infof(string, ...any) {}
+func (l pebbleLog) Errorf(format string, a ...any) {
+	l.log.Error("replica: " + fmt.Sprintf(format, a...))
+}
+func (l pebbleLog) Fatalf(format string, a ...any) {
+	l.log.Error("replica: " + fmt.Sprintf(format, a...))
+	panic(fmt.Sprintf("replica: "+format, a...))
+}

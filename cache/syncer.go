@@ -1,0 +1,386 @@
+package cache
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"satchel/api"
+)
+
+// The syncer's state. One goroutine (runSyncer) sends batches and applies
+// what the server says, be it an answer or a change of others; so the order in which a
+// device hears things is the order in which it applies them. The fields are
+// guarded by Drive.mu.
+type syncer struct {
+	hots  map[api.ID]*node // nodes whose content may differ from their version
+	lanes [2]*lane
+
+	flight *flight // the batch that was sent and not answered
+	number uint64  // of the last batch
+	life   api.ID  // the incarnation
+	epoch  api.ID  // the feed's cursor
+	seq    int64
+	acked  int64 // seq of the last batch that the server answered: nothing older is believed
+
+	refused   int    // mutations that the server refused since the cache was made
+	conflicts int    // conflict copies made
+	problem   string // why nothing is sent, for people; "" when all is well
+
+	wake      chan struct{}
+	heard     chan heard // pages of the feed
+	uploading atomic.Int64
+}
+
+// A flight is a batch on its way. It is kept in Pebble from before it is sent until
+// it is answered, so that after a crash the very same batch is sent again and applied
+// once.
+type flight struct {
+	Batch   api.Batch `json:"batch"`
+	Entries []uint64  `json:"entries"` // journal numbers, one for each mutation
+}
+
+// heard is a page of the change feed, or the news that a relist is needed.
+type heard struct {
+	page    api.Changes
+	resync  bool
+	applied chan bool
+}
+
+func (d *Drive) wakeSyncer() {
+	select {
+	case d.syn.wake <- struct{}{}:
+	default:
+	}
+}
+
+// loadSyncer reads where sending and hearing stood.
+func (d *Drive) loadSyncer() error {
+	s := &d.syn
+	s.hots = map[api.ID]*node{}
+	s.lanes = [2]*lane{newLane(), newLane()}
+	s.lanes[largeLane].large = true
+	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
+	s.epoch, s.seq = d.drive.Epoch, d.drive.Seq
+	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "number": &s.number, "life": &s.life,
+		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts} {
+		v, err := d.st.meta(word)
+		if err != nil {
+			return err
+		}
+		if v != nil {
+			if err := json.Unmarshal(v, p); err != nil {
+				return fmt.Errorf("the replica's %s: %w", word, err)
+			}
+		}
+	}
+	return d.checkLife()
+}
+
+type cursor struct {
+	Epoch *api.ID
+	Seq   *int64
+}
+
+func (d *Drive) saveCursor(t *tx) {
+	t.b.Set(metaKey("cursor"), mustJSON(cursor{&d.syn.epoch, &d.syn.seq}), nil)
+}
+
+// runSyncer is the one goroutine that applies what the server says.
+func (d *Drive) runSyncer() {
+	retry := time.Duration(0)
+	for {
+		var again <-chan time.Time
+		if retry > 0 {
+			again = time.After(retry)
+		}
+		select {
+		case <-d.done:
+			return
+		case h := <-d.syn.heard:
+			h.applied <- d.hear(h)
+			continue
+		case <-d.syn.wake:
+			if retry > 0 && !d.connected.Load() {
+				continue // the timer or the feed brings it back
+			}
+			// Calls come in swarms: send them together.
+			select {
+			case <-d.done:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		case <-again:
+		}
+		err := d.send()
+		switch kind := api.KindOf(err); {
+		case err == nil:
+			retry = 0
+			d.setProblem("")
+		case d.ctx.Err() != nil:
+			return
+		default:
+			retry = min(max(2*retry, 250*time.Millisecond), 15*time.Second)
+			if kind == api.Unauthenticated {
+				d.setProblem("the server does not accept this device any more: log in again (satchel login)")
+			} else {
+				d.setProblem(err.Error())
+			}
+			d.log.Warn("not sent", "again_in", retry, "err", err)
+		}
+	}
+}
+
+func (d *Drive) setProblem(p string) {
+	d.mu.Lock()
+	d.syn.problem = p
+	d.mu.Unlock()
+}
+
+// send sends batches until nothing is ready.
+func (d *Drive) send() error {
+	for d.ctx.Err() == nil {
+		f, err := d.take()
+		if err != nil || f == nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
+		c, err := d.cfg.Remote.Commit(ctx, f.Batch)
+		cancel()
+		if api.KindOf(err) == api.MissingChunks {
+			if err := d.recall(f); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(c.Outcomes) != len(f.Batch.Mutations) {
+			return api.Errorf(api.Internal, "the server answered %d of %d mutations", len(c.Outcomes), len(f.Batch.Mutations))
+		}
+		if err := d.land(f, c); err != nil {
+			return err
+		}
+	}
+	return d.ctx.Err()
+}
+
+// take returns the batch in flight, or makes one of the mutations that are ready;
+// nil when there are none.
+func (d *Drive) take() (*flight, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.syn.flight != nil {
+		return d.syn.flight, nil
+	}
+	f := d.pick()
+	if f == nil {
+		return nil, nil
+	}
+	t := d.begin()
+	d.syn.number++
+	f.Batch.Incarnation, f.Batch.Number = d.syn.life, d.syn.number
+	t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
+	t.b.Set(metaKey("flight"), mustJSON(f), nil)
+	d.syn.flight = f
+	return f, t.commit()
+}
+
+// pick chooses the mutations to send, in order, without those that wait for
+// content and without those that must not overtake them; locked.
+func (d *Drive) pick() *flight {
+	f := &flight{}
+	var w waiting
+	for _, e := range d.journal.order {
+		if e.gone {
+			continue
+		}
+		m := e.m // a copy: what is added is only for the wire
+		if w.behind(&e.m) || !d.fill(e, &m) {
+			w.add(&e.m)
+			continue
+		}
+		f.Batch.Mutations = append(f.Batch.Mutations, m)
+		f.Entries = append(f.Entries, e.seq)
+		e.sent = true
+		if len(f.Batch.Mutations) == api.MaxBatch {
+			break
+		}
+	}
+	if len(f.Entries) == 0 {
+		return nil
+	}
+	return f
+}
+
+// fill gives a mutation the content that it waits for; false when there is none yet. Locked.
+func (d *Drive) fill(e *entry, m *api.Mutation) bool {
+	if m.Op == api.OpRename {
+		m.Attr = nil
+	}
+	isFile := m.Op == api.OpWrite || m.Op == api.OpCreate && m.Attr.Type == api.File
+	if !isFile {
+		return true
+	}
+	n := d.syn.hots[m.Node]
+	if n == nil || n.hot.entry != e {
+		// The node died before its content was sent. Its end follows in the journal.
+		m.Version = nothing()
+		return true
+	}
+	h := n.hot
+	if h.ready == nil {
+		return false
+	}
+	v := h.ready.version
+	m.Version = &v
+	a := api.Attr{}
+	if m.Attr != nil {
+		a = *m.Attr
+	}
+	mtime := h.ready.mtime
+	a.Mtime = &mtime
+	m.Attr = &a
+	if m.Op == api.OpWrite {
+		m.Base = n.version
+		m.Conflict = api.NewID()
+		m.Parent, m.Name = n.up, n.name
+	}
+	h.sent, h.ready, h.entry = h.ready, nil, nil
+	return true
+}
+
+// waiting is the keys of mutations that can't be sent yet. What shares a key
+// with them must not overtake.
+type waiting struct {
+	nodes   map[api.ID]bool
+	places  map[place]bool
+	made    map[api.ID]bool // directories whose making or removal waits: nothing may go on below
+	below   map[api.ID]bool // directories below which something waits: they can't be removed
+	dirMove bool            // a directory's move waits: others could close a cycle
+}
+
+func (w *waiting) behind(m *api.Mutation) bool {
+	if w.nodes == nil {
+		return false
+	}
+	for _, id := range [...]api.ID{m.Node, m.Replaces} {
+		if !id.IsZero() && w.nodes[id] {
+			return true
+		}
+	}
+	if m.Op == api.OpRmdir && w.below[m.Node] || m.Op == api.OpRename && w.below[m.Replaces] && !m.Replaces.IsZero() {
+		return true
+	}
+	e := entry{m: *m}
+	for _, p := range e.places() {
+		if w.places[p] || w.made[p.parent] {
+			return true
+		}
+	}
+	return w.dirMove && movesDir(m)
+}
+
+func (w *waiting) add(m *api.Mutation) {
+	if w.nodes == nil {
+		*w = waiting{nodes: map[api.ID]bool{}, places: map[place]bool{}, made: map[api.ID]bool{}, below: map[api.ID]bool{}}
+	}
+	w.nodes[m.Node] = true
+	if !m.Replaces.IsZero() {
+		w.nodes[m.Replaces] = true
+	}
+	e := entry{m: *m}
+	for _, p := range e.places() {
+		w.places[p] = true
+		w.below[p.parent] = true
+	}
+	switch {
+	case m.Op == api.OpRmdir, m.Op == api.OpCreate && m.Attr.Type == api.Directory:
+		w.made[m.Node] = true
+	case movesDir(m):
+		w.dirMove = true
+	}
+}
+
+// movesDir tells whether a mutation as journalled may move a directory.
+func movesDir(m *api.Mutation) bool {
+	return m.Op == api.OpRename && m.Attr != nil || m.Op == api.OpExchange
+}
+
+// recall takes back a batch that the server could not apply for want of
+// chunks: its content is hashed and sent again.
+func (d *Drive) recall(f *flight) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.begin()
+	d.syn.flight = nil
+	t.b.Delete(metaKey("flight"), nil)
+	for _, seq := range f.Entries {
+		e := d.journal.find(seq)
+		if e == nil {
+			continue
+		}
+		e.sent = false
+		n := d.syn.hots[e.m.Node]
+		if n == nil || e.m.Op != api.OpWrite && e.m.Op != api.OpCreate {
+			continue
+		}
+		if h := n.hot; h.entry == nil {
+			h.entry = e
+		} else { // written again since: the later write carries the content of both
+			if e.m.Op == api.OpCreate {
+				t.drop(h.entry)
+				h.entry = e
+			} else {
+				t.drop(e)
+			}
+		}
+		n.hot.ready, n.hot.sent = nil, nil
+		n.hot.due = time.Now()
+		d.enqueue(n)
+	}
+	return t.commit()
+}
+
+// find returns the live entry with a number.
+func (j *journal) find(seq uint64) *entry {
+	lo, hi := 0, len(j.order)
+	for lo < hi {
+		if m := (lo + hi) / 2; j.order[m].seq < seq {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	if lo < len(j.order) && j.order[lo].seq == seq && !j.order[lo].gone {
+		return j.order[lo]
+	}
+	return nil
+}
+
+// loadJournal reads the pending mutations.
+func (d *Drive) loadJournal() error {
+	err := d.st.scan([]byte{keyJournal}, func(k, v []byte) error {
+		m, err := decodeMutation(v)
+		if err != nil {
+			return err
+		}
+		d.journal.add(&entry{seq: binary.BigEndian.Uint64(k[1:]), m: m})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if f := d.syn.flight; f != nil {
+		for _, seq := range f.Entries {
+			if e := d.journal.find(seq); e != nil {
+				e.sent = true
+			}
+		}
+	}
+	return nil
+}

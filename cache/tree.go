@@ -1,0 +1,259 @@
+package cache
+
+import (
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"satchel/api"
+)
+
+// Interrupt is closed when the program gives up its call (FUSE INTERRUPT).
+type Interrupt = <-chan struct{}
+
+// patience is how long a call waits for the server, when it must.
+const patience = 5 * time.Second
+
+// adopt brings a node into memory; locked.
+func (d *Drive) adopt(id api.ID, r record) *node {
+	d.lastFID++
+	n := &node{record: r, id: id, fid: d.lastFID, ino: id.Hash64(), rw: -1}
+	d.byID[id] = n
+	d.byFID[n.fid] = n
+	return n
+}
+
+// load returns a node from memory or Pebble, nil when there is none; locked.
+func (d *Drive) load(id api.ID) (*node, error) {
+	if n := d.byID[id]; n != nil {
+		return n, nil
+	}
+	v, c, err := d.st.Get(nodeKey(id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := decodeRecord(v)
+	c.Close()
+	if err != nil {
+		return nil, err
+	}
+	return d.adopt(id, r), nil
+}
+
+// known returns the node that the kernel means; locked.
+func (d *Drive) known(fid uint64) (*node, error) {
+	if n := d.byFID[fid]; n != nil {
+		return n, nil
+	}
+	return nil, ErrStale
+}
+
+// letGo forgets a node that nothing needs in memory; locked.
+func (d *Drive) letGo(n *node) {
+	if n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.list != nil || n.fetch != nil {
+		return
+	}
+	delete(d.byFID, n.fid)
+	if d.byID[n.id] == n {
+		delete(d.byID, n.id)
+	}
+}
+
+// dir returns the entries of a directory, fetching them first if this
+// machine never did. Locked; the lock is given up while it waits, at most for
+// patience. A listing stays valid until the lock is given up again.
+func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
+	if !n.isDir() {
+		return nil, errNotDir
+	}
+	if n.list != nil {
+		d.mem.used(n.id)
+		if n.list.bytes > 2*n.list.asked {
+			d.grown(n)
+		}
+		return n.list, nil
+	}
+	for n.flags&flagComplete == 0 {
+		if n.dead {
+			return nil, errNotFound
+		}
+		if err := d.await(d.fetchDir(n), intr); err != nil {
+			return nil, err
+		}
+	}
+	l, err := d.loadListing(n)
+	if err != nil {
+		return nil, err
+	}
+	n.list = l
+	d.grown(n)
+	return l, nil
+}
+
+// await gives up the lock until a fetch ends and returns how it ended.
+func (d *Drive) await(f *fetch, intr Interrupt) error {
+	d.mu.Unlock()
+	defer d.mu.Lock()
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-f.done:
+		return f.err
+	case <-intr:
+		return errStopped
+	case <-t.C:
+		return errOffline
+	}
+}
+
+// grown tells the memory how large a listing became; locked.
+func (d *Drive) grown(n *node) {
+	if l := n.list; l != nil && l.bytes > 2*l.asked && d.mem.keep(n.id, l.bytes) {
+		l.asked = l.bytes
+	}
+}
+
+// forgetListing drops a listing that the memory has no room for.
+func (d *Drive) forgetListing(id api.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := d.byID[id]; n != nil && n.list != nil {
+		n.list = nil
+		d.letGo(n)
+	}
+}
+
+// refer counts a reference that the kernel is about to get; locked.
+func (d *Drive) refer(n *node) Attr {
+	n.lookups++
+	return d.attr(n)
+}
+
+// child looks a name up in a complete directory; nil when there is none. Locked.
+func (d *Drive) child(l *listing, name api.Name) (*node, error) {
+	k := l.byName[name]
+	if k == nil {
+		return nil, nil
+	}
+	n, err := d.load(k.id)
+	if err == nil && n == nil {
+		err = errCorrupt // an entry without its node
+	}
+	return n, err
+}
+
+// Lookup finds a name. A missing one is NotFound, and the Attr says how long
+// the kernel may remember that.
+func (d *Drive) Lookup(parent uint64, name string, intr Interrupt) (Attr, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.known(parent)
+	if err != nil {
+		return Attr{}, err
+	}
+	if len(name) > api.MaxName {
+		return Attr{}, errTooLong
+	}
+	l, err := d.dir(p, intr)
+	if err != nil {
+		return Attr{}, err
+	}
+	n, err := d.child(l, api.Name(name))
+	if err != nil {
+		return Attr{}, err
+	}
+	if n == nil {
+		return Attr{EntryValid: d.validity()}, errNotFound
+	}
+	n.up, n.name = p.id, api.Name(name)
+	return d.refer(n), nil
+}
+
+// Forget takes back references that the kernel had.
+func (d *Drive) Forget(fid, lookups uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := d.byFID[fid]; n != nil && fid != rootFID {
+		n.lookups -= min(lookups, n.lookups)
+		d.letGo(n)
+	}
+}
+
+// Dirent is an entry as readdir shows it.
+type Dirent struct {
+	Name string
+	Ino  uint64
+	Mode uint32 // type bits
+	Off  uint64 // where to go on after it
+}
+
+// ReadDir calls fn with the entries of a directory after an offset (0 = from the
+// start) until it returns false. plus is asked, after fn took an entry, to show the attributes too
+// (nil: names only): it gets a reference for the kernel.
+func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, plus func(Attr)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return err
+	}
+	if n.dead {
+		return nil
+	}
+	l, err := d.dir(n, intr)
+	if err != nil {
+		return err
+	}
+	// Offsets 1 and 2 are behind "." and ".."; entry k is at k.seq + 2.
+	if off < 1 && !fn(Dirent{".", n.ino, typeBits('d'), 1}) {
+		return nil
+	}
+	if off < 2 {
+		up := n.ino
+		if n != d.root {
+			up = d.inoOf(n.up)
+		}
+		if !fn(Dirent{"..", up, typeBits('d'), 2}) {
+			return nil
+		}
+		off = 2
+	}
+	for _, k := range l.after(off - 2) {
+		if k.name == "" {
+			continue
+		}
+		e := Dirent{string(k.name), d.inoOf(k.id), typeBits(k.typ), k.seq + 2}
+		if plus == nil {
+			if !fn(e) {
+				return nil
+			}
+			continue
+		}
+		kid, err := d.load(k.id)
+		if err != nil {
+			return err
+		}
+		if kid == nil {
+			d.log.Error("an entry without its node", "name", k.name, "node", k.id)
+			continue
+		}
+		if !fn(e) {
+			d.letGo(kid)
+			return nil
+		}
+		kid.up, kid.name = n.id, k.name
+		plus(d.refer(kid))
+	}
+	return nil
+}
+
+func (d *Drive) inoOf(id api.ID) uint64 {
+	if id == d.root.id {
+		return d.root.ino
+	}
+	return id.Hash64()
+}

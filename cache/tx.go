@@ -1,0 +1,101 @@
+package cache
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+
+	"satchel/api"
+)
+
+// A tx collects the records and the mutations of one call into one Pebble
+// batch. All its methods expect Drive.mu held. The journal in memory follows
+// at once: a commit only fails when the disk does, and then the process ends.
+type tx struct {
+	d *Drive
+	b *pebble.Batch
+	j bool // something was journalled
+}
+
+func (d *Drive) begin() *tx { return &tx{d: d, b: d.st.NewBatch()} }
+
+// node writes the records of nodes, or removes those of dead ones. Stale nodes
+// have no record: it belongs to the node that took their place.
+func (t *tx) node(nodes ...*node) {
+	var buf [256]byte
+	for _, n := range nodes {
+		switch {
+		case n.stale:
+		case n.dead:
+			t.b.Delete(nodeKey(n.id), nil)
+		default:
+			t.b.Set(nodeKey(n.id), n.record.append(buf[:0]), nil)
+		}
+	}
+}
+
+// link adds an entry to a complete directory.
+func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
+	var buf [48]byte
+	k := l.add(name, n.id, n.typ)
+	t.b.Set(entryKey(p.id, name), k.append(buf[:0]), nil)
+	n.up, n.name = p.id, name
+	t.d.grown(p)
+}
+
+// unlink removes an entry of a complete directory.
+func (t *tx) unlink(p *node, l *listing, name api.Name) {
+	l.remove(name)
+	t.b.Delete(entryKey(p.id, name), nil)
+}
+
+// point makes an existing entry point to another node.
+func (t *tx) point(p *node, k *kid, n *node) {
+	var buf [48]byte
+	k.id, k.typ = n.id, n.typ
+	t.b.Set(entryKey(p.id, k.name), k.append(buf[:0]), nil)
+	n.up, n.name = p.id, k.name
+}
+
+// slot writes what a content file holds.
+func (t *tx) slot(c *content) {
+	var buf [64]byte
+	t.b.Set(slotKey(c.slot), c.rec.append(buf[:0]), nil)
+}
+
+// log journals a mutation and returns its entry.
+func (t *tx) log(m api.Mutation) *entry {
+	e := &entry{seq: t.d.journal.last + 1, m: m}
+	t.d.journal.add(e)
+	t.relog(e)
+	return e
+}
+
+// relog writes a journalled mutation again after coalescing changed it.
+func (t *tx) relog(e *entry) {
+	var buf [256]byte
+	t.b.Set(journalKey(e.seq), appendMutation(buf[:0], &e.m), nil)
+	t.j = true
+}
+
+// drop takes an entry out of the journal.
+func (t *tx) drop(e *entry) {
+	if e.gone {
+		return
+	}
+	t.d.journal.remove(e)
+	t.b.Delete(journalKey(e.seq), nil)
+	t.j = true
+}
+
+// commit makes the call's changes real.
+func (t *tx) commit() error {
+	if t.b.Empty() {
+		return t.b.Close()
+	}
+	if err := t.d.st.commit(t.b); err != nil {
+		return err
+	}
+	if t.j {
+		t.d.wakeSyncer()
+	}
+	return nil
+}

@@ -1,0 +1,333 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"os"
+	"time"
+
+	"satchel/api"
+	"satchel/api/chunk"
+)
+
+// A lane uploads content of one size class, so that a film does not hold up
+// a letter.
+type lane struct {
+	large bool
+	queue []*node       // hot nodes with a due time; guarded by Drive.mu
+	wake  chan struct{} // something is due sooner
+}
+
+const (
+	smallLane = 0
+	largeLane = 1
+
+	largeSize = 32 << 20        // bytes; larger content goes in the large lane
+	packSize  = 30 << 20        // bytes of chunks sent in one request
+	rest      = 2 * time.Second // without a write before an open file is sent
+	groupMax  = 1000            // files whose content is sent together
+)
+
+func newLane() *lane { return &lane{wake: make(chan struct{}, 1)} }
+
+// enqueue puts a hot node in its lane; locked. Its due time says when.
+func (d *Drive) enqueue(n *node) {
+	l := d.syn.lanes[smallLane]
+	if n.size > largeSize {
+		l = d.syn.lanes[largeLane]
+	}
+	if !n.hot.queued {
+		n.hot.queued = true
+		l.queue = append(l.queue, n)
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// runUploader hashes and uploads what is due in one lane until Close.
+func (d *Drive) runUploader(which int) {
+	l := d.syn.lanes[which]
+	for {
+		var group []*node
+		var next time.Time
+		if d.connected.Load() { // when that comes, the lane is woken
+			group, next = d.takeDue(l)
+		}
+		if len(group) > 0 {
+			if err := d.uploadGroup(group); err != nil && d.ctx.Err() == nil {
+				d.postpone(group, err)
+			}
+			continue
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			timer = time.After(time.Until(next))
+		}
+		select {
+		case <-d.done:
+			return
+		case <-l.wake:
+			// Closes come in swarms: look at them together.
+			select {
+			case <-d.done:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		case <-timer:
+		}
+	}
+}
+
+// takeDue takes a group of nodes whose time has come out of a lane, and says
+// when the next is due.
+func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	var bytes int64
+	keep := l.queue[:0]
+	for i, n := range l.queue {
+		h := n.hot
+		if h != nil && n.writers > 0 && !h.forced {
+			// Still being written: not before it rests.
+			d.pull(n)
+			if rested := time.Unix(0, n.mtime).Add(rest); rested.After(h.due) && rested.Before(now.Add(rest)) {
+				h.due = rested
+			}
+		}
+		switch {
+		case h == nil:
+		case h.due.After(now) && !h.forced:
+			keep = append(keep, n)
+			if next.IsZero() || h.due.Before(next) {
+				next = h.due
+			}
+		case len(group) > 0 && (bytes+n.size > packSize || len(group) == groupMax):
+			keep = append(keep, l.queue[i:]...)
+			clear(l.queue[len(keep):])
+			l.queue = keep
+			return group, now
+		default:
+			h.queued = false
+			group = append(group, n)
+			bytes += n.size
+		}
+	}
+	clear(l.queue[len(keep):])
+	l.queue = keep
+	return group, next
+}
+
+// postpone tries a failed group again later, the later the more often it failed.
+func (d *Drive) postpone(group []*node, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wait := time.Duration(0)
+	for _, n := range group {
+		if h := n.hot; h != nil && h.ready == nil && h.entry != nil {
+			h.tries++
+			wait = min(time.Second<<min(h.tries-1, 5), 30*time.Second)
+			h.due, h.forced = time.Now().Add(wait), false
+			d.enqueue(n)
+		}
+	}
+	if wait > 0 {
+		d.log.Warn("upload postponed", "files", len(group), "again_in", wait, "err", err)
+	}
+}
+
+// A job is one file being hashed.
+type job struct {
+	n     *node
+	h     *hot
+	entry *entry
+	cp    checkpoint
+	path  string
+	empty bool
+}
+
+// uploadGroup hashes the content of a group and sends the chunks that the
+// server lacks; then their mutations are ready to be sent. Memory is bounded by packSize.
+func (d *Drive) uploadGroup(group []*node) error {
+	up := uploader{d: d}
+	var done []*job
+	for _, n := range group {
+		j := d.beginJob(n)
+		if j == nil {
+			continue
+		}
+		changed, err := up.hash(j)
+		switch {
+		case errors.Is(err, os.ErrNotExist): // the node died meanwhile
+			continue
+		case err != nil:
+			return err
+		case changed && !d.insists(j):
+			continue // somebody wrote while it was read: later
+		}
+		done = append(done, j)
+	}
+	if err := up.flush(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.begin()
+	for _, j := range done {
+		d.finishJob(t, j)
+	}
+	if err := t.commit(); err != nil {
+		return err
+	}
+	d.wakeSyncer()
+	return nil
+}
+
+// beginJob notes how the file is before it is read, or returns nil when there
+// is nothing to do but to ask again.
+func (d *Drive) beginJob(n *node) *job {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h := n.hot
+	if h == nil || n.slot == 0 {
+		return nil
+	}
+	if h.entry == nil { // committed; only the proof is missing
+		t := d.begin()
+		d.judge(t, n)
+		t.commit()
+		return nil
+	}
+	c, err := d.attach(n)
+	if err != nil {
+		d.log.Error("content file of a changed file", "name", n.name, "err", err)
+		return nil
+	}
+	d.pull(n)
+	return &job{n: n, h: h, entry: h.entry, path: d.slotPath(n.slot), cp: checkpoint{
+		ctime: c.ctime(), mtime: n.mtime, opened: h.opened, proven: n.writers == 0 && c.unwritten()}}
+}
+
+// insists tells whether a file that changes while it is read shall be sent
+// all the same; otherwise it is planned again.
+func (d *Drive) insists(j *job) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if j.h.forced || j.n.hot != j.h {
+		return true
+	}
+	d.settle(j.n)
+	return false
+}
+
+// finishJob makes a checkpoint ready, or finds that nothing changed; locked.
+func (d *Drive) finishJob(t *tx, j *job) {
+	h := j.h
+	if j.n.hot != h || h.entry != j.entry {
+		return // died, or dropped
+	}
+	h.tries, h.forced = 0, false
+	if h.entry.m.Op == api.OpWrite && j.cp.version.SHA256 == j.n.sha && j.n.sha != (api.Hash{}) {
+		// The same as the base: no new version.
+		t.drop(h.entry)
+		h.entry, h.ready = nil, nil
+		j.cp.version.ID = j.n.version
+		h.sent = &j.cp
+		if j.n.mtime != h.mtime { // rewritten with what it had
+			d.logAttr(t, j.n, api.Attr{Mtime: &j.n.mtime}, j.n.mtime)
+		}
+		if j.n.writers > 0 { // still open: it may change yet
+			d.logWrite(t, j.n)
+			return
+		}
+		d.judge(t, j.n)
+		return
+	}
+	h.ready = &j.cp
+}
+
+// An uploader gathers chunks and sends those that the server lacks.
+type uploader struct {
+	d     *Drive
+	held  map[api.Hash][]byte
+	order []api.Hash
+	bytes int
+}
+
+// hash reads a job's file, gathers its chunks and tells whether it changed meanwhile.
+func (u *uploader) hash(j *job) (changed bool, err error) {
+	f, err := os.Open(j.path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	v, err := chunk.Version(f, func(c api.Chunk, data []byte) error {
+		if err := u.d.ctx.Err(); err != nil {
+			return err
+		}
+		return u.add(c.Hash, data)
+	})
+	if err != nil {
+		return false, err
+	}
+	v.ID = api.NewID()
+	j.cp.version = v
+	u.d.mu.Lock()
+	defer u.d.mu.Unlock()
+	return j.n.c != nil && j.n.c.ctime() != j.cp.ctime, nil
+}
+
+func (u *uploader) add(h api.Hash, data []byte) error {
+	if u.bytes+len(data) > packSize {
+		if err := u.flush(); err != nil {
+			return err
+		}
+	}
+	if u.held == nil {
+		u.held = map[api.Hash][]byte{}
+	}
+	if _, ok := u.held[h]; ok {
+		return nil
+	}
+	u.held[h] = append([]byte(nil), data...)
+	u.order = append(u.order, h)
+	u.bytes += len(data)
+	return nil
+}
+
+// flush sends what is gathered.
+func (u *uploader) flush() error {
+	if len(u.order) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(u.d.ctx, 10*time.Minute)
+	defer cancel()
+	missing, err := u.d.cfg.Remote.Missing(ctx, u.order)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		var p chunk.PackWriter
+		for _, h := range missing {
+			data, ok := u.held[h]
+			if !ok {
+				return api.Errorf(api.Internal, "the server asked for a chunk that was not offered")
+			}
+			p.Add(h, data)
+		}
+		u.d.syn.uploading.Store(int64(p.Size()))
+		err := u.d.cfg.Remote.PutPack(ctx, p.Bytes())
+		u.d.syn.uploading.Store(0)
+		if err != nil {
+			return err
+		}
+	}
+	u.held, u.order, u.bytes = nil, nil, 0
+	return nil
+}
+
+// nothing is the version of an empty file.
+func nothing() *api.Version { return &api.Version{ID: api.NewID(), SHA256: sha256.Sum256(nil)} }

@@ -1,0 +1,87 @@
+package fusefs
+
+import (
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"satchel/cache"
+)
+
+func (f *filesystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, o *fuse.CreateOut) fuse.Status {
+	a, h, err := f.d.Create(in.NodeId, name, in.Mode, in.Flags, cred(&in.InHeader), cancel)
+	if err != nil {
+		return status(err)
+	}
+	toEntry(&a, &o.EntryOut)
+	opened(h, in.Flags, &o.OpenOut)
+	return fuse.OK
+}
+
+func (f *filesystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, o *fuse.OpenOut) fuse.Status {
+	h, err := f.d.Open(in.NodeId, in.Flags, cred(&in.InHeader), cancel)
+	if err != nil {
+		return status(err)
+	}
+	opened(h, in.Flags, o)
+	return fuse.OK
+}
+
+// opened tells the kernel how to treat a handle. Only the close of a handle for
+// writing is worth a FLUSH: it says that the content can be sent.
+func opened(h cache.Opened, flags uint32, o *fuse.OpenOut) {
+	if h.Backing > 0 {
+		o.OpenFlags |= fuse.FOPEN_PASSTHROUGH
+		o.BackingID = h.Backing
+	} else {
+		o.OpenFlags |= fuse.FOPEN_KEEP_CACHE
+	}
+	if flags&syscall.O_ACCMODE == syscall.O_RDONLY {
+		o.OpenFlags |= fuse.FOPEN_NOFLUSH
+	}
+}
+
+func (f *filesystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	fd, err := f.d.Read(in.NodeId, int64(in.Offset), len(buf))
+	if err != nil {
+		return nil, status(err)
+	}
+	return fuse.ReadResultFd(uintptr(fd), int64(in.Offset), len(buf)), fuse.OK
+}
+
+func (f *filesystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	n, err := f.d.Write(in.NodeId, int64(in.Offset), data, in.Flags&syscall.O_APPEND != 0)
+	return uint32(n), status(err)
+}
+
+func (f *filesystem) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	return status(f.d.Flush(in.NodeId))
+}
+
+func (f *filesystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	f.d.Release(in.NodeId, in.Flags)
+}
+
+func (f *filesystem) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	return status(f.d.Fsync(in.NodeId, cancel))
+}
+
+func (f *filesystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
+	return status(f.d.Fallocate(in.NodeId, int64(in.Offset), int64(in.Length), in.Mode, cancel))
+}
+
+func (f *filesystem) Lseek(_ <-chan struct{}, in *fuse.LseekIn, o *fuse.LseekOut) fuse.Status {
+	off, err := f.d.Seek(in.NodeId, int64(in.Offset), int(in.Whence))
+	o.Offset = uint64(off)
+	return status(err)
+}
+
+// Tmpfile and CopyFileRange are not served: the kernel then answers EOPNOTSUPP
+// or copies by reading and writing.
+func (f *filesystem) Tmpfile(<-chan struct{}, *fuse.CreateIn, *fuse.CreateOut) fuse.Status {
+	return fuse.Status(syscall.EOPNOTSUPP)
+}
+
+func (f *filesystem) CopyFileRange(<-chan struct{}, *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
+	return 0, fuse.Status(syscall.EOPNOTSUPP)
+}
