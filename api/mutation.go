@@ -71,6 +71,10 @@ type Batch struct {
 	Incarnation ID         `json:"incarnation"` // one life of a device's cache; a cloned cache gets a new one
 	Number      uint64     `json:"number"`      // grows by one with each batch, from 1
 	Mutations   []Mutation `json:"mutations"`
+
+	// Echo makes the device's own change feed carry the changes too: they were
+	// not made by the cache that follows it, but by a command beside it.
+	Echo bool `json:"echo,omitempty"`
 }
 
 // MaxBatch is how many mutations one batch may have.

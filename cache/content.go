@@ -121,6 +121,7 @@ func (d *Drive) fresh(t *tx, n *node, dirty bool) (*content, error) {
 		return nil, err
 	}
 	n.slot, n.c = c.slot, c
+	d.hold(n)
 	c.rec = slotRecord{node: n.id, version: n.version, dirty: dirty}
 	t.slot(c)
 	return c, nil
@@ -137,6 +138,7 @@ func (d *Drive) shed(t *tx, n *node) {
 		d.slots.discard(d, c)
 	}
 	t.b.Delete(slotKey(n.slot), nil)
+	d.unhold(n.slot)
 	n.slot, n.c = 0, nil
 }
 
@@ -184,12 +186,4 @@ func (d *Drive) pull(n *node) bool {
 		return true
 	}
 	return false
-}
-
-// cached is the bytes of content files; read by Status.
-func (d *Drive) cached(n *node) int64 {
-	if n.slot == 0 {
-		return 0
-	}
-	return n.size
 }

@@ -109,6 +109,10 @@ func (d *Drive) clean(t *tx, n *node) {
 	d.cool(t, n)
 	n.c.rec = slotRecord{node: n.id, version: n.version, ctime: n.c.ctime()}
 	t.slot(n.c)
+	d.hold(n)
+	if d.slots.bytes > d.cfg.Limit {
+		d.wakeEvict()
+	}
 	if n.opens == 0 {
 		d.park(n)
 		d.letGo(n)
@@ -119,8 +123,8 @@ func (d *Drive) clean(t *tx, n *node) {
 // node is clean when nobody could write at any time since the hashing began.
 func (d *Drive) judge(t *tx, n *node) {
 	h := n.hot
-	if h == nil || h.entry != nil || h.sent == nil {
-		return // changed since, or nothing committed: it comes round again
+	if h == nil || h.entry != nil || h.sent == nil || h.sent.version.ID != n.version {
+		return // changed since, or not committed yet: it comes round again
 	}
 	if _, err := d.attach(n); err != nil {
 		d.log.Error("content file of a changed file", "name", n.name, "err", err)

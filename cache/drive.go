@@ -120,7 +120,10 @@ func (d *Drive) open() error {
 	if err := d.loadDrive(); err != nil {
 		return err
 	}
-	return d.recover()
+	if err := d.recover(); err != nil {
+		return err
+	}
+	return d.st.sync() // from here on an end without Close is seen as one
 }
 
 // loadDrive finds out which drive this is: from the replica, or the first

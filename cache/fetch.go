@@ -202,7 +202,9 @@ func (d *Drive) download(ctx context.Context, n *node) error {
 		n.size = size
 		t.slot(c)
 		t.node(n)
+		d.hold(n)
 		d.park(n)
+		d.wakeEvict()
 		return t.commit()
 	}
 	d.slots.later(func() { d.slots.recycle(d, c) })

@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"satchel/api"
 )
@@ -13,6 +14,8 @@ type entry struct {
 	m    api.Mutation
 	sent bool // in the batch in flight: immutable, and no longer a target of coalescing
 	gone bool
+
+	after time.Time // not to be sent before; zero = at once
 }
 
 // place is a name in a directory.

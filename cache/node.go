@@ -18,14 +18,8 @@ type node struct {
 	fid uint64 // the FUSE node id; a file whose content another device replaced while open gets a new one
 	ino uint64 // st_ino: the same for every fid of the node
 
-	// The entry through which the node was last reached: where a conflict copy
-	// goes, and a directory's "..". Zero when unknown.
-	up   api.ID
-	name api.Name
-
 	lookups uint64 // the kernel's references
 	list    *listing
-	work    int  // journalled mutations and queued work that need the node in memory
 	dead    bool // no entry points to it; it lives on for those who have it open
 
 	// Files

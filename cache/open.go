@@ -93,6 +93,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 		n.pass = c.backing != 0
 	}
 	n.opens++
+	d.hold(n)
 	if writing(flags) {
 		n.writers++
 		if !n.pass && n.rw < 0 {
@@ -218,14 +219,22 @@ func (d *Drive) Fsync(fid uint64, intr Interrupt) error {
 	if err != nil {
 		return err
 	}
-	if fd >= 0 {
-		err = unix.Fdatasync(fd)
-		unix.Close(fd)
-		if err != nil {
-			return api.Errorf(kindOf(err), "fsync: %w", err)
+	// Both at once: the disk's own journal commits them together.
+	content := make(chan error, 1)
+	go func() {
+		if fd < 0 {
+			content <- nil
+			return
 		}
+		err := unix.Fdatasync(fd)
+		unix.Close(fd)
+		content <- err
+	}()
+	err = d.st.sync()
+	if cerr := <-content; cerr != nil {
+		return api.Errorf(kindOf(cerr), "fsync: %w", cerr)
 	}
-	if err := d.st.sync(); err != nil {
+	if err != nil {
 		return err
 	}
 	if d.cfg.FsyncServer {

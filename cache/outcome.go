@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"satchel/api"
 )
@@ -36,9 +38,13 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 			merges = append(merges, union{m.Node, o.Conflict})
 		case o.Status == api.Adjusted:
 			d.acknowledge(t, m)
-			d.syn.conflicts++
+			if !o.Conflict.IsZero() {
+				d.syn.conflicts++
+			}
 		case o.Status == api.Refused:
-			d.refused(t, m, o)
+			if err := d.refused(t, m, o, byID); err != nil {
+				d.log.Error("keep refused content", "name", m.Name, "err", err)
+			}
 		}
 	}
 	if err := d.applyState(t, &c.State); err != nil {
@@ -100,75 +106,134 @@ func (d *Drive) rebase(t *tx, id, from, to api.ID) {
 }
 
 // conflicted moves content that lost against another device's to the
-// conflict copy which the server made of it; locked. Whoever has the file
-// open goes on with the copy; the name shows the winner.
+// conflict copy which the server made of it; locked.
 func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*api.Node) {
 	d.syn.conflicts++
 	n, err := d.load(m.Node)
 	if err != nil || n == nil || n.dead {
 		return
 	}
-	var pending bool
-	if h := n.hot; h != nil && h.entry != nil { // written again since: that goes to the copy too
-		t.drop(h.entry)
-		h.entry, pending = nil, true
-	}
-	winner := d.adopt(n.id, n.record)
-	winner.up, winner.name, winner.slot, winner.size, winner.version = n.up, n.name, 0, 0, api.ID{}
-	delete(d.syn.hots, n.id)
-	n.id, n.ino = o.Conflict, o.Conflict.Hash64()
-	d.byID[n.id] = n
-	if n.hot != nil {
-		d.syn.hots[n.id] = n
-	}
-	n.version, n.sha, n.name = m.Version.ID, m.Version.SHA256, o.Name
-	n.nlink, n.flags = 1, n.flags|flagAcked
-	if n.c != nil {
-		n.c.rec.node = n.id
-		t.slot(n.c)
-	}
-	if a := byID[m.Node]; a != nil {
-		winner.record = fromNode(a)
-	}
-	t.node(n, winner)
-	if p := d.byID[winner.up]; p != nil {
-		d.notes.entry(p, string(winner.name))
-	}
-	if pending {
+	again := d.divert(t, n, o.Conflict, byID[m.Node])
+	n.name, n.flags = o.Name, n.flags|flagAcked
+	n.version, n.sha = m.Version.ID, m.Version.SHA256
+	t.node(n)
+	if again { // written again since: that goes to the copy too
 		d.logWrite(t, n)
 	} else if n.hot != nil {
 		d.judge(t, n)
 	}
-	d.letGo(winner)
 }
 
-// refused undoes what the server will never take; locked. The State that came with the answer shows
-// what is true. Content that would be lost goes to Recovered/.
-func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome) {
+// divert makes the node in memory, with its content and its open handles, the
+// one of a new id, and puts a new cold node in its old place, as the server
+// says; locked. Whoever has the file open goes on with the diverted one; the name
+// shows the other. It tells whether a write was pending, which it drops.
+func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending bool) {
+	if h := n.hot; h != nil {
+		if pending = h.entry != nil; pending {
+			t.drop(h.entry)
+			h.entry = nil
+		}
+		delete(d.syn.hots, n.id)
+		d.syn.hots[id] = n
+	}
+	winner := d.adopt(n.id, n.record)
+	if theirs != nil {
+		winner.record = fromNode(theirs)
+		winner.up, winner.name = n.up, n.name
+	} else {
+		winner.slot, winner.size, winner.version = 0, 0, api.ID{}
+	}
+	n.id, n.ino, n.nlink = id, id.Hash64(), 1
+	d.byID[id] = n
+	if n.slot != 0 {
+		if c, err := d.attach(n); err == nil {
+			c.rec.node = id
+			t.slot(c)
+		}
+		d.hold(n)
+	}
+	t.node(winner)
+	if p := d.byID[winner.up]; p != nil {
+		d.notes.entry(p, string(winner.name))
+	}
+	d.letGo(winner)
+	return pending
+}
+
+// recovered is the folder in the drive's root for work that the server refused.
+const recovered = "Recovered"
+
+// holdBack is how long refused content waits before it is offered again.
+const holdBack = 10 * time.Minute
+
+// refused undoes what the server will not take; locked. The State that came with the answer shows
+// what is true. Content moves to the Recovered folder as a new file, so that
+// the user has it whatever the server says of that.
+func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*api.Node) error {
 	d.syn.refused++
 	if m.Op != api.OpCreate && m.Op != api.OpWrite {
-		return
+		return nil
 	}
 	n, err := d.load(m.Node)
 	if err != nil || n == nil || n.dead {
-		return
+		return err
 	}
-	if n.isFile() && n.slot != 0 && n.size > 0 {
-		if err := d.salvage(n, string(m.Name)); err != nil {
-			d.log.Error("keep refused content", "name", m.Name, "err", err)
-			return
+	p, l, err := d.recoveredDir(t)
+	if err != nil || !n.isFile() || n.slot == 0 {
+		if m.Op == api.OpCreate {
+			d.perish(t, n)
 		}
+		return err
 	}
-	d.log.Warn("refused by the server; its content is in the cache's Recovered folder", "name", m.Name, "why", o.Message)
-	if m.Op == api.OpCreate {
-		d.perish(t, n)
-		return
+	name := n.name
+	for i := 2; l.byName[name] != nil; i++ {
+		name = api.Name(fmt.Sprintf("%d %.200s", i, n.name))
 	}
-	// The winner's record comes with the State; the content here is no version of it.
-	d.cool(t, n)
-	d.shed(t, n)
-	n.version = api.ID{}
-	t.node(n)
+	if n.up == p.id && m.Op == api.OpCreate { // refused there too: it stays, and is offered again later
+		name = n.name
+		l.remove(name)
+	}
+	old, oldName := n.up, n.name
+	d.divert(t, n, api.NewID(), byID[m.Node])
+	n.flags &^= flagAcked
+	n.version, n.sha = api.ID{}, api.Hash{}
+	e := d.enter(t, p, l, name, n)
+	e.after = time.Now().Add(holdBack)
+	h := d.heat(n)
+	h.entry, h.ready, h.sent, h.due = e, nil, nil, e.after
+	if c, err := d.attach(n); err == nil {
+		c.rec.dirty = true
+		t.slot(c)
+	}
+	d.enqueue(n)
+	d.notes.entry(p, string(name))
+	if w := d.byID[m.Node]; w != nil && byID[m.Node] == nil {
+		w.up, w.name = old, oldName
+		d.perish(t, w) // the server has no such node
+	}
+	d.log.Warn("refused by the server; kept in the Recovered folder", "name", oldName, "as", name, "why", o.Message)
+	return nil
+}
+
+// recoveredDir finds or makes the Recovered folder; locked.
+func (d *Drive) recoveredDir(t *tx) (*node, *listing, error) {
+	rl, err := d.dir(d.root, d.ctx.Done())
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := d.child(rl, recovered)
+	if err != nil {
+		return nil, nil, err
+	}
+	if p == nil {
+		p = d.sprout(d.root, 'd', 0o700, Cred{d.cfg.UID, d.cfg.GID})
+		p.list = newListing()
+		d.enter(t, d.root, rl, recovered, p)
+		d.notes.entry(d.root, recovered)
+	}
+	l, err := d.dir(p, d.ctx.Done())
+	return p, l, err
 }
 
 // A union is a directory made here that another device had made too: from

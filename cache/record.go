@@ -51,6 +51,11 @@ type record struct {
 	flags    byte
 	target   string
 	xattrs   map[string][]byte
+
+	// The entry through which the node was last reached: where a conflict copy
+	// goes, and a directory's "..".
+	up   api.ID
+	name api.Name
 }
 
 const (
@@ -77,6 +82,8 @@ func (r *record) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, r.slot)
 	b = append(b, r.version[:]...)
 	b = append(b, r.sha[:]...)
+	b = append(b, r.up[:]...)
+	b = appendString(b, string(r.name))
 	b = appendString(b, r.target)
 	return appendXattrs(b, r.xattrs)
 }
@@ -194,6 +201,7 @@ func decodeRecord(b []byte) (record, error) {
 	}
 	r.slot = d.uvarint()
 	r.version, r.sha = d.id(), d.hash()
+	r.up, r.name = d.id(), api.Name(d.string())
 	r.target = d.string()
 	r.xattrs = d.xattrs()
 	if d.bad || len(d.b) != 0 {

@@ -2,8 +2,6 @@ package cache
 
 import (
 	"encoding/binary"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,6 +47,8 @@ func (d *Drive) recover() error {
 			return nil
 		}
 		used[slot] = true
+		d.slots.held[slot] = &holding{node: n.id, bytes: n.size}
+		d.slots.bytes += n.size
 		if err := d.examine(t, n, s, clean == nil); err != nil {
 			return err
 		}
@@ -82,11 +82,8 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, crashed bool) error {
 		// A record without its file: the content is lost only if it was never sent.
 		d.log.Error("content file is missing", "name", n.name, "err", err)
 		t.b.Delete(slotKey(n.slot), nil)
-		n.slot, n.size = 0, 0
-		if n.version.IsZero() {
-			t.node(n)
-			return nil
-		}
+		d.unhold(n.slot)
+		n.slot = 0
 		t.node(n)
 		return nil
 	}
@@ -168,38 +165,4 @@ func (d *Drive) checkLife() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return t.commit()
-}
-
-// salvage copies a node's content to the Recovered folder of the cache; locked.
-func (d *Drive) salvage(n *node, name string) error {
-	dir := filepath.Join(d.cfg.Dir, "Recovered")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	src, err := os.Open(d.slotPath(n.slot))
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	for i := 0; ; i++ {
-		to := filepath.Join(dir, name)
-		if i > 0 {
-			to = filepath.Join(dir, fmt.Sprintf("%s (%d)", name, i))
-		}
-		dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if os.IsExist(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(dst, src)
-		if serr := dst.Sync(); err == nil {
-			err = serr
-		}
-		if cerr := dst.Close(); err == nil {
-			err = cerr
-		}
-		return err
-	}
 }

@@ -24,12 +24,14 @@ type idleContent struct {
 // slots is the pool of content files. Its fields are guarded by Drive.mu but
 // for those with a lock of their own.
 type slots struct {
-	idle  []idleContent // oldest first; entries may be out of date
-	free  []*content    // empty, open and registered
-	limbo []*content    // discarded, but the replica's last durable state may still refer to them
-	next  uint64        // the next new slot number
+	idle  []idleContent       // oldest first; entries may be out of date
+	free  []*content          // empty, open and registered
+	limbo []*content          // discarded, but the replica's last durable state may still refer to them
+	next  uint64              // the next new slot number
+	held  map[uint64]*holding // content files that nodes have
+	bytes int64               // of them
 
-	making bool
+	making, evicting bool // a job is queued
 
 	mu   sync.Mutex // guards jobs
 	jobs []func()
@@ -37,7 +39,7 @@ type slots struct {
 }
 
 func newSlots() *slots {
-	return &slots{next: 1, wake: make(chan struct{}, 1)}
+	return &slots{next: 1, held: map[uint64]*holding{}, wake: make(chan struct{}, 1)}
 }
 
 // take returns an empty content file; locked.

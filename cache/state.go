@@ -117,7 +117,7 @@ func fromNode(a *api.Node) record {
 func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	r := fromNode(an)
 	old := n.record
-	r.atime, r.slot = old.atime, old.slot
+	r.atime, r.slot, r.up, r.name = old.atime, old.slot, old.up, old.name
 	r.flags |= old.flags & flagComplete
 	if n.isDir() && old.flags&flagComplete != 0 {
 		r.nlink = old.nlink // counted by the entries
@@ -205,7 +205,6 @@ func (d *Drive) replaced(t *tx, n *node) *node {
 func (d *Drive) split(n *node, id api.ID) *node {
 	n.stale = true
 	fresh := d.adopt(id, n.record)
-	fresh.up, fresh.name = n.up, n.name
 	if p := d.byID[n.up]; p != nil {
 		d.notes.entry(p, string(n.name))
 	}

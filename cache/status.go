@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
 	"satchel/api"
@@ -29,10 +28,11 @@ func (d *Drive) Status() Status {
 	d.mu.Lock()
 	s := Status{
 		Connected:        d.connected.Load(),
-		PendingMutations: d.pendingCount(),
+		PendingMutations: d.journal.live,
 		Uploading:        d.syn.uploading.Load(),
 		Conflicts:        d.syn.conflicts,
 		Refused:          d.syn.refused,
+		CacheBytes:       d.slots.bytes,
 		CacheLimitBytes:  d.cfg.Limit,
 		Seq:              max(d.syn.seq, d.syn.acked),
 		Problem:          d.syn.problem,
@@ -52,32 +52,7 @@ func (d *Drive) Status() Status {
 	if d.full.Load() && s.Problem == "" {
 		s.Problem = "the disk under the cache is full"
 	}
-	s.CacheBytes = d.cacheBytes()
 	return s
-}
-
-// pendingCount is the mutations that the server has not answered; a file that is only open for
-// writing and as it was when it was last sent does not count. Locked.
-func (d *Drive) pendingCount() int {
-	return d.journal.live
-}
-
-// cacheBytes adds up the sizes of the files whose content is on this machine.
-func (d *Drive) cacheBytes() int64 {
-	var total int64
-	d.st.scan([]byte{keySlot}, func(k, v []byte) error {
-		s, err := decodeSlot(v)
-		if err != nil {
-			return nil
-		}
-		if b, err := d.st.get(nodeKey(s.node)); err == nil {
-			if r, err := decodeRecord(b); err == nil && r.slot == binary.BigEndian.Uint64(k[1:]) {
-				total += r.size
-			}
-		}
-		return nil
-	})
-	return total
 }
 
 // Sync hurries all that is pending to the server; with wait it returns when the

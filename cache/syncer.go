@@ -200,7 +200,7 @@ func (d *Drive) pick() *flight {
 			continue
 		}
 		m := e.m // a copy: what is added is only for the wire
-		if w.behind(&e.m) || !d.fill(e, &m) {
+		if w.behind(&e.m) || !e.after.IsZero() && time.Now().Before(e.after) || !d.fill(e, &m) {
 			w.add(&e.m)
 			continue
 		}

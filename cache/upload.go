@@ -146,7 +146,6 @@ type job struct {
 	entry *entry
 	cp    checkpoint
 	path  string
-	empty bool
 }
 
 // uploadGroup hashes the content of a group and sends the chunks that the

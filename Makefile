@@ -1,0 +1,60 @@
+# Satchel's everyday commands. `make` alone prints them.
+
+# Go wants a home for its caches; a checkout without one brings its own.
+ifeq ($(strip $(HOME)),)
+export HOME := $(CURDIR)/.run/home
+endif
+
+CGO_ENABLED ?= 0
+export CGO_ENABLED
+
+GO       ?= go
+FOLDERS  := cmd fusefs api cache storage migrations integration
+TIMEOUT  ?= 20m
+FUZZTIME ?= 20s
+ROUNDS   ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test check race fuzz bench bench-write clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing (PostgreSQL, fuse3, git, …); says so first
+	@integration/setup.sh
+
+build: ## bin/satcheld and bin/satchel
+	@$(GO) build -trimpath -o bin/ ./cmd/satcheld ./cmd/satchel
+
+run: setup build ## a server, a demo user and a mounted folder; Ctrl-C ends all three
+	@exec integration/run.sh
+
+test: setup check ## check, then every test: what CI runs
+	$(GO) test -timeout $(TIMEOUT) -p 2 ./...
+
+check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations
+	@out=$$(gofmt -l $(FOLDERS)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+	$(GO) test ./integration/layout
+
+race: setup ## every test under the race detector (slow)
+	CGO_ENABLED=1 $(GO) test -race -timeout 60m -p 1 ./...
+
+fuzz: ## each fuzz target for FUZZTIME (default 20s)
+	@$(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ { f[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, f[i]; n = 0 }' | \
+	while read -r pkg target; do \
+		echo "== $$pkg $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
+	done
+
+bench: setup ## the everyday work on a plain folder, loopback, Satchel and rclone
+	$(GO) run ./integration/bench -rounds $(ROUNDS)
+
+bench-write: setup ## the same, and write docs/benchmarks.md
+	$(GO) run ./integration/bench -rounds $(ROUNDS) -write docs/benchmarks.md
+
+clean: ## remove bin/ and what `make run` kept
+	@integration/run.sh --clean
+	rm -rf bin

@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"satchel/storage/postgres"
+)
+
+// keyAge is how long a key signs before the next one replaces it.
+const keyAge = 90 * 24 * time.Hour
+
+// reloadPause bounds how often a token with an unknown key makes us look for
+// the key in the database.
+const reloadPause = 5 * time.Second
+
+// Keyring holds the keys that sign and verify tokens. It is safe for concurrent use.
+type Keyring struct {
+	db      *postgres.DB
+	sealing SealingKey
+	log     *slog.Logger
+
+	mu      sync.RWMutex
+	keys    map[string]signingKey
+	signing string // the id of the newest key
+	loaded  time.Time
+}
+
+type signingKey struct {
+	private ed25519.PrivateKey
+	retired time.Time // zero = still signing
+}
+
+// refresh reads the keys, after adding a new one if the newest is too old or
+// can't be opened.
+func (k *Keyring) refresh(ctx context.Context) error {
+	for try := range 2 {
+		keys, newest, err := k.load(ctx)
+		if err != nil {
+			return err
+		}
+		if newest != nil && time.Since(newest.Created) < keyAge || try > 0 && newest != nil {
+			k.mu.Lock()
+			k.keys, k.signing, k.loaded = keys, newest.ID, time.Now()
+			k.mu.Unlock()
+			return nil
+		}
+		maxAge := keyAge
+		if newest == nil {
+			maxAge = 0 // those that are there are sealed under another key
+		}
+		if err := k.add(ctx, maxAge); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the signing key that was just made is not in the database")
+}
+
+// load opens the keys in the database. newest is the newest that signs, nil if
+// there is none.
+func (k *Keyring) load(ctx context.Context) (keys map[string]signingKey, newest *postgres.SigningKey, err error) {
+	stored, err := k.db.SigningKeys(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the signing keys: %w", err)
+	}
+	keys = make(map[string]signingKey, len(stored))
+	for i, s := range stored {
+		seed, err := k.sealing.open(s.Sealed, keyPurpose(s.ID))
+		if err != nil || len(seed) != ed25519.SeedSize {
+			k.log.Warn("a signing key was sealed under another key file; its tokens are refused", "kid", s.ID)
+			continue
+		}
+		if s.Retired.Year() <= 1 {
+			s.Retired = time.Time{}
+			if newest == nil {
+				newest = &stored[i]
+			}
+		}
+		keys[s.ID] = signingKey{private: ed25519.NewKeyFromSeed(seed), retired: s.Retired}
+	}
+	return keys, newest, nil
+}
+
+func (k *Keyring) add(ctx context.Context, maxAge time.Duration) error {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make a signing key: %w", err)
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	id := hex.EncodeToString(b[:])
+	if err := k.db.AddSigningKey(ctx, id, k.sealing.seal(private.Seed(), keyPurpose(id)), maxAge); err != nil {
+		return fmt.Errorf("store a signing key: %w", err)
+	}
+	return nil
+}
+
+// keyPurpose binds a sealed key to its id, so that rows can't be swapped.
+func keyPurpose(id string) string { return "satchel signing key " + id }
+
+// signer is the key that signs now.
+func (k *Keyring) signer() (id string, key ed25519.PrivateKey) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.signing, k.keys[k.signing].private
+}
+
+// verifier is the public key of an id, nil if there is none. Another server
+// may just have made it, so an unknown one is looked for in the database, but
+// not more often than every reloadPause.
+func (k *Keyring) verifier(ctx context.Context, id string) ed25519.PublicKey {
+	k.mu.RLock()
+	key, ok := k.keys[id]
+	stale := time.Since(k.loaded) > reloadPause
+	k.mu.RUnlock()
+	if !ok && stale && k.db != nil {
+		if err := k.refresh(ctx); err != nil {
+			k.log.Error("signing keys were not read", "err", err)
+		}
+		k.mu.RLock()
+		key, ok = k.keys[id]
+		k.mu.RUnlock()
+	}
+	if !ok || !key.retired.IsZero() && time.Now().After(key.retired) {
+		return nil
+	}
+	return key.private.Public().(ed25519.PublicKey)
+}

@@ -1,0 +1,169 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"satchel/api"
+)
+
+// Drive is one drive as its device sees it. It is safe for concurrent use.
+type Drive struct {
+	c     *Client
+	which string
+	id    atomic.Pointer[string] // what "home" stands for, once known
+}
+
+func (d *Drive) path(parts ...string) string {
+	which := url.PathEscape(d.which)
+	if id := d.id.Load(); id != nil {
+		which = *id
+	}
+	return "/drives/" + which + strings.Join(parts, "")
+}
+
+func (d *Drive) get(ctx context.Context, path string, query url.Values, out any) error {
+	return d.c.call(ctx, request{method: http.MethodGet, path: path, query: query}, nil, out)
+}
+
+// Info describes the drive. The home drive is made on first use; an admin has
+// none ([api.Permission]).
+func (d *Drive) Info(ctx context.Context) (api.DriveInfo, error) {
+	var info api.DriveInfo
+	if err := d.get(ctx, d.path(), nil, &info); err != nil {
+		return info, err
+	}
+	id := info.ID.String()
+	d.id.Store(&id)
+	return info, nil
+}
+
+// Node is a node by its id.
+func (d *Drive) Node(ctx context.Context, node api.ID) (api.Node, error) {
+	var n api.Node
+	err := d.get(ctx, d.path("/nodes/", node.String()), nil, &n)
+	return n, err
+}
+
+// Lookup is the node at a path of raw bytes; "" is the root. Symlinks are not
+// followed.
+func (d *Drive) Lookup(ctx context.Context, path string) (api.Node, error) {
+	var n api.Node
+	err := d.get(ctx, d.path("/lookup"), url.Values{"path": {api.Name(path).Escape()}}, &n)
+	return n, err
+}
+
+// Children is a page of at most limit entries of a directory, those after a
+// name (empty: from the start), with their nodes and the directory's own. A
+// limit of 0 is the server's default, 1000.
+func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
+	query := url.Values{}
+	if after != "" {
+		query.Set("after", after.Escape())
+	}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	var l api.Listing
+	err := d.get(ctx, d.path("/nodes/", dir.String(), "/children"), query, &l)
+	return l, err
+}
+
+// Commit applies a batch in one transaction, once, however often it is sent.
+// [api.MissingChunks] asks to send chunks again and then the same batch.
+func (d *Drive) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {
+	var done api.Committed
+	r := request{method: http.MethodPost, path: d.path("/batches"), limit: d.c.limits.pack}
+	if err := d.c.call(ctx, r, b, &done); err != nil {
+		return done, err
+	}
+	if len(done.Outcomes) != len(b.Mutations) {
+		return done, api.Errorf(api.Internal, "%s answered %d mutations with %d outcomes", d.c.server, len(b.Mutations), len(done.Outcomes))
+	}
+	return done, nil
+}
+
+// Missing is which of at most 10,000 chunks the drive's owner has not stored
+// yet, as far as the caller may know.
+func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) ([]api.Hash, error) {
+	if len(hashes) == 0 {
+		return nil, nil
+	}
+	var answer struct {
+		Missing []api.Hash `json:"missing"`
+	}
+	r := request{method: http.MethodPost, path: d.path("/missing")}
+	err := d.c.call(ctx, r, map[string][]api.Hash{"hashes": hashes}, &answer)
+	return answer.Missing, err
+}
+
+// PutPack stores a pack's chunks; the server verifies them. The pack must not
+// change during the call.
+func (d *Drive) PutPack(ctx context.Context, pack []byte) error {
+	return d.c.call(ctx, request{
+		method: http.MethodPost, path: d.path("/packs"), body: pack, limit: d.c.limits.pack,
+		header: http.Header{"Content-Type": {"application/octet-stream"}},
+	}, nil, nil)
+}
+
+// Content reads n bytes of a version of a file from an offset on; n < 0 reads
+// to the end, a zero version is the current one. The context governs the
+// reads too. A read that gets nothing for 30 s fails as [api.Unavailable], and
+// so does content that ends early.
+func (d *Drive) Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error) {
+	if n == 0 {
+		return http.NoBody, nil
+	}
+	r := request{
+		method: http.MethodGet, path: d.path("/nodes/", node.String(), "/content"),
+		header: http.Header{"Accept-Encoding": {"identity"}},
+	}
+	if !version.IsZero() {
+		r.query = url.Values{"version": {version.String()}}
+	}
+	ranged := off > 0 || n > 0
+	if n > 0 {
+		r.header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
+	} else if ranged {
+		r.header.Set("Range", fmt.Sprintf("bytes=%d-", off))
+	}
+	resp, err := d.c.send(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if ranged && !rangeStarts(resp, off) {
+		resp.Body.Close()
+		return nil, api.Errorf(api.Unavailable, "%s did not send the part of the file that was asked for", d.c.server)
+	}
+	return resp.Body, nil
+}
+
+// rangeStarts tells whether an answer is a part that starts at an offset.
+func rangeStarts(resp *http.Response, off int64) bool {
+	return resp.StatusCode == http.StatusPartialContent &&
+		strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", off))
+}
+
+// Changes waits for what others changed after a cursor, at most for wait (the
+// server's bound is 60 s), and answers with an empty State that carries the
+// present seq when there was nothing. An unknown cursor is [api.Resync].
+func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	query := url.Values{
+		"after": {strconv.FormatInt(after, 10)},
+		"wait":  {strconv.Itoa(int(wait.Seconds()))},
+	}
+	if !epoch.IsZero() {
+		query.Set("epoch", epoch.String())
+	}
+	var ch api.Changes
+	r := request{method: http.MethodGet, path: d.path("/changes"), query: query, limit: wait + d.c.limits.answer}
+	err := d.c.call(ctx, r, nil, &ch)
+	return ch, err
+}

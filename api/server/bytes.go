@@ -1,0 +1,193 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// maxPack is the largest pack in bytes.
+const maxPack = 40 << 20
+
+// postPack stores a pack; it is refused whole if one chunk is not what its
+// hash says.
+func (s *server) postPack(w http.ResponseWriter, r *http.Request) {
+	d, err := s.driveOf(r)
+	if err != nil {
+		s.problemError(w, r, err)
+		return
+	}
+	pack, chunks, err := d.PutPack(r.Context(), http.MaxBytesReader(w, r.Body, maxPack))
+	if err != nil {
+		s.problemError(w, r, tooLarge(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"pack": pack, "chunks": chunks})
+}
+
+// getContent sends a version of a file.
+func (s *server) getContent(w http.ResponseWriter, r *http.Request) {
+	c, err := s.contentOf(r)
+	if err != nil {
+		s.problemError(w, r, err)
+		return
+	}
+	s.serveContent(w, r, c, s.problemError)
+}
+
+func (s *server) contentOf(r *http.Request) (*storage.Content, error) {
+	d, err := s.driveOf(r)
+	if err != nil {
+		return nil, err
+	}
+	node, err := api.ParseID(r.PathValue("node"))
+	if err != nil {
+		return nil, err
+	}
+	var version api.ID
+	if v := r.URL.Query().Get("version"); v != "" {
+		if version, err = api.ParseID(v); err != nil {
+			return nil, err
+		}
+	}
+	return d.Content(r.Context(), node, version)
+}
+
+func (s *server) driveOf(r *http.Request) (*storage.Drive, error) {
+	id, err := s.identify(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.drive(r.Context(), id, r.PathValue("drive"))
+}
+
+// tooLarge gives a body over its limit its kind.
+func tooLarge(err error) error {
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return api.Errorf(api.TooLarge, "the body is larger than %d bytes", e.Limit)
+	}
+	return err
+}
+
+// serveContent sends content by the rules of net/http for ranges and
+// conditions (RFC 9110 sections 13 and 14). Its hash is its entity tag.
+func (s *server) serveContent(w http.ResponseWriter, r *http.Request, c *storage.Content, fail failure) {
+	h := w.Header()
+	h.Set("Etag", `"`+c.SHA256.String()+`"`)
+	h.Set("Cache-Control", "private, no-cache")
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/octet-stream")
+	}
+	body := &contentReader{ctx: r.Context(), content: c}
+	defer body.Close()
+	http.ServeContent(&rangeResponse{ResponseWriter: w, r: r, fail: fail}, r, "", c.Modified, body)
+	if body.err != nil {
+		if r.Context().Err() == nil {
+			s.log.Error("content broke off", "version", c.Version, "err", body.err)
+		}
+		panic(http.ErrAbortHandler) // so that the client can't take it for whole
+	}
+}
+
+// rangeResponse gives the refusals of http.ServeContent a family's shape.
+type rangeResponse struct {
+	http.ResponseWriter
+	r       *http.Request
+	fail    failure
+	refused bool
+}
+
+func (w *rangeResponse) WriteHeader(status int) {
+	if status < 400 {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.refused = true
+	total := w.Header().Get("Content-Range")
+	message := "the content is another one by now"
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		message = "the content has no such range"
+	}
+	err := &pgrstStatus{status, "PGRST103", api.Errorf(api.Invalid, "%s", message)}
+	w.fail(keepRange{w.ResponseWriter, total}, w.r, err)
+}
+
+func (w *rangeResponse) Write(p []byte) (int, error) {
+	if w.refused {
+		return len(p), nil // the text of http.Error
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// keepRange keeps the Content-Range that a 416 must have.
+type keepRange struct {
+	http.ResponseWriter
+	value string
+}
+
+func (w keepRange) WriteHeader(status int) {
+	if w.value != "" {
+		w.Header().Set("Content-Range", w.value)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// contentReader makes content seekable: a seek costs nothing, and the read
+// after it opens the content there.
+type contentReader struct {
+	ctx     context.Context
+	content *storage.Content
+	off     int64
+	open    io.ReadCloser
+	err     error // why reading failed
+}
+
+func (c *contentReader) Read(p []byte) (int, error) {
+	if c.off >= c.content.Size {
+		return 0, io.EOF
+	}
+	if c.open == nil {
+		if c.open, c.err = c.content.Open(c.ctx, c.off, c.content.Size-c.off); c.err != nil {
+			return 0, c.err
+		}
+	}
+	n, err := c.open.Read(p)
+	c.off += int64(n)
+	if err == io.EOF && c.off < c.content.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}
+
+func (c *contentReader) Seek(off int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		off += c.off
+	case io.SeekEnd:
+		off += c.content.Size
+	}
+	if off < 0 {
+		return 0, api.Errorf(api.Invalid, "seek before the start")
+	}
+	if off != c.off {
+		c.Close()
+		c.off = off
+	}
+	return off, nil
+}
+
+func (c *contentReader) Close() error {
+	if c.open == nil {
+		return nil
+	}
+	err := c.open.Close()
+	c.open = nil
+	return err
+}

@@ -1,0 +1,260 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"satchel/api"
+	"satchel/api/auth"
+	"satchel/storage"
+)
+
+// getFiles lists the caller's files; an admin's list is of everyone's.
+func (s *server) getFiles(w http.ResponseWriter, r *http.Request) {
+	if err := s.listFiles(w, r); err != nil {
+		s.pgrstError(w, r, err)
+	}
+}
+
+func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
+	id, err := s.identify(r)
+	if err != nil {
+		return err
+	}
+	req, err := parseFiles(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	if err := req.narrow(r.Header.Get("Range")); err != nil {
+		return err
+	}
+	q := req.query
+	if r.URL.Query().Get("limit") == "0" {
+		q.Limit = -1 // none are wanted
+	}
+	var files []storage.File
+	if q.Limit >= 0 {
+		if files, err = s.files(r.Context(), id, q); err != nil {
+			return err
+		}
+	}
+	total := int64(-1)
+	if prefers(r, "count=exact") {
+		if total, err = s.countFiles(r.Context(), id, q); err != nil {
+			return err
+		}
+		if q.Offset > 0 && int64(q.Offset) >= total {
+			w.Header().Set("Content-Range", fmt.Sprintf("*/%d", total))
+			return &pgrstStatus{http.StatusRequestedRangeNotSatisfiable, "PGRST103", api.Errorf(api.Invalid, "Requested range not satisfiable")}
+		}
+	}
+	status := http.StatusOK
+	if total > int64(len(files)) {
+		status = http.StatusPartialContent
+	}
+	w.Header().Set("Content-Range", contentRange(q.Offset, len(files), total))
+	return s.writeFiles(w, r, status, req.fields, files)
+}
+
+// files asks the service for the files that an identity may list.
+func (s *server) files(ctx context.Context, id auth.Identity, q storage.FileQuery) ([]storage.File, error) {
+	if id.Role == auth.Admin {
+		return s.drives.AllFiles(ctx, caller(id), q)
+	}
+	home, err := s.drives.Home(ctx, caller(id))
+	if err != nil {
+		return nil, err
+	}
+	return home.Files(ctx, q)
+}
+
+func (s *server) countFiles(ctx context.Context, id auth.Identity, q storage.FileQuery) (int64, error) {
+	if id.Role == auth.Admin {
+		return s.drives.AllFilesCount(ctx, caller(id), q)
+	}
+	home, err := s.drives.Home(ctx, caller(id))
+	if err != nil {
+		return 0, err
+	}
+	return home.FilesCount(ctx, q)
+}
+
+// narrow applies a Range header ("0-9", PostgREST counts rows) within limit
+// and offset.
+func (req *fileRequest) narrow(header string) error {
+	header = strings.TrimPrefix(header, "items=")
+	if header == "" || strings.HasPrefix(header, "bytes=") {
+		return nil
+	}
+	first, last, found := strings.Cut(header, "-")
+	from, err := strconv.Atoi(first)
+	if !found || err != nil || from < 0 || from > maxRows {
+		return errQuery("the Range header must be FIRST-LAST")
+	}
+	req.query.Offset += from
+	if last == "" {
+		return nil
+	}
+	to, err := strconv.Atoi(last)
+	if err != nil || to < from || to > maxRows {
+		return &pgrstStatus{http.StatusRequestedRangeNotSatisfiable, "PGRST103", api.Errorf(api.Invalid, "Requested range not satisfiable")}
+	}
+	if n := to - from + 1; req.query.Limit == 0 || n < req.query.Limit {
+		req.query.Limit = n
+	}
+	return nil
+}
+
+// contentRange says which rows were sent, and of how many if that is known.
+func contentRange(offset, n int, total int64) string {
+	of := "*"
+	if total >= 0 {
+		of = strconv.FormatInt(total, 10)
+	}
+	if n == 0 {
+		return "*/" + of
+	}
+	return fmt.Sprintf("%d-%d/%s", offset, offset+n-1, of)
+}
+
+// prefers tells whether a Prefer header asks for something (RFC 7240).
+func prefers(r *http.Request, what string) bool {
+	for _, line := range r.Header.Values("Prefer") {
+		for p := range strings.SplitSeq(line, ",") {
+			if strings.TrimSpace(p) == what {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *server) writeFiles(w http.ResponseWriter, r *http.Request, status int, fields selection, files []storage.File) error {
+	rows := make([]any, len(files))
+	for i, f := range files {
+		rows[i] = fields.row(f)
+	}
+	if strings.Contains(r.Header.Get("Accept"), objectJSON) && len(rows) != 1 {
+		return errRows
+	}
+	writeRows(w, r, status, rows)
+	return nil
+}
+
+// deleteFiles deletes the files that the filters choose.
+func (s *server) deleteFiles(w http.ResponseWriter, r *http.Request) {
+	home, req, files, err := s.chosen(r)
+	if err == nil {
+		for _, f := range files {
+			if err = home.DeleteFile(r.Context(), f.ID); err != nil && api.KindOf(err) != api.NotFound {
+				break // a second name of a document that is gone already is no fault
+			}
+			err = nil
+		}
+	}
+	s.changed(w, r, req, files, err)
+}
+
+// patchFiles renames a file, or changes descriptions.
+func (s *server) patchFiles(w http.ResponseWriter, r *http.Request) {
+	home, req, files, err := s.chosen(r)
+	if err == nil {
+		files, err = patch(w, r, home, files)
+	}
+	s.changed(w, r, req, files, err)
+}
+
+// chosen is the caller's own files that the filters choose. Without a filter
+// it is an error: nobody means all.
+func (s *server) chosen(r *http.Request) (*storage.Drive, fileRequest, []storage.File, error) {
+	id, err := s.identify(r)
+	if err != nil {
+		return nil, fileRequest{}, nil, err
+	}
+	if id.Role == auth.Admin {
+		return nil, fileRequest{}, nil, api.Errorf(api.Permission, "an admin sees files but can't change them")
+	}
+	req, err := parseFiles(r.URL.RawQuery)
+	if err != nil {
+		return nil, fileRequest{}, nil, err
+	}
+	if len(req.query.Filters) == 0 {
+		return nil, fileRequest{}, nil, &pgrstStatus{http.StatusBadRequest, "21000",
+			api.Errorf(api.Invalid, "%s requires a filter, such as id=eq.UUID", r.Method)}
+	}
+	home, err := s.drives.Home(r.Context(), caller(id))
+	if err != nil {
+		return nil, fileRequest{}, nil, err
+	}
+	files, err := home.Files(r.Context(), req.query)
+	return home, req, files, err
+}
+
+// patch applies the body's columns to the files and returns them as they are then.
+func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, files []storage.File) ([]storage.File, error) {
+	var given map[string]json.RawMessage
+	if err := readArguments(w, r, &given); err != nil {
+		return nil, err
+	}
+	var path []api.Name
+	var description *string
+	for name, raw := range given {
+		var text *string
+		if err := json.Unmarshal(raw, &text); err != nil || text != nil && (!utf8.ValidString(*text) || strings.ContainsRune(*text, 0)) {
+			return nil, api.Errorf(api.Invalid, "%s must be a text", name)
+		}
+		var err error
+		switch {
+		case name == "description" && text != nil:
+			description = text
+		case name == "description":
+			description = new(string)
+		case name == "file_path" && text != nil:
+			if path, err = filePath(*text); err != nil {
+				return nil, err
+			}
+		default:
+			if _, err = column(name); err == nil {
+				err = api.Errorf(api.Permission, "only file_path and description can be changed")
+			}
+			return nil, err
+		}
+	}
+	if path != nil && len(files) > 1 {
+		return nil, api.Errorf(api.Exists, "%d files can't have one path", len(files))
+	}
+	for i, f := range files {
+		if path != nil {
+			if err := home.MoveFile(r.Context(), f.ID, path); err != nil {
+				return nil, err
+			}
+			files[i].FilePath = api.JoinPath(path)
+		}
+		if description != nil {
+			if err := home.Describe(r.Context(), f.ID, *description); err != nil {
+				return nil, err
+			}
+			files[i].Description = *description
+		}
+	}
+	return files, nil
+}
+
+// changed answers a change: nothing, or the rows if the client prefers them.
+func (s *server) changed(w http.ResponseWriter, r *http.Request, req fileRequest, files []storage.File, err error) {
+	if err == nil && !prefers(r, "return=representation") {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if err == nil {
+		err = s.writeFiles(w, r, http.StatusOK, req.fields, files)
+	}
+	if err != nil {
+		s.pgrstError(w, r, err)
+	}
+}

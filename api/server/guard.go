@@ -1,0 +1,138 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"satchel/api"
+)
+
+// guard wraps all handlers: it says no to other sites' pages, keeps a slow or
+// dead peer from holding a connection for ever, and logs each request without
+// its query, which may hold what a log must not.
+func (s *server) guard(next http.Handler) http.Handler {
+	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.family(r)(w, r, api.Errorf(api.Permission, "a page of another site asked for this"))
+	}))
+	next = cross.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begin := time.Now()
+		rw := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &requestBody{ReadCloser: r.Body, control: rw.control}
+		}
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				s.log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				if rw.status != 0 {
+					panic(http.ErrAbortHandler) // too late for an answer
+				}
+				s.family(r)(rw, r, api.Errorf(api.Internal, "handler panicked"))
+			} else if p != nil {
+				panic(p)
+			}
+		}()
+		s.secure(rw.Header())
+		next.ServeHTTP(rw, r)
+		level := slog.LevelDebug
+		if rw.status >= 500 {
+			level = slog.LevelInfo
+		}
+		s.log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", rw.status,
+			"bytes", rw.bytes, "took", time.Since(begin), "from", address(r))
+	})
+}
+
+// family is the error writer for a request's path.
+func (s *server) family(r *http.Request) failure {
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		return s.problemError
+	}
+	return s.pgrstError
+}
+
+// secure sets what every answer says to browsers; pages and content loosen it
+// for themselves.
+func (s *server) secure(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	if s.tls {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// stall is how long a peer may neither take nor give a byte.
+const stall = time.Minute
+
+// response counts what is written and extends the deadline while it moves.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	status  int
+	bytes   int64
+	armed   time.Time
+}
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.arm()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	w.arm()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+func (w *response) arm() {
+	if now := time.Now(); now.Sub(w.armed) > stall/8 {
+		w.armed = now
+		w.control.SetWriteDeadline(now.Add(stall)) // unsupported by some test writers
+	}
+}
+
+// requestBody is the body of a request. Its errors say that it is the client's
+// side that failed.
+type requestBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	armed   time.Time
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if now := time.Now(); now.Sub(b.armed) > stall/8 {
+		b.armed = now
+		b.control.SetReadDeadline(now.Add(stall))
+	}
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		// From here on net/http watches the connection for its end; a
+		// deadline would look like one.
+		b.control.SetReadDeadline(time.Time{})
+	case err != nil:
+		if _, ok := err.(*http.MaxBytesError); !ok {
+			err = api.Errorf(api.Invalid, "the request's body broke off: %w", err)
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,43 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"satchel/api"
+	"satchel/api/auth"
+)
+
+// identify knows who a request is from, by its token or else its cookie. No
+// valid identity is [api.Unauthenticated].
+func (s *server) identify(r *http.Request) (auth.Identity, error) {
+	if authorization := r.Header.Get("Authorization"); authorization != "" {
+		scheme, token, _ := strings.Cut(authorization, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return auth.Identity{}, api.Errorf(api.Unauthenticated, "the Authorization header must be: Bearer TOKEN")
+		}
+		return s.auth.ByToken(r.Context(), strings.TrimSpace(token))
+	}
+	if c, err := r.Cookie(s.cookieName()); err == nil {
+		return s.auth.ByCookie(r.Context(), c.Value)
+	}
+	return auth.Identity{}, api.Errorf(api.Unauthenticated, "log in first")
+}
+
+// cookieName has a prefix under TLS that makes browsers refuse the cookie from
+// any other host or path (RFC 6265bis section 4.1.3).
+func (s *server) cookieName() string {
+	if s.tls {
+		return "__Host-satchel_session"
+	}
+	return "satchel_session"
+}
+
+// setCookie gives a browser its session's secret. The cookie goes when the
+// browser closes; the server ends the session earlier.
+func (s *server) setCookie(w http.ResponseWriter, secret string) {
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cookieName(), Value: secret, Path: "/",
+		HttpOnly: true, Secure: s.tls, SameSite: http.SameSiteLaxMode,
+	})
+}

@@ -1,0 +1,110 @@
+package cache
+
+import (
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// A holding is a content file that a node has, for the accounts: which to evict first.
+type holding struct {
+	node  api.ID
+	bytes int64
+	used  int64 // when it was last opened, ns; 0 = not since this process began
+}
+
+// minFree is the part of the disk that clean content never takes: 1/minFree.
+const minFree = 20
+
+// hold notes that a node's content file was used, and how large it is; locked.
+func (d *Drive) hold(n *node) {
+	h := d.slots.held[n.slot]
+	if h == nil {
+		h = &holding{node: n.id}
+		d.slots.held[n.slot] = h
+	}
+	h.node, h.used = n.id, time.Now().UnixNano()
+	d.slots.bytes += n.size - h.bytes
+	h.bytes = n.size
+}
+
+// unhold takes a content file out of the accounts; locked.
+func (d *Drive) unhold(slot uint64) {
+	if h := d.slots.held[slot]; h != nil {
+		d.slots.bytes -= h.bytes
+		delete(d.slots.held, slot)
+	}
+}
+
+// limit is how many bytes of content may be kept now: the configured limit, less
+// when the disk is short of room.
+func (d *Drive) limit() int64 {
+	limit := d.cfg.Limit
+	var fs unix.Statfs_t
+	if unix.Statfs(d.cfg.Dir, &fs) == nil {
+		free := int64(fs.Bavail) * int64(fs.Bsize)
+		floor := int64(fs.Blocks) * int64(fs.Bsize) / minFree
+		limit = min(limit, d.slots.bytes+free-floor)
+	}
+	return limit
+}
+
+// wakeEvict looks in the background whether something must go; locked.
+func (d *Drive) wakeEvict() {
+	if d.slots.evicting {
+		return
+	}
+	d.slots.evicting = true
+	d.slots.later(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.slots.evicting = false
+		d.evict()
+	})
+}
+
+// evict makes room: the content that was used longest ago goes first. What is
+// open, mapped, or not proven to be on the server stays. Locked.
+func (d *Drive) evict() {
+	limit := d.limit()
+	if d.slots.bytes <= limit {
+		return
+	}
+	slots := make([]uint64, 0, len(d.slots.held))
+	for s := range d.slots.held {
+		slots = append(slots, s)
+	}
+	slices.SortFunc(slots, func(a, b uint64) int {
+		if d.slots.held[a].used < d.slots.held[b].used {
+			return -1
+		}
+		return 1
+	})
+	t := d.begin()
+	for _, s := range slots {
+		if d.slots.bytes <= limit-limit/10 {
+			break
+		}
+		n, err := d.load(d.slots.held[s].node)
+		if err != nil || n == nil || n.slot != s {
+			continue
+		}
+		if n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() {
+			continue
+		}
+		if c, err := d.attach(n); err != nil || c.rec.dirty || !c.unused() {
+			d.park(n)
+			continue
+		}
+		d.shed(t, n)
+		t.node(n)
+		d.letGo(n)
+	}
+	if err := t.commit(); err != nil {
+		d.log.Error("evict", "err", err)
+	}
+	d.st.hurry() // discarded content takes up room until this is durable
+}

@@ -1,0 +1,77 @@
+package cache
+
+import (
+	"testing"
+
+	"satchel/api"
+)
+
+// What waits for content holds up only what must not overtake it.
+func TestWaitingOrder(t *testing.T) {
+	id := func(n byte) api.ID { return api.ID{15: n} }
+	dir, file, other, elsewhere := id(1), id(2), id(3), id(4)
+	create := func(n, parent api.ID, name api.Name, typ api.Type) api.Mutation {
+		return api.Mutation{Op: api.OpCreate, Node: n, Parent: parent, Name: name, Attr: &api.Attr{Type: typ}}
+	}
+	moveDir := func(n, from api.ID, name api.Name, to api.ID, newName api.Name) api.Mutation {
+		return api.Mutation{Op: api.OpRename, Node: n, Parent: from, Name: name, ToParent: to, ToName: newName, Attr: &api.Attr{Type: api.Directory}}
+	}
+	for _, c := range []struct {
+		name    string
+		waits   api.Mutation
+		then    api.Mutation
+		blocked bool
+	}{
+		{"another file of the directory goes on", create(file, dir, "film", api.File), create(other, dir, "letter", api.File), false},
+		{"the same name waits", create(file, dir, "film", api.File), create(other, dir, "film", api.File), true},
+		{"a change of the node waits", create(file, dir, "film", api.File), api.Mutation{Op: api.OpSetattr, Node: file}, true},
+		{"a change of the directory goes on", create(file, dir, "film", api.File), api.Mutation{Op: api.OpSetattr, Node: dir}, false},
+		{"removing the directory waits", create(file, dir, "film", api.File), api.Mutation{Op: api.OpRmdir, Node: dir, Parent: elsewhere, Name: "d"}, true},
+		{"what replaces the node waits", create(file, dir, "film", api.File),
+			api.Mutation{Op: api.OpRename, Node: other, Parent: elsewhere, Name: "x", ToParent: dir, ToName: "y", Replaces: file}, true},
+		{"below a directory that waits to be made", create(dir, elsewhere, "d", api.Directory), create(file, dir, "f", api.File), true},
+		{"moves of directories keep their order", moveDir(dir, elsewhere, "d", id(5), "d"), moveDir(other, elsewhere, "e", id(6), "e"), true},
+		{"a file's move does not wait for a directory's", moveDir(dir, elsewhere, "d", id(5), "d"),
+			api.Mutation{Op: api.OpRename, Node: file, Parent: elsewhere, Name: "a", ToParent: elsewhere, ToName: "b"}, false},
+		{"a write names no place", api.Mutation{Op: api.OpWrite, Node: file, Parent: dir, Name: "film"}, create(other, dir, "film", api.File), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var w waiting
+			if w.behind(&c.then) {
+				t.Fatal("blocked by nothing")
+			}
+			w.add(&c.waits)
+			if got := w.behind(&c.then); got != c.blocked {
+				t.Errorf("blocked = %v, want %v", got, c.blocked)
+			}
+		})
+	}
+}
+
+func TestJournalIndexes(t *testing.T) {
+	j := newJournal()
+	a, b, dir := api.ID{15: 1}, api.ID{15: 2}, api.ID{15: 9}
+	e1 := &entry{seq: 1, m: api.Mutation{Op: api.OpCreate, Node: a, Parent: dir, Name: "a", Attr: &api.Attr{Type: api.File}}}
+	e2 := &entry{seq: 2, m: api.Mutation{Op: api.OpRename, Node: b, Parent: dir, Name: "b", ToParent: dir, ToName: "a", Replaces: a}}
+	j.add(e1)
+	j.add(e2)
+	if j.under[dir] != 3 || j.places[place{dir, "a"}] != 2 || len(j.byNode[a]) != 2 {
+		t.Errorf("after adding: under %d, place %d, node %d", j.under[dir], j.places[place{dir, "a"}], len(j.byNode[a]))
+	}
+	if j.unsent(a, api.OpCreate) != e1 || j.unsent(a, api.OpRename) != nil {
+		t.Error("unsent finds a node's own entries only")
+	}
+	j.remove(e1)
+	if j.first() != 2 || j.find(1) != nil || j.find(2) != e2 {
+		t.Error("a removed entry is still there")
+	}
+	j.restore(e1, e1.m)
+	if j.first() != 1 || j.find(1) != e1 || j.last != 2 {
+		t.Error("a restored entry is not in its place")
+	}
+	j.remove(e1)
+	j.remove(e2)
+	if len(j.byNode)+len(j.places)+len(j.under)+j.live != 0 {
+		t.Errorf("an empty journal keeps %+v", j)
+	}
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// The control socket carries one request per connection: a line of JSON from
+// the command, lines of JSON back from the daemon, the last with Done. When
+// the command goes away, what it asked for is given up.
+
+type controlOp string
+
+const (
+	opStatus controlOp = "status"
+	opSync   controlOp = "sync"
+	opUmount controlOp = "umount"
+)
+
+type controlRequest struct {
+	Op   controlOp `json:"op"`
+	Wait bool      `json:"wait,omitempty"` // opSync: until all is sent; opUmount: the same, while the server can be reached
+}
+
+type controlReply struct {
+	Report  *report  `json:"report,omitempty"`
+	Done    bool     `json:"done,omitempty"`
+	Kind    api.Kind `json:"kind,omitempty"` // with Done: it failed
+	Message string   `json:"message,omitempty"`
+}
+
+// controlled is what the socket commands.
+type controlled interface {
+	report() report
+	// sync sends what is pending; with wait it returns when all was sent.
+	sync(ctx context.Context, wait bool, progress func(report)) error
+	// umount ends the daemon's work. The answer goes out before the process ends.
+	umount(ctx context.Context, wait bool, progress func(report)) error
+}
+
+// control serves the socket.
+type control struct {
+	listener *net.UnixListener
+	daemon   controlled
+	log      *slog.Logger
+	ctx      context.Context // ends at close
+	cancel   context.CancelFunc
+	calls    sync.WaitGroup
+}
+
+func newControl(l *net.UnixListener, d controlled, log *slog.Logger) *control {
+	c := &control{listener: l, daemon: d, log: log}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// maxSocketPath is how long a socket's path may be in bytes, the NUL left out
+// (unix(7): 108, less what a few odd systems need).
+const maxSocketPath = 100
+
+// listenControl opens the socket of a cache in the session's runtime
+// directory, in the cache if there is none, or in a fresh directory if that
+// path is too long.
+func listenControl(runtime, cacheDir string) (*net.UnixListener, error) {
+	path := filepath.Join(cacheDir, "control.sock")
+	if runtime != "" && os.MkdirAll(runtime, 0o700) == nil {
+		path = filepath.Join(runtime, filepath.Base(cacheDir)+".sock")
+	}
+	if len(path) > maxSocketPath {
+		dir, err := os.MkdirTemp("", "satchel-")
+		if err != nil {
+			return nil, err
+		}
+		path = filepath.Join(dir, "control.sock")
+	}
+	// Whoever listened here before is gone: the cache's lock is ours.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	mask := unix.Umask(0o177) // 0600 from the first moment
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	unix.Umask(mask)
+	return l, err
+}
+
+// serve answers until the listener is closed.
+func (c *control) serve() {
+	for {
+		conn, err := c.listener.AcceptUnix()
+		if err != nil {
+			return
+		}
+		c.calls.Go(func() {
+			defer conn.Close()
+			if uid, err := peer(conn); err != nil || uid != os.Geteuid() && uid != 0 {
+				c.log.Warn("control socket: a stranger was turned away", "uid", uid, "err", err)
+				return
+			}
+			c.answer(conn)
+		})
+	}
+}
+
+// close ends the serving: calls under way are given up, and their answers go
+// out.
+func (c *control) close() {
+	path := c.listener.Addr().String()
+	c.listener.Close()
+	c.cancel()
+	c.calls.Wait()
+	if dir := filepath.Dir(path); filepath.Dir(dir) == filepath.Clean(os.TempDir()) {
+		os.Remove(dir) // the one made for a long path
+	}
+}
+
+func (c *control) answer(conn *net.UnixConn) {
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	in := bufio.NewReader(conn)
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		return // only a look whether we are here
+	}
+	var r controlRequest
+	if err := json.Unmarshal(line, &r); err != nil {
+		return
+	}
+	conn.SetReadDeadline(time.Time{})
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	go func() {
+		in.ReadByte() // the command says no more: this is its end
+		cancel()
+	}()
+
+	out := json.NewEncoder(conn)
+	last := controlReply{Done: true}
+	var sending sync.Mutex // progress may come from other goroutines
+	progress := func(now report) {
+		sending.Lock()
+		defer sending.Unlock()
+		conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if out.Encode(controlReply{Report: &now}) != nil {
+			cancel()
+		}
+	}
+	switch r.Op {
+	case opStatus:
+	case opSync:
+		err = c.daemon.sync(ctx, r.Wait, progress)
+	case opUmount:
+		err = c.daemon.umount(ctx, r.Wait, progress)
+	default:
+		err = api.Errorf(api.Invalid, "the daemon does not know %q: it is of another version; unmount and mount again", r.Op)
+	}
+	if err != nil {
+		last.Kind, last.Message = api.KindOf(err), err.Error()
+	} else {
+		now := c.daemon.report()
+		last.Report = &now
+	}
+	sending.Lock()
+	defer sending.Unlock()
+	conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	out.Encode(last)
+}
+
+// peer is the user at the other end (SO_PEERCRED, unix(7)).
+func peer(conn *net.UnixConn) (int, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return -1, err
+	}
+	if credErr != nil {
+		return -1, credErr
+	}
+	return int(cred.Uid), nil
+}
+
+func dialControl(path string) (*net.UnixConn, error) {
+	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+}
+
+// ask sends a request to a daemon and returns its last report; progress gets
+// those before and may be nil.
+func (m mounted) ask(ctx context.Context, r controlRequest, progress func(report)) (report, error) {
+	conn, err := dialControl(m.Socket)
+	if err != nil {
+		return report{}, fmt.Errorf("the daemon of %s (pid %d) does not answer: %w", m.Mountpoint, m.PID, err)
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if err := json.NewEncoder(conn).Encode(r); err != nil {
+		return report{}, fmt.Errorf("the daemon of %s (pid %d) hung up: %w", m.Mountpoint, m.PID, err)
+	}
+	in := json.NewDecoder(conn)
+	for {
+		var reply controlReply
+		if err := in.Decode(&reply); err != nil {
+			if ctx.Err() != nil {
+				return report{}, ctx.Err()
+			}
+			return report{}, fmt.Errorf("the daemon of %s (pid %d) ended while it worked", m.Mountpoint, m.PID)
+		}
+		switch {
+		case reply.Kind != "":
+			return report{}, &api.Error{Kind: reply.Kind, Message: reply.Message}
+		case reply.Done && reply.Report != nil:
+			return *reply.Report, nil
+		case reply.Report != nil && progress != nil:
+			progress(*reply.Report)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"satchel/api"
+	"satchel/cache"
+	"satchel/fusefs"
+)
+
+const (
+	// offlineGrace is how long an unmount that waits for unsent work puts up
+	// with a server that does not answer.
+	offlineGrace = 3 * time.Second
+	// lastCalls is how long programs that still have files open get after the
+	// daemon was told to end.
+	lastCalls = 5 * time.Second
+)
+
+// daemon is a mounted drive.
+type daemon struct {
+	self  mounted
+	login login
+	drive *cache.Drive
+	fs    *fusefs.Server
+	log   *slog.Logger
+
+	served chan struct{} // closed when the file system is unmounted, by whomever
+	finish func() error  // closes the drive, once; after served
+	mu     sync.Mutex
+	last   report // once the drive is closed
+	closed bool
+}
+
+// serve mounts the drive and stays until it is unmounted.
+func (cmd *mountCmd) serve(sh *shell) error {
+	l, dir, err := cmd.check(sh)
+	if err != nil {
+		return err
+	}
+	if err := os.Chdir("/"); err != nil { // keep no other file system busy
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(sh.stderr, nil))
+	c, err := l.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	drive, err := cache.Open(cache.Config{
+		Dir: cmd.CacheDir, Remote: c.Drive("home"), User: l.User, Device: l.Device, DeviceName: l.DeviceName,
+		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Log: log,
+	})
+	if err != nil {
+		return kindly(err)
+	}
+	d := &daemon{login: l, drive: drive, log: log, served: make(chan struct{})}
+	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
+	d.finish = sync.OnceValue(d.close)
+	if err := d.run(sh, cmd); err != nil {
+		drive.Close()
+		return err
+	}
+	return nil
+}
+
+// run mounts the opened drive, answers the control socket, and returns when
+// all is closed. With an error nothing is mounted and the drive is still open.
+func (d *daemon) run(sh *shell, cmd *mountCmd) error {
+	listener, err := listenControl(sh.places.runtime, d.self.CacheDir)
+	if err != nil {
+		return fmt.Errorf("open the control socket: %w", err)
+	}
+	d.self.Socket = listener.Addr().String()
+	d.fs, err = fusefs.Mount(d.self.Mountpoint, d.drive, fusefs.Options{
+		AllowOther: cmd.AllowOther, ReadOnly: cmd.ReadOnly, NoPassthrough: cmd.NoPassthrough, NoXattr: cmd.NoXattr,
+		FsName: d.login.Server, Log: d.log,
+	})
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	go func() {
+		d.fs.Wait()
+		close(d.served)
+	}()
+	control := newControl(listener, d, d.log)
+	go control.serve()
+	if err := sh.places.register(d.self); err != nil {
+		// It can be used all the same, but status and umount won't find it.
+		d.log.Error("this mount could not be made known to other commands", "err", err)
+	}
+	defer sh.places.forget(d.self)
+	d.log.Info("mounted", "dir", d.self.Mountpoint, "server", d.login.Server, "cache", d.self.CacheDir, "passthrough", d.fs.Passthrough())
+	cmd.parent.tell(readiness{})
+	if cmd.Foreground {
+		fmt.Fprintf(sh.stdout, "mounted at %s; Ctrl-C unmounts\n", cmd.Dir)
+	}
+
+	select {
+	case <-d.served:
+	case <-sh.ctx.Done():
+		signal.Reset(os.Interrupt, syscall.SIGTERM) // a second one ends the process
+		d.leave()
+	}
+	if err := d.finish(); err != nil {
+		d.log.Error("the drive did not close in order", "err", err)
+	}
+	control.close()
+	d.log.Info("unmounted", "dir", d.self.Mountpoint)
+	return nil
+}
+
+// leave unmounts even while programs work in the folder: their files stay
+// theirs for a moment more.
+func (d *daemon) leave() {
+	err := d.fs.Unmount()
+	if err == nil {
+		return
+	}
+	d.log.Warn("programs still work in the folder: it is unmounted under them", "err", err)
+	if err := detach(d.self.Mountpoint); err != nil {
+		d.log.Error("unmount", "err", err)
+	}
+}
+
+// close closes the drive once nothing calls it any more. If programs do not let
+// go of their files, it stays as after a crash, from which every start recovers.
+func (d *daemon) close() error {
+	select {
+	case <-d.served:
+	case <-time.After(lastCalls):
+		return fmt.Errorf("programs still have files open after %v", lastCalls)
+	}
+	now := d.reportOf(d.drive.Status())
+	d.mu.Lock()
+	d.last, d.closed = now, true
+	d.mu.Unlock()
+	return d.drive.Close()
+}
+
+func (d *daemon) report() report {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return d.last
+	}
+	return d.reportOf(d.drive.Status())
+}
+
+func (d *daemon) reportOf(s cache.Status) report {
+	return report{
+		PID: d.self.PID, Mountpoint: d.self.Mountpoint, Server: d.login.Server, User: d.login.Email, Device: d.login.DeviceName,
+		Passthrough: d.fs.Passthrough(), Status: s,
+	}
+}
+
+func (d *daemon) sync(ctx context.Context, wait bool, progress func(report)) error {
+	return d.drive.Sync(ctx, wait, func(now cache.Status) { progress(d.reportOf(now)) })
+}
+
+// umount waits for unsent work while the server can be reached, and unmounts.
+func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) error {
+	if wait {
+		if err := d.sendRest(ctx, progress); err != nil {
+			return err
+		}
+	}
+	if err := d.fs.Unmount(); err != nil {
+		return api.Errorf(api.Invalid, "%w", busy(d.self.Mountpoint, err))
+	}
+	return d.finish()
+}
+
+// sendRest returns when all is sent or the server can't be reached. The error
+// is that whoever asked has given up.
+func (d *daemon) sendRest(ctx context.Context, progress func(report)) error {
+	reached, stop := context.WithCancel(ctx)
+	defer stop()
+	seen := time.Now()
+	err := d.drive.Sync(reached, true, func(now cache.Status) {
+		if now.Connected {
+			seen = time.Now()
+		} else if time.Since(seen) > offlineGrace {
+			stop()
+		}
+		progress(d.reportOf(now))
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		d.log.Info("unmounting with unsent work", "why", err)
+	}
+	return nil
+}

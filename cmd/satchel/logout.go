@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"satchel/api"
+)
+
+type logoutCmd struct{}
+
+func (cmd *logoutCmd) Run(sh *shell) error {
+	c, l, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if m, err := sh.running(""); err == nil {
+		return fmt.Errorf("%s is mounted with this login\nunmount it first with: satchel umount %[1]s", m.Mountpoint)
+	}
+	// One that has ended already is as good as ended now.
+	if err := c.Logout(sh.ctx); err != nil && api.KindOf(err) != api.Unauthenticated {
+		return fmt.Errorf("still logged in: %w", err)
+	}
+	if err := os.Remove(sh.places.credentials(sh.profile)); err != nil {
+		return fmt.Errorf("logged out, but the login stays on disk: %w", err)
+	}
+	fmt.Fprintf(sh.stdout, "logged out of %s\n", l.Server)
+	return nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"satchel/api"
+)
+
+type lsCmd struct {
+	Path string `arg:"" optional:"" default:"/" help:"A directory or file of the drive."`
+	Long bool   `short:"l" help:"Show mode, size and time too."`
+}
+
+func (cmd *lsCmd) Run(sh *shell) error {
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	p, err := t.existing(sh.ctx, cmd.Path)
+	if err != nil {
+		return err
+	}
+	show := func(s string) string { return s }
+	if isTerminal(sh.stdout) {
+		show = printable
+	}
+	if !p.isDir() {
+		cmd.line(sh.stdout, show(api.JoinPath(p.path)), p.node, show)
+		return nil
+	}
+	return t.children(sh.ctx, p.node.ID, func(c child) error {
+		cmd.line(sh.stdout, show(string(c.name)), c.node, show)
+		return nil
+	})
+}
+
+// line prints an entry; a directory ends in a slash.
+func (cmd *lsCmd) line(w io.Writer, name string, n api.Node, show func(string) string) {
+	if n.Type == api.Directory {
+		name += "/"
+	}
+	if !cmd.Long {
+		fmt.Fprintln(w, name)
+		return
+	}
+	if n.Type == api.Symlink {
+		name += " -> " + show(string(n.Target))
+	}
+	kind := string(n.Type)
+	if n.Type == api.File {
+		kind = "-"
+	}
+	fmt.Fprintf(w, "%s%s %12d %s %s\n", kind, permissions(n.Mode), n.Size,
+		time.Unix(0, n.Mtime).Format("2006-01-02 15:04"), name)
+}
+
+// permissions is the nine letters of ls(1).
+func permissions(mode uint32) string {
+	b := []byte("rwxrwxrwx")
+	for i := range b {
+		if mode&(1<<(8-i)) == 0 {
+			b[i] = '-'
+		}
+	}
+	return string(b)
+}

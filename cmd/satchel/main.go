@@ -1,0 +1,154 @@
+// Command satchel keeps a personal drive on this machine: it logs in, mounts
+// the drive as a folder, and copies files to and from it without a mount.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"satchel/api"
+)
+
+// commands is the command line: a contract that scripts rely on.
+type commands struct {
+	Profile string          `default:"default" placeholder:"NAME" help:"Which login to use; several are kept apart."`
+	Config  kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file."`
+
+	Login   loginCmd   `cmd:"" help:"Log this machine in to a server."`
+	Logout  logoutCmd  `cmd:"" help:"End this machine's login."`
+	Whoami  whoamiCmd  `cmd:"" help:"Show who is logged in, and where."`
+	Devices devicesCmd `cmd:"" help:"List the account's devices, or revoke one."`
+
+	Mount  mountCmd  `cmd:"" help:"Show the drive as a folder."`
+	Umount umountCmd `cmd:"" help:"Take the folder away again."`
+	Status statusCmd `cmd:"" help:"Show what the mounted drive is doing."`
+	Sync   syncCmd   `cmd:"" help:"Send what was changed in the folder now."`
+
+	Ls  lsCmd  `cmd:"" help:"List a directory of the drive."`
+	Put putCmd `cmd:"" help:"Copy files and directories to the drive."`
+	Get getCmd `cmd:"" help:"Copy files and directories from the drive."`
+	Rm  rmCmd  `cmd:"" help:"Remove files from the drive."`
+	Mv  mvCmd  `cmd:"" help:"Rename or move a file or directory of the drive."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// shell is what a command works with.
+type shell struct {
+	ctx     context.Context // ends at SIGINT or SIGTERM
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	places  places
+	profile string
+	args    []string // for the daemon, which is started with the same
+}
+
+// run is the whole program but for the process: it returns the exit code, 0
+// for success, 1 for failure, 2 for wrong usage.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	sh := &shell{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, args: args}
+	var err error
+	if sh.places, err = findPlaces(); err != nil {
+		return sh.fail(err)
+	}
+
+	var cmds commands
+	exit := -1
+	parser, err := kong.New(&cmds,
+		kong.Name("satchel"),
+		kong.Description("A personal drive as a local folder."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.DefaultEnvars("SATCHEL"),
+		kong.Configuration(readConfig, sh.places.configFile()),
+	)
+	if err != nil {
+		return sh.fail(usageError{err.Error()})
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // --help was printed
+		if len(sh.args) == 0 {
+			return 2
+		}
+		return exit
+	}
+	if err != nil {
+		return sh.fail(usageError{usageMessage(err)})
+	}
+	sh.profile = cmds.Profile
+	if err := checkProfileName(sh.profile); err != nil {
+		return sh.fail(err)
+	}
+	return sh.fail(command.Run(sh))
+}
+
+// usageError is a wrong command line: exit code 2.
+type usageError struct{ message string }
+
+func (e usageError) Error() string { return e.message }
+
+func usageMessage(err error) string {
+	message := err.Error()
+	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
+		if cmd := e.Context.Selected(); cmd != nil {
+			return fmt.Sprintf("%s\nsee: satchel %s --help", message, cmd.Path())
+		}
+	}
+	return message + "\nsee: satchel --help"
+}
+
+// silentError is a failure that has been told already: exit code 1.
+type silentError struct{}
+
+func (silentError) Error() string { return "failed" }
+
+// fail tells a person of the error, if any, and returns the exit code.
+func (sh *shell) fail(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(silentError)):
+		return 1
+	}
+	if sh.ctx.Err() != nil && api.KindOf(err) == api.Cancelled {
+		fmt.Fprintln(sh.stderr, "satchel: interrupted")
+		return 1
+	}
+	fmt.Fprintln(sh.stderr, "satchel:", err)
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	if next := nextStep(err); next != "" {
+		fmt.Fprintln(sh.stderr, next)
+	}
+	return 1
+}
+
+// nextStep is what to do about an error whose message does not say it.
+func nextStep(err error) string {
+	switch api.KindOf(err) {
+	case api.Unauthenticated:
+		if !errors.As(err, new(loginError)) {
+			return "log in with: satchel login URL --email EMAIL"
+		}
+	case api.Unavailable:
+		return "check the address and the network, and that the server runs; then try again"
+	case api.Quota:
+		return "make room on the drive, or ask the server's administrator for a larger quota"
+	}
+	return ""
+}

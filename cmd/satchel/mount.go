@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"satchel/api"
+)
+
+type mountCmd struct {
+	Dir           string `arg:"" help:"An empty directory."`
+	Foreground    bool   `help:"Stay, and unmount on Ctrl-C."`
+	CacheDir      string `placeholder:"DIR" help:"Where to keep content on this machine; by default under XDG_CACHE_HOME."`
+	CacheSize     size   `default:"10GiB" help:"How much content to keep on this machine."`
+	Memory        size   `default:"256MiB" help:"How much memory to use for what may be dropped."`
+	Fsync         string `enum:"local,server" default:"local" help:"When fsync returns: local: this machine has the data; server: the server has."`
+	ReadOnly      bool   `help:"Refuse changes."`
+	AllowOther    bool   `help:"Let other users of this machine in, as far as modes allow."`
+	NoPassthrough bool   `help:"Do not let the kernel read and write local content itself."`
+	NoXattr       bool   `help:"Leave extended attributes out: faster listings."`
+
+	Daemon bool `hidden:"" env:"-" help:"Be the background process: tell the result on descriptor 3."`
+	parent *parent
+}
+
+func (cmd *mountCmd) Run(sh *shell) error {
+	if cmd.Daemon {
+		cmd.parent = newParent()
+		err := cmd.serve(sh)
+		if err != nil {
+			cmd.parent.tell(readiness{Kind: api.KindOf(err), Message: err.Error(), Usage: errors.As(err, new(usageError))})
+		}
+		return err
+	}
+	if _, _, err := cmd.check(sh); err != nil {
+		return err
+	}
+	if cmd.Foreground {
+		return cmd.serve(sh)
+	}
+	if err := cmd.background(sh); err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.stdout, "mounted at %s\n", cmd.Dir)
+	return nil
+}
+
+// check finds out what would keep the drive from being mounted here, as far as
+// that can be told without a server.
+func (cmd *mountCmd) check(sh *shell) (l login, dir string, err error) {
+	if l, err = sh.login(); err != nil {
+		return l, "", err
+	}
+	if l.Role == "admin" {
+		return l, "", fmt.Errorf("%s is an administrator, and those have no drive\nlog in as an editor, in a profile of its own: satchel --profile NAME login …", l.Email)
+	}
+	if dir, err = resolve(cmd.Dir); err != nil {
+		return l, "", err
+	}
+	if err := prepareMountpoint(dir); err != nil {
+		return l, "", err
+	}
+	if err := checkFUSE(cmd.AllowOther); err != nil {
+		return l, "", err
+	}
+	if cmd.CacheDir == "" {
+		cmd.CacheDir = sh.places.cacheDir(l.Server, l.User, sh.profile)
+	}
+	if cmd.CacheDir, err = filepath.Abs(cmd.CacheDir); err != nil {
+		return l, "", err
+	}
+	if strings.HasPrefix(cmd.CacheDir+"/", dir+"/") {
+		return l, "", fmt.Errorf("the cache %s lies within %s\nmount elsewhere, or choose another place with --cache-dir", cmd.CacheDir, dir)
+	}
+	if cmd.CacheSize < 64<<20 || cmd.Memory < 8<<20 {
+		return l, "", usageError{"--cache-size must be at least 64MiB and --memory at least 8MiB"}
+	}
+	return l, dir, nil
+}
+
+// kindly gives an error of the mount the words that fit the command line.
+func kindly(err error) error {
+	switch api.KindOf(err) {
+	case api.Unavailable:
+		return fmt.Errorf("the first mount needs the server: %w", err)
+	case api.Unauthenticated:
+		return api.Errorf(api.Unauthenticated, "%w", err)
+	}
+	return err
+}

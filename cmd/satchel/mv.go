@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"satchel/api"
+)
+
+type mvCmd struct {
+	From string `arg:"" help:"What to rename or move."`
+	To   string `arg:"" help:"Its new path, or the directory to move it into."`
+}
+
+func (cmd *mvCmd) Run(sh *shell) error {
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	from, err := t.existing(sh.ctx, cmd.From)
+	if err != nil {
+		return err
+	}
+	if from.isRoot() {
+		return usageError{"the drive's root cannot be moved"}
+	}
+	to, err := t.find(sh.ctx, cmd.To)
+	if err != nil {
+		return err
+	}
+	switch {
+	case to.isDir() && to.node.ID != from.node.ID: // into it
+		if to, err = t.find(sh.ctx, path.Join(api.JoinPath(to.path), string(from.name()))); err != nil {
+			return err
+		}
+	case !to.exists() && strings.HasSuffix(cmd.To, "/"):
+		return api.Errorf(api.NotFound, "there is no directory %s on the drive", to)
+	}
+	switch {
+	case to.node.ID == from.node.ID:
+		return fmt.Errorf("%s and %s are the same", from, to)
+	case strings.HasPrefix(to.String()+"/", from.String()+"/"):
+		return fmt.Errorf("%s cannot be moved into itself", from)
+	case to.exists() && (to.isDir() || from.isDir()):
+		return fmt.Errorf("%s exists on the drive already", to)
+	}
+	m := api.Mutation{
+		Op: api.OpRename, Node: from.node.ID, Parent: from.parent.ID, Name: from.name(),
+		ToParent: to.parent.ID, ToName: to.name(), Time: time.Now().UnixNano(),
+	}
+	if to.exists() {
+		m.Replaces, m.Base, m.Conflict = to.node.ID, to.node.Version, api.NewID()
+	}
+	outcomes, err := t.commit(sh.ctx, []api.Mutation{m})
+	if err != nil {
+		return err
+	}
+	return refusal(outcomes[0], from.String())
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"satchel/cache"
+)
+
+// report is what `status --json` prints: one object, a contract.
+type report struct {
+	PID         int    `json:"pid"`
+	Mountpoint  string `json:"mountpoint"`
+	Server      string `json:"server"`
+	User        string `json:"user"`        // the account's email
+	Device      string `json:"device"`      // its name
+	Passthrough bool   `json:"passthrough"` // the kernel reads and writes local content itself
+	cache.Status
+}
+
+// quiet tells that everything has reached the server.
+func (r report) quiet() bool { return r.PendingMutations == 0 && r.PendingBytes == 0 }
+
+// pending says what has not, for people.
+func (r report) pending() string {
+	if r.quiet() {
+		return "everything is on the server"
+	}
+	s := plural(r.PendingMutations, "change")
+	if r.PendingBytes > 0 {
+		s += ", " + size(r.PendingBytes).String()
+	}
+	return s + " not sent yet"
+}
+
+// offline says why nothing is sent.
+func (r report) offline() string {
+	if r.Problem != "" {
+		return r.Problem
+	}
+	return r.Server + " cannot be reached"
+}
+
+func (r report) print(w io.Writer) {
+	connection := "connected"
+	if !r.Connected {
+		connection = "offline: the folder goes on working, changes are sent later"
+	}
+	fmt.Fprintf(w, "folder:  %s (process %d)\n", r.Mountpoint, r.PID)
+	fmt.Fprintf(w, "server:  %s as %s, device %q\n", r.Server, r.User, r.Device)
+	fmt.Fprintf(w, "state:   %s; %s\n", connection, r.pending())
+	if r.Problem != "" {
+		fmt.Fprintf(w, "problem: %s\n", r.Problem)
+	}
+	if r.Conflicts > 0 || r.Refused > 0 {
+		fmt.Fprintf(w, "look at: %s, %s\n", plural(r.Conflicts, "conflict copy"), plural(r.Refused, "refused change")+" (see Recovered in the folder)")
+	}
+	fmt.Fprintf(w, "cache:   %s of %s, %s of memory\n", size(r.CacheBytes), size(r.CacheLimitBytes), size(r.MemoryBytes))
+	way := "through the daemon"
+	if r.Passthrough {
+		way = "by the kernel itself (passthrough)"
+	}
+	fmt.Fprintf(w, "content: read and written %s\n", way)
+	fmt.Fprintln(w, "locks:   between the programs of this machine only")
+}
+
+func plural(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case strings.HasSuffix(what, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+type statusCmd struct {
+	Dir  string `arg:"" optional:"" help:"Which mounted folder, when there are several."`
+	JSON bool   `name:"json" help:"Print one JSON object."`
+}
+
+func (cmd *statusCmd) Run(sh *shell) error {
+	m, err := sh.running(cmd.Dir)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := withTimeout(sh.ctx, 10*time.Second)
+	defer cancel()
+	r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil)
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		out := json.NewEncoder(sh.stdout)
+		out.SetIndent("", "  ")
+		return out.Encode(r)
+	}
+	r.print(sh.stdout)
+	return nil
+}

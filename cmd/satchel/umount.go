@@ -1,0 +1,67 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+type umountCmd struct {
+	Dir string `arg:"" help:"The mounted folder."`
+	Now bool   `help:"Do not wait for unsent changes: they are sent when the drive is mounted again."`
+}
+
+func (cmd *umountCmd) Run(sh *shell) error {
+	dir, err := resolve(cmd.Dir)
+	if err != nil {
+		return err
+	}
+	m, ok := sh.places.runningAt(dir)
+	if !ok {
+		return cmd.withoutDaemon(sh, dir)
+	}
+	bar := newPendingBar(sh.stderr, "sending")
+	last, err := m.ask(sh.ctx, controlRequest{Op: opUmount, Wait: !cmd.Now}, bar.show)
+	bar.close()
+	if err != nil {
+		return err
+	}
+	if !last.quiet() {
+		fmt.Fprintf(sh.stdout, "unmounted %s; %s: kept on this machine, sent when the drive is mounted again\n", cmd.Dir, last.pending())
+	}
+	return nil
+}
+
+// withoutDaemon takes away what a daemon left that died, or that this user
+// knows nothing of.
+func (cmd *umountCmd) withoutDaemon(sh *shell, dir string) error {
+	kind, err := mountedType(dir)
+	if err != nil {
+		return err
+	}
+	if kind != fsType {
+		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s does not exist", cmd.Dir)
+		}
+		return fmt.Errorf("no drive is mounted at %s", cmd.Dir)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) {
+		if err := detach(dir); err != nil {
+			return fmt.Errorf("%s has a dead mount that cannot be taken away: %w", cmd.Dir, err)
+		}
+		fmt.Fprintf(sh.stdout, "unmounted %s; its daemon had died: unsent changes are kept, and sent when the drive is mounted again\n", cmd.Dir)
+		return nil
+	}
+	if err := unmount(dir); err != nil {
+		return busy(dir, err)
+	}
+	return nil
+}
+
+// busy explains why a folder could not be unmounted.
+func busy(dir string, err error) error {
+	return fmt.Errorf("%s is still mounted: %w\nclose the programs and shells that work in it (see: fuser -vm %[1]s), then try again", dir, err)
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"satchel/api"
+	"satchel/cache"
+)
+
+func TestSize(t *testing.T) {
+	for in, want := range map[string]size{
+		"0": 0, "1024": 1024, "10GiB": 10 << 30, "10g": 10 << 30, "1.5 MiB": 3 << 19, "2GB": 2e9, "512k": 512 << 10, "7B": 7,
+	} {
+		var s size
+		if err := s.UnmarshalText([]byte(in)); err != nil || s != want {
+			t.Errorf("%q: %d, %v; want %d", in, s, err, want)
+		}
+	}
+	for _, in := range []string{"", "x", "-1", "10Q", "GiB", "1e40", "nan", "inf", "1 2"} {
+		var s size
+		if err := s.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("%q was taken for %d", in, s)
+		}
+	}
+	for in, want := range map[size]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 10 << 30: "10.0 GiB", 300 << 20: "300 MiB", 2 << 40: "2.0 TiB"} {
+		if in.String() != want {
+			t.Errorf("%d is shown as %q, want %q", in, in, want)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		os.Mkdir(filepath.Join(dir, "real"), 0o700),
+		os.Symlink("real", filepath.Join(dir, "relative")),
+		os.Symlink(filepath.Join(dir, "relative"), filepath.Join(dir, "absolute")),
+		os.Symlink("loop", filepath.Join(dir, "loop")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	real := filepath.Join(dir, "real")
+	for in, want := range map[string]string{
+		"real": real, "real/": real, "relative": real, "absolute": real, "real/../relative/.": real, "real/new": real + "/new", "absolute/new": real + "/new",
+	} {
+		if got, err := resolve(filepath.Join(dir) + "/" + in); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"loop", "missing/new"} {
+		if got, err := resolve(filepath.Join(dir, in)); err == nil {
+			t.Errorf("%s: %s, want an error", in, got)
+		}
+	}
+}
+
+func TestMountedType(t *testing.T) {
+	if kind, err := mountedType("/proc"); err != nil || kind != "proc" {
+		t.Errorf("/proc: %q, %v", kind, err)
+	}
+	if kind, err := mountedType("/proc/self"); err != nil || kind != "" {
+		t.Errorf("/proc/self: %q, %v", kind, err)
+	}
+	if got := unescapeOctal(`/mnt/a\040b\134c\011\04`); got != "/mnt/a b\\c\t\\04" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	t.Setenv("HOME", "/home/ada")
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"} {
+		t.Setenv(name, "relative/is/ignored")
+	}
+	p, err := findPlaces()
+	want := places{"/home/ada/.config/satchel", "/home/ada/.cache/satchel", "/home/ada/.local/state/satchel", ""}
+	if err != nil || p != want {
+		t.Errorf("%+v, %v", p, err)
+	}
+	t.Setenv("XDG_CACHE_HOME", "/big")
+	p, _ = findPlaces()
+	user := api.ID{1}
+	dirs := map[string]bool{}
+	for _, dir := range []string{
+		p.cacheDir("https://a", user, "default"), p.cacheDir("https://b", user, "default"),
+		p.cacheDir("https://a", api.ID{2}, "default"), p.cacheDir("https://a", user, "work"),
+	} {
+		if !strings.HasPrefix(dir, "/big/satchel/") {
+			t.Errorf("a cache in %s", dir)
+		}
+		dirs[dir] = true
+	}
+	if len(dirs) != 4 {
+		t.Errorf("caches are shared: %v", dirs)
+	}
+	t.Setenv("HOME", "")
+	if _, err := findPlaces(); err == nil {
+		t.Error("no home directory was taken for one")
+	}
+}
+
+func TestLoginFile(t *testing.T) {
+	sh := &shell{places: places{config: filepath.Join(t.TempDir(), "new")}, profile: "default"}
+	want := login{Server: "https://a", User: api.ID{1}, Email: "a@b", Device: api.ID{2}, DeviceName: "x", Secret: "s"}
+	for range 2 {
+		if err := sh.saveLogin(want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := sh.login(); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	files, _ := os.ReadDir(sh.places.config)
+	info, err := os.Stat(sh.places.credentials("default"))
+	if err != nil || info.Mode().Perm() != 0o600 || len(files) != 1 {
+		t.Errorf("%v, %v, %d files", info, err, len(files))
+	}
+}
+
+func TestReportWords(t *testing.T) {
+	for want, s := range map[string]cache.Status{
+		"everything is on the server":     {Connected: true},
+		"1 change not sent yet":           {PendingMutations: 1},
+		"2 changes, 1.0 KiB not sent yet": {PendingMutations: 2, PendingBytes: 1024},
+	} {
+		if got := (report{Status: s}).pending(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := plural(3, "conflict copy"); got != "3 conflict copies" {
+		t.Error(got)
+	}
+	if got := printable("a\x1b[31mb\nc\xffä😀"); got != "a?[31mb?c\uFFFDä😀" && got != "a?[31mb?c?ä😀" {
+		t.Errorf("%q", got)
+	}
+	if got := permissions(0o4751); got != "rwxr-x--x" {
+		t.Error(got)
+	}
+}

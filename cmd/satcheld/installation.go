@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"satchel/api"
+	"satchel/api/auth"
+	"satchel/migrations"
+	"satchel/storage/blob"
+	"satchel/storage/blob/local"
+	"satchel/storage/private"
+)
+
+// installation is where a server keeps everything: the flags of all commands.
+type installation struct {
+	Data           string `default:"${data}" placeholder:"DIR" help:"Where the server keeps its data (${data})."`
+	DatabaseURL    string `placeholder:"URL" help:"Use this PostgreSQL database, not a private one under --data."`
+	AppDatabaseURL string `placeholder:"URL" help:"Log in to it as satchel_app with this URL, where one role may not become another."`
+	Blobs          string `placeholder:"STORE" help:"Where content is kept: file:DIR (file:DATA/blobs)."`
+	KeyFile        string `placeholder:"FILE" help:"The key that seals secrets in the database; servers of one database share it (DATA/key)."`
+}
+
+// defaultData is where data belongs on this system.
+func defaultData() string {
+	if os.Getuid() == 0 {
+		return "/var/lib/satchel"
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "satcheld")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "share", "satcheld")
+	}
+	return "satcheld-data"
+}
+
+// check finds wrong usage before anything is made.
+func (in *installation) check() error {
+	if in.AppDatabaseURL != "" && in.DatabaseURL == "" {
+		return usageError{"--app-database-url goes with --database-url"}
+	}
+	if _, err := in.blobDir(); err != nil {
+		return err
+	}
+	data, err := filepath.Abs(in.Data)
+	in.Data = data
+	return err
+}
+
+// blobDir is the directory of --blobs.
+func (in *installation) blobDir() (string, error) {
+	if in.Blobs == "" {
+		return filepath.Join(in.Data, "blobs"), nil
+	}
+	store, dir, _ := strings.Cut(in.Blobs, ":")
+	switch {
+	case store == "file" && dir != "":
+		return filepath.Abs(dir)
+	case store == "s3" || store == "postgres":
+		return "", usageError{fmt.Sprintf("--blobs %s: this satcheld keeps content in files only: use file:DIR", in.Blobs)}
+	}
+	return "", usageError{fmt.Sprintf("--blobs %s: there is no such store: use file:DIR", in.Blobs)}
+}
+
+// makeData makes the data directory. Started by root, other users may pass
+// through it, as the private PostgreSQL's user must.
+func (in *installation) makeData() error {
+	mode := fs.FileMode(0o700)
+	if os.Getuid() == 0 {
+		mode = 0o711
+	}
+	if st, err := os.Stat(in.Data); err == nil && !st.IsDir() {
+		return api.Errorf(api.Invalid, "--data %s is not a directory", in.Data)
+	}
+	if err := os.MkdirAll(filepath.Dir(in.Data), 0o755); err != nil {
+		return fmt.Errorf("make the data directory (choose another with --data): %w", err)
+	}
+	if err := os.Mkdir(in.Data, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the data directory (choose another with --data): %w", err)
+	}
+	return nil
+}
+
+func (in *installation) openBlobs() (blob.Store, error) {
+	dir, err := in.blobDir()
+	if err != nil {
+		return nil, err
+	}
+	return local.Open(dir)
+}
+
+func (in *installation) sealingKey() (auth.SealingKey, error) {
+	path := in.KeyFile
+	if path == "" {
+		path = filepath.Join(in.Data, "key")
+	}
+	return auth.LoadSealingKey(path)
+}
+
+// database is an open way to the database.
+type database struct {
+	owner  string          // URL that acts as satchel_owner
+	app    string          // URL that acts as satchel_app
+	server *private.Server // nil with --database-url
+}
+
+// close ends the private PostgreSQL if this process runs it.
+func (db *database) close() {
+	if db.server != nil {
+		db.server.Stop()
+	}
+}
+
+// databaseName is the private PostgreSQL's one database.
+const databaseName = "satchel"
+
+// openDatabase makes the database ready for this version of the program. The
+// private PostgreSQL is run by this process; a command that need not own it
+// (shared) uses a running server's as it is.
+func (p *program) openDatabase(ctx context.Context, shared bool) (_ *database, err error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if p.DatabaseURL != "" {
+		return p.openGiven(ctx)
+	}
+	if err := p.makeData(); err != nil {
+		return nil, err
+	}
+	start := private.Start
+	if shared {
+		start = private.Attach
+	}
+	server, err := start(ctx, private.Config{Dir: filepath.Join(p.Data, "postgres"), Log: p.log})
+	if err != nil {
+		return nil, err
+	}
+	db := &database{
+		owner:  server.URL(migrations.Owner, databaseName),
+		app:    server.URL(migrations.App, databaseName),
+		server: server,
+	}
+	if server.Done() == nil { // another process's, which has made it ready
+		return db, nil
+	}
+	defer func() {
+		if err != nil {
+			db.close()
+		}
+	}()
+	if err := migrations.CreateDatabase(ctx, server.URL(private.Superuser, "postgres"), databaseName); err != nil {
+		return nil, err
+	}
+	if err := migrations.Prepare(ctx, server.URL(private.Superuser, databaseName)); err != nil {
+		return nil, err
+	}
+	return db, migrations.Up(ctx, db.owner, p.log)
+}
+
+// openGiven makes the database of --database-url ready.
+func (p *program) openGiven(ctx context.Context) (*database, error) {
+	owner, err := migrations.As(p.DatabaseURL, migrations.Owner)
+	if err != nil {
+		return nil, err
+	}
+	app := p.AppDatabaseURL
+	if app == "" {
+		if app, err = migrations.As(p.DatabaseURL, migrations.App); err != nil {
+			return nil, err
+		}
+	}
+	if err := migrations.Prepare(ctx, p.DatabaseURL); err != nil {
+		return nil, err
+	}
+	return &database{owner: owner, app: app}, migrations.Up(ctx, owner, p.log)
+}

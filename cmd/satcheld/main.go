@@ -1,0 +1,102 @@
+// Command satcheld is the server of Satchel, a personal drive: it serves the
+// APIs, and manages the accounts and the database behind them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"satchel/api"
+)
+
+// commands is the command line: a contract that scripts rely on.
+type commands struct {
+	installation
+	Config   kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file: lines of flag = value."`
+	LogLevel slog.Level      `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+
+	Serve   serveCmd   `cmd:"" help:"Serve until Ctrl-C or SIGTERM."`
+	User    userCmd    `cmd:"" help:"Manage the accounts."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database to this version; print the SQL for what only its administrator may do."`
+	PsqlURL psqlURLCmd `cmd:"" name:"psql-url" help:"Print a URL with which psql connects as satchel_app."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once; its PostgreSQL goes with it.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// program is what a command works with.
+type program struct {
+	ctx    context.Context // ends at SIGINT or SIGTERM
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	log    *slog.Logger
+	installation
+}
+
+// run is the whole program but for the process. It returns the exit code: 0
+// for success, 1 for failure, 2 for wrong usage.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
+	var cmds commands
+	exit := -1
+	parser, err := kong.New(&cmds,
+		kong.Name("satcheld"),
+		kong.Description("The server of Satchel, a personal drive."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.DefaultEnvars("SATCHELD"),
+		kong.Configuration(readConfig),
+		kong.Vars{"data": defaultData()},
+	)
+	if err != nil {
+		return p.fail(err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // --help was printed
+		return exit
+	}
+	if err != nil {
+		return p.fail(usageError{err.Error() + "\nsee: satcheld --help"})
+	}
+	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cmds.LogLevel}))
+	p.installation = cmds.installation
+	return p.fail(command.Run(p))
+}
+
+// usageError is a wrong command line: exit code 2.
+type usageError struct{ message string }
+
+func (e usageError) Error() string { return e.message }
+
+// fail tells a person of the error, if any, and returns the exit code.
+func (p *program) fail(err error) int {
+	if err == nil {
+		return 0
+	}
+	if p.ctx.Err() != nil && (errors.Is(err, context.Canceled) || api.KindOf(err) == api.Cancelled) {
+		fmt.Fprintln(p.stderr, "satcheld: interrupted")
+		return 1
+	}
+	fmt.Fprintln(p.stderr, "satcheld:", err)
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}

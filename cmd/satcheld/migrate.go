@@ -1,0 +1,26 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"satchel/migrations"
+)
+
+type migrateCmd struct{}
+
+// Run brings the database to this version. What its role may not do it prints
+// as SQL.
+func (cmd *migrateCmd) Run(p *program) error {
+	db, err := p.openDatabase(p.ctx, false)
+	if e, ok := errors.AsType[*migrations.MissingRoles](err); ok {
+		fmt.Fprint(p.stdout, e.SQL)
+		return fmt.Errorf("%w\nlet the database's administrator run the SQL above in this database, then run this again", e)
+	}
+	if err != nil {
+		return err
+	}
+	defer db.close()
+	fmt.Fprintln(p.stdout, "the database is up to date")
+	return nil
+}

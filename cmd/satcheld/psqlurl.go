@@ -1,0 +1,20 @@
+package main
+
+import "fmt"
+
+type psqlURLCmd struct{}
+
+// Run prints the URL. That of the private PostgreSQL works for root, and for
+// the user that owns it or runs the server, while a server runs.
+func (cmd *psqlURLCmd) Run(p *program) error {
+	db, err := p.openDatabase(p.ctx, true)
+	if err != nil {
+		return err
+	}
+	defer db.close()
+	if db.server != nil && db.server.Done() != nil {
+		fmt.Fprintln(p.stderr, "no server runs: the URL works while one does")
+	}
+	fmt.Fprintln(p.stdout, db.app)
+	return nil
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"satchel/api"
+	"satchel/api/auth"
+	"satchel/api/server"
+	"satchel/migrations"
+	"satchel/storage"
+	"satchel/storage/postgres"
+)
+
+type serveCmd struct {
+	Listen  string `default:"127.0.0.1:7070" placeholder:"ADDR" help:"Address and port to serve at (${default})."`
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM)."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
+}
+
+// Run serves until the program is asked to end.
+func (cmd *serveCmd) Run(p *program) error {
+	d, err := cmd.start(p)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "satcheld serves %s\n", d.url)
+	select {
+	case <-p.ctx.Done():
+		return d.Close()
+	case err := <-d.failed:
+		d.Close()
+		return err
+	}
+}
+
+// daemon is a running server.
+type daemon struct {
+	url    string
+	failed chan error // why it can't go on
+
+	http       *http.Server
+	background sync.WaitGroup
+	cleanup    []func() // what Close undoes, last first
+	log        *slog.Logger
+}
+
+// start brings everything up; nothing is left behind if it fails.
+func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	certificate, err := cmd.certificate()
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{failed: make(chan error, 2), log: p.log}
+	defer func() {
+		if err != nil {
+			d.undo()
+		}
+	}()
+	// First, since a busy port is the likeliest to fail. Clients that connect
+	// meanwhile wait in the backlog.
+	listener, err := listen(p.ctx, cmd.Listen)
+	if err != nil {
+		return nil, err
+	}
+	d.cleanup = append(d.cleanup, func() { listener.Close() })
+
+	drives, handler, err := d.open(p, certificate != nil)
+	if err != nil {
+		return nil, err
+	}
+	d.http = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	d.http.RegisterOnShutdown(drives.stop)
+	serve, scheme := d.http.Serve, "http"
+	if certificate != nil {
+		d.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}}
+		serve, scheme = func(l net.Listener) error { return d.http.ServeTLS(l, "", "") }, "https"
+	}
+	d.url = scheme + "://" + listener.Addr().String()
+	d.background.Go(func() {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			d.failed <- fmt.Errorf("serve: %w", err)
+		}
+	})
+	return d, nil
+}
+
+// stopper tells requests that wait to end.
+type stopper struct{ stop func() }
+
+// open opens the database and what stands on it, and starts their background work.
+func (d *daemon) open(p *program, isTLS bool) (stopper, http.Handler, error) {
+	database, err := p.openDatabase(p.ctx, false)
+	if err != nil {
+		if _, ok := errors.AsType[*migrations.MissingRoles](err); ok {
+			err = fmt.Errorf("%w\nsatcheld migrate prints the SQL for its administrator to run", err)
+		}
+		return stopper{}, nil, err
+	}
+	d.cleanup = append(d.cleanup, database.close)
+	if err := p.makeData(); err != nil { // with --database-url too: the key and the blobs
+		return stopper{}, nil, err
+	}
+	key, err := p.sealingKey()
+	if err != nil {
+		return stopper{}, nil, err
+	}
+	blobs, err := p.openBlobs()
+	if err != nil {
+		return stopper{}, nil, err
+	}
+	db, err := postgres.Open(p.ctx, database.app)
+	if err != nil {
+		return stopper{}, nil, err
+	}
+	d.cleanup = append(d.cleanup, db.Close)
+	accounts, err := auth.New(p.ctx, db, key, p.log)
+	if err != nil {
+		return stopper{}, nil, err
+	}
+	drives := storage.New(db, blobs, p.log)
+
+	// Not the program's context: requests that are drained still need these.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(p.ctx))
+	d.cleanup = append(d.cleanup, func() {
+		cancel()
+		d.background.Wait()
+	})
+	d.background.Go(func() { accounts.Run(ctx) })
+	d.background.Go(func() {
+		if err := drives.Run(ctx); err != nil && ctx.Err() == nil {
+			d.failed <- fmt.Errorf("watch the database for changes: %w", err)
+		}
+	})
+	if database.server != nil {
+		d.background.Go(func() {
+			select {
+			case <-ctx.Done():
+			case <-database.server.Done():
+				d.failed <- errors.New("PostgreSQL ended unexpectedly; see postgres/postgres.log under --data")
+			}
+		})
+	}
+	stopping, stop := context.WithCancel(ctx)
+	return stopper{stop}, server.New(server.Config{
+		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
+	}), nil
+}
+
+// drain is how long requests may take to end when the server does.
+const drain = 10 * time.Second
+
+// Close ends the server in order: requests, background work, connections, the
+// private PostgreSQL.
+func (d *daemon) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	if err := d.http.Shutdown(ctx); err != nil {
+		d.log.Warn("requests were cut off", "err", err)
+		d.http.Close()
+	}
+	d.undo()
+	return nil
+}
+
+func (d *daemon) undo() {
+	for i := len(d.cleanup) - 1; i >= 0; i-- {
+		d.cleanup[i]()
+	}
+}
+
+// certificate is what the TLS flags name; nil without them.
+func (cmd *serveCmd) certificate() (*tls.Certificate, error) {
+	if cmd.TLSCert == "" && cmd.TLSKey == "" {
+		return nil, nil
+	}
+	if cmd.TLSCert == "" || cmd.TLSKey == "" {
+		return nil, usageError{"--tls-cert and --tls-key go together"}
+	}
+	c, err := tls.LoadX509KeyPair(cmd.TLSCert, cmd.TLSKey)
+	if err != nil {
+		return nil, api.Errorf(api.Invalid, "read the certificate: %w", err)
+	}
+	return &c, nil
+}
+
+// listen opens the port; the error says what to do.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, api.Errorf(api.Unavailable, "%s is in use by another program: stop it, or choose another address with --listen", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, api.Errorf(api.Invalid, "--listen %s: this machine has no such address", address)
+	case errors.Is(err, os.ErrPermission):
+		return nil, api.Errorf(api.Permission, "--listen %s: only root may use this port: choose one from 1024 on", address)
+	case err != nil:
+		return nil, usageError{fmt.Sprintf("--listen %s: %v", address, err)}
+	}
+	return l, nil
+}

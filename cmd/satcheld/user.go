@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/mail"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"satchel/api"
+	"satchel/api/auth"
+	"satchel/storage/postgres"
+)
+
+type userCmd struct {
+	Add     userAddCmd     `cmd:"" help:"Make an account."`
+	List    userListCmd    `cmd:"" help:"List the accounts."`
+	Disable userDisableCmd `cmd:"" help:"End an account's sessions and let it log in no more; its files stay."`
+	Passwd  userPasswdCmd  `cmd:"" help:"Change an account's password and end its sessions; a disabled one is enabled."`
+}
+
+type userAddCmd struct {
+	Email         string `arg:"" help:"The address to log in with."`
+	Role          string `default:"editor" enum:"editor,admin" help:"editor: has a drive; admin: sees everyone's metadata."`
+	Name          string `help:"The person's name."`
+	Quota         size   `default:"0" placeholder:"SIZE" help:"Most bytes to store, such as 500M or 20G; 0 = no limit."`
+	PasswordStdin bool   `required:"" help:"Read the password from standard input (one line)."`
+}
+
+// Run makes the account.
+func (cmd *userAddCmd) Run(p *program) error {
+	address, err := mail.ParseAddress(cmd.Email)
+	if err != nil || address.Address != cmd.Email || len(cmd.Email) > 254 {
+		return usageError{fmt.Sprintf("%q is not an e-mail address", cmd.Email)}
+	}
+	hash, err := p.readPassword()
+	if err != nil {
+		return err
+	}
+	return p.operate(func(o *postgres.Operator) error {
+		user := postgres.User{ID: api.NewID(), Email: cmd.Email, Name: cmd.Name, Role: cmd.Role, Quota: int64(cmd.Quota)}
+		if err := o.AddUser(p.ctx, user, hash); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "added %s %s\n", cmd.Role, strings.ToLower(cmd.Email))
+		return nil
+	})
+}
+
+type userListCmd struct{}
+
+// Run prints the accounts.
+func (cmd *userListCmd) Run(p *program) error {
+	return p.operate(func(o *postgres.Operator) error {
+		users, err := o.Users(p.ctx)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "EMAIL\tNAME\tROLE\tQUOTA\tSTATE\tCREATED\tID")
+		for _, u := range users {
+			state := "active"
+			if u.Disabled {
+				state = "disabled"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", u.Email, strconv.QuoteToGraphic(u.Name), u.Role, size(u.Quota), state, u.Created.Format(time.DateOnly), u.ID)
+		}
+		return w.Flush()
+	})
+}
+
+type userDisableCmd struct {
+	Email string `arg:"" help:"The account's address."`
+}
+
+// Run disables the account.
+func (cmd *userDisableCmd) Run(p *program) error {
+	return p.operate(func(o *postgres.Operator) error { return o.DisableUser(p.ctx, cmd.Email) })
+}
+
+type userPasswdCmd struct {
+	Email         string `arg:"" help:"The account's address."`
+	PasswordStdin bool   `required:"" help:"Read the password from standard input (one line)."`
+}
+
+// Run changes the password.
+func (cmd *userPasswdCmd) Run(p *program) error {
+	hash, err := p.readPassword()
+	if err != nil {
+		return err
+	}
+	return p.operate(func(o *postgres.Operator) error { return o.SetPassword(p.ctx, cmd.Email, hash) })
+}
+
+// operate opens the database, a running server's if there is one, for an
+// operator's command.
+func (p *program) operate(command func(*postgres.Operator) error) error {
+	db, err := p.openDatabase(p.ctx, true)
+	if err != nil {
+		return err
+	}
+	defer db.close()
+	o, err := postgres.OpenOperator(p.ctx, db.owner)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	return command(o)
+}
+
+// readPassword reads one line and returns its hash.
+func (p *program) readPassword() (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(p.stdin, 1<<16)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return auth.HashPassword(strings.TrimRight(line, "\r\n"))
+}
+
+// size is a number of bytes, written with a binary unit: 20G is 20·2³⁰.
+type size int64
+
+const units = "KMGTP"
+
+// UnmarshalText reads a size.
+func (s *size) UnmarshalText(b []byte) error {
+	text := strings.ToUpper(strings.TrimSuffix(strings.TrimSuffix(string(b), "B"), "i"))
+	shift := 0
+	if text != "" {
+		if i := strings.IndexByte(units, text[len(text)-1]); i >= 0 {
+			shift = 10 * (i + 1)
+			text = text[:len(text)-1]
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
+		return fmt.Errorf("%q is not a size: use a number of bytes, or one with K, M, G or T", b)
+	}
+	*s = size(n << shift)
+	return nil
+}
+
+// String writes the size as it may be given.
+func (s size) String() string {
+	if s == 0 {
+		return "none"
+	}
+	n, unit := int64(s), ""
+	for i := 0; i < len(units) && n%1024 == 0; i++ {
+		n /= 1024
+		unit = units[i : i+1]
+	}
+	return strconv.FormatInt(n, 10) + unit
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"satchel/integration/require"
+	"satchel/integration/rig"
+)
+
+func TestMain(m *testing.M) {
+	rig.Janitor()
+	os.Exit(m.Run())
+}
+
+// TestRowsAreRight runs every row once, tiny, on every system that is here.
+// Rows check their own results; how long they took is nobody's business here.
+func TestRowsAreRight(t *testing.T) {
+	require.Fuse(t)
+	for _, tool := range []string{"tar", "git", "sqlite3"} {
+		require.Tool(t, tool)
+	}
+	file := filepath.Join(t.TempDir(), "benchmarks.md")
+	if err := os.WriteFile(file, []byte("# Title\n"+begin+"old\n"+end+"after\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, log strings.Builder
+	err := run(t.Context(), []string{"-quick", "-rounds", "1", "-write", file}, &out, &log)
+	t.Log(log.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := out.String()
+	for _, row := range tiny.rows() {
+		if !strings.Contains(table, "| "+row.name+" | ") {
+			t.Errorf("the table has no row %q:\n%s", row.name, table)
+		}
+	}
+	if strings.Contains(table, "failed on satchel") || strings.Contains(table, "failed on loopback") {
+		t.Errorf("the table tells of failures:\n%s", table)
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(got); !strings.Contains(s, table) || !strings.HasPrefix(s, "# Title\n") || !strings.HasSuffix(s, "after\n") || strings.Contains(s, "old") {
+		t.Errorf("-write made of the file:\n%s", s)
+	}
+}
+
+func TestMedianAndRatios(t *testing.T) {
+	r := &results{
+		systems: []*system{{name: "plain"}, {name: "loopback"}, {name: "satchel"}},
+		rows:    []row{{word: "a", name: "A"}, {word: "b", name: "B"}},
+		times: map[cell][]time.Duration{
+			{"a", "plain"}:    {3 * time.Second, time.Second, 2 * time.Second},
+			{"a", "loopback"}: {4 * time.Second},
+			{"a", "satchel"}:  {time.Second},
+			{"b", "plain"}:    {time.Second},
+			{"b", "loopback"}: {4 * time.Second},
+			{"b", "satchel"}:  {4 * time.Second},
+		},
+	}
+	for _, want := range []string{
+		"| A | 2.000 | 2.00 | 0.50 | 0.25 |\n",
+		"| B | 1.000 | 4.00 | 4.00 | 1.00 |\n",
+		"| geometric mean | | **2.83** | **1.41** | **0.50** |\n",
+	} {
+		if got := r.markdown(); !strings.Contains(got, want) {
+			t.Errorf("no line %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	rows, err := choose(tiny.rows(), "read, create")
+	if err != nil || len(rows) != 2 || rows[0].word != "create" || rows[1].word != "read" {
+		t.Errorf("choose = %v, %v", rows, err)
+	}
+	if _, err := choose(tiny.rows(), "dance"); err == nil {
+		t.Error("a row that does not exist was accepted")
+	}
+}

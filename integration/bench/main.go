@@ -1,0 +1,114 @@
+// Command bench does a day's ordinary work (many small files, a big one, git,
+// grep, an editor's saves, a database) on a plain folder, go-fuse's loopback
+// with passthrough, a Satchel mount and rclone mount, in one run on one disk,
+// and prints what each takes in relation to the others as a Markdown table.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"satchel/integration/rig"
+)
+
+func main() {
+	rig.Janitor()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			os.Exit(2)
+		}
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	var (
+		base    = flags.String("base", "", "work below this directory, on the disk to be measured (default: the temporary directory)")
+		rounds  = flags.Int("rounds", 3, "how often to do everything; the median counts")
+		systems = flags.String("systems", strings.Join(systemNames, ","), "which systems")
+		only    = flags.String("rows", "", "which rows, by the words of `-list` (default: all)")
+		list    = flags.Bool("list", false, "print the rows and end")
+		quick   = flags.Bool("quick", false, "tiny sizes: shows that everything works, measures nothing")
+		write   = flags.String("write", "", "put the table into this Markdown `file`, between its bench markers")
+	)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	size := everyday
+	if *quick {
+		size = tiny
+	}
+	every := size.rows()
+	if *list {
+		for _, r := range every {
+			fmt.Fprintf(stdout, "%-8s %s\n", r.word, r.name)
+		}
+		return nil
+	}
+	rows, err := choose(every, *only)
+	if err != nil {
+		return err
+	}
+
+	r, err := rig.New(*base)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	l := &lab{rig: r, log: stderr}
+	defer func() { err = errors.Join(err, l.close()) }()
+	if err := l.start(ctx, strings.Split(*systems, ",")); err != nil {
+		return err
+	}
+	if err := size.prepare(ctx, filepath.Join(r.Dir, "tree.tar")); err != nil {
+		return err
+	}
+
+	result, err := measure(ctx, l.systems, every, rows, *rounds, stderr)
+	if err != nil {
+		return err
+	}
+	table := result.markdown()
+	fmt.Fprint(stdout, table)
+	if *write != "" {
+		if err := replaceTable(*write, r.Dir, table); err != nil {
+			return err
+		}
+	}
+	return result.failed()
+}
+
+// choose keeps the rows that the comma-separated words name, in their order.
+func choose(rows []row, words string) ([]row, error) {
+	if words == "" {
+		return rows, nil
+	}
+	wanted := map[string]bool{}
+	for w := range strings.SplitSeq(words, ",") {
+		wanted[strings.TrimSpace(w)] = true
+	}
+	var kept []row
+	for _, r := range rows {
+		if wanted[r.word] {
+			kept = append(kept, r)
+			delete(wanted, r.word)
+		}
+	}
+	for w := range wanted {
+		return nil, fmt.Errorf("there is no row %q; -list prints them", w)
+	}
+	return kept, nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// markdown is the table: seconds on the plain folder (or whatever system came
+// first), how many times as long each other one takes, and Satchel in relation
+// to loopback.
+func (r *results) markdown() string {
+	first := r.systems[0].name
+	others := r.systems[1:]
+	compare := slices.ContainsFunc(r.systems, func(s *system) bool { return s.name == "satchel" }) &&
+		slices.ContainsFunc(r.systems, func(s *system) bool { return s.name == "loopback" })
+
+	var b strings.Builder
+	fmt.Fprintf(&b, "| work | %s, s |", first)
+	rule := "|---|---:|"
+	for _, s := range others {
+		fmt.Fprintf(&b, " %s ÷ %s |", s.name, first)
+		rule += "---:|"
+	}
+	if compare {
+		b.WriteString(" **satchel ÷ loopback** |")
+		rule += "---:|"
+	}
+	b.WriteString("\n" + rule + "\n")
+
+	toFirst := make([][]float64, len(others))
+	var toLoopback []float64
+	for _, row := range r.rows {
+		base := r.median(row.word, first)
+		fmt.Fprintf(&b, "| %s | %s |", row.name, seconds(base))
+		for i, s := range others {
+			b.WriteString(ratio(r.median(row.word, s.name), base, &toFirst[i]))
+		}
+		if compare {
+			b.WriteString(ratio(r.median(row.word, "satchel"), r.median(row.word, "loopback"), &toLoopback))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("| geometric mean | |")
+	for _, ratios := range toFirst {
+		b.WriteString(mean(ratios))
+	}
+	if compare {
+		b.WriteString(mean(toLoopback))
+	}
+	b.WriteString("\n\n")
+	for _, s := range r.systems {
+		fmt.Fprintf(&b, "- %s: %s\n", s.name, s.about)
+	}
+	for _, row := range r.rows {
+		for _, s := range r.systems {
+			if err := r.errs[cell{row.word, s.name}]; err != nil {
+				text, _, _ := strings.Cut(err.Error(), "\n")
+				fmt.Fprintf(&b, "- %s failed on %s: %s\n", row.name, s.name, text)
+			}
+		}
+	}
+	return b.String()
+}
+
+func seconds(d time.Duration) string {
+	if d == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3f", d.Seconds())
+}
+
+func ratio(d, to time.Duration, all *[]float64) string {
+	if d == 0 || to == 0 {
+		return " – |"
+	}
+	v := float64(d) / float64(to)
+	*all = append(*all, v)
+	return fmt.Sprintf(" %.2f |", v)
+}
+
+func mean(ratios []float64) string {
+	if len(ratios) == 0 {
+		return " – |"
+	}
+	sum := 0.0
+	for _, v := range ratios {
+		sum += math.Log(v)
+	}
+	return fmt.Sprintf(" **%.2f** |", math.Exp(sum/float64(len(ratios))))
+}
+
+const begin, end = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
+
+// replaceTable puts the table, and where it was measured, between the markers
+// of a Markdown file. Dir is on the disk that was measured.
+func replaceTable(file, dir, table string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, found := bytes.Cut(b, []byte(begin))
+	_, after, found2 := bytes.Cut(rest, []byte(end))
+	if !found || !found2 {
+		return fmt.Errorf("%s has no lines %q and %q to put the table between", file, begin, end)
+	}
+	var u unix.Utsname
+	unix.Uname(&u)
+	where := fmt.Sprintf("Measured on %s: %d CPUs, Linux %s, %s.\n\n", time.Now().UTC().Format("2006-01-02"),
+		runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), fileSystem(dir))
+	text := slices.Concat(before, []byte(begin), []byte(where+table), []byte(end), after)
+	return os.WriteFile(file, text, 0o644)
+}
+
+// fileSystem is the type of the file system that dir is on, as /proc/mounts
+// calls it.
+func fileSystem(dir string) string {
+	b, _ := os.ReadFile("/proc/self/mounts")
+	best, kind := "", "an unknown file system"
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) > 2 && len(f[1]) >= len(best) && (f[1] == "/" || strings.HasPrefix(filepath.Clean(dir)+"/", f[1]+"/")) {
+			best, kind = f[1], f[2]
+		}
+	}
+	return kind
+}

@@ -1,0 +1,249 @@
+package layout
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+var folders = []string{"api", "cache", "cmd", "docs", "fusefs", "integration", "migrations", "storage"}
+
+// mayImport says what of this module the code below a folder may import; the
+// longest folder that matches a package counts. A package may always import
+// those below its own folder.
+var mayImport = map[string][]string{
+	"api":          {},
+	"api/auth":     {"api", "storage/postgres"},
+	"api/chunk":    {"api"},
+	"api/client":   {"api", "api/chunk"},
+	"api/server":   {"api", "api/auth", "api/chunk", "api/web", "api/compat", "api/dav", "api/s3", "storage", "storage/postgres"},
+	"api/web":      {"api"},
+	"api/compat":   {"api", "api/auth", "storage"},
+	"api/dav":      {"api", "api/auth", "storage"},
+	"api/s3":       {"api", "api/auth", "storage"},
+	"cache":        {"api", "api/chunk", "api/client"},
+	"fusefs":       {"api", "cache"},
+	"storage":      {"api", "api/chunk", "migrations"},
+	"storage/blob": {"api"},
+	"migrations":   {"api"},
+	"cmd/satcheld": {"api", "api/auth", "api/server", "storage", "storage/postgres", "storage/private", "storage/blob", "migrations"},
+	"cmd/satchel":  {"api", "api/chunk", "api/client", "cache", "fusefs"},
+	"integration":  {"api", "integration/rig", "integration/require"},
+}
+
+type pkg struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = root
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		switch err := d.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return all
+		case err != nil:
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImportsRunDownwards(t *testing.T) {
+	for _, p := range packages(t) {
+		path, inside := strings.CutPrefix(p.ImportPath, "satchel/")
+		if !inside {
+			t.Errorf("package %s is outside the fixed folders", p.ImportPath)
+			continue
+		}
+		folder := ""
+		for f := range mayImport {
+			if within(f, path) && len(f) > len(folder) {
+				folder = f
+			}
+		}
+		if folder == "" {
+			t.Errorf("no rule says what %s may import: add one to mayImport, with thought", path)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if err := allowed(folder, imported); err != nil {
+				t.Errorf("%s imports %s: %v", path, imported, err)
+			}
+		}
+		// A test may also use integration/require, whatever stands beside it in
+		// its top-level folder, and a real database with its schema.
+		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
+			below, ours := strings.CutPrefix(imported, "satchel/")
+			if !ours || within("integration/require", below) || topLevel(below) == topLevel(path) ||
+				below == "migrations" || below == "storage/postgres/pgtest" || below == "storage/private" {
+				continue
+			}
+			if err := allowed(folder, imported); err != nil {
+				t.Errorf("%s's tests import %s: %v", path, imported, err)
+			}
+		}
+	}
+}
+
+func allowed(folder, imported string) error {
+	target, ours := strings.CutPrefix(imported, "satchel/")
+	if !ours {
+		if folder == "api" && strings.Contains(imported, ".") {
+			return errors.New("the vocabulary imports the standard library only")
+		}
+		return nil
+	}
+	if within(folder, target) && folder != "api" {
+		return nil
+	}
+	for _, f := range mayImport[folder] {
+		// "storage" as a whole, but "api" only itself: below it are other layers.
+		if target == f || within(f, target) && f != "api" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s may import %q of this module", folder, mayImport[folder])
+}
+
+func within(folder, path string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
+
+func topLevel(path string) string {
+	top, _, _ := strings.Cut(path, "/")
+	return top
+}
+
+func TestTopLevelIsFixed(t *testing.T) {
+	files := []string{"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum"}
+	found, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, e := range found {
+		name := e.Name()
+		seen[name] = true
+		if strings.HasPrefix(name, ".") || name == "bin" {
+			continue
+		}
+		if e.IsDir() && !slices.Contains(folders, name) {
+			t.Errorf("folder %s does not belong at the top", name)
+		}
+		if !e.IsDir() && !slices.Contains(files, name) {
+			t.Errorf("file %s does not belong at the top", name)
+		}
+	}
+	for _, name := range slices.Concat(folders, files) {
+		if !seen[name] {
+			t.Errorf("%s is missing at the top", name)
+		}
+	}
+}
+
+// goFiles calls fn with the path, relative to the root, of each Go file.
+func goFiles(t *testing.T, fn func(path string)) {
+	t.Helper()
+	for _, folder := range folders {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() && strings.HasSuffix(path, ".go") {
+				rel, _ := filepath.Rel(root, path)
+				fn(rel)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestFilesAreShort: a file of more than 500 lines is two ideas, unless its
+// first lines say why it is one ("// Long: …").
+func TestFilesAreShort(t *testing.T) {
+	goFiles(t, func(path string) {
+		f, err := os.Open(filepath.Join(root, path))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer f.Close()
+		n, reason := 0, false
+		for s := bufio.NewScanner(f); s.Scan(); n++ {
+			reason = reason || n < 10 && strings.HasPrefix(s.Text(), "// Long: ")
+		}
+		if n > 500 && !reason {
+			t.Errorf("%s has %d lines: split it, or say why not in a line '// Long: …' at its top", path, n)
+		}
+	})
+}
+
+// sqlText matches statements as they are written here, in upper case.
+var sqlText = regexp.MustCompile(`(?s)\b(SELECT\b.*\bFROM\b|SELECT (set_config|nextval|pg_)|INSERT INTO |UPDATE [\w.]+ SET |DELETE FROM |(CREATE|ALTER|DROP) (TABLE|ROLE|SCHEMA|DATABASE|POLICY|INDEX|FUNCTION)\b|GRANT \w+ (ON|TO) )`)
+
+func TestOnlyThreePlacesHaveSQL(t *testing.T) {
+	// The end-to-end tests, and those of the private PostgreSQL, ask the
+	// database behind the service's back: that is what they are for.
+	may := []string{"storage/postgres", "storage/blob/pg", "migrations", "integration"}
+	goFiles(t, func(path string) {
+		if slices.ContainsFunc(may, func(f string) bool { return within(f, path) }) ||
+			within("storage/private", path) && strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, filepath.Join(root, path), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			if text, err := strconv.Unquote(lit.Value); err == nil && sqlText.MatchString(text) {
+				t.Errorf("%s:%d has SQL; it belongs into %s", path, set.Position(lit.Pos()).Line, strings.Join(may[:3], ", "))
+			}
+			return true
+		})
+	})
+}
+
+func TestMigrationsAreNumbered(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "migrations", "*.sql"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations found (%v)", err)
+	}
+	slices.Sort(files)
+	name := regexp.MustCompile(`^(\d{5})_[a-z0-9_]+\.sql$`)
+	for i, f := range files {
+		m := name.FindStringSubmatch(filepath.Base(f))
+		if m == nil || m[1] != fmt.Sprintf("%05d", i+1) {
+			t.Errorf("%s should be number %05d and be called like 00001_accounts.sql", filepath.Base(f), i+1)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package integration
+
+import (
+	"os"
+	"syscall"
+	"testing"
+
+	"satchel/integration/require"
+)
+
+// TestOrdinaryUser: without any privilege the drive mounts through
+// fusermount3 and works the same, passthrough or not.
+func TestOrdinaryUser(t *testing.T) {
+	require.Root(t) // to become someone else; started by an ordinary user, every test shows this
+	require.Tool(t, "fusermount3")
+	openFuse(t)
+	anna := newAccount(t, server(t), "anna")
+	cred := &syscall.Credential{Uid: 1001, Gid: 1001, Groups: []uint32{}}
+	d := anna.newDeviceAs(t, "ordinary", cred)
+	mount(t, d)
+	status, err := d.Status(t.Context())
+	must(t, err)
+	t.Logf("passthrough: %v", status.Passthrough)
+
+	script := `set -e
+		[ "$(stat -c %u .)" = 1001 ]
+		mkdir -p a/b && echo "Dear Anna" >a/b/letter
+		[ "$(stat -c %u a/b/letter)" = 1001 ]
+		echo more >>a/b/letter
+		cp a/b/letter copy && mv copy a/moved && ln a/moved hard && ln -s hard soft
+		chmod 600 a/moved && touch -d @1000000000 a/moved
+		[ "$(stat -c %a,%Y,%h a/moved)" = 600,1000000000,2 ]
+		dd if=/dev/urandom of=big bs=1M count=8 status=none
+		truncate -s 5000000 big && rm hard
+		! cat soft 2>/dev/null
+		cmp a/moved a/b/letter`
+	if out, err := d.Exec(t.Context(), "sh", "-c", script); err != nil {
+		t.Fatalf("%s %v", out, err)
+	}
+	syncAll(t, d)
+	must(t, anna.stored(t, "a/b/letter", []byte("Dear Anna\nmore\n")))
+	sum, err := d.Exec(t.Context(), "sha256sum", "big")
+	must(t, err)
+	if all := anna.files(t, "file_path=eq.big"); len(all) != 1 || all[0].Size != 5_000_000 || all[0].Hash != sum[:64] {
+		t.Errorf("big: %+v, not %s", all, sum)
+	}
+
+	// On root's machine the files are root's: they belong to whoever mounts.
+	desk := anna.mountNew(t, "desk")
+	info, err := os.Stat(desk.Mount + "/a/moved")
+	must(t, err)
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != 0 || info.ModTime().Unix() != 1_000_000_000 {
+		t.Errorf("on the other device: uid %d, mtime %v", st.Uid, info.ModTime())
+	}
+	// What came from there is seen here, through the kernel's caches.
+	write(t, desk.Mount+"/copy", "from the desk")
+	must(t, os.Remove(desk.Mount+"/a/moved"))
+	syncAll(t, desk)
+	eventually(t, 5e9, func() error {
+		_, err := d.Exec(t.Context(), "sh", "-c", `[ "$(cat copy)" = "from the desk" ] && ! [ -e a/moved ]`)
+		return err
+	})
+	must(t, d.Unmount(t.Context()))
+}
+
+// openFuse lets ordinary users open /dev/fuse until the test ends: some bare
+// machines have it 0600.
+func openFuse(t *testing.T) {
+	t.Helper()
+	info, err := os.Stat("/dev/fuse")
+	must(t, err)
+	if info.Mode().Perm()&0o006 == 0o006 {
+		return
+	}
+	must(t, os.Chmod("/dev/fuse", 0o666))
+	t.Cleanup(func() { os.Chmod("/dev/fuse", info.Mode().Perm()) })
+}

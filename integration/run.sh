@@ -1,0 +1,149 @@
+#!/bin/bash
+# A whole Satchel on this machine, as `make run` shows it: a server with its
+# own PostgreSQL, a demo user and the drive mounted as a folder. Ctrl-C or
+# SIGTERM ends all of it in order; the data stays for the next run.
+#
+#   run.sh           run
+#   run.sh --clean   remove the data that was kept
+set -u
+cd "$(dirname "$0")/.."
+root=$PWD
+run=$root/.run
+user=demo@example.org
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'run: %s\n' "$*" >&2; exit 1; }
+
+# PostgreSQL refuses to run as root, so root's server runs it as another user,
+# who must be able to reach the data. A checkout in a private home is not the
+# place then.
+reachable() {
+	local d=$1
+	while [ "$d" != / ]; do
+		[ ! -e "$d" ] || [ -n "$(find "$d" -maxdepth 0 -perm -o+x)" ] || return 1
+		d=$(dirname "$d")
+	done
+}
+data=$run/server
+if [ "$(id -u)" = 0 ] && ! reachable "$run"; then
+	data=/var/lib/satchel-run-$(printf %s "$root" | cksum | cut -d ' ' -f 1)
+fi
+drive=$run/drive
+
+mounted() { grep -q " ${drive// /\\\\040} " /proc/self/mounts; }
+alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
+
+if [ -e "$run/pid" ]; then
+	before=$(cat "$run/pid")
+	if alive "$before" && grep -qz run.sh "/proc/$before/cmdline" 2>/dev/null; then
+		fail "already running here (process $before); the folder is $drive"
+	fi
+	rm -f "$run/pid"
+fi
+
+if [ "${1-}" = --clean ]; then
+	mounted && fail "$drive is still mounted; unmount it first"
+	rm -rf "$run" "$data"
+	exit 0
+fi
+
+mkdir -p "$run" || exit 1
+[ -w "$run" ] || fail "$run belongs to another user; run 'make clean' as that user first"
+chmod 0711 "$run"
+mkdir -p "$drive" "$run/client/run"
+chmod 0700 "$run/client" "$run/client/run"
+[ -s "$run/password" ] || (umask 077 && head -c 9 /dev/urandom | base64 | tr '/+' 'xy' >"$run/password")
+password=$(cat "$run/password")
+
+# The client keeps everything beside the data, so that a demo does not mix
+# with your own logins. A socket's path is limited to 107 bytes.
+socket_dir=$run/client/run
+[ ${#socket_dir} -lt 60 ] || socket_dir=$(mktemp -d /tmp/satchel-run.XXXXXX)
+{
+	for v in CONFIG DATA STATE CACHE; do printf 'export XDG_%s_HOME=%q\n' $v "$run/client/${v,,}"; done
+	printf 'export XDG_RUNTIME_DIR=%q\nexport PATH=%q:$PATH\n' "$socket_dir" "$root/bin"
+} >"$run/env"
+. "$run/env"
+
+port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+port=$(cat "$run/port" 2>/dev/null || echo 7070)
+while ! port_is_free "$port"; do
+	say "port $port is taken; trying $((port + 1))"
+	port=$((port + 1))
+done
+echo "$port" >"$run/port"
+url=http://127.0.0.1:$port
+
+healthy() {
+	local status
+	exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
+	printf 'GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3
+	read -r -t 5 status <&3
+	exec 3>&-
+	[[ $status == *" 200 "* ]]
+} 2>/dev/null
+
+server=
+cleanup() {
+	local code=$?
+	trap '' INT TERM HUP
+	trap - EXIT
+	if mounted; then
+		say "Unmounting; changes that the server lacks are sent first."
+		timeout 60 satchel umount "$drive" || satchel umount "$drive" --now || umount -l "$drive" || fusermount3 -u -z "$drive"
+	fi
+	if alive "$server"; then
+		kill -TERM "$server"
+		wait "$server"
+	fi
+	rm -f "$run/pid"
+	case $socket_dir in /tmp/satchel-run.*) rm -rf "$socket_dir" ;; esac
+	[ "$code" != 0 ] || say "Ended. Your files are kept: 'make run' brings them back, 'make clean' removes them."
+	exit "$code"
+}
+trap cleanup EXIT
+trap 'exit 0' INT TERM HUP
+echo $$ >"$run/pid"
+
+# Own sessions for the children: a Ctrl-C reaches this script only, which then
+# unmounts before it stops the server.
+setsid satcheld serve --listen "127.0.0.1:$port" --data "$data" >"$run/server.log" 2>&1 </dev/null &
+server=$!
+for ((i = 0; i < 600; i++)); do
+	healthy && break
+	alive "$server" || { tail -n 20 "$run/server.log" >&2; fail "the server ended; its log is $run/server.log"; }
+	sleep 0.1
+done
+healthy || fail "the server did not become ready in a minute; its log is $run/server.log"
+
+if ! satcheld user list --data "$data" 2>>"$run/server.log" | grep -qF "$user"; then
+	satcheld user add "$user" --password-stdin --data "$data" <"$run/password" >/dev/null || fail "adding the demo user failed"
+fi
+if [ "$(cat "$run/client/url" 2>/dev/null)" != "$url" ] || ! satchel whoami >/dev/null 2>&1; then
+	satchel login "$url" --email "$user" --password-stdin --device "$(uname -n)" <"$run/password" >/dev/null || fail "logging in failed"
+	echo "$url" >"$run/client/url"
+fi
+setsid -w satchel mount "$drive" </dev/null || fail "mounting $drive failed"
+
+cat <<TXT
+
+  Satchel is running.
+
+  Folder    $drive
+  Web page  $url/
+  Login     $user
+  Password  $password
+
+  Try, in another terminal:
+    cp -r docs "$drive" && ls -l "$drive/docs"
+    . .run/env                  # then:
+    satchel status              # what is not on the server yet
+    satchel sync --wait         # come back when all is
+    curl -s $url/rpc/login -H 'Content-Type: application/json' \\
+         -d '{"email":"$user","password":"$password"}'
+
+  Ctrl-C ends the server and unmounts the folder; your files are kept.
+
+TXT
+while alive "$server"; do wait "$server"; done
+fail "the server ended by itself; its log is $run/server.log"

@@ -1,0 +1,82 @@
+#!/bin/sh
+# Installs what Satchel's build, run and tests need on Debian or Ubuntu and is
+# not there yet. Says what it will install before it does; when all is there
+# it is quick and silent.
+set -eu
+
+say() { printf 'setup: %s\n' "$*"; }
+have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif have sudo; then
+		sudo "$@"
+	else
+		say "this needs root and there is no sudo; run as root: $*" >&2
+		exit 1
+	fi
+}
+
+have_postgres() {
+	have initdb && have postgres && return 0
+	for d in /usr/lib/postgresql/*/bin; do
+		[ -x "$d/initdb" ] && [ -x "$d/postgres" ] && return 0
+	done
+	return 1
+}
+
+have_vim() { have vim || have vim.tiny; }
+
+packages=""
+need() { packages="$packages $1"; }
+
+if ! have go; then
+	say "Go 1.26 or newer is needed and not in PATH: https://go.dev/dl/" >&2
+	exit 1
+fi
+have_postgres || need postgresql
+have fusermount3 || need fuse3
+have git || need git
+have sqlite3 || need sqlite3
+have rsync || need rsync
+have tar || need tar
+have diff || need diffutils
+have_vim || need vim-tiny
+[ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
+
+if [ -n "$packages" ]; then
+	have apt-get || {
+		say "needed:$packages (apt-get is not here; install them your system's way)" >&2
+		exit 1
+	}
+	say "installing:$packages"
+	# Only PostgreSQL's programs are wanted: satcheld runs its own server, so
+	# the package shall not make and start a cluster of its own.
+	no_cluster=""
+	case " $packages " in *" postgresql "*)
+		no_cluster=/etc/postgresql-common/createcluster.d/satchel.conf
+		as_root mkdir -p "${no_cluster%/*}"
+		echo "create_main_cluster = false" | as_root tee "$no_cluster" >/dev/null
+		;;
+	esac
+	as_root apt-get update -qq
+	# shellcheck disable=SC2086 # the list is words
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+	[ -z "$no_cluster" ] || as_root rm -f "$no_cluster"
+	say "done"
+fi
+
+if [ ! -e /dev/fuse ]; then
+	say "loading the kernel's fuse module"
+	as_root modprobe fuse || {
+		say "this machine has no /dev/fuse and the module can't be loaded; nothing can be mounted here" >&2
+		exit 1
+	}
+fi
+# fusermount3 opens /dev/fuse as the user. Desktops have it 0666 (udev's
+# rule); some bare machines have 0600.
+if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
+	say "making /dev/fuse 0666, so that you may mount as an ordinary user"
+	as_root chmod 0666 /dev/fuse
+fi

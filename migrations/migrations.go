@@ -1,0 +1,94 @@
+// Package migrations makes the database: its roles, and its schema by numbered
+// SQL files that goose applies in order, each once and whole.
+//
+// Three roles share the work. satchel_owner owns the schema and runs the
+// files. satchel_app serves requests; it owns nothing, may become no other
+// role, and row-level security binds it to the user set for the transaction.
+// satchel_auth can't log in; it owns the few SECURITY DEFINER functions that
+// must see more than one user's rows, and operators' commands act as it.
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"satchel/api"
+)
+
+//go:embed *.sql
+var files embed.FS
+
+// versionTable is where goose keeps what it has applied.
+const versionTable = Schema + ".goose_db_version"
+
+// Up applies the files that were not applied yet, as the role of the URL,
+// which must be satchel_owner or may become it. Several servers may call it at
+// once: one works, the others wait. A schema newer than the program is
+// [api.Invalid].
+func Up(ctx context.Context, ownerURL string, log *slog.Logger) error {
+	db, err := open(ownerURL)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	p, err := provider(db, log)
+	if err != nil {
+		return err
+	}
+	if err := tooNew(ctx, p); err != nil {
+		return err
+	}
+	results, err := p.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	for _, r := range results {
+		log.Info("database migrated", "file", r.Source.Path, "took", r.Duration)
+	}
+	return nil
+}
+
+// open opens a database with satchel_owner's rights.
+func open(ownerURL string) (*sql.DB, error) {
+	c, err := pgx.ParseConfig(ownerURL)
+	if err != nil {
+		return nil, api.Errorf(api.Invalid, "the database URL: %w", err)
+	}
+	return stdlib.OpenDB(*c), nil
+}
+
+func provider(db *sql.DB, log *slog.Logger) (*goose.Provider, error) {
+	// Tries every second for five minutes: a long migration of another
+	// server may be under way.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return nil, err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithSessionLocker(locker), goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithSlog(log))
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	return p, nil
+}
+
+// tooNew refuses a database that a later release has migrated: this program
+// would write rows that the later one does not expect.
+func tooNew(ctx context.Context, p *goose.Provider) error {
+	current, known, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the database's version: %w", err)
+	}
+	if current > known {
+		return api.Errorf(api.Invalid, "the database has version %d, this program knows %d: use the newer satcheld", current, known)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package migrations_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"satchel/api"
+	"satchel/migrations"
+	"satchel/storage/postgres/pgtest"
+	"satchel/storage/private"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(t.Context()) })
+	return conn
+}
+
+func state(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return fmt.Sprint(err)
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func TestUpTwiceAtOnce(t *testing.T) {
+	s := pgtest.Start(t)
+	admin := s.URL(private.Superuser, "postgres")
+	if err := migrations.CreateDatabase(t.Context(), admin, "twice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.CreateDatabase(t.Context(), admin, "twice"); err != nil {
+		t.Fatalf("making a database that is there: %v", err)
+	}
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			if err := migrations.Prepare(t.Context(), s.URL(private.Superuser, "twice")); err != nil {
+				t.Error(err)
+			}
+			if err := migrations.Up(t.Context(), s.URL(migrations.Owner, "twice"), quiet); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestNewerDatabaseIsRefused(t *testing.T) {
+	db := pgtest.New(t)
+	conn := connect(t, db.Owner)
+	if _, err := conn.Exec(t.Context(), `INSERT INTO satchel.goose_db_version (version_id, is_applied) VALUES (99999, true)`); err != nil {
+		t.Fatal(err)
+	}
+	err := migrations.Up(t.Context(), db.Owner, quiet)
+	if api.KindOf(err) != api.Invalid || !strings.Contains(err.Error(), "99999") {
+		t.Errorf("Up on a newer database = %v", err)
+	}
+}
+
+// Every table must be behind row-level security that binds its owner too.
+func TestEveryTableForcesRowSecurity(t *testing.T) {
+	conn := connect(t, pgtest.New(t).Admin)
+	rows, err := conn.Query(t.Context(), `
+		SELECT relname FROM pg_class
+		WHERE relnamespace = 'satchel'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'goose_db_version'
+		  AND NOT (relrowsecurity AND relforcerowsecurity)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(open) > 0 {
+		t.Errorf("tables without forced row-level security: %v, %v", open, err)
+	}
+}
+
+func TestEveryPolicyIsForOneCommand(t *testing.T) {
+	conn := connect(t, pgtest.New(t).Admin)
+	rows, err := conn.Query(t.Context(), `SELECT tablename || '.' || policyname FROM pg_policies WHERE schemaname = 'satchel' AND cmd = 'ALL'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(all) > 0 {
+		t.Errorf("policies FOR ALL let a read grant write: %v, %v", all, err)
+	}
+}
+
+// A SECURITY DEFINER function sees more than its caller: it must belong to the
+// role without a log-in, pin its search_path, and not be PUBLIC's to call.
+func TestDefinerFunctionsAreNarrow(t *testing.T) {
+	conn := connect(t, pgtest.New(t).Admin)
+	rows, err := conn.Query(t.Context(), `
+		SELECT p.oid::regprocedure::text
+		FROM pg_proc p
+		WHERE pronamespace = 'satchel'::regnamespace AND prosecdef
+		  AND (proowner <> 'satchel_auth'::regrole
+		       OR NOT EXISTS (SELECT FROM unnest(proconfig) c WHERE c LIKE 'search_path=%pg_temp')
+		       OR EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee = 0))`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(wide) > 0 {
+		t.Errorf("SECURITY DEFINER functions with too wide a reach: %v, %v", wide, err)
+	}
+}
+
+func TestAppRoleIsBound(t *testing.T) {
+	db := pgtest.New(t)
+	app := connect(t, db.App)
+	for _, sql := range []string{
+		`SET ROLE satchel_owner`, `SET ROLE satchel_auth`, `SET ROLE postgres`,
+		`CREATE TABLE satchel.mine (x int)`,
+		`ALTER TABLE satchel.users DISABLE ROW LEVEL SECURITY`,
+		`DROP POLICY own_read ON satchel.users`,
+		`CREATE FUNCTION satchel.f() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+	} {
+		if _, err := app.Exec(t.Context(), sql); state(err) != "42501" {
+			t.Errorf("%s as satchel_app: %v, want 42501", sql, err)
+		}
+	}
+	var owned int
+	admin := connect(t, db.Admin)
+	if err := admin.QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relowner = 'satchel_app'::regrole`).Scan(&owned); err != nil || owned != 0 {
+		t.Errorf("satchel_app owns %d relations, %v", owned, err)
+	}
+}
+
+// A given database's role may not be allowed to make roles: then its
+// administrator runs the SQL, and all goes on.
+func TestGivenDatabase(t *testing.T) {
+	s := pgtest.Start(t)
+	admin := connect(t, s.URL(private.Superuser, "postgres"))
+	for _, sql := range []string{
+		`CREATE DATABASE given`,
+		`CREATE ROLE tenant LOGIN`,
+		`CREATE ROLE maker LOGIN CREATEROLE`,
+		`GRANT CREATE ON DATABASE given TO maker`,
+	} {
+		if _, err := admin.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The private PostgreSQL knows these users by SET ROLE only.
+	as := func(role string) string {
+		url, err := migrations.As(s.URL(private.Superuser, "given"), role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return url
+	}
+	err := migrations.Prepare(t.Context(), as("tenant"))
+	missing, ok := errors.AsType[*migrations.MissingRoles](err)
+	if !ok {
+		t.Fatalf("Prepare as a role that may do nothing = %v, want MissingRoles", err)
+	}
+	given := connect(t, s.URL(private.Superuser, "given"))
+	if _, err := given.Exec(t.Context(), missing.SQL); err != nil {
+		t.Fatalf("the SQL that was to be run: %v", err)
+	}
+	if err := migrations.Prepare(t.Context(), as("tenant")); err != nil {
+		t.Fatalf("Prepare after the administrator made the roles: %v", err)
+	}
+	if err := migrations.Up(t.Context(), as("satchel_owner"), quiet); err != nil {
+		t.Fatal(err)
+	}
+	app := connect(t, as("satchel_app"))
+	var user string
+	if err := app.QueryRow(t.Context(), `SELECT current_user`).Scan(&user); err != nil || user != "satchel_app" {
+		t.Errorf("As(…, satchel_app) is %q, %v", user, err)
+	}
+
+	if _, err := admin.Exec(t.Context(), `ALTER ROLE satchel_app BYPASSRLS`); err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Exec(t.Context(), `ALTER ROLE satchel_app NOBYPASSRLS`)
+	if err := migrations.Prepare(t.Context(), as("tenant")); api.KindOf(err) != api.Invalid {
+		t.Errorf("Prepare with an app role that has BYPASSRLS = %v, want invalid", err)
+	}
+}

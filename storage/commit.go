@@ -1,0 +1,137 @@
+package storage
+
+import (
+	"context"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+	"satchel/storage/tree"
+)
+
+// Commit applies a device's batch in one transaction, in the order of its
+// mutations, and answers each; package tree has the rules. A mutation that
+// can't be applied does not keep the others from being. A batch that is sent
+// again, because its answer got lost, gets the outcomes that it had and the
+// state that is true now.
+//
+// Nothing of the batch is applied when the error is not nil: kind
+// [api.MissingChunks] when it names chunks that the drive's owner does not
+// have (send them again, then the batch), [api.Invalid] when it has more than
+// [api.MaxBatch] mutations, no incarnation, or a number before the last one,
+// and [api.NotFound] when the drive is not the caller's to change.
+func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err error) {
+	if b.Incarnation.IsZero() || b.Number == 0 || b.Number > 1<<62 {
+		return c, api.Errorf(api.Invalid, "a batch needs an incarnation and a number from 1")
+	}
+	by := postgres.Author{Device: d.caller.Device, Incarnation: b.Incarnation}
+	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		drive, err := tx.LockDrive(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		answer, err := tx.LastAnswer(ctx, d.id, by)
+		if err != nil {
+			return err
+		}
+		switch {
+		case b.Number > answer.Number:
+			author := by
+			if b.Echo {
+				author.Incarnation = api.ID{}
+			}
+			drive, answer, err = d.apply(ctx, tx, drive, author, b.Mutations)
+			if err != nil {
+				return err
+			}
+			answer.Number = b.Number
+			if err := tx.KeepAnswer(ctx, d.id, drive.Owner, by, answer); err != nil {
+				return err
+			}
+		case b.Number < answer.Number || len(answer.Outcomes) != len(b.Mutations):
+			return api.Errorf(api.Invalid, "batch %d is not the last one, %d, sent again", b.Number, answer.Number)
+		}
+		c = api.Committed{Outcomes: answer.Outcomes}
+		if len(answer.Touched.Nodes) > 0 {
+			if c.State, err = tx.State(ctx, d.id, answer.Touched); err != nil {
+				return err
+			}
+		}
+		c.Epoch, c.Seq = drive.Epoch, drive.Seq
+		return nil
+	})
+	if err != nil {
+		return api.Committed{}, err
+	}
+	return c, nil
+}
+
+// apply applies mutations to the drive, which tx has locked, and writes the difference.
+func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, drive tree.Drive, by postgres.Author, batch []api.Mutation) (tree.Drive, postgres.Answer, error) {
+	if len(batch) > api.MaxBatch { // before looking into them
+		return drive, postgres.Answer{}, api.Errorf(api.Invalid, "a batch has at most %d mutations, not %d", api.MaxBatch, len(batch))
+	}
+	chunks, err := tx.LockChunks(ctx, drive.Owner, named(batch))
+	if err != nil {
+		return drive, postgres.Answer{}, err
+	}
+	set := tree.NewSet(drive, tx.Working(ctx, d.id, by.Device), tree.Env{
+		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: chunks, NewID: api.NewID,
+	})
+	outcomes, err := set.Apply(batch)
+	if err != nil {
+		return drive, postgres.Answer{}, err
+	}
+	diff := set.Diff()
+	if err := tx.Write(ctx, diff, by); err != nil {
+		return drive, postgres.Answer{}, err
+	}
+	return diff.Drive, postgres.Answer{Outcomes: outcomes, Touched: set.Touched()}, nil
+}
+
+// named is the chunks that a batch names.
+func named(batch []api.Mutation) []api.Hash {
+	seen := map[api.Hash]bool{}
+	var hashes []api.Hash
+	for _, m := range batch {
+		if m.Version == nil {
+			continue
+		}
+		for _, c := range m.Version.Chunks {
+			if !seen[c.Hash] {
+				seen[c.Hash] = true
+				hashes = append(hashes, c.Hash)
+			}
+		}
+	}
+	return hashes
+}
+
+// change applies the mutations that build makes of the drive as it is, while
+// nobody else may change it: for the APIs, whose requests are whole by
+// themselves. If one is not applied as asked nothing is, and the error says why.
+func (d *Drive) change(ctx context.Context, build func(context.Context, *postgres.Tx) ([]api.Mutation, error)) error {
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		drive, err := tx.LockDrive(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		batch, err := build(ctx, tx)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		_, answer, err := d.apply(ctx, tx, drive, postgres.Author{Device: d.caller.Device}, batch)
+		if err != nil {
+			return err
+		}
+		for _, o := range answer.Outcomes {
+			switch o.Status {
+			case api.Applied:
+			case api.Refused:
+				return api.Errorf(o.Kind, "%s", o.Message)
+			default:
+				return api.Errorf(api.Conflict, "another device changed this meanwhile")
+			}
+		}
+		return nil
+	})
+}

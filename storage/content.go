@@ -1,0 +1,140 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+// Content is one version of a file's content. It stays readable while the file
+// moves on. It is safe for concurrent use.
+type Content struct {
+	Size     int64 // bytes
+	SHA256   api.Hash
+	Version  api.ID
+	Modified time.Time // when the version was committed
+
+	drive  *Drive
+	owner  api.ID
+	chunks []api.Chunk
+}
+
+// Content finds a version of the file node: the zero version means the current
+// one; others must be of the same document, or have been written to the node.
+// Content of a deleted file can be read by who knows its node. All else is
+// [api.NotFound], and a directory's content is [api.IsDirectory].
+func (d *Drive) Content(ctx context.Context, node, version api.ID) (*Content, error) {
+	var row postgres.Content
+	err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		row, err = tx.Content(ctx, d.id, node, version)
+		if api.KindOf(err) == api.NotFound {
+			if n, nodeErr := tx.Node(ctx, d.id, node); nodeErr == nil && n.Type == api.Directory {
+				return api.Errorf(api.IsDirectory, "a directory has no content")
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	v := row.Version
+	return &Content{
+		Size: v.Size, SHA256: v.SHA256, Version: v.ID, Modified: row.Modified,
+		drive: d, owner: row.Owner, chunks: v.Chunks,
+	}, nil
+}
+
+// Open reads n bytes from offset off, cut at the content's end; n < 0 means to
+// the end. Only the packs that the range needs are touched. The reader
+// must be closed; it fails with what a blob store fails with.
+func (c *Content) Open(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+	if off < 0 || off > c.Size {
+		return nil, api.Errorf(api.Invalid, "the offset %d is not within %d bytes", off, c.Size)
+	}
+	if n < 0 || n > c.Size-off {
+		n = c.Size - off
+	}
+	pieces := cutRange(c.chunks, off, n)
+	hashes := make([]api.Hash, len(pieces))
+	for i, p := range pieces {
+		hashes[i] = p.hash
+	}
+	var found map[api.Hash]postgres.Extent
+	err := c.drive.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		found, err = tx.FindChunks(ctx, c.owner, hashes)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range pieces {
+		e, ok := found[pieces[i].hash]
+		if !ok {
+			return nil, fmt.Errorf("version %s: the chunk %s is lost", c.Version, pieces[i].hash)
+		}
+		pieces[i].pack = e.Pack
+		pieces[i].off += e.Off
+	}
+	return newRangeReader(ctx, c.drive.s.blobs, coalesce(pieces)), nil
+}
+
+// piece is a part of a chunk, and where in a pack it is.
+type piece struct {
+	hash   api.Hash
+	pack   api.ID
+	off, n int64
+}
+
+// cutRange is the parts of chunks that make up a range of the content; their
+// offsets are those in the chunk.
+func cutRange(chunks []api.Chunk, off, n int64) []piece {
+	var pieces []piece
+	start := int64(0)
+	for _, c := range chunks {
+		end := start + int64(c.Size)
+		from, to := max(start, off), min(end, off+n)
+		if from < to {
+			pieces = append(pieces, piece{hash: c.Hash, off: from - start, n: to - from})
+		}
+		if start = end; start >= off+n {
+			break
+		}
+	}
+	return pieces
+}
+
+// extent is one read of a pack that yields several pieces; between them are
+// bytes to be skipped, at least the next chunk's header.
+type extent struct {
+	pack   api.ID
+	off, n int64
+	pieces []piece
+}
+
+// Reads are joined over gaps of at most maxGap bytes, up to maxExtent bytes:
+// small enough that the next one can be opened while one is read.
+const (
+	maxGap    = 64 << 10
+	maxExtent = 8 << 20
+)
+
+func coalesce(pieces []piece) []extent {
+	var extents []extent
+	for _, p := range pieces {
+		if len(extents) > 0 {
+			e := &extents[len(extents)-1]
+			gap := p.off - (e.off + e.n)
+			if e.pack == p.pack && gap >= 0 && gap <= maxGap && e.n+gap+p.n <= maxExtent {
+				e.n += gap + p.n
+				e.pieces = append(e.pieces, p)
+				continue
+			}
+		}
+		extents = append(extents, extent{pack: p.pack, off: p.off, n: p.n, pieces: []piece{p}})
+	}
+	return extents
+}

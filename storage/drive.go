@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"context"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+// Drive is one drive as one caller may use it. It is safe for concurrent use.
+type Drive struct {
+	s      *Service
+	caller Caller
+	id     api.ID
+	root   api.ID
+	owner  api.ID
+}
+
+// Pages of a directory.
+const (
+	DefaultPage = 1000
+	MaxPage     = 5000
+)
+
+// ID is the drive's id.
+func (d *Drive) ID() api.ID { return d.id }
+
+// Root is the root directory's id.
+func (d *Drive) Root() api.ID { return d.root }
+
+// snapshot runs fn on one snapshot of the drive.
+func (d *Drive) snapshot(ctx context.Context, fn func(context.Context, *postgres.Tx) error) error {
+	return d.s.db.AsReadOnly(ctx, d.caller.User, fn)
+}
+
+// Info describes the drive as it is now.
+func (d *Drive) Info(ctx context.Context) (info api.DriveInfo, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		drive, err := tx.Drive(ctx, d.id)
+		info = drive.DriveInfo
+		return err
+	})
+	return info, err
+}
+
+// Node is a live node. A deleted one is [api.NotFound], as is a missing one.
+func (d *Drive) Node(ctx context.Context, id api.ID) (n api.Node, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		n, err = d.live(ctx, tx, id)
+		return err
+	})
+	return n, err
+}
+
+func (d *Drive) live(ctx context.Context, tx *postgres.Tx, id api.ID) (api.Node, error) {
+	n, err := tx.Node(ctx, d.id, id)
+	if err == nil && n.Nlink == 0 {
+		n, err = api.Node{}, errNoNode()
+	}
+	return n, err
+}
+
+func errNoNode() error {
+	return api.Errorf(api.NotFound, "there is no such file or directory")
+}
+
+// Lookup is the node at a path; no names mean the root. Symlinks are not
+// followed. A missing node, also on the way, is [api.NotFound].
+func (d *Drive) Lookup(ctx context.Context, path []api.Name) (n api.Node, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		n, err = d.lookup(ctx, tx, path)
+		return err
+	})
+	return n, err
+}
+
+func (d *Drive) lookup(ctx context.Context, tx *postgres.Tx, path []api.Name) (api.Node, error) {
+	if len(path) == 0 {
+		return tx.Node(ctx, d.id, d.root)
+	}
+	nodes, err := tx.Walk(ctx, d.id, d.root, path)
+	switch {
+	case err != nil:
+		return api.Node{}, err
+	case len(nodes) < len(path):
+		return api.Node{}, errNoNode()
+	}
+	return nodes[len(path)-1], nil
+}
+
+// Children is a page of the directory dir: itself, at most limit entries
+// ([DefaultPage] if it is not positive, [MaxPage] at most) after a name in
+// byte order of their escaped names, and their nodes. What is no directory is
+// [api.NotDirectory].
+func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (l api.Listing, err error) {
+	if limit <= 0 {
+		limit = DefaultPage
+	}
+	limit = min(limit, MaxPage)
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		drive, err := tx.Drive(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		self, err := d.live(ctx, tx, dir)
+		if err != nil {
+			return err
+		}
+		if self.Type != api.Directory {
+			return api.Errorf(api.NotDirectory, "this is not a directory")
+		}
+		children, err := tx.Children(ctx, d.id, dir, after, limit+1)
+		if err != nil {
+			return err
+		}
+		l = api.Listing{State: api.State{Epoch: drive.Epoch, Seq: drive.Seq}, More: len(children) > limit}
+		children = children[:min(limit, len(children))]
+		l.Nodes = append(make([]api.Node, 0, len(children)+1), self)
+		l.Entries = make([]api.EntryState, len(children))
+		seen := make(map[api.ID]bool, len(children))
+		for i, c := range children {
+			l.Entries[i] = api.EntryState{Parent: dir, Name: c.Name, Node: c.Node.ID}
+			if !seen[c.Node.ID] { // two hard links in one directory
+				seen[c.Node.ID] = true
+				l.Nodes = append(l.Nodes, c.Node)
+			}
+		}
+		return nil
+	})
+	return l, err
+}

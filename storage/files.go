@@ -1,0 +1,173 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+// What the PostgREST-like API lists and how it asks; see package postgres.
+type (
+	File       = postgres.File
+	FileQuery  = postgres.FileQuery
+	Filter     = postgres.Filter
+	Order      = postgres.Order
+	Column     = postgres.Column
+	Comparison = postgres.Comparison
+)
+
+// Files lists the drive's regular files by their paths. A query that names
+// an unknown column or compares with what is no value of its column is [api.Invalid].
+func (d *Drive) Files(ctx context.Context, q FileQuery) (files []File, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		files, err = tx.Files(ctx, d.tree(), q)
+		return err
+	})
+	return withTypes(files), err
+}
+
+// FilesCount counts what Files would list without limit and offset.
+func (d *Drive) FilesCount(ctx context.Context, q FileQuery) (n int64, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		n, err = tx.CountFiles(ctx, d.tree(), q)
+		return err
+	})
+	return n, err
+}
+
+// AllFiles lists the files of every user, for an admin; all others get
+// [api.Permission]. Content stays out of his reach.
+func (s *Service) AllFiles(ctx context.Context, c Caller, q FileQuery) (files []File, err error) {
+	if !c.Admin {
+		return nil, errNoAdmin()
+	}
+	err = s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
+		files, err = tx.AllFiles(ctx, contentTypes(), q)
+		return err
+	})
+	return withTypes(files), err
+}
+
+// AllFilesCount counts what AllFiles would list without limit and offset.
+func (s *Service) AllFilesCount(ctx context.Context, c Caller, q FileQuery) (n int64, err error) {
+	if !c.Admin {
+		return 0, errNoAdmin()
+	}
+	err = s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
+		n, err = tx.CountAllFiles(ctx, contentTypes(), q)
+		return err
+	})
+	return n, err
+}
+
+func errNoAdmin() error {
+	return api.Errorf(api.Permission, "only an admin sees everyone's files")
+}
+
+func (d *Drive) tree() postgres.Tree {
+	return postgres.Tree{Drive: d.id, Owner: d.owner, Root: d.root, ContentTypes: contentTypes()}
+}
+
+func withTypes(files []File) []File {
+	for i := range files {
+		files[i].ContentType = ContentType(files[i].FilePath)
+	}
+	return files
+}
+
+// MoveFile gives a document another path; missing directories are made. If it
+// has several names the first of its paths moves. A taken path is
+// [api.Exists], a missing document [api.NotFound], and what is no directory on
+// the way [api.NotDirectory].
+func (d *Drive) MoveFile(ctx context.Context, doc api.ID, to []api.Name) error {
+	if len(to) == 0 {
+		return api.Errorf(api.IsDirectory, "the path names the drive itself")
+	}
+	for _, name := range to {
+		if err := name.Check(); err != nil {
+			return err
+		}
+	}
+	return d.change(ctx, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+		node, entries, err := tx.Document(ctx, d.id, doc)
+		if err != nil {
+			return nil, err
+		}
+		walked, err := tx.Walk(ctx, d.id, d.root, to)
+		if err != nil {
+			return nil, err
+		}
+		now := time.Now().UnixNano()
+		batch, parent, err := d.missingDirs(walked, to[:len(to)-1], now)
+		if err != nil {
+			return nil, err
+		}
+		if len(walked) == len(to) {
+			if walked[len(to)-1].ID == node.ID {
+				return nil, nil // it is there
+			}
+			return nil, api.Errorf(api.Exists, "the path is taken")
+		}
+		return append(batch, api.Mutation{
+			Op: api.OpRename, Node: node.ID, Parent: entries[0].Parent, Name: entries[0].Name,
+			ToParent: parent, ToName: to[len(to)-1], Time: now,
+		}), nil
+	})
+}
+
+// DeleteFile removes all names of a document. A missing one is [api.NotFound].
+func (d *Drive) DeleteFile(ctx context.Context, doc api.ID) error {
+	return d.change(ctx, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+		node, entries, err := tx.Document(ctx, d.id, doc)
+		if err != nil {
+			return nil, err
+		}
+		now := time.Now().UnixNano()
+		batch := make([]api.Mutation, len(entries))
+		for i, e := range entries {
+			batch[i] = api.Mutation{Op: api.OpUnlink, Node: node.ID, Parent: e.Parent, Name: e.Name, Base: node.Version, Time: now}
+		}
+		return batch, nil
+	})
+}
+
+// Describe sets a document's description. A missing one is [api.NotFound].
+func (d *Drive) Describe(ctx context.Context, doc api.ID, description string) error {
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, _, err := tx.Document(ctx, d.id, doc); err != nil {
+			return err
+		}
+		return tx.Describe(ctx, d.id, d.owner, doc, description)
+	})
+}
+
+// describeNode sets the description of a file that was just stored, unless it
+// is nil, and returns the file.
+func (d *Drive) describeNode(ctx context.Context, node api.ID, description *string) (File, error) {
+	var files []File
+	err := d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		n, err := d.live(ctx, tx, node)
+		if err != nil {
+			return err
+		}
+		if description != nil {
+			if err := tx.Describe(ctx, d.id, d.owner, n.Document, *description); err != nil {
+				return err
+			}
+		}
+		files, err = tx.Files(ctx, d.tree(), FileQuery{
+			Filters: []Filter{{Column: postgres.ColumnID, Op: postgres.Eq, Values: []string{n.Document.String()}}},
+			Limit:   1,
+		})
+		if err == nil && len(files) == 0 {
+			err = errNoNode()
+		}
+		return err
+	})
+	if err != nil {
+		return File{}, err
+	}
+	return withTypes(files)[0], nil
+}

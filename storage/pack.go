@@ -1,0 +1,86 @@
+package storage
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"satchel/api"
+	"satchel/api/chunk"
+	"satchel/storage/postgres"
+)
+
+// MaxMissing is how many hashes one question may have.
+const MaxMissing = 10_000
+
+// Missing is those of the hashes that must be sent before a version can name
+// them. More than [MaxMissing] hashes are [api.TooLarge].
+func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.Hash, err error) {
+	if len(hashes) > MaxMissing {
+		return nil, api.Errorf(api.TooLarge, "at most %d hashes may be asked for at once, not %d", MaxMissing, len(hashes))
+	}
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		missing, err = tx.MissingChunks(ctx, d.owner, hashes)
+		return err
+	})
+	return missing, err
+}
+
+// PutPack stores a pack and makes its n chunks known to the drive's owner. The
+// blob is durable before any row refers to it, and every chunk's SHA-256 is
+// verified on the way; a pack with one that is wrong is refused whole
+// ([api.Invalid], or [api.TooLarge] for one over [chunk.MaxPack]).
+func (d *Drive) PutPack(ctx context.Context, r io.Reader) (pack api.ID, n int, err error) {
+	pack = api.NewID()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pr, pw := io.Pipe()
+	stored := make(chan error, 1)
+	go func() {
+		err := d.s.blobs.Put(ctx, pack.String(), pr)
+		pr.CloseWithError(cmp.Or(err, io.ErrClosedPipe)) // the store reads no more
+		stored <- err
+	}()
+
+	var chunks []postgres.Extent
+	count := &counter{w: pw}
+	err = chunk.ReadPack(io.TeeReader(r, count), func(h api.Hash, off int64, data []byte) error {
+		chunks = append(chunks, postgres.Extent{Hash: h, Off: off, Len: int64(len(data))})
+		return nil
+	})
+	pw.CloseWithError(err) // nil is the end of the blob
+	if storeErr := <-stored; storeErr != nil && (err == nil || errors.Is(err, storeErr)) {
+		err = fmt.Errorf("store a pack: %w", storeErr)
+	}
+	if err != nil {
+		return api.ID{}, 0, err
+	}
+	if err := d.addPack(ctx, pack, count.n, chunks); err != nil {
+		return api.ID{}, 0, err
+	}
+	return pack, len(chunks), nil
+}
+
+// counter counts what passes.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
+func (d *Drive) addPack(ctx context.Context, pack api.ID, size int64, chunks []postgres.Extent) error {
+	slices.SortFunc(chunks, func(a, b postgres.Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	chunks = slices.CompactFunc(chunks, func(a, b postgres.Extent) bool { return a.Hash == b.Hash })
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		return tx.AddPack(ctx, d.owner, pack, size, chunks)
+	})
+}

@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"satchel/api"
+)
+
+// Operator is whoever runs satcheld's commands: he manages all accounts,
+// which no request can. It is one connection, not safe for concurrent use.
+type Operator struct {
+	conn *pgx.Conn
+}
+
+// User is an account as an operator sees it.
+type User struct {
+	ID       api.ID
+	Email    string
+	Name     string
+	Role     string
+	Quota    int64 // bytes; 0 = none
+	Disabled bool
+	Created  time.Time
+}
+
+// OpenOperator connects at the URL of satchel_owner, or of a role that may
+// become it, and acts as satchel_auth.
+func OpenOperator(ctx context.Context, ownerURL string) (*Operator, error) {
+	conn, err := pgx.Connect(ctx, ownerURL)
+	if err != nil {
+		return nil, classify(fmt.Errorf("connect to the database: %w", err))
+	}
+	if _, err := conn.Exec(ctx, `SET ROLE satchel_auth`); err != nil {
+		conn.Close(ctx)
+		return nil, fmt.Errorf("become satchel_auth: %w", err)
+	}
+	return &Operator{conn: conn}, nil
+}
+
+// Close ends the connection.
+func (o *Operator) Close() { o.conn.Close(context.Background()) }
+
+// AddUser makes an account. A taken address is [api.Exists].
+func (o *Operator) AddUser(ctx context.Context, u User, passwordHash string) error {
+	_, err := o.conn.Exec(ctx, `
+		INSERT INTO satchel.users (id, email, name, role, password_hash, quota)
+		VALUES ($1, lower($2), $3, $4, $5, $6)`,
+		u.ID, u.Email, u.Name, u.Role, passwordHash, u.Quota)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
+		return api.Errorf(api.Exists, "there is a user %s already", strings.ToLower(u.Email))
+	}
+	return classify(err)
+}
+
+// Users lists all accounts by address.
+func (o *Operator) Users(ctx context.Context) ([]User, error) {
+	rows, err := o.conn.Query(ctx, `
+		SELECT id, email, name, role, quota, disabled IS NOT NULL, created
+		FROM satchel.users ORDER BY email`)
+	if err != nil {
+		return nil, classify(err)
+	}
+	users, err := pgx.CollectRows(rows, pgx.RowToStructByPos[User])
+	return users, classify(err)
+}
+
+// DisableUser ends all sessions of an account and lets it log in no more. Its
+// files stay. An unknown address is [api.NotFound].
+func (o *Operator) DisableUser(ctx context.Context, email string) error {
+	return o.change(ctx, email, `UPDATE satchel.users SET disabled = coalesce(disabled, now()) WHERE email = lower($1) RETURNING id`)
+}
+
+// SetPassword changes an account's password, lets it log in again if it was
+// disabled, and ends its sessions. An unknown address is [api.NotFound].
+func (o *Operator) SetPassword(ctx context.Context, email, passwordHash string) error {
+	return o.change(ctx, email, `UPDATE satchel.users SET password_hash = $2, disabled = NULL WHERE email = lower($1) RETURNING id`, passwordHash)
+}
+
+// change updates an account and revokes its sessions, both or neither.
+func (o *Operator) change(ctx context.Context, email, update string, args ...any) error {
+	err := pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
+		var id api.ID
+		err := tx.QueryRow(ctx, update, append([]any{email}, args...)...).Scan(&id)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return api.Errorf(api.NotFound, "there is no user %s", email)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE satchel.sessions SET revoked = now() WHERE user_id = $1 AND revoked IS NULL`, id)
+		return err
+	})
+	return classify(err)
+}

@@ -1,0 +1,184 @@
+// Package postgres holds all SQL of the server, beside the migrations.
+//
+// Row-level security decides which rows a transaction sees, by the user that
+// [DB.As] binds to it; nothing else in the program can start a transaction
+// for a user. A method of [Tx] is one question or one write: it neither
+// begins nor ends a transaction, so that callers compose what must be atomic.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"satchel/api"
+)
+
+// DB is a pool of connections as `satchel_app`. It is safe for concurrent use.
+type DB struct {
+	pool *pgxpool.Pool
+}
+
+// Open connects to the database at a URL or in libpq's keyword form. The role
+// must be one that row-level security binds. An unreachable server is of kind
+// [api.Unavailable].
+func Open(ctx context.Context, appURL string) (*DB, error) {
+	config, err := pgxpool.ParseConfig(appURL)
+	if err != nil {
+		return nil, api.Errorf(api.Invalid, "database URL: %w", err)
+	}
+	params := config.ConnConfig.RuntimeParams
+	params["search_path"] = "satchel, pg_temp"
+	params["application_name"] = "satcheld"
+	params["jit"] = "off"                                  // compiling costs more than any of our queries
+	params["statement_timeout"] = "60s"                    // a scan that names no drive is a mistake
+	params["idle_in_transaction_session_timeout"] = "120s" // no one waits for the client inside a transaction
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		registerTypes(conn.TypeMap())
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, classify(err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, classify(fmt.Errorf("connect to the database: %w", err))
+	}
+	return &DB{pool: pool}, nil
+}
+
+// Close waits for running transactions and closes all connections.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping tells whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return classify(db.pool.Ping(ctx)) }
+
+// Tx is a transaction bound to a user. It is not safe for concurrent use and
+// ends with the function that [DB.As] gave it to.
+type Tx struct {
+	conn *pgx.Conn
+	user api.ID
+}
+
+// As runs fn in a transaction as the user; the zero id sets none, and then
+// only functions made for strangers return anything. Every statement sees what
+// was committed before it began (READ COMMITTED), which the lock of a drive
+// turns into a sequence of commits.
+//
+// If the database aborts the transaction to resolve a deadlock or a
+// serialization failure it is run again, so fn may run more than once and must
+// not keep anything of a failed run. Any error of fn rolls back and is returned.
+func (db *DB) As(ctx context.Context, user api.ID, fn func(context.Context, *Tx) error) error {
+	return db.transact(ctx, "BEGIN", user, fn)
+}
+
+// AsReadOnly is As for reading only: all statements see one snapshot.
+func (db *DB) AsReadOnly(ctx context.Context, user api.ID, fn func(context.Context, *Tx) error) error {
+	return db.transact(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", user, fn)
+}
+
+// tries bounds how often a transaction is run again.
+const tries = 10
+
+func (db *DB) transact(ctx context.Context, begin string, user api.ID, fn func(context.Context, *Tx) error) error {
+	pause := &backoff.ExponentialBackOff{InitialInterval: 2 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 200 * time.Millisecond}
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := db.once(ctx, begin, user, fn)
+		if err != nil && !aborted(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxTries(tries))
+	if permanent, ok := errors.AsType[*backoff.PermanentError](err); ok {
+		err = permanent.Err
+	}
+	return classify(err)
+}
+
+func (db *DB) once(ctx context.Context, begin string, user api.ID, fn func(context.Context, *Tx) error) error {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	// The pool discards a connection that is released inside a transaction, so
+	// a panic or a failed rollback can't hand one user's transaction to another.
+	defer conn.Release()
+
+	setting := ""
+	if !user.IsZero() {
+		setting = user.String()
+	}
+	var start pgx.Batch
+	start.Queue(begin)
+	start.Queue("SELECT set_config('satchel.user_id', $1, true)", setting)
+	if err := conn.SendBatch(ctx, &start).Close(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := fn(ctx, &Tx{conn: conn.Conn(), user: user}); err != nil {
+		// The caller's context may be over, and the connection is worth keeping.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		conn.Exec(ctx, "ROLLBACK")
+		return err
+	}
+	tag, err := conn.Exec(ctx, "COMMIT")
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if tag.String() != "COMMIT" {
+		return errors.New("commit: an earlier statement had failed, so the transaction was rolled back")
+	}
+	return nil
+}
+
+// SQLSTATEs that the program tells apart.
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	diskFull             = "53100"
+	queryCanceled        = "57014"
+)
+
+func aborted(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == serializationFailure || pg.Code == deadlockDetected)
+}
+
+// classify gives errors of the database and of the way to it a kind. Errors
+// that have one, and faults of ours, pass unchanged.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*api.Error](err); ok {
+		return err
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code[:2] {
+		case "08", "57", "40": // connection, operator intervention, gave up retrying
+			if pg.Code != queryCanceled {
+				return api.Errorf(api.Unavailable, "%w", err)
+			}
+		case "53": // resources
+			if pg.Code == diskFull {
+				return api.Errorf(api.NoSpace, "%w", err)
+			}
+			return api.Errorf(api.Unavailable, "%w", err)
+		}
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
+		return api.Errorf(api.Unavailable, "%w", err)
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"satchel/api"
+	"satchel/storage/tree"
+)
+
+// HomeName is the name of every user's home drive.
+const HomeName = "home"
+
+// EnsureHome makes the home drive of the transaction's user, with an empty
+// root directory. It does nothing when there is one, or another transaction makes it.
+func (tx *Tx) EnsureHome(ctx context.Context) error {
+	const query = `
+		WITH drive AS (
+			INSERT INTO drives (id, owner, name, root) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (owner, name) DO NOTHING
+			RETURNING id, owner, root
+		), node AS (
+			INSERT INTO nodes (drive, id, owner, type, mode, uid, gid, nlink, size, mtime, ctime, btime, rev)
+			SELECT id, root, owner, 'd', $5, $6, $6, 2, 0, $7, $7, $7, 0 FROM drive
+		)
+		INSERT INTO dirs (drive, id, owner) SELECT id, root, owner FROM drive`
+	_, err := tx.conn.Exec(ctx, query, api.NewID(), tx.user, HomeName, api.NewID(), 0o755, api.Self, time.Now().UnixNano())
+	return err
+}
+
+// Drive is a drive, its owner, and his quota.
+type Drive struct {
+	api.DriveInfo
+	Owner api.ID
+}
+
+const driveQuery = `
+	SELECT d.id, d.owner, d.name, d.root, d.epoch, d.seq, d.files, d.bytes,
+		coalesce((SELECT quota FROM users u WHERE u.id = d.owner), 0)
+	FROM drives d `
+
+func scanDrive(row pgx.CollectableRow) (Drive, error) {
+	var d Drive
+	err := row.Scan(&d.ID, &d.Owner, &d.Name, &d.Root, &d.Epoch, &d.Seq, &d.Files, &d.Used, &d.Quota)
+	return d, err
+}
+
+// Drive is a drive by its id; one that the user may not see is [api.NotFound].
+func (tx *Tx) Drive(ctx context.Context, id api.ID) (Drive, error) {
+	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.id = $1`, id)
+	return oneDrive(rows)
+}
+
+// Home is the home drive of the transaction's user, or [api.NotFound].
+func (tx *Tx) Home(ctx context.Context) (Drive, error) {
+	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.owner = $1 AND d.name = $2`, tx.user, HomeName)
+	return oneDrive(rows)
+}
+
+func oneDrive(rows pgx.Rows) (Drive, error) {
+	d, err := pgx.CollectExactlyOneRow(rows, scanDrive)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = api.Errorf(api.NotFound, "there is no such drive")
+	}
+	return d, err
+}
+
+// Drives lists the drives of the transaction's user by name.
+func (tx *Tx) Drives(ctx context.Context) ([]Drive, error) {
+	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.owner = $1 ORDER BY d.name, d.id`, tx.user)
+	return pgx.CollectRows(rows, scanDrive)
+}
+
+// LockDrive waits until the user's transaction is the only one that may change the drive.
+// What it returns, and what is read after it, stays true to the end of the
+// transaction. A drive that the user may not change is [api.NotFound].
+func (tx *Tx) LockDrive(ctx context.Context, id api.ID) (tree.Drive, error) {
+	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.id = $1 FOR NO KEY UPDATE OF d`, id)
+	d, err := oneDrive(rows)
+	if err != nil {
+		return tree.Drive{}, err
+	}
+	return tree.Drive{
+		ID: d.ID, Owner: d.Owner, Root: d.Root, Epoch: d.Epoch,
+		Seq: d.Seq, Files: d.Files, Bytes: d.Used, Quota: d.Quota,
+	}, nil
+}

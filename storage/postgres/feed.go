@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"satchel/api"
+	"satchel/storage/tree"
+)
+
+// channel is where commits tell which drive they changed.
+const channel = "satchel_changes"
+
+// Listen calls ready once it listens, and then changed with each drive that a
+// transaction changed from then on, by any process, until ctx or the
+// connection ends. The error is never nil. Both functions must return soon.
+func (db *DB) Listen(ctx context.Context, ready func(), changed func(drive api.ID)) error {
+	// Not of the pool: a listener keeps its connection for as long as the process runs.
+	conn, err := pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig)
+	if err != nil {
+		return classify(fmt.Errorf("connect to the database: %w", err))
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return classify(fmt.Errorf("listen for changes: %w", err))
+	}
+	ready()
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return classify(fmt.Errorf("listen for changes: %w", err))
+		}
+		if id, err := api.ParseID(n.Payload); err == nil {
+			changed(id)
+		}
+	}
+}
+
+// ChangesAfter names what others than a device's own batches changed after a
+// point of the drive's order: at most limit changes, and the number of the last
+// of them. More tells that the limit cut it.
+func (tx *Tx) ChangesAfter(ctx context.Context, drive, device api.ID, after int64, limit int) (t tree.Touched, last int64, more bool, err error) {
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT seq, node, parent, name, to_parent, to_name, other
+		FROM changes
+		WHERE drive = $1 AND seq > $2 AND (device IS DISTINCT FROM $3 OR incarnation IS NULL)
+		ORDER BY seq LIMIT $4`, drive, after, device, limit)
+	n := 0
+	var c tree.Change
+	_, err = pgx.ForEachRow(rows, []any{&c.Seq, &c.Node, &c.From.Parent, &c.From.Name, &c.To.Parent, &c.To.Name, &c.Other}, func() error {
+		n++
+		last = c.Seq
+		t.Nodes = append(t.Nodes, c.Node, c.From.Parent, c.To.Parent, c.Other)
+		t.Entries = append(t.Entries, c.From, c.To)
+		return nil
+	})
+	return t.Unique(), last, n == limit, err
+}
+
+// Answer is what a batch was answered with.
+type Answer struct {
+	Number   uint64
+	Outcomes []api.Outcome
+	Touched  tree.Touched
+}
+
+// LastAnswer is the answer to the last batch of one life of a device; Number 0
+// means that there was none.
+func (tx *Tx) LastAnswer(ctx context.Context, drive api.ID, by Author) (Answer, error) {
+	var a Answer
+	var outcomes, touched []byte
+	err := tx.conn.QueryRow(ctx, `
+		SELECT number, outcomes, touched FROM batches WHERE drive = $1 AND device = $2 AND incarnation = $3`,
+		drive, by.Device, by.Incarnation).Scan(&a.Number, &outcomes, &touched)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Answer{}, nil
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	return a, errors.Join(json.Unmarshal(outcomes, &a.Outcomes), json.Unmarshal(touched, &a.Touched))
+}
+
+// KeepAnswer remembers the answer to a batch, instead of the one before.
+func (tx *Tx) KeepAnswer(ctx context.Context, drive, owner api.ID, by Author, a Answer) error {
+	outcomes, err := json.Marshal(a.Outcomes)
+	if err != nil {
+		return err
+	}
+	touched, err := json.Marshal(a.Touched)
+	if err != nil {
+		return err
+	}
+	_, err = tx.conn.Exec(ctx, `
+		INSERT INTO batches (drive, owner, device, incarnation, number, outcomes, touched)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (drive, device, incarnation) DO UPDATE
+		SET number = excluded.number, outcomes = excluded.outcomes, touched = excluded.touched, at = now()`,
+		drive, owner, by.Device, by.Incarnation, a.Number, string(outcomes), string(touched))
+	return err
+}

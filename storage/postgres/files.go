@@ -1,0 +1,160 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"satchel/api"
+	"satchel/storage/tree"
+)
+
+// Tree is the drive whose files are listed.
+type Tree struct {
+	Drive, Owner, Root api.ID
+	ContentTypes       ContentTypes
+}
+
+// ContentTypes says which media type an extension, in lower case and without
+// the dot, stands for.
+type ContentTypes struct {
+	Extensions, Names []string // in pairs
+	Unknown           string   // of all other names
+}
+
+// Files lists the files of a drive; their content type is left to the caller.
+func (tx *Tx) Files(ctx context.Context, t Tree, q FileQuery) ([]File, error) {
+	s := statement{types: t.ContentTypes}
+	empty, err := tx.driveSource(ctx, &s, t, q)
+	if err != nil || empty {
+		return nil, err
+	}
+	return tx.files(ctx, &s, q)
+}
+
+// CountFiles counts what Files would list without limit and offset.
+func (tx *Tx) CountFiles(ctx context.Context, t Tree, q FileQuery) (int64, error) {
+	s := statement{types: t.ContentTypes}
+	empty, err := tx.driveSource(ctx, &s, t, q)
+	if err != nil || empty {
+		return 0, err
+	}
+	return tx.countFiles(ctx, &s, q)
+}
+
+// AllFiles lists the files of all users if the transaction's user is an admin,
+// and else none.
+func (tx *Tx) AllFiles(ctx context.Context, types ContentTypes, q FileQuery) ([]File, error) {
+	return tx.files(ctx, allSource(types), q)
+}
+
+// CountAllFiles counts what AllFiles would list without limit and offset.
+func (tx *Tx) CountAllFiles(ctx context.Context, types ContentTypes, q FileQuery) (int64, error) {
+	return tx.countFiles(ctx, allSource(types), q)
+}
+
+func allSource(types ContentTypes) *statement {
+	return &statement{types: types, source: "satchel.all_files()"}
+}
+
+func (tx *Tx) files(ctx context.Context, s *statement, q FileQuery) ([]File, error) {
+	query, err := s.list(q)
+	if err != nil {
+		return nil, err
+	}
+	rows, _ := tx.conn.Query(ctx, query, s.args...)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f File, err error) {
+		var created int64
+		err = row.Scan(&f.ID, &f.UserID, &f.FilePath, &f.Description, &f.Size, &f.Hash, &created, &f.UpdatedAt)
+		f.CreatedAt = time.Unix(0, created)
+		return f, err
+	})
+}
+
+func (tx *Tx) countFiles(ctx context.Context, s *statement, q FileQuery) (n int64, err error) {
+	query, err := s.count(q)
+	if err != nil {
+		return 0, err
+	}
+	err = tx.conn.QueryRow(ctx, query, s.args...).Scan(&n)
+	return n, err
+}
+
+// driveSource gives the statement the rows of a drive that a query can be
+// about: those of the documents that it names, or those below the directory
+// that its path begins with, or all. Empty tells that there can be none.
+func (tx *Tx) driveSource(ctx context.Context, s *statement, t Tree, q FileQuery) (empty bool, err error) {
+	s.arg(t.Drive) // $1
+	s.arg(t.Owner) // $2
+	if ids, ok, err := q.documents(); err != nil {
+		return false, err
+	} else if ok {
+		s.documents(s.arg(ids), s.arg(t.Root))
+		return false, nil
+	}
+	prefix := q.prefix()
+	if _, err := parseText(prefix); err != nil {
+		return false, err
+	}
+	names := strings.Split(prefix, "/")
+	names = names[:len(names)-1] // what follows the last slash
+	path := make([]api.Name, len(names))
+	for i, n := range names {
+		path[i] = api.Unescape(n)
+	}
+	dirs, err := tx.Walk(ctx, t.Drive, t.Root, path)
+	if err != nil {
+		return false, err
+	}
+	if len(dirs) < len(path) {
+		return true, nil
+	}
+	top := t.Root
+	if len(dirs) > 0 {
+		top = dirs[len(dirs)-1].ID
+	}
+	s.below(s.arg(top), s.arg(prefix[:strings.LastIndexByte(prefix, '/')+1]), q.exact())
+	return false, nil
+}
+
+// Document is the live node that a document belongs to, and its entries in the
+// order of their parents and names.
+func (tx *Tx) Document(ctx context.Context, drive, doc api.ID) (api.Node, []tree.Key, error) {
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT `+nodeColumns+`
+		FROM nodes n LEFT JOIN versions v ON v.drive = n.drive AND v.id = n.version
+		WHERE n.drive = $1 AND n.document = $2 AND n.nlink > 0`, drive, doc)
+	n, err := pgx.CollectExactlyOneRow(rows, scanNode)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = api.Errorf(api.NotFound, "there is no such file")
+	}
+	if err != nil {
+		return n, nil, err
+	}
+	rows, _ = tx.conn.Query(ctx, `
+		SELECT parent, name FROM entries WHERE drive = $1 AND node = $2 ORDER BY parent, name`, drive, n.ID)
+	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k tree.Key, err error) {
+		err = row.Scan(&k.Parent, &k.Name)
+		return k, err
+	})
+	if err == nil && len(entries) == 0 {
+		err = fmt.Errorf("the live node %s has no entry", n.ID)
+	}
+	return n, entries, err
+}
+
+// Describe sets the description of a document.
+func (tx *Tx) Describe(ctx context.Context, drive, owner, doc api.ID, description string) error {
+	if strings.ContainsRune(description, 0) {
+		return api.Errorf(api.Invalid, "a description can't have a NUL")
+	}
+	_, err := tx.conn.Exec(ctx, `
+		INSERT INTO documents (drive, owner, id, description) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (drive, id) DO UPDATE SET description = excluded.description`,
+		drive, owner, doc, strings.ToValidUTF8(description, "\ufffd"))
+	return err
+}

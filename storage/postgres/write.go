@@ -1,0 +1,282 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"satchel/api"
+	"satchel/storage/tree"
+)
+
+// Author labels what a transaction writes.
+type Author struct {
+	Device      api.ID
+	Incarnation api.ID // zero for changes that did not come in a device's batch
+}
+
+// Write writes the net difference of a batch: at most one statement for each
+// table and kind, all sent at once, in an order that keeps every foreign key.
+// The drive must be locked by this transaction. It wakes the feeds.
+func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author) error {
+	w := writer{drive: d.Drive.ID, owner: d.Drive.Owner}
+	w.versions(d.Versions, by)
+	w.changeNodes(d.Nodes)
+	w.newNodes(d.NewNodes)
+	w.newDirs(d.NewDirs)
+	w.goneEntries(d.GoneEntries)
+	w.entries(d.NewEntries, `
+		INSERT INTO entries (drive, owner, parent, name, node)
+		SELECT $1, $2, x.* FROM unnest($3::uuid[], $4::text[], $5::uuid[]) x`)
+	w.entries(d.Entries, `
+		UPDATE entries e SET node = x.node
+		FROM unnest($3::uuid[], $4::text[], $5::uuid[]) x (parent, name, node)
+		WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`)
+	w.changeDirs(d.Dirs)
+	w.gone("dirs", "id", d.GoneDirs)
+	w.trashed(d.Trashed)
+	w.gone("trash", "node", d.Untrashed)
+	w.changes(d.Changes, by)
+	if len(d.Changes) > 0 {
+		w.queue(1, `UPDATE drives SET seq = $3, files = $4, bytes = $5 WHERE id = $1 AND owner = $2`,
+			d.Drive.Seq, d.Drive.Files, d.Drive.Bytes)
+		w.batch.Queue(`SELECT pg_notify('`+channel+`', $1)`, d.Drive.ID.String())
+	}
+	return tx.conn.SendBatch(ctx, &w.batch).Close()
+}
+
+// writer queues statements whose first two parameters are drive and owner.
+type writer struct {
+	batch        pgx.Batch
+	drive, owner api.ID
+}
+
+// queue adds a statement that must affect n rows; row-level security would
+// hide the others silently.
+func (w *writer) queue(n int, query string, args ...any) {
+	w.batch.Queue(query, append([]any{w.drive, w.owner}, args...)...).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(n) {
+			return fmt.Errorf("%s of %d rows affected %d: %.60s", tag, n, tag.RowsAffected(), query)
+		}
+		return nil
+	})
+}
+
+// column is one field of all rows.
+func column[T, C any](rows []T, field func(*T) C) []C {
+	values := make([]C, len(rows))
+	for i := range rows {
+		values[i] = field(&rows[i])
+	}
+	return values
+}
+
+func (w *writer) versions(rows []tree.Version, by Author) {
+	if len(rows) == 0 {
+		return
+	}
+	w.queue(len(rows), `
+		INSERT INTO versions (drive, owner, device, id, document, node, size, sha256, time, manifest)
+		SELECT $1, $2, $3, x.*
+		FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::bytea[], $9::bigint[], $10::bytea[]) x`,
+		by.Device,
+		column(rows, func(v *tree.Version) api.ID { return v.ID }),
+		column(rows, func(v *tree.Version) api.ID { return v.Document }),
+		column(rows, func(v *tree.Version) api.ID { return v.Node }),
+		column(rows, func(v *tree.Version) int64 { return v.Size }),
+		column(rows, func(v *tree.Version) api.Hash { return v.SHA256 }),
+		column(rows, func(v *tree.Version) int64 { return v.Time }),
+		column(rows, func(v *tree.Version) []byte { return packManifest(v.Chunks) }))
+}
+
+// A manifest has manifestRecord bytes for each chunk.
+const manifestRecord = 32 + 4
+
+func packManifest(chunks []api.Chunk) []byte {
+	b := make([]byte, 0, len(chunks)*manifestRecord)
+	for _, c := range chunks {
+		b = append(b, c.Hash[:]...)
+		b = binary.BigEndian.AppendUint32(b, c.Size)
+	}
+	return b
+}
+
+func unpackManifest(b []byte) []api.Chunk {
+	chunks := make([]api.Chunk, len(b)/manifestRecord)
+	for i := range chunks {
+		r := b[i*manifestRecord:]
+		chunks[i] = api.Chunk{Hash: api.Hash(r[:32]), Size: binary.BigEndian.Uint32(r[32:])}
+	}
+	return chunks
+}
+
+// changing are the columns that a node's changes write, in the order of changeable.
+const changing = `$4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+	$10::uuid[], $11::uuid[], $12::bigint[], $13::int[], $14::int[], $15::text[]`
+
+func changeable(rows []tree.Inode) []any {
+	return []any{
+		column(rows, func(n *tree.Inode) api.ID { return n.ID }),
+		column(rows, func(n *tree.Inode) int64 { return n.Size }),
+		column(rows, func(n *tree.Inode) int64 { return n.Mtime }),
+		column(rows, func(n *tree.Inode) int64 { return n.Ctime }),
+		column(rows, func(n *tree.Inode) int64 { return n.Rev }),
+		column(rows, func(n *tree.Inode) int64 { return n.UID }),
+		column(rows, func(n *tree.Inode) int64 { return n.GID }),
+		column(rows, func(n *tree.Inode) api.ID { return n.Version }),
+		column(rows, func(n *tree.Inode) api.ID { return n.Document }),
+		column(rows, func(n *tree.Inode) int64 { return n.Created }),
+		column(rows, func(n *tree.Inode) uint32 { return n.Mode }),
+		column(rows, func(n *tree.Inode) uint32 { return n.Nlink }),
+		column(rows, xattrs),
+	}
+}
+
+func xattrs(n *tree.Inode) *string {
+	if len(n.Xattrs) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(n.Xattrs)
+	if err != nil {
+		panic(err) // a map of strings to bytes has no part that can fail
+	}
+	text := string(b)
+	return &text
+}
+
+func (w *writer) changeNodes(rows []tree.Inode) {
+	if len(rows) == 0 {
+		return
+	}
+	w.queue(len(rows), `
+		UPDATE nodes n SET size = x.size, mtime = x.mtime, ctime = x.ctime, rev = x.rev, uid = x.uid, gid = x.gid,
+			version = x.version, document = x.document, created = x.created, mode = x.mode, nlink = x.nlink, xattrs = x.xattrs::jsonb
+		FROM unnest($3::uuid[], `+changing+`)
+			x (id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs)
+		WHERE n.drive = $1 AND n.owner = $2 AND n.id = x.id`, changeable(rows)...)
+}
+
+func (w *writer) newNodes(rows []tree.Inode) {
+	if len(rows) == 0 {
+		return
+	}
+	w.queue(len(rows), `
+		INSERT INTO nodes (drive, owner, id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs,
+			btime, rdev, type, target)
+		SELECT $1, $2, x.id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs::jsonb,
+			btime, rdev, type::"char", target
+		FROM unnest($3::uuid[], `+changing+`, $16::bigint[], $17::bigint[], $18::text[], $19::text[])
+			x (id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs, btime, rdev, type, target)`,
+		append(changeable(rows),
+			column(rows, func(n *tree.Inode) int64 { return n.Btime }),
+			column(rows, func(n *tree.Inode) int64 { return int64(n.Rdev) }),
+			column(rows, func(n *tree.Inode) string { return string(n.Type) }),
+			column(rows, func(n *tree.Inode) *api.Name {
+				if n.Type != api.Symlink {
+					return nil
+				}
+				return &n.Target
+			}))...)
+}
+
+func dirColumns(rows []tree.Inode) []any {
+	return []any{
+		column(rows, func(n *tree.Inode) api.ID { return n.ID }),
+		column(rows, func(n *tree.Inode) api.ID { return n.Dir.Parent }),
+		column(rows, func(n *tree.Inode) int64 { return n.Dir.Files }),
+		column(rows, func(n *tree.Inode) int64 { return n.Dir.Bytes }),
+	}
+}
+
+func (w *writer) newDirs(rows []tree.Inode) {
+	if len(rows) == 0 {
+		return
+	}
+	w.queue(len(rows), `
+		INSERT INTO dirs (drive, owner, id, parent, files, bytes)
+		SELECT $1, $2, x.* FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[]) x`, dirColumns(rows)...)
+}
+
+func (w *writer) changeDirs(rows []tree.Inode) {
+	if len(rows) == 0 {
+		return
+	}
+	w.queue(len(rows), `
+		UPDATE dirs d SET parent = x.parent, files = x.files, bytes = x.bytes
+		FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[]) x (id, parent, files, bytes)
+		WHERE d.drive = $1 AND d.owner = $2 AND d.id = x.id`, dirColumns(rows)...)
+}
+
+func (w *writer) goneEntries(keys []tree.Key) {
+	if len(keys) == 0 {
+		return
+	}
+	parents, names := split(keys)
+	w.queue(len(keys), `
+		DELETE FROM entries e
+		USING unnest($3::uuid[], $4::text[]) x (parent, name)
+		WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`, parents, names)
+}
+
+func (w *writer) entries(rows []tree.Entry, query string) {
+	if len(rows) == 0 {
+		return
+	}
+	w.queue(len(rows), query,
+		column(rows, func(e *tree.Entry) api.ID { return e.Parent }),
+		column(rows, func(e *tree.Entry) api.Name { return e.Name }),
+		column(rows, func(e *tree.Entry) api.ID { return e.Node }))
+}
+
+func (w *writer) gone(table, key string, ids []api.ID) {
+	if len(ids) > 0 {
+		w.queue(len(ids), `DELETE FROM `+table+` WHERE drive = $1 AND owner = $2 AND `+key+` = ANY ($3)`, ids)
+	}
+}
+
+func (w *writer) trashed(rows []tree.Inode) {
+	if len(rows) == 0 {
+		return
+	}
+	w.queue(len(rows), `
+		INSERT INTO trash (drive, owner, node, parent, name, seq, device, time)
+		SELECT $1, $2, x.* FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::bigint[], $7::uuid[], $8::bigint[]) x
+		ON CONFLICT (drive, node) DO UPDATE SET parent = excluded.parent, name = excluded.name, seq = excluded.seq,
+			device = excluded.device, time = excluded.time, at = now()`,
+		column(rows, func(n *tree.Inode) api.ID { return n.ID }),
+		column(rows, func(n *tree.Inode) api.ID { return n.Trash.Parent }),
+		column(rows, func(n *tree.Inode) api.Name { return n.Trash.Name }),
+		column(rows, func(n *tree.Inode) int64 { return n.Trash.Seq }),
+		column(rows, func(n *tree.Inode) api.ID { return n.Trash.Device }),
+		column(rows, func(n *tree.Inode) int64 { return n.Trash.Time }))
+}
+
+func (w *writer) changes(rows []tree.Change, by Author) {
+	if len(rows) == 0 {
+		return
+	}
+	name := func(n *api.Name) *api.Name {
+		if *n == "" {
+			return nil
+		}
+		return n
+	}
+	w.queue(len(rows), `
+		INSERT INTO changes (drive, owner, device, incarnation, seq, op, node, parent, name, to_parent, to_name, other, time)
+		SELECT $1, $2, $3, $4, x.*
+		FROM unnest($5::bigint[], $6::text[], $7::uuid[], $8::uuid[], $9::text[], $10::uuid[], $11::text[], $12::uuid[], $13::bigint[]) x`,
+		by.Device, by.Incarnation,
+		column(rows, func(c *tree.Change) int64 { return c.Seq }),
+		column(rows, func(c *tree.Change) string { return string(c.Op) }),
+		column(rows, func(c *tree.Change) api.ID { return c.Node }),
+		column(rows, func(c *tree.Change) api.ID { return c.From.Parent }),
+		column(rows, func(c *tree.Change) *api.Name { return name(&c.From.Name) }),
+		column(rows, func(c *tree.Change) api.ID { return c.To.Parent }),
+		column(rows, func(c *tree.Change) *api.Name { return name(&c.To.Name) }),
+		column(rows, func(c *tree.Change) api.ID { return c.Other }),
+		column(rows, func(c *tree.Change) int64 { return c.Time }))
+}

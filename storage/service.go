@@ -1,0 +1,104 @@
+// Package storage is the drive service: it knows who may do what to a drive,
+// applies mutations in order, stores content and tells devices what changed.
+//
+// Metadata lives in PostgreSQL (package postgres, where all SQL is), packs of
+// chunks in a blob store (package blob), and the rules by which mutations and
+// conflicts become rows in package tree, which is pure. A [Drive] binds the
+// caller, so that no query can run without one; row-level security decides
+// below it who sees what.
+package storage
+
+import (
+	"context"
+	"log/slog"
+
+	"satchel/api"
+	"satchel/storage/blob"
+	"satchel/storage/postgres"
+)
+
+// Caller is who acts, as authenticated by the server's edge. Device is the
+// session's id; it labels changes and keeps a device's batches apart from another's.
+type Caller struct {
+	User       api.ID
+	Device     api.ID
+	DeviceName string // for people: part of a conflict copy's name
+	Admin      bool
+}
+
+// Service gives access to drives. It is safe for concurrent use.
+type Service struct {
+	db    *postgres.DB
+	blobs blob.Store
+	log   *slog.Logger
+	feeds *feeds
+}
+
+// New makes a service over a database and a blob store, neither of which it closes.
+func New(db *postgres.DB, blobs blob.Store, log *slog.Logger) *Service {
+	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds()}
+}
+
+// EnsureHome makes the user's home drive with an empty root directory, if it
+// does not exist yet. Any number of calls at once make one.
+func (s *Service) EnsureHome(ctx context.Context, user api.ID) (api.DriveInfo, error) {
+	home, err := s.home(ctx, user)
+	return home.DriveInfo, err
+}
+
+func (s *Service) home(ctx context.Context, user api.ID) (home postgres.Drive, err error) {
+	err = s.db.As(ctx, user, func(ctx context.Context, tx *postgres.Tx) error {
+		home, err = tx.Home(ctx)
+		if api.KindOf(err) != api.NotFound {
+			return err
+		}
+		if err = tx.EnsureHome(ctx); err == nil {
+			home, err = tx.Home(ctx)
+		}
+		return err
+	})
+	return home, err
+}
+
+// Drives lists the drives that the caller may see, by name.
+func (s *Service) Drives(ctx context.Context, c Caller) (infos []api.DriveInfo, err error) {
+	err = s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
+		drives, err := tx.Drives(ctx)
+		infos = make([]api.DriveInfo, len(drives))
+		for i, d := range drives {
+			infos[i] = d.DriveInfo
+		}
+		return err
+	})
+	return infos, err
+}
+
+// Home is the caller's home drive, made on first use. Admins have none: the
+// error is of kind [api.Permission].
+func (s *Service) Home(ctx context.Context, c Caller) (*Drive, error) {
+	if c.Admin {
+		return nil, api.Errorf(api.Permission, "an admin has no drive of his own")
+	}
+	home, err := s.home(ctx, c.User)
+	if err != nil {
+		return nil, err
+	}
+	return s.open(c, home), nil
+}
+
+// Drive is a drive by its id. A hidden one is [api.NotFound], as is a missing one.
+func (s *Service) Drive(ctx context.Context, c Caller, id api.ID) (*Drive, error) {
+	var drive postgres.Drive
+	err := s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		drive, err = tx.Drive(ctx, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.open(c, drive), nil
+}
+
+func (s *Service) open(c Caller, d postgres.Drive) *Drive {
+	return &Drive{s: s, caller: c, id: d.ID, root: d.Root, owner: d.Owner}
+}

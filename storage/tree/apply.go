@@ -1,0 +1,179 @@
+package tree
+
+import (
+	"time"
+
+	"satchel/api"
+)
+
+// Env is what the rules need to know besides the drive.
+type Env struct {
+	Device     api.ID // whose mutations these are
+	DeviceName string // for the names of conflict copies; any text
+	// Chunks has the length of every chunk that the batch may name, because its
+	// author uploaded it or may read it already.
+	Chunks map[api.Hash]uint32
+	NewID  func() api.ID // for documents and conflict copies that the device gave no id
+}
+
+// takeover is how long after a deletion a new file of that name continues
+// the document: editors that save by unlink and create.
+const takeover = 10 * time.Second
+
+// Apply applies mutations in order and says what became of each. A mutation is
+// applied whole or not at all, and one that can't be does not keep the others
+// from being applied.
+//
+// It fails as a whole, and the set must be thrown away, when the source does;
+// with kind [api.Invalid] when the batch has more than [api.MaxBatch] mutations;
+// and with kind [api.MissingChunks] when a version names a chunk that is not in Env.Chunks.
+func (s *Set) Apply(batch []api.Mutation) ([]api.Outcome, error) {
+	if len(batch) > api.MaxBatch {
+		return nil, api.Errorf(api.Invalid, "a batch has at most %d mutations, not %d", api.MaxBatch, len(batch))
+	}
+	for _, m := range batch {
+		if m.Version == nil {
+			continue
+		}
+		for _, c := range m.Version.Chunks {
+			if _, ok := s.env.Chunks[c.Hash]; !ok {
+				return nil, api.Errorf(api.MissingChunks, "the chunk %s is not here: send it again", c.Hash)
+			}
+		}
+	}
+	s.load(wanted(batch))
+	outcomes := make([]api.Outcome, len(batch))
+	for i, m := range batch {
+		outcomes[i] = s.apply(m)
+		if s.err != nil {
+			return nil, s.err
+		}
+	}
+	return outcomes, nil
+}
+
+// Touched names all nodes and entries whose state the author of the batch
+// can't know, because a mutation that concerned them was not applied as asked.
+func (s *Set) Touched() Touched {
+	t := s.report.Unique()
+	for _, id := range t.Nodes {
+		t.Entries = append(t.Entries, s.links[id]...)
+	}
+	return t.Unique()
+}
+
+func (s *Set) apply(m api.Mutation) api.Outcome {
+	s.adjusted, s.touched = false, Touched{}
+	seq := s.drive.Seq
+	outcome := api.Outcome{Status: api.Applied}
+	err := s.check(m)
+	if err == nil {
+		err = s.run(m, &outcome)
+	}
+	switch {
+	case err != nil:
+		outcome = api.Outcome{Status: api.Refused, Kind: api.KindOf(err), Message: err.Error()}
+	case s.adjusted && outcome.Status == api.Applied:
+		outcome.Status = api.Adjusted
+	}
+	if s.drive.Seq > seq {
+		outcome.Seq = s.drive.Seq
+	}
+	if outcome.Status != api.Applied {
+		s.report.add(s.touched)
+		s.report.add(named(m))
+		s.report.Nodes = append(s.report.Nodes, outcome.Conflict)
+	}
+	return outcome
+}
+
+// run dispatches. An operation must have changed nothing when it returns an error.
+func (s *Set) run(m api.Mutation, o *api.Outcome) error {
+	switch m.Op {
+	case api.OpCreate:
+		return s.create(m, o)
+	case api.OpLink:
+		return s.link(m, o)
+	case api.OpUnlink:
+		return s.unlink(m, o)
+	case api.OpRmdir:
+		return s.rmdir(m, o)
+	case api.OpRename:
+		return s.rename(m, o)
+	case api.OpExchange:
+		return s.exchange(m)
+	case api.OpSetattr:
+		return s.setattr(m, o)
+	default: // check knows the operations
+		return s.write(m, o)
+	}
+}
+
+// wanted is what a batch mentions: nearly always all that it takes.
+func wanted(batch []api.Mutation) Want {
+	var all Touched
+	var w Want
+	for _, m := range batch {
+		all.add(named(m))
+		switch m.Op {
+		case api.OpCreate:
+			if m.Version != nil && m.Name.Check() == nil {
+				w.Deleted = append(w.Deleted, Key{m.Parent, m.Name})
+			}
+		case api.OpRename, api.OpExchange:
+			if m.Parent != m.ToParent {
+				w.Ancestors = append(w.Ancestors, m.ToParent, m.Parent)
+			}
+		}
+		if m.Version != nil && !m.Version.ID.IsZero() {
+			w.Versions = append(w.Versions, m.Version.ID)
+		}
+	}
+	all = all.Unique()
+	w.Nodes, w.Entries = all.Nodes, all.Entries
+	w.Ancestors = unique(w.Ancestors)
+	return w
+}
+
+// named is the nodes and entries that a mutation names; names that can't be
+// one are left out.
+func named(m api.Mutation) Touched {
+	t := Touched{Nodes: []api.ID{m.Node, m.Parent, m.ToParent, m.Replaces, m.Conflict}}
+	if m.Name.Check() == nil {
+		t.Entries = append(t.Entries, Key{m.Parent, m.Name})
+	}
+	if m.ToName.Check() == nil {
+		t.Entries = append(t.Entries, Key{m.ToParent, m.ToName})
+	}
+	return t
+}
+
+func (t *Touched) add(u Touched) {
+	t.Nodes = append(t.Nodes, u.Nodes...)
+	t.Entries = append(t.Entries, u.Entries...)
+}
+
+// Unique drops repetitions and zero ids.
+func (t Touched) Unique() Touched {
+	u := Touched{Nodes: unique(t.Nodes)}
+	seen := make(map[Key]bool, len(t.Entries))
+	for _, k := range t.Entries {
+		if !seen[k] && !k.Parent.IsZero() {
+			seen[k] = true
+			u.Entries = append(u.Entries, k)
+		}
+	}
+	return u
+}
+
+func unique(ids []api.ID) []api.ID {
+	var u []api.ID
+	seen := map[api.ID]bool{{}: true}
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			u = append(u, id)
+		}
+	}
+	return u
+}

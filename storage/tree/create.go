@@ -1,0 +1,158 @@
+package tree
+
+import "satchel/api"
+
+// Modes of nodes that were created without one.
+const (
+	fileMode = 0o644
+	dirMode  = 0o755
+)
+
+func (s *Set) create(m api.Mutation, o *api.Outcome) error {
+	if n := s.node(m.Node); n != nil {
+		if n.Live() && n.Type == m.Attr.Type && s.at(s.entry(m.Parent, m.Name, m.Node)) == m.Node {
+			return nil // sent again
+		}
+		return api.Errorf(api.Exists, "the node %s exists already", m.Node)
+	}
+	n := Inode{Node: api.Node{
+		ID: m.Node, Type: m.Attr.Type, Mode: fileMode, UID: api.Self, GID: api.Self,
+		Mtime: m.Time, Btime: m.Time, Rdev: m.Attr.Rdev, Target: m.Attr.Target, Size: int64(len(m.Attr.Target)),
+	}}
+	if n.Type == api.Directory {
+		n.Mode = dirMode
+	}
+	n.set(m.Attr)
+	if v := m.Version; v != nil {
+		if err := s.room(v.Size); err != nil {
+			return err
+		}
+		n.Size, n.Version, n.SHA256 = v.Size, v.ID, v.SHA256
+		n.Document, n.Created = n.ID, m.Time
+	}
+	parent, err := s.dir(m.Parent, m.Time)
+	if err != nil {
+		return err
+	}
+
+	key := Key{parent, m.Name}
+	if holder := s.node(s.at(key)); holder != nil {
+		if n.Type == api.Directory && holder.Type == api.Directory {
+			s.merged[n.ID] = holder.ID
+			*o = api.Outcome{Status: api.Adjusted, Conflict: holder.ID, Name: key.Name}
+			return nil
+		}
+		key = s.aside(key, &n, m.Time, o)
+	}
+	s.insert(n)
+	s.attach(key, n.ID, m.Time)
+	if n.Type == api.File {
+		if o.Status == api.Applied {
+			s.continueDeleted(key, n.ID, m.Time)
+		}
+		s.keep(*m.Version, s.edit(n.ID), m.Time)
+	}
+	s.record(Change{Op: m.Op, Node: n.ID, From: key, Time: m.Time})
+	return nil
+}
+
+// continueDeleted lets a new file take over the document of the one that the
+// same device has just deleted under that name.
+func (s *Set) continueDeleted(k Key, heir api.ID, time int64) {
+	var last *Inode
+	for _, id := range s.deleted[k] {
+		n := s.node(id)
+		if n == nil || n.Trash.Key != k || n.Trash.Device != s.env.Device || n.Document.IsZero() {
+			continue
+		}
+		if age := time - n.Trash.Time; age < 0 || age > int64(takeover) {
+			continue
+		}
+		if last == nil || n.Trash.Seq > last.Trash.Seq {
+			last = n
+		}
+	}
+	if last != nil {
+		s.inherit(heir, last.ID, time)
+	}
+}
+
+// inherit moves a document from one file to another. If the first still has
+// names it gets a fresh one; otherwise it leaves the trash, since the document lives.
+func (s *Set) inherit(heir, from api.ID, time int64) {
+	to, old := s.edit(heir), s.edit(from)
+	to.Document, to.Created = old.Document, old.Created
+	if old.Live() {
+		old.Document, old.Created = s.env.NewID(), time
+	} else {
+		old.Document, old.Created, old.Trash = api.ID{}, 0, Trash{}
+	}
+}
+
+// keep remembers a version of a file's document.
+func (s *Set) keep(v api.Version, n *Inode, time int64) {
+	if s.versions[v.ID] != nil {
+		return
+	}
+	row := &Version{Version: v, Node: n.ID, Document: n.Document, Time: time}
+	s.versions[v.ID] = row
+	s.written = append(s.written, row)
+}
+
+func (s *Set) link(m api.Mutation, o *api.Outcome) error {
+	n := s.node(m.Node)
+	switch {
+	case n == nil || !n.Live() && n.Trash == (Trash{}):
+		return api.Errorf(api.NotFound, "the file to be linked is gone")
+	case n.Type == api.Directory:
+		return api.Errorf(api.IsDirectory, "a directory can't have a second name")
+	}
+	if !n.Live() {
+		if err := s.room(n.Size); err != nil {
+			return err
+		}
+	}
+	parent, err := s.dir(m.Parent, m.Time)
+	if err != nil {
+		return err
+	}
+	key := Key{parent, m.Name}
+	switch holder := s.at(key); {
+	case holder == m.Node:
+		return nil // sent again
+	case !holder.IsZero():
+		key = s.aside(key, n, m.Time, o)
+	}
+	if !n.Live() {
+		s.adjusted = true // another device deleted it, so it has one name less than its author thinks
+	}
+	s.attach(key, m.Node, m.Time)
+	s.record(Change{Op: m.Op, Node: m.Node, From: key, Time: m.Time})
+	return nil
+}
+
+func (s *Set) setattr(m api.Mutation, o *api.Outcome) error {
+	id := s.resolve(m.Node)
+	n := s.node(id)
+	if n == nil {
+		return api.Errorf(api.NotFound, "the node is gone")
+	}
+	if !n.Live() {
+		o.Status = api.Dropped
+		return nil
+	}
+	if len(m.Attr.Xattrs) > 0 {
+		total := 0
+		for k, v := range merged(n.Xattrs, m.Attr.Xattrs) {
+			total += len(k) + len(v)
+		}
+		if total > maxXattrs {
+			return api.Errorf(api.TooLarge, "the node's extended attributes would have more than %d bytes", maxXattrs)
+		}
+	}
+	n = s.edit(id)
+	n.set(m.Attr)
+	n.Ctime = m.Time
+	s.record(Change{Op: m.Op, Node: id, Time: m.Time})
+	return nil
+}

@@ -1,0 +1,100 @@
+package tree
+
+import "satchel/api"
+
+func (s *Set) write(m api.Mutation, o *api.Outcome) error {
+	id := m.Node
+	n := s.node(id)
+	if n != nil && n.Type != api.File {
+		return api.Errorf(api.Invalid, "only regular files have content")
+	}
+	if copied := s.node(s.diverted[id]); copied != nil && copied.Version == m.Base && copied.Live() {
+		n, id = copied, copied.ID // the next edit of what became a conflict copy
+		*o = api.Outcome{Status: api.Adjusted, Conflict: id, Name: s.links[id][0].Name}
+	}
+	if n != nil && n.Live() && n.Version == m.Version.ID {
+		return nil // sent again
+	}
+	if copied := s.node(m.Conflict); copied != nil && copied.Live() && copied.Version == m.Version.ID {
+		*o = api.Outcome{Status: api.Adjusted, Conflict: m.Conflict, Name: s.links[m.Conflict][0].Name}
+		return nil // sent again
+	}
+	current := n != nil && n.Version == m.Base
+	switch {
+	case current && n.Live():
+		if err := s.room(m.Version.Size - n.Size); err != nil {
+			return err
+		}
+	case current && n.Trash != (Trash{}):
+		if err := s.room(m.Version.Size); err != nil {
+			return err
+		}
+		key, err := s.restore(id, m.Time)
+		if err != nil {
+			return err
+		}
+		*o = api.Outcome{Status: api.Adjusted, Conflict: id, Name: key.Name}
+	default:
+		return s.copyWritten(n, m, o)
+	}
+
+	f := s.edit(id)
+	grown := m.Version.Size - f.Size
+	f.Size, f.Version, f.SHA256 = m.Version.Size, m.Version.ID, m.Version.SHA256
+	f.Mtime = m.Time
+	f.set(m.Attr)
+	f.Ctime = m.Time
+	s.drive.Bytes += grown
+	for _, k := range s.links[id] {
+		s.node(k.Parent)
+		s.edit(k.Parent).Dir.Bytes += grown
+	}
+	s.keep(*m.Version, f, m.Time)
+	s.record(Change{Op: m.Op, Node: id, From: Key{m.Parent, m.Name}, Time: m.Time})
+	return nil
+}
+
+// copyWritten puts content whose base is old, or whose file is gone for good,
+// into a new file beside the entry that was written through.
+func (s *Set) copyWritten(n *Inode, m api.Mutation, o *api.Outcome) error {
+	if err := s.room(m.Version.Size); err != nil {
+		return err
+	}
+	parent, err := s.dir(m.Parent, m.Time)
+	if err != nil && n != nil && len(s.links[n.ID]) > 0 {
+		parent, err = s.links[n.ID][0].Parent, nil
+	}
+	if err != nil {
+		return err
+	}
+	id := s.copyID(m.Conflict)
+	c := Inode{Node: api.Node{ID: id, Type: api.File, Mode: fileMode, UID: api.Self, GID: api.Self}}
+	if n != nil {
+		c.Node = n.Node
+	}
+	c.ID, c.Document, c.Created = id, id, m.Time
+	c.Size, c.Version, c.SHA256 = m.Version.Size, m.Version.ID, m.Version.SHA256
+	c.Mtime, c.Btime = m.Time, m.Time
+	c.set(m.Attr)
+
+	key := Key{parent, m.Name}
+	if n != nil && n.Live() || !s.at(key).IsZero() {
+		key = s.vacant(key, api.File, m.Time)
+	}
+	s.insert(c)
+	s.attach(key, id, m.Time)
+	s.keep(*m.Version, s.edit(id), m.Time)
+	s.diverted[m.Node] = id
+	*o = api.Outcome{Status: api.Adjusted, Conflict: id, Name: key.Name}
+	s.record(Change{Op: api.OpCreate, Node: id, From: key, Time: m.Time})
+	return nil
+}
+
+// copyID is the id that a device chose for a conflict copy, or a new one.
+func (s *Set) copyID(chosen api.ID) api.ID {
+	if chosen.IsZero() || s.node(chosen) != nil {
+		chosen = s.env.NewID()
+	}
+	s.node(chosen) // known to be absent
+	return chosen
+}
