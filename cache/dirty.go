@@ -106,7 +106,12 @@ func (d *Drive) settle(n *node) {
 
 // clean notes that a node's content file is final and equals its version; locked.
 func (d *Drive) clean(t *tx, n *node) {
+	removed := n.hot.removed
 	d.cool(t, n)
+	if removed {
+		d.perish(t, n)
+		return
+	}
 	n.c.rec = slotRecord{node: n.id, version: n.version, ctime: n.c.ctime()}
 	t.slot(n.c)
 	d.hold(n)

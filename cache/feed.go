@@ -70,6 +70,9 @@ func (d *Drive) tell(h heard) bool {
 // setConnected notes whether the feed is up. When it comes up, what is pending is
 // tried at once; when it goes down, the kernel is told to ask more often again.
 func (d *Drive) setConnected(up bool, err error) {
+	if api.KindOf(err) == api.Unauthenticated {
+		d.setProblem(err)
+	}
 	if d.connected.Swap(up) == up {
 		return
 	}
@@ -80,9 +83,6 @@ func (d *Drive) setConnected(up bool, err error) {
 		return
 	}
 	d.log.Warn("disconnected: working from the cache", "err", err)
-	if api.KindOf(err) == api.Unauthenticated {
-		d.setProblem("the server does not accept this device any more: log in again (satchel login)")
-	}
 }
 
 // hurryUploads makes postponed uploads due now and starts the lanes.
@@ -160,6 +160,19 @@ func (d *Drive) relist() error {
 	if err != nil {
 		return err
 	}
+	if err := d.listAgain(dirs); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.begin()
+	d.saveCursor(t)
+	t.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
+	return t.commit()
+}
+
+// listAgain makes directories what the server says they are.
+func (d *Drive) listAgain(dirs []api.ID) error {
 	for _, id := range dirs {
 		pages, err := d.pages(d.ctx, id)
 		if api.KindOf(err) == api.NotFound {
@@ -172,12 +185,22 @@ func (d *Drive) relist() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// resolve lists the directories again whose changes were put off for what
+// was pending in them, once nothing is.
+func (d *Drive) resolve() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	t := d.begin()
-	d.saveCursor(t)
-	t.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
-	return t.commit()
+	var dirs []api.ID
+	if d.journal.live == 0 {
+		for id := range d.syn.doubt {
+			dirs = append(dirs, id)
+		}
+		clear(d.syn.doubt)
+	}
+	d.mu.Unlock()
+	return d.listAgain(dirs)
 }
 
 // relisted applies a fresh listing of a directory that was complete: what it

@@ -102,6 +102,10 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	if n.list == nil {
 		n.list = newListing()
 	}
+	// The kernel knows no name of it yet; and a note that comes late would tear a name
+	// from a directory that somebody has entered meanwhile.
+	d.notes.muted = true
+	defer func() { d.notes.muted = false }()
 	for _, p := range pages {
 		if err := d.applyState(t, &p.State); err != nil {
 			t.b.Close()

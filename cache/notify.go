@@ -14,7 +14,9 @@ type note struct {
 // lock is held. Notes are coalesced; putting one in never blocks, and the queue
 // is bounded by the names and inodes that the kernel knows.
 type notifier struct {
-	d    *Drive
+	d     *Drive
+	muted bool // guarded by Drive.mu: what changes now the kernel can't know
+
 	mu   sync.Mutex
 	todo map[note]struct{}
 	wake chan struct{}
@@ -36,7 +38,7 @@ func (q *notifier) put(n note) {
 
 // entry drops a name of a directory that the kernel knows; locked.
 func (q *notifier) entry(parent *node, name string) {
-	if parent != nil && parent.lookups > 0 {
+	if !q.muted && parent != nil && parent.lookups > 0 {
 		q.put(note{fid: parent.fid, name: name})
 		q.put(note{fid: parent.fid, data: true})
 	}
@@ -44,7 +46,7 @@ func (q *notifier) entry(parent *node, name string) {
 
 // inode drops a node's attributes, and for data its cached content; locked.
 func (q *notifier) inode(n *node, data bool) {
-	if n.lookups > 0 {
+	if !q.muted && n.lookups > 0 {
 		q.put(note{fid: n.fid, data: data})
 	}
 }

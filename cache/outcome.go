@@ -76,6 +76,9 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 		return
 	}
 	n.flags |= flagAcked
+	if n.hot != nil {
+		n.hot.removed = false
+	}
 	if m.Version != nil {
 		n.version, n.sha = m.Version.ID, m.Version.SHA256
 		if n.hot == nil && n.slot == 0 {
@@ -180,11 +183,14 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 		return err
 	}
 	p, l, err := d.recoveredDir(t)
-	if err != nil || !n.isFile() || n.slot == 0 {
+	if err != nil {
+		return err
+	}
+	if !n.isFile() || n.slot == 0 {
 		if m.Op == api.OpCreate {
 			d.perish(t, n)
 		}
-		return err
+		return nil
 	}
 	name := n.name
 	for i := 2; l.byName[name] != nil; i++ {

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"reflect"
+
 	"satchel/api"
 )
 
@@ -16,7 +18,7 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 	for i := range s.Nodes {
 		an := &s.Nodes[i]
 		nodes[an.ID] = an
-		n, err := d.load(an.ID)
+		n, err := d.living(an.ID)
 		if err != nil {
 			return err
 		}
@@ -71,13 +73,17 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node) error {
 			old.hot.removed = true // edit beats delete, unless nothing was edited
 			return nil
 		}
+		if old != nil && old.isDir() && e.Node.IsZero() && d.busyBelow(old) {
+			d.syn.doubt[p.id] = true // what is pending in it may bring it back
+			return nil
+		}
 		t.unlink(p, l, e.Name)
 		if old != nil && old.isDir() {
 			p.nlink--
 		}
 	}
 	if !e.Node.IsZero() {
-		n, err := d.load(e.Node)
+		n, err := d.living(e.Node)
 		if err != nil {
 			return err
 		}
@@ -97,6 +103,34 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node) error {
 	t.node(p)
 	d.notes.entry(p, string(e.Name))
 	return nil
+}
+
+// living is load, but for a node that is dead here and only open: the server speaks of its successor. Locked.
+func (d *Drive) living(id api.ID) (*node, error) {
+	n, err := d.load(id)
+	if n != nil && n.dead {
+		n.stale = true
+		delete(d.byID, id)
+		n, err = d.load(id)
+	}
+	return n, err
+}
+
+// busyBelow tells whether something is pending in a directory or below it; locked.
+func (d *Drive) busyBelow(dir *node) bool {
+	for id := range d.journal.under {
+		for !id.IsZero() && id != d.root.id {
+			if id == dir.id {
+				return true
+			}
+			n, err := d.load(id)
+			if err != nil || n == nil {
+				break
+			}
+			id = n.up
+		}
+	}
+	return false
 }
 
 func fromNode(a *api.Node) record {
@@ -129,12 +163,15 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 		replay(&r, e, n.id)
 	}
 	changed := n.isFile() && r.version != old.version
+	same := !changed && reflect.DeepEqual(r, old)
 	n.record = r
 	if changed {
 		n = d.replaced(t, n)
 	}
-	t.node(n)
-	d.notes.inode(n, changed)
+	if !same {
+		t.node(n)
+		d.notes.inode(n, changed)
+	}
 	d.letGo(n)
 }
 

@@ -35,7 +35,9 @@ func (d *Drive) Status() Status {
 		CacheBytes:       d.slots.bytes,
 		CacheLimitBytes:  d.cfg.Limit,
 		Seq:              max(d.syn.seq, d.syn.acked),
-		Problem:          d.syn.problem,
+	}
+	if d.syn.problem != nil {
+		s.Problem = d.syn.problem.Error()
 	}
 	for _, n := range d.syn.hots {
 		if n.hot.entry != nil {
@@ -81,16 +83,19 @@ func (d *Drive) Sync(ctx context.Context, wait bool, progress func(Status)) erro
 		if first == 0 || first > last {
 			return nil
 		}
+		if api.KindOf(problem) == api.Unauthenticated {
+			return problem
+		}
 		if progress != nil {
 			progress(d.Status())
 		}
 		select {
 		case <-ctx.Done():
-			if problem == "" && !d.connected.Load() {
-				problem = "the server can't be reached"
-			}
-			if problem != "" {
-				return api.Errorf(api.Unavailable, "not everything was sent: %s", problem)
+			switch {
+			case problem != nil:
+				return api.Errorf(api.Unavailable, "not everything was sent: %w", problem)
+			case !d.connected.Load():
+				return api.Errorf(api.Unavailable, "not everything was sent: the server can't be reached")
 			}
 			return api.Errorf(api.Cancelled, "not everything was sent yet")
 		case <-time.After(step):

@@ -17,6 +17,7 @@ import (
 // guarded by Drive.mu.
 type syncer struct {
 	hots  map[api.ID]*node // nodes whose content may differ from their version
+	doubt map[api.ID]bool  // directories to be listed again when nothing is pending
 	lanes [2]*lane
 
 	flight *flight // the batch that was sent and not answered
@@ -26,9 +27,9 @@ type syncer struct {
 	seq    int64
 	acked  int64 // seq of the last batch that the server answered: nothing older is believed
 
-	refused   int    // mutations that the server refused since the cache was made
-	conflicts int    // conflict copies made
-	problem   string // why nothing is sent, for people; "" when all is well
+	refused   int   // mutations that the server refused since the cache was made
+	conflicts int   // conflict copies made
+	problem   error // why nothing is sent, for people; nil when all is well
 
 	wake      chan struct{}
 	heard     chan heard // pages of the feed
@@ -60,7 +61,7 @@ func (d *Drive) wakeSyncer() {
 // loadSyncer reads where sending and hearing stood.
 func (d *Drive) loadSyncer() error {
 	s := &d.syn
-	s.hots = map[api.ID]*node{}
+	s.hots, s.doubt = map[api.ID]*node{}, map[api.ID]bool{}
 	s.lanes = [2]*lane{newLane(), newLane()}
 	s.lanes[largeLane].large = true
 	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
@@ -116,27 +117,27 @@ func (d *Drive) runSyncer() {
 		case <-again:
 		}
 		err := d.send()
-		switch kind := api.KindOf(err); {
+		switch {
 		case err == nil:
 			retry = 0
-			d.setProblem("")
+			d.setProblem(nil)
 		case d.ctx.Err() != nil:
 			return
 		default:
 			retry = min(max(2*retry, 250*time.Millisecond), 15*time.Second)
-			if kind == api.Unauthenticated {
-				d.setProblem("the server does not accept this device any more: log in again (satchel login)")
-			} else {
-				d.setProblem(err.Error())
-			}
+			d.setProblem(err)
 			d.log.Warn("not sent", "again_in", retry, "err", err)
 		}
 	}
 }
 
-func (d *Drive) setProblem(p string) {
+// setProblem notes why nothing can be sent.
+func (d *Drive) setProblem(err error) {
+	if api.KindOf(err) == api.Unauthenticated {
+		err = api.Errorf(api.Unauthenticated, "the server does not accept this device any more: log in again (satchel login)")
+	}
 	d.mu.Lock()
-	d.syn.problem = p
+	d.syn.problem = err
 	d.mu.Unlock()
 }
 
@@ -144,8 +145,11 @@ func (d *Drive) setProblem(p string) {
 func (d *Drive) send() error {
 	for d.ctx.Err() == nil {
 		f, err := d.take()
-		if err != nil || f == nil {
+		if err != nil {
 			return err
+		}
+		if f == nil {
+			return d.resolve()
 		}
 		ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
 		c, err := d.cfg.Remote.Commit(ctx, f.Batch)

@@ -123,6 +123,7 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 
 // postpone tries a failed group again later, the later the more often it failed.
 func (d *Drive) postpone(group []*node, err error) {
+	d.setProblem(err)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	wait := time.Duration(0)
@@ -175,6 +176,7 @@ func (d *Drive) uploadGroup(group []*node) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.begin()
+	d.syn.problem = nil
 	for _, j := range done {
 		d.finishJob(t, j)
 	}

@@ -3,15 +3,18 @@ package integration
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"satchel/api"
 	"satchel/integration/require"
 	"satchel/integration/rig"
 )
@@ -88,15 +91,19 @@ func TestRevokedDevice(t *testing.T) {
 	laptop := anna.mountNew(t, "laptop")
 	write(t, filepath.Join(laptop.Mount, "before"), "sent")
 	syncAll(t, laptop)
-	status, err := laptop.Status(t.Context())
-	must(t, err)
-	if got := anna.ask(t, "DELETE", "/v1/devices/"+status.Device, nil, nil); got.status != 204 {
-		t.Fatalf("revoking %s: %v", status.Device, got)
+	var devices []api.Device
+	must(t, json.Unmarshal(anna.ask(t, "GET", "/v1/devices", nil, nil).body, &devices))
+	i := slices.IndexFunc(devices, func(d api.Device) bool { return d.Name == laptop.Name })
+	if i < 0 {
+		t.Fatalf("%s is not among the devices %+v", laptop.Name, devices)
+	}
+	if got := anna.ask(t, "DELETE", "/v1/devices/"+devices[i].ID.String(), nil, nil); got.status != 204 {
+		t.Fatalf("revoking: %v", got)
 	}
 	write(t, filepath.Join(laptop.Mount, "after"), "not sent")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	_, err = laptop.Satchel(ctx, "", "sync", "--wait", "--timeout", "10s")
+	_, err := laptop.Satchel(ctx, "", "sync", "--wait", "--timeout", "10s")
 	refused(t, err, "log in")
 	must(t, has(filepath.Join(laptop.Mount, "before"), "sent"))
 	must(t, has(filepath.Join(laptop.Mount, "after"), "not sent"))
@@ -210,9 +217,8 @@ func TestFullDisk(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Errorf("unmounting the small disk: %v", err)
-		}
+		// The kernel closes a dead process's files a little later.
+		eventually(t, 5*time.Second, func() error { return syscall.Unmount(disk, 0) })
 	})
 	laptop.Args = []string{"--cache-dir", filepath.Join(disk, "cache")}
 	mount(t, laptop)

@@ -117,7 +117,9 @@ func TestWritersOutliveTheDaemon(t *testing.T) {
 	both(300, "last")
 	m.do(t, "unmap")
 	w.do(t, "unmap")
-	w.do(t, "close")
+	// The kernel asks the dead daemon to flush, so close may say ENOTCONN; what
+	// was written is in the file all the same.
+	w.try("close")
 	eventually(t, 15*time.Second, func() error {
 		if err := anna.stored(t, "mapped", mapped); err != nil {
 			return err

@@ -1,9 +1,13 @@
 package integration
 
 import (
+	"errors"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"satchel/integration/require"
 )
@@ -15,7 +19,7 @@ func TestOrdinaryUser(t *testing.T) {
 	require.Tool(t, "fusermount3")
 	openFuse(t)
 	anna := newAccount(t, server(t), "anna")
-	cred := &syscall.Credential{Uid: 1001, Gid: 1001, Groups: []uint32{}}
+	cred := nobody(t)
 	d := anna.newDeviceAs(t, "ordinary", cred)
 	mount(t, d)
 	status, err := d.Status(t.Context())
@@ -23,9 +27,9 @@ func TestOrdinaryUser(t *testing.T) {
 	t.Logf("passthrough: %v", status.Passthrough)
 
 	script := `set -e
-		[ "$(stat -c %u .)" = 1001 ]
+		[ "$(stat -c %U .)" = nobody ]
 		mkdir -p a/b && echo "Dear Anna" >a/b/letter
-		[ "$(stat -c %u a/b/letter)" = 1001 ]
+		[ "$(stat -c %U a/b/letter)" = nobody ]
 		echo more >>a/b/letter
 		cp a/b/letter copy && mv copy a/moved && ln a/moved hard && ln -s hard soft
 		chmod 600 a/moved && touch -d @1000000000 a/moved
@@ -56,11 +60,23 @@ func TestOrdinaryUser(t *testing.T) {
 	write(t, desk.Mount+"/copy", "from the desk")
 	must(t, os.Remove(desk.Mount+"/a/moved"))
 	syncAll(t, desk)
-	eventually(t, 5e9, func() error {
+	eventually(t, 5*time.Second, func() error {
 		_, err := d.Exec(t.Context(), "sh", "-c", `[ "$(cat copy)" = "from the desk" ] && ! [ -e a/moved ]`)
 		return err
 	})
 	must(t, d.Unmount(t.Context()))
+}
+
+// nobody is the ordinary user that every system has; fusermount3 wants one
+// with a name.
+func nobody(t *testing.T) *syscall.Credential {
+	t.Helper()
+	u, err := user.Lookup("nobody")
+	must(t, err)
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	must(t, errors.Join(err1, err2))
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}}
 }
 
 // openFuse lets ordinary users open /dev/fuse until the test ends: some bare

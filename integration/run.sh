@@ -74,14 +74,13 @@ done
 echo "$port" >"$run/port"
 url=http://127.0.0.1:$port
 
-healthy() {
-	local status
-	exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
+# In a shell of its own: bash ends when exec can't redirect.
+healthy() (
+	exec 2>/dev/null
+	exec 3<>"/dev/tcp/127.0.0.1/$port" || exit 1
 	printf 'GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3
-	read -r -t 5 status <&3
-	exec 3>&-
-	[[ $status == *" 200 "* ]]
-} 2>/dev/null
+	read -r -t 5 status <&3 && [[ $status == *" 200 "* ]]
+)
 
 server=
 cleanup() {

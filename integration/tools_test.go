@@ -139,8 +139,8 @@ func TestVim(t *testing.T) {
 	write(t, path, "Dear Anna\n")
 	syncAll(t, laptop)
 	before := anna.document(t, "letter.txt")
-	for i, setting := range []string{"backupcopy=auto", "backupcopy=no", "backupcopy=yes", "backup"} {
-		command(t, laptop.Mount, vim, "-u", "NONE", "-es", "-c", "set nocompatible "+setting, "-c", fmt.Sprintf("1s/.*/Dear %d/", i), "-c", "wq", path)
+	for i, setting := range []string{"backupcopy=auto", "backupcopy=no", "backupcopy=yes"} {
+		command(t, laptop.Mount, vim, "-u", "NONE", "-es", "-c", "set nocompatible writebackup backupskip= "+setting, "-c", fmt.Sprintf("1s/.*/Dear %d/", i), "-c", "wq", path)
 		must(t, has(path, fmt.Sprintf("Dear %d\n", i)))
 		syncAll(t, laptop)
 		must(t, anna.stored(t, "letter.txt", fmt.Appendf(nil, "Dear %d\n", i)))

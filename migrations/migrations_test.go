@@ -194,3 +194,20 @@ func TestGivenDatabase(t *testing.T) {
 		t.Errorf("Prepare with an app role that has BYPASSRLS = %v, want invalid", err)
 	}
 }
+
+func TestAs(t *testing.T) {
+	for in, want := range map[string]string{
+		"postgres://u:p@h/db":                      "postgres://u:p@h/db?role=satchel_app",
+		"postgres://u@/db?host=%2Fa%20b":           "postgres://u@/db?host=%2Fa%20b&role=satchel_app",
+		"postgresql://h1:1,h2:2/db?sslmode=prefer": "postgresql://h1:1,h2:2/db?sslmode=prefer&role=satchel_app",
+		"host=h user=u":                            "host=h user=u role=satchel_app",
+		"postgres://satchel_app@h/db":              "postgres://satchel_app@h/db",
+	} {
+		if got, err := migrations.As(in, migrations.App); err != nil || got != want {
+			t.Errorf("As(%s) = %s, %v; want %s", in, got, err, want)
+		}
+	}
+	if _, err := migrations.As("postgres://:::", migrations.App); api.KindOf(err) != api.Invalid {
+		t.Errorf("As of no URL = %v, want invalid", err)
+	}
+}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -151,14 +151,13 @@ func As(databaseURL, role string) (string, error) {
 	if c.User == role {
 		return databaseURL, nil
 	}
-	u, err := url.Parse(databaseURL)
-	if err != nil || u.Scheme == "" {
-		return databaseURL + " role=" + role, nil // the key=value form
+	switch {
+	case !strings.Contains(databaseURL, "://"):
+		return databaseURL + " role=" + role, nil // libpq's keyword form
+	case strings.Contains(databaseURL, "?"):
+		return databaseURL + "&role=" + role, nil
 	}
-	q := u.Query()
-	q.Set("role", role)
-	u.RawQuery = q.Encode()
-	return u.String(), nil
+	return databaseURL + "?role=" + role, nil
 }
 
 // connect opens one connection. The error says what to look at, without the

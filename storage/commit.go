@@ -23,28 +23,21 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 	if b.Incarnation.IsZero() || b.Number == 0 || b.Number > 1<<62 {
 		return c, api.Errorf(api.Invalid, "a batch needs an incarnation and a number from 1")
 	}
-	by := postgres.Author{Device: d.caller.Device, Incarnation: b.Incarnation}
+	if len(b.Mutations) > api.MaxBatch { // before looking into them
+		return c, api.Errorf(api.Invalid, "a batch has at most %d mutations, not %d", api.MaxBatch, len(b.Mutations))
+	}
+	by := postgres.Author{Device: d.caller.Device, Incarnation: b.Incarnation, Echo: b.Echo}
+	hashes := named(b.Mutations)
 	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
-		drive, err := tx.LockDrive(ctx, d.id)
+		locked, err := tx.Lock(ctx, d.id, d.owner, by, hashes)
 		if err != nil {
 			return err
 		}
-		answer, err := tx.LastAnswer(ctx, d.id, by)
-		if err != nil {
-			return err
-		}
+		drive, answer := locked.Drive, locked.Last
 		switch {
 		case b.Number > answer.Number:
-			author := by
-			if b.Echo {
-				author.Incarnation = api.ID{}
-			}
-			drive, answer, err = d.apply(ctx, tx, drive, author, b.Mutations)
+			drive, answer, err = d.apply(ctx, tx, locked, by, b.Number, b.Mutations)
 			if err != nil {
-				return err
-			}
-			answer.Number = b.Number
-			if err := tx.KeepAnswer(ctx, d.id, drive.Owner, by, answer); err != nil {
 				return err
 			}
 		case b.Number < answer.Number || len(answer.Outcomes) != len(b.Mutations):
@@ -65,27 +58,19 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 	return c, nil
 }
 
-// apply applies mutations to the drive, which tx has locked, and writes the difference.
-func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, drive tree.Drive, by postgres.Author, batch []api.Mutation) (tree.Drive, postgres.Answer, error) {
-	if len(batch) > api.MaxBatch { // before looking into them
-		return drive, postgres.Answer{}, api.Errorf(api.Invalid, "a batch has at most %d mutations, not %d", api.MaxBatch, len(batch))
-	}
-	chunks, err := tx.LockChunks(ctx, drive.Owner, named(batch))
-	if err != nil {
-		return drive, postgres.Answer{}, err
-	}
-	set := tree.NewSet(drive, tx.Working(ctx, d.id, by.Device), tree.Env{
-		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: chunks, NewID: api.NewID,
+// apply applies mutations to a locked drive and writes the difference; number
+// is that of the batch, or 0.
+func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, number uint64, batch []api.Mutation) (drive tree.Drive, answer postgres.Answer, err error) {
+	set := tree.NewSet(locked.Drive, tx.Working(ctx, d.id, by.Device), tree.Env{
+		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: locked.Chunks, NewID: api.NewID,
 	})
 	outcomes, err := set.Apply(batch)
 	if err != nil {
-		return drive, postgres.Answer{}, err
+		return drive, answer, err
 	}
 	diff := set.Diff()
-	if err := tx.Write(ctx, diff, by); err != nil {
-		return drive, postgres.Answer{}, err
-	}
-	return diff.Drive, postgres.Answer{Outcomes: outcomes, Touched: set.Touched()}, nil
+	answer = postgres.Answer{Number: number, Outcomes: outcomes, Touched: set.Touched()}
+	return diff.Drive, answer, tx.Write(ctx, diff, by, answer)
 }
 
 // named is the chunks that a batch names.
@@ -108,10 +93,12 @@ func named(batch []api.Mutation) []api.Hash {
 
 // change applies the mutations that build makes of the drive as it is, while
 // nobody else may change it: for the APIs, whose requests are whole by
-// themselves. If one is not applied as asked nothing is, and the error says why.
-func (d *Drive) change(ctx context.Context, build func(context.Context, *postgres.Tx) ([]api.Mutation, error)) error {
+// themselves. They may name the given chunks. If one is not applied as asked
+// nothing is, and the error says why.
+func (d *Drive) change(ctx context.Context, chunks []api.Hash, build func(context.Context, *postgres.Tx) ([]api.Mutation, error)) error {
 	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
-		drive, err := tx.LockDrive(ctx, d.id)
+		by := postgres.Author{Device: d.caller.Device}
+		locked, err := tx.Lock(ctx, d.id, d.owner, by, chunks)
 		if err != nil {
 			return err
 		}
@@ -119,7 +106,7 @@ func (d *Drive) change(ctx context.Context, build func(context.Context, *postgre
 		if err != nil || len(batch) == 0 {
 			return err
 		}
-		_, answer, err := d.apply(ctx, tx, drive, postgres.Author{Device: d.caller.Device}, batch)
+		_, answer, err := d.apply(ctx, tx, locked, by, 0, batch)
 		if err != nil {
 			return err
 		}

@@ -90,7 +90,7 @@ func (d *Drive) MoveFile(ctx context.Context, doc api.ID, to []api.Name) error {
 			return err
 		}
 	}
-	return d.change(ctx, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
 		node, entries, err := tx.Document(ctx, d.id, doc)
 		if err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func (d *Drive) MoveFile(ctx context.Context, doc api.ID, to []api.Name) error {
 
 // DeleteFile removes all names of a document. A missing one is [api.NotFound].
 func (d *Drive) DeleteFile(ctx context.Context, doc api.ID) error {
-	return d.change(ctx, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
 		node, entries, err := tx.Document(ctx, d.id, doc)
 		if err != nil {
 			return nil, err

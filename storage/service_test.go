@@ -162,33 +162,3 @@ func statuses(c api.Committed) []api.Status {
 	return s
 }
 
-func TestSmoke(t *testing.T) {
-	w := newWorld(t)
-	d := w.home(t, w.user(t, "editor"))
-	dir := createDir(d.Root(), "docs")
-	file := d.createFile(t, dir.Node, "letter.txt", "Dear Sir")
-	c := d.commit(t, dir, file)
-	t.Logf("%+v", c)
-	if got := d.read(t, "docs/letter.txt"); got != "Dear Sir" {
-		t.Errorf("read %q", got)
-	}
-	l, err := d.Children(t.Context(), dir.Node, "", 0)
-	if err != nil || len(l.Entries) != 1 || len(l.Nodes) != 2 {
-		t.Errorf("children %+v, %v", l, err)
-	}
-	f, err := d.Store(t.Context(), []api.Name{"a", "b", "c.png"}, bytes.NewReader([]byte("hello")), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v", f)
-	files, err := d.Files(t.Context(), FileQuery{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v", files)
-	ch, err := d.Changes(t.Context(), c.Epoch, 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%+v", ch)
-}

@@ -35,7 +35,7 @@ func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, desc
 		return File{}, err
 	}
 	var node api.ID
-	err = d.change(ctx, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+	err = d.change(ctx, named([]api.Mutation{{Version: &v}}), func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
 		walked, err := tx.Walk(ctx, d.id, d.root, path)
 		if err != nil {
 			return nil, err

@@ -269,7 +269,7 @@ func TestAnswerErrors(t *testing.T) {
 		"a proxy's 502":  {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(502) }, api.Unavailable, 0, "502"},
 		"a proxy's 413":  {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) }, api.TooLarge, 0, "proxy"},
 		"a sign-in page": {func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>") }, api.Unavailable, 0, "did not answer"},
-		"a redirect":     {http.RedirectHandler("https://new.example.org/", 301).ServeHTTP, api.Unavailable, 0, "https://new.example.org/"},
+		"a redirect":     {http.RedirectHandler("https://new.example.org/", http.StatusMovedPermanently).ServeHTTP, api.Unavailable, 0, "https://new.example.org/"},
 		"half an answer": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "9")
 			io.WriteString(w, "{")

@@ -105,7 +105,8 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) ([]api.Hash, err
 }
 
 // PutPack stores a pack's chunks; the server verifies them. The pack must not
-// change during the call.
+// change during the call nor, if that fails, afterwards: the connection may
+// still be reading it.
 func (d *Drive) PutPack(ctx context.Context, pack []byte) error {
 	return d.c.call(ctx, request{
 		method: http.MethodPost, path: d.path("/packs"), body: pack, limit: d.c.limits.pack,

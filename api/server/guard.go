@@ -23,8 +23,15 @@ func (s *server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
 		rw := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+		// That of the connection's last request may be over by now. While nothing
+		// is written there must be none: HTTP/2 would end a long poll by it.
+		rw.control.SetWriteDeadline(time.Time{})
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &requestBody{ReadCloser: r.Body, control: rw.control}
+			// On a copy: net/http must find its own body in its own request, or it
+			// would take the rest of one that was not read for the next request.
+			guarded := *r
+			guarded.Body = &requestBody{ReadCloser: r.Body, control: rw.control}
+			r = &guarded
 		}
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {

@@ -59,8 +59,11 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Log: log,
 	})
+	if api.KindOf(err) == api.Unavailable {
+		return fmt.Errorf("the first mount needs the server: %w", err)
+	}
 	if err != nil {
-		return kindly(err)
+		return err
 	}
 	d := &daemon{login: l, drive: drive, log: log, served: make(chan struct{})}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
@@ -175,7 +178,8 @@ func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) e
 		}
 	}
 	if err := d.fs.Unmount(); err != nil {
-		return api.Errorf(api.Invalid, "%w", busy(d.self.Mountpoint, err))
+		d.log.Info("still in use", "err", err)
+		return api.Errorf(api.Invalid, "%s is in use\nclose the programs and shells that work in it (see: fuser -vm %[1]s), then try again", d.self.Mountpoint)
 	}
 	return d.finish()
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -19,7 +21,7 @@ type loginCmd struct {
 	Device        string `placeholder:"NAME" help:"What to call this machine; by default its host name."`
 }
 
-// loginError is a failed login, as opposed to one that has ended.
+// loginError is a login that was refused, as opposed to one that has ended.
 type loginError struct{ error }
 
 func (e loginError) Unwrap() error { return e.error }
@@ -28,6 +30,9 @@ func (cmd *loginCmd) Run(sh *shell) error {
 	server, err := client.ParseServer(cmd.URL)
 	if err != nil {
 		return usageError{err.Error()}
+	}
+	if u, err := url.Parse(server); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		fmt.Fprintln(sh.stderr, "warning: http:// sends the password and all files unencrypted; use https:// where the server has it")
 	}
 	old, oldErr := sh.login()
 	if oldErr == nil && (old.Server != server || !strings.EqualFold(old.Email, cmd.Email)) {
@@ -44,8 +49,11 @@ func (cmd *loginCmd) Run(sh *shell) error {
 		}
 	}
 	cred, err := client.Login(sh.ctx, server, cmd.Email, password, device)
+	if api.KindOf(err) == api.Unauthenticated {
+		return loginError{fmt.Errorf("%w\ncheck both, and try again", err)}
+	}
 	if err != nil {
-		return loginError{err}
+		return err
 	}
 	if err := sh.saveLogin(login{
 		Server: server, User: cred.User, Email: cred.Email, Role: cred.Role,
@@ -70,6 +78,11 @@ func (sh *shell) replaced(old login) {
 	if c, err := old.client(); err == nil {
 		_ = c.Logout(sh.ctx) // it has ended already, or is listed by `satchel devices`
 	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (cmd *loginCmd) password(sh *shell) (string, error) {

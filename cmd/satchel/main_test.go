@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"satchel/integration/require"
 )
 
 func TestMain(m *testing.M) {
@@ -22,10 +24,14 @@ func TestScripts(t *testing.T) {
 		Setup: ownHome,
 		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Condition: func(name string) (bool, error) {
-			if name == "fuse" {
-				return checkFUSE(false) == nil, nil
+			if name != "fuse" {
+				return false, errors.New("unknown condition " + name)
 			}
-			return false, errors.New("unknown condition " + name)
+			err := checkFUSE(false)
+			if err != nil && require.CI() {
+				return false, err
+			}
+			return err == nil, nil
 		},
 	})
 }

@@ -74,19 +74,11 @@ func (cmd *mountCmd) check(sh *shell) (l login, dir string, err error) {
 	if strings.HasPrefix(cmd.CacheDir+"/", dir+"/") {
 		return l, "", fmt.Errorf("the cache %s lies within %s\nmount elsewhere, or choose another place with --cache-dir", cmd.CacheDir, dir)
 	}
+	if m, ok := sh.places.runningOn(cmd.CacheDir); ok {
+		return l, "", fmt.Errorf("the drive is mounted at %s already\nunmount it with: satchel umount %[1]s, or use a login of its own: --profile NAME", m.Mountpoint)
+	}
 	if cmd.CacheSize < 64<<20 || cmd.Memory < 8<<20 {
 		return l, "", usageError{"--cache-size must be at least 64MiB and --memory at least 8MiB"}
 	}
 	return l, dir, nil
-}
-
-// kindly gives an error of the mount the words that fit the command line.
-func kindly(err error) error {
-	switch api.KindOf(err) {
-	case api.Unavailable:
-		return fmt.Errorf("the first mount needs the server: %w", err)
-	case api.Unauthenticated:
-		return api.Errorf(api.Unauthenticated, "%w", err)
-	}
-	return err
 }

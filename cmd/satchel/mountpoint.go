@@ -60,27 +60,30 @@ func cause(err error) error {
 // prepareMountpoint checks that a drive can be mounted at a resolved
 // directory, and takes a dead mount away first.
 func prepareMountpoint(dir string) error {
-	var st unix.Stat_t
-	err := unix.Stat(dir, &st)
-	if errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) {
+	kind, err := mountedType(dir)
+	if err != nil {
+		return err
+	}
+	if kind == fsType && dead(dir) {
 		if err := detach(dir); err != nil {
 			return fmt.Errorf("%s has a dead mount that cannot be taken away: %w", dir, err)
 		}
-		err = unix.Stat(dir, &st)
+		if kind, err = mountedType(dir); err != nil {
+			return err
+		}
 	}
+	if kind == fsType {
+		return fmt.Errorf("%s has a drive mounted already\nunmount it with: satchel umount %[1]s", dir)
+	}
+	info, err := os.Stat(dir)
 	switch {
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s does not exist\nmake it with: mkdir -p %[1]s", dir)
 	case err != nil:
-		return fmt.Errorf("%s cannot be used: %w", dir, err)
-	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s cannot be used: %w", dir, cause(err))
+	case !info.IsDir():
 		return fmt.Errorf("%s is not a directory\nchoose an empty directory to mount at", dir)
-	}
-	if kind, err := mountedType(dir); err != nil {
-		return err
-	} else if kind == fsType {
-		return fmt.Errorf("%s has a drive mounted already\nunmount it with: satchel umount %[1]s", dir)
-	} else if kind != "" {
+	case kind != "":
 		return fmt.Errorf("%s is in use as a mount point already (%s)\nchoose another directory", dir, kind)
 	}
 	f, err := os.Open(dir)
@@ -92,6 +95,14 @@ func prepareMountpoint(dir string) error {
 		return fmt.Errorf("%s is not empty\nchoose an empty directory, or move away what is in it", dir)
 	}
 	return nil
+}
+
+// dead tells whether the daemon of a mount has ended without unmounting. It
+// asks for what the kernel never answers from its cache.
+func dead(dir string) bool {
+	var st unix.Statfs_t
+	err := unix.Statfs(dir, &st)
+	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
 }
 
 // mountedType is the type of the file system that is mounted at exactly this

@@ -56,6 +56,28 @@ func (p places) runningAt(mountpoint string) (m mounted, ok bool) {
 	return m, err == nil && m.alive()
 }
 
+// runningOn is the daemon that has a cache open; ok is false when there is none.
+func (p places) runningOn(cacheDir string) (mounted, bool) {
+	for _, m := range p.registered() {
+		if m.CacheDir == cacheDir && m.alive() {
+			return m, true
+		}
+	}
+	return mounted{}, false
+}
+
+// registered is every daemon that made itself known, dead ones too.
+func (p places) registered() []mounted {
+	files, _ := filepath.Glob(filepath.Join(p.mounts(), "*.json"))
+	var all []mounted
+	for _, file := range files {
+		if m, err := readMounted(file); err == nil {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
 // alive tells whether the daemon takes connections; files of dead ones stay
 // when they were killed.
 func (m mounted) alive() bool {
@@ -82,21 +104,30 @@ func (sh *shell) running(dir string) (mounted, error) {
 		}
 		return mounted{}, fmt.Errorf("no drive is mounted at %s\nmount it with: satchel mount %[1]s", dir)
 	}
-	files, _ := filepath.Glob(filepath.Join(sh.places.mounts(), "*.json"))
 	var found []mounted
-	for _, file := range files {
-		if m, err := readMounted(file); err == nil && m.Profile == sh.profile && m.alive() {
+	died := ""
+	for _, m := range sh.places.registered() {
+		if m.Profile != sh.profile {
+			continue
+		}
+		if m.alive() {
 			found = append(found, m)
+		} else if kind, err := mountedType(m.Mountpoint); err == nil && kind == fsType && dead(m.Mountpoint) {
+			died = m.Mountpoint
+		} else {
+			sh.places.forget(m) // it went with the machine, or was unmounted after it died
 		}
 	}
-	switch len(found) {
-	case 0:
+	switch {
+	case len(found) == 0 && died != "":
+		return mounted{}, fmt.Errorf("the daemon of %s has died; what was not sent is kept\nmount it again with: satchel mount %[1]s", died)
+	case len(found) == 0:
 		in := ""
 		if sh.profile != "default" {
 			in = "--profile " + sh.profile + " "
 		}
 		return mounted{}, fmt.Errorf("no drive is mounted\nmount it with: satchel %smount DIR", in)
-	case 1:
+	case len(found) == 1:
 		return found[0], nil
 	}
 	var dirs []string

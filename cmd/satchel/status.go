@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -90,6 +92,9 @@ func (cmd *statusCmd) Run(sh *shell) error {
 	ctx, cancel := withTimeout(sh.ctx, 10*time.Second)
 	defer cancel()
 	r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the daemon of %s (pid %d) does not answer\nsee what it does in %s", m.Mountpoint, m.PID, sh.places.log(m.Profile))
+	}
 	if err != nil {
 		return err
 	}

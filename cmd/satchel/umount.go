@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 type umountCmd struct {
@@ -47,8 +45,7 @@ func (cmd *umountCmd) withoutDaemon(sh *shell, dir string) error {
 		}
 		return fmt.Errorf("no drive is mounted at %s", cmd.Dir)
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED) {
+	if dead(dir) {
 		if err := detach(dir); err != nil {
 			return fmt.Errorf("%s has a dead mount that cannot be taken away: %w", cmd.Dir, err)
 		}
@@ -56,12 +53,7 @@ func (cmd *umountCmd) withoutDaemon(sh *shell, dir string) error {
 		return nil
 	}
 	if err := unmount(dir); err != nil {
-		return busy(dir, err)
+		return fmt.Errorf("%s cannot be unmounted: %w", cmd.Dir, err)
 	}
 	return nil
-}
-
-// busy explains why a folder could not be unmounted.
-func busy(dir string, err error) error {
-	return fmt.Errorf("%s is still mounted: %w\nclose the programs and shells that work in it (see: fuser -vm %[1]s), then try again", dir, err)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,8 +16,11 @@ import (
 const (
 	askBytes  = 16 << 20
 	askChunks = 4096
-	askers    = 3 // at once; memory is bounded by these times askBytes, twice
+	askers    = 2 // at once
 )
+
+// packs are used again: a transfer of any size needs but a few.
+var packs = sync.Pool{New: func() any { return new(chunk.PackWriter) }}
 
 // uploader sends the chunks that the server lacks, each once, in packs. It is
 // for one goroutine.
@@ -27,12 +32,11 @@ type uploader struct {
 
 	seen   map[api.Hash]bool // waiting, under way or sent
 	hashes []api.Hash        // waiting
-	chunks [][]byte          // their bytes
-	bytes  int
+	pack   *chunk.PackWriter // what waits
 }
 
 func newUploader(ctx context.Context, t *tree) *uploader {
-	u := &uploader{tree: t, seen: map[api.Hash]bool{}}
+	u := &uploader{tree: t, seen: map[api.Hash]bool{}, pack: packs.Get().(*chunk.PackWriter)}
 	u.ctx, u.stop = context.WithCancel(ctx)
 	u.group.SetLimit(askers)
 	return u
@@ -43,53 +47,63 @@ func (u *uploader) add(c api.Chunk, data []byte) error {
 	if u.seen[c.Hash] {
 		return nil
 	}
+	if err := u.pack.Add(c.Hash, data); err != nil {
+		return err
+	}
 	u.seen[c.Hash] = true
 	u.hashes = append(u.hashes, c.Hash)
-	u.chunks = append(u.chunks, append([]byte(nil), data...))
-	if u.bytes += len(data); u.bytes >= askBytes || len(u.hashes) >= askChunks {
+	if u.pack.Size() >= askBytes || len(u.hashes) >= askChunks {
 		u.flush()
 	}
 	return u.ctx.Err()
 }
 
+// flush sends what waits, in the background.
 func (u *uploader) flush() {
 	if len(u.hashes) == 0 {
 		return
 	}
-	hashes, chunks := u.hashes, u.chunks
-	u.hashes, u.chunks, u.bytes = nil, nil, 0
+	hashes, pack := u.hashes, u.pack
+	u.hashes, u.pack = nil, packs.Get().(*chunk.PackWriter)
 	u.group.Go(func() error {
-		err := u.send(hashes, chunks)
-		if err != nil {
+		if err := u.send(hashes, pack); err != nil {
 			u.stop()
+			return err // net/http may still read the pack: it is not used again
 		}
-		return err
+		pack.Reset()
+		packs.Put(pack)
+		return nil
 	})
 }
 
-func (u *uploader) send(hashes []api.Hash, chunks [][]byte) error {
+func (u *uploader) send(hashes []api.Hash, pack *chunk.PackWriter) error {
 	lacking, err := patiently(u.ctx, func() ([]api.Hash, error) { return u.tree.Missing(u.ctx, hashes) })
 	if err != nil || len(lacking) == 0 {
 		return err
 	}
-	wanted := make(map[api.Hash]bool, len(lacking))
-	for _, h := range lacking {
-		wanted[h] = true
-	}
-	var pack chunk.PackWriter
-	for i, h := range hashes {
-		if !wanted[h] {
-			continue
-		}
-		if err := pack.Add(h, chunks[i]); err != nil {
+	if len(lacking) < len(hashes) {
+		if pack, err = part(pack, lacking); err != nil || pack.Count() == 0 {
 			return err
 		}
 	}
-	if pack.Count() == 0 {
-		return nil
-	}
 	_, err = patiently(u.ctx, func() (struct{}, error) { return struct{}{}, u.tree.PutPack(u.ctx, pack.Bytes()) })
 	return err
+}
+
+// part is a pack of those chunks of another that are wanted.
+func part(pack *chunk.PackWriter, wanted []api.Hash) (*chunk.PackWriter, error) {
+	want := make(map[api.Hash]bool, len(wanted))
+	for _, h := range wanted {
+		want[h] = true
+	}
+	some := new(chunk.PackWriter)
+	err := chunk.ReadPack(bytes.NewReader(pack.Bytes()), func(h api.Hash, _ int64, data []byte) error {
+		if !want[h] {
+			return nil
+		}
+		return some.Add(h, data)
+	})
+	return some, err
 }
 
 // finish returns when the server has every chunk that was added. After an

@@ -68,7 +68,13 @@ func (cmd *userListCmd) Run(p *program) error {
 			if u.Disabled {
 				state = "disabled"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", u.Email, strconv.QuoteToGraphic(u.Name), u.Role, size(u.Quota), state, u.Created.Format(time.DateOnly), u.ID)
+			name := strings.Map(func(r rune) rune {
+				if !strconv.IsGraphic(r) {
+					return '?' // the terminal shall not obey it
+				}
+				return r
+			}, u.Name)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", u.Email, name, u.Role, size(u.Quota), state, u.Created.Format(time.DateOnly), u.ID)
 		}
 		return w.Flush()
 	})

@@ -19,24 +19,6 @@ func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash
 	return pgx.CollectRows(rows, pgx.RowTo[api.Hash])
 }
 
-// LockChunks keeps chunks from being collected until the transaction ends. The
-// result has the length of each one that is there.
-func (tx *Tx) LockChunks(ctx context.Context, owner api.ID, hashes []api.Hash) (map[api.Hash]uint32, error) {
-	lengths := make(map[api.Hash]uint32, len(hashes))
-	if len(hashes) == 0 {
-		return lengths, nil
-	}
-	rows, _ := tx.conn.Query(ctx, `
-		SELECT sha256, len FROM chunks WHERE owner = $1 AND sha256 = ANY ($2) FOR KEY SHARE`, owner, hashes)
-	var h api.Hash
-	var n uint32
-	_, err := pgx.ForEachRow(rows, []any{&h, &n}, func() error {
-		lengths[h] = n
-		return nil
-	})
-	return lengths, err
-}
-
 // Extent is where a chunk's bytes are.
 type Extent struct {
 	Hash api.Hash

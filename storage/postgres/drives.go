@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"satchel/api"
-	"satchel/storage/tree"
 )
 
 // HomeName is the name of every user's home drive.
@@ -72,19 +71,4 @@ func oneDrive(rows pgx.Rows) (Drive, error) {
 func (tx *Tx) Drives(ctx context.Context) ([]Drive, error) {
 	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.owner = $1 ORDER BY d.name, d.id`, tx.user)
 	return pgx.CollectRows(rows, scanDrive)
-}
-
-// LockDrive waits until the user's transaction is the only one that may change the drive.
-// What it returns, and what is read after it, stays true to the end of the
-// transaction. A drive that the user may not change is [api.NotFound].
-func (tx *Tx) LockDrive(ctx context.Context, id api.ID) (tree.Drive, error) {
-	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.id = $1 FOR NO KEY UPDATE OF d`, id)
-	d, err := oneDrive(rows)
-	if err != nil {
-		return tree.Drive{}, err
-	}
-	return tree.Drive{
-		ID: d.ID, Owner: d.Owner, Root: d.Root, Epoch: d.Epoch,
-		Seq: d.Seq, Files: d.Files, Bytes: d.Used, Quota: d.Quota,
-	}, nil
 }

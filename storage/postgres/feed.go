@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -59,47 +57,4 @@ func (tx *Tx) ChangesAfter(ctx context.Context, drive, device api.ID, after int6
 		return nil
 	})
 	return t.Unique(), last, n == limit, err
-}
-
-// Answer is what a batch was answered with.
-type Answer struct {
-	Number   uint64
-	Outcomes []api.Outcome
-	Touched  tree.Touched
-}
-
-// LastAnswer is the answer to the last batch of one life of a device; Number 0
-// means that there was none.
-func (tx *Tx) LastAnswer(ctx context.Context, drive api.ID, by Author) (Answer, error) {
-	var a Answer
-	var outcomes, touched []byte
-	err := tx.conn.QueryRow(ctx, `
-		SELECT number, outcomes, touched FROM batches WHERE drive = $1 AND device = $2 AND incarnation = $3`,
-		drive, by.Device, by.Incarnation).Scan(&a.Number, &outcomes, &touched)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Answer{}, nil
-	}
-	if err != nil {
-		return Answer{}, err
-	}
-	return a, errors.Join(json.Unmarshal(outcomes, &a.Outcomes), json.Unmarshal(touched, &a.Touched))
-}
-
-// KeepAnswer remembers the answer to a batch, instead of the one before.
-func (tx *Tx) KeepAnswer(ctx context.Context, drive, owner api.ID, by Author, a Answer) error {
-	outcomes, err := json.Marshal(a.Outcomes)
-	if err != nil {
-		return err
-	}
-	touched, err := json.Marshal(a.Touched)
-	if err != nil {
-		return err
-	}
-	_, err = tx.conn.Exec(ctx, `
-		INSERT INTO batches (drive, owner, device, incarnation, number, outcomes, touched)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (drive, device, incarnation) DO UPDATE
-		SET number = excluded.number, outcomes = excluded.outcomes, touched = excluded.touched, at = now()`,
-		drive, owner, by.Device, by.Incarnation, a.Number, string(outcomes), string(touched))
-	return err
 }

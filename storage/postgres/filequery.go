@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -37,7 +36,7 @@ var columns = map[Column]struct {
 	ColumnDescription: {"f.description", parseText, true},
 	ColumnSize:        {"f.size", parseSize, false},
 	ColumnContentType: {"t.content_type", parseText, true},
-	ColumnHash:        {"f.hash", parseHash, false},
+	ColumnHash:        {"encode(f.hash, 'hex')", parseText, true},
 	ColumnCreatedAt:   {"f.created_at", parseNanoseconds, false},
 	ColumnUpdatedAt:   {"f.updated_at", parseTime, false},
 }
@@ -309,14 +308,6 @@ func parseSize(s string) (any, error) {
 		return nil, api.Errorf(api.Invalid, "%q is not a number of bytes", s)
 	}
 	return n, nil
-}
-
-func parseHash(s string) (any, error) {
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		return nil, api.Errorf(api.Invalid, "%q is not a hash in hex", s)
-	}
-	return b, nil
 }
 
 func parseTime(s string) (any, error) {

@@ -13,16 +13,11 @@ import (
 	"satchel/storage/tree"
 )
 
-// Author labels what a transaction writes.
-type Author struct {
-	Device      api.ID
-	Incarnation api.ID // zero for changes that did not come in a device's batch
-}
-
 // Write writes the net difference of a batch: at most one statement for each
 // table and kind, all sent at once, in an order that keeps every foreign key.
-// The drive must be locked by this transaction. It wakes the feeds.
-func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author) error {
+// The drive must be locked by this transaction. It wakes the feeds, and keeps the
+// answer, unless it is for no batch, instead of the one before.
+func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error {
 	w := writer{drive: d.Drive.ID, owner: d.Drive.Owner}
 	w.versions(d.Versions, by)
 	w.changeNodes(d.Nodes)
@@ -46,7 +41,31 @@ func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author) error {
 			d.Drive.Seq, d.Drive.Files, d.Drive.Bytes)
 		w.batch.Queue(`SELECT pg_notify('`+channel+`', $1)`, d.Drive.ID.String())
 	}
+	if err := w.answer(a, by); err != nil {
+		return err
+	}
 	return tx.conn.SendBatch(ctx, &w.batch).Close()
+}
+
+func (w *writer) answer(a Answer, by Author) error {
+	if a.Number == 0 {
+		return nil
+	}
+	outcomes, err := json.Marshal(a.Outcomes)
+	if err != nil {
+		return err
+	}
+	touched, err := json.Marshal(a.Touched)
+	if err != nil {
+		return err
+	}
+	w.queue(1, `
+		INSERT INTO batches (drive, owner, device, incarnation, number, outcomes, touched)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (drive, device, incarnation) DO UPDATE
+		SET number = excluded.number, outcomes = excluded.outcomes, touched = excluded.touched, at = now()`,
+		by.Device, by.Incarnation, a.Number, string(outcomes), string(touched))
+	return nil
 }
 
 // writer queues statements whose first two parameters are drive and owner.
@@ -265,11 +284,15 @@ func (w *writer) changes(rows []tree.Change, by Author) {
 		}
 		return n
 	}
+	own := by.Incarnation // the feed leaves out what the device's cache did itself
+	if by.Echo {
+		own = api.ID{}
+	}
 	w.queue(len(rows), `
 		INSERT INTO changes (drive, owner, device, incarnation, seq, op, node, parent, name, to_parent, to_name, other, time)
 		SELECT $1, $2, $3, $4, x.*
 		FROM unnest($5::bigint[], $6::text[], $7::uuid[], $8::uuid[], $9::text[], $10::uuid[], $11::text[], $12::uuid[], $13::bigint[]) x`,
-		by.Device, by.Incarnation,
+		by.Device, own,
 		column(rows, func(c *tree.Change) int64 { return c.Seq }),
 		column(rows, func(c *tree.Change) string { return string(c.Op) }),
 		column(rows, func(c *tree.Change) api.ID { return c.Node }),

@@ -24,6 +24,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"satchel/api"
@@ -164,10 +165,9 @@ func join(c Config) (*Server, error) {
 
 // URL names a database of this PostgreSQL to connect to as a role.
 func (s *Server) URL(role, database string) string {
-	u := url.URL{
-		Scheme: "postgres", User: url.User(role), Path: "/" + database,
-		RawQuery: url.Values{"host": {s.socketDir}, "port": {port}}.Encode(),
-	}
+	// libpq reads %20 as a space but not +, unlike HTML forms.
+	query := strings.ReplaceAll(url.Values{"host": {s.socketDir}, "port": {port}}.Encode(), "+", "%20")
+	u := url.URL{Scheme: "postgres", User: url.User(role), Path: "/" + database, RawQuery: query}
 	return u.String()
 }
 

@@ -40,7 +40,7 @@ func (s *Set) rename(m api.Mutation, o *api.Outcome) error {
 	}
 
 	if target != nil {
-		if target.Type == api.File && false {
+		if target.Type == api.File && target.Nlink == 1 && !m.Base.IsZero() && target.Version != m.Base {
 			s.rescue(target, dst, m, o)
 		}
 		s.detach(dst, m.Time)

@@ -15,9 +15,11 @@ func (s *Set) write(m api.Mutation, o *api.Outcome) error {
 	if n != nil && n.Live() && n.Version == m.Version.ID {
 		return nil // sent again
 	}
-	if copied := s.node(m.Conflict); copied != nil && copied.Live() && copied.Version == m.Version.ID {
-		*o = api.Outcome{Status: api.Adjusted, Conflict: m.Conflict, Name: s.links[m.Conflict][0].Name}
-		return nil // sent again
+	if v := s.version(m.Version.ID); v != nil {
+		if copied := s.node(v.Node); copied != nil && copied.Live() && copied.Version == v.ID {
+			*o = api.Outcome{Status: api.Adjusted, Conflict: v.Node, Name: s.links[v.Node][0].Name}
+			return nil // sent again, and a conflict copy
+		}
 	}
 	current := n != nil && n.Version == m.Base
 	switch {

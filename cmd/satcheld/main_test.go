@@ -1,0 +1,438 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"satchel/migrations"
+	"satchel/storage/postgres/pgtest"
+	"satchel/storage/private"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// dataDir is a directory for --data that the user postgres may enter, as
+// t.TempDir's is not.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "satcheld-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "data")
+}
+
+// satcheld runs the program to its end.
+func satcheld(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// must runs a command that has to succeed and returns what it printed.
+func must(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	code, out, errs := satcheld(t, stdin, args...)
+	if code != 0 {
+		t.Fatalf("satcheld %s: exit code %d: %s", strings.Join(args, " "), code, errs)
+	}
+	return out
+}
+
+// serving starts satcheld serve; stop ends it as SIGTERM does and returns its exit code.
+func serving(t *testing.T, args ...string) (url string, stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	r, w := io.Pipe()
+	var errs bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), strings.NewReader(""), w, &errs)
+		w.Close()
+	}()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatalf("serve ended with %d: %s", <-code, errs.String())
+	}
+	url = strings.TrimSpace(strings.TrimPrefix(line, "satcheld serves "))
+	stopped := false
+	stop = func() int {
+		if stopped {
+			return 0
+		}
+		stopped = true
+		cancel()
+		return <-code
+	}
+	t.Cleanup(func() { stop() })
+	return url, stop
+}
+
+func login(t *testing.T, client *http.Client, url, email, password string) *http.Response {
+	t.Helper()
+	body := fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)
+	resp, err := client.Post(url+"/rpc/login", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+func TestServeAndCommands(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+	data := dataDir(t)
+	must(t, "first\n", "user", "add", "Alice@example.org", "--quota", "20G", "--data", data, "--password-stdin") // without a server
+	url, stop := serving(t, "--data", data)
+	postgresPid := pidOf(t, data)
+	resp, err := http.Get(url + "/health")
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("health: %v, %v", resp, err)
+	}
+	resp.Body.Close()
+	if r := login(t, http.DefaultClient, url, "alice@example.org", "first"); r.StatusCode != 200 {
+		t.Fatalf("login = %s", r.Status)
+	}
+
+	// Beside the server.
+	must(t, "second", "user", "add", "bob@example.org", "--role", "admin", "--password-stdin", "--data", data)
+	list := must(t, "", "user", "list", "--data", data)
+	for _, want := range []string{"alice@example.org", "bob@example.org", "20G", "editor", "admin", "active"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("user list lacks %q:\n%s", want, list)
+		}
+	}
+	resp = login(t, http.DefaultClient, url, "alice@example.org", "first")
+	var rows []struct{ Token string }
+	if err := json.NewDecoder(resp.Body).Decode(&rows); err != nil {
+		t.Fatal(err)
+	}
+	files := func() int {
+		req, err := http.NewRequest("GET", url+"/files", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+rows[0].Token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := files(); got != 200 {
+		t.Errorf("files = %d", got)
+	}
+	must(t, "third\r\n", "user", "passwd", "alice@example.org", "--password-stdin", "--data", data)
+	if got := files(); got != 401 {
+		t.Errorf("files after the password was changed = %d, want 401", got)
+	}
+	if r := login(t, http.DefaultClient, url, "alice@example.org", "first"); r.StatusCode != 400 {
+		t.Errorf("login with the old password = %s", r.Status)
+	}
+	if r := login(t, http.DefaultClient, url, "alice@example.org", "third"); r.StatusCode != 200 {
+		t.Errorf("login with the new password = %s", r.Status)
+	}
+	must(t, "", "user", "disable", "alice@example.org", "--data", data)
+	if r := login(t, http.DefaultClient, url, "alice@example.org", "third"); r.StatusCode != 400 {
+		t.Errorf("login to a disabled account = %s", r.Status)
+	}
+	conn, err := pgx.Connect(t.Context(), strings.TrimSpace(must(t, "", "psql-url", "--data", data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var role string
+	var accounts int
+	if err := conn.QueryRow(t.Context(), `SELECT current_user, count(id) FROM satchel.users`).Scan(&role, &accounts); err != nil || role != "satchel_app" || accounts != 0 {
+		t.Errorf("psql-url is %s, sees %d accounts, %v", role, accounts, err)
+	}
+	conn.Close(t.Context())
+
+	if code := stop(); code != 0 {
+		t.Errorf("serve ended with %d", code)
+	}
+	if syscall.Kill(postgresPid, 0) != syscall.ESRCH {
+		t.Error("PostgreSQL is left running")
+	}
+	for _, pattern := range []string{"postgres/data/postmaster.pid", "postgres/sock/.s*", "postgres/.new-*", ".key-*"} {
+		if left, _ := filepath.Glob(filepath.Join(data, pattern)); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+	if !strings.Contains(must(t, "", "user", "list", "--data", data), "disabled") {
+		t.Error("without the server the account is not disabled")
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func pidOf(t *testing.T, data string) int {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(data, "postgres", "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func TestWrongUsage(t *testing.T) {
+	data := dataDir(t)
+	for _, tt := range []struct {
+		args string
+		says string
+	}{
+		{"serve --nonsense", "--nonsense"},
+		{"nonsense", "nonsense"},
+		{"serve --tls-cert x", "go together"},
+		{"serve --blobs s3://bucket", "use file:DIR"},
+		{"serve --blobs postgres:", "use file:DIR"},
+		{"serve --blobs nonsense", "use file:DIR"},
+		{"serve --listen nonsense", "--listen"},
+		{"serve --app-database-url postgres://x", "--database-url"},
+		{"serve --log-level loud", "--log-level"},
+		{"serve --config /nonexistent", "/nonexistent"},
+		{"user add", "--password-stdin"},
+		{"user add --password-stdin", "email"},
+		{"user add someone@example.org", "--password-stdin"},
+		{"user add someone --password-stdin", "not an e-mail address"},
+		{"user add a@example.org --role owner --password-stdin", "owner"},
+		{"user add a@example.org --quota many --password-stdin", "many"},
+	} {
+		code, _, errs := satcheld(t, "pw\n", append(strings.Fields(tt.args), "--data", data)...)
+		if code != 2 || !strings.Contains(errs, tt.says) {
+			t.Errorf("satcheld %s: exit code %d, %q; want 2 …%s…", tt.args, code, errs, tt.says)
+		}
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("wrong usage made the data directory")
+	}
+}
+
+func TestFailuresSayWhatToDo(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hidden := filepath.Dir(dataDir(t))
+	if err := os.Chmod(hidden, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	data := dataDir(t)
+	badKey := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(badKey, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"a busy port", []string{"serve", "--listen", busy.Addr().String(), "--data", data}, "choose another address with --listen"},
+		{"data is a file", []string{"serve", "--listen", "127.0.0.1:0", "--data", file}, "is not a directory"},
+		{"no database there", []string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--database-url", "postgres://u:secret@127.0.0.1:1/x"}, "connect to the database"},
+		{"a wrong database URL", []string{"migrate", "--data", data, "--database-url", "postgres://:::"}, "the database URL"},
+		{"no certificate", []string{"serve", "--data", data, "--tls-cert", file, "--tls-key", file}, "certificate"},
+		{"a key file that others may read", []string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--key-file", badKey}, "chmod 600"},
+		{"an empty password", []string{"user", "add", "a@example.org", "--password-stdin", "--data", data}, "the password is empty"},
+		{"nobody to disable", []string{"user", "disable", "nobody@example.org", "--data", data}, "there is no user nobody@example.org"},
+		{"data that the user postgres can't enter", []string{"migrate", "--data", filepath.Join(hidden, "data")}, "can't enter " + hidden},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if strings.Contains(tt.name, "can't enter") && os.Getuid() != 0 {
+				t.Skip("only root runs postgres as another user")
+			}
+			code, _, errs := satcheld(t, "\n", tt.args...)
+			if code != 1 || !strings.Contains(errs, tt.says) || strings.Contains(errs, "secret") {
+				t.Errorf("exit code %d, %q; want 1 …%s…", code, errs, tt.says)
+			}
+		})
+	}
+	if pids, _ := filepath.Glob(filepath.Join(data, "postgres/data/postmaster.pid")); len(pids) > 0 {
+		t.Error("a failed start left PostgreSQL running")
+	}
+}
+
+// With --database-url the database of somebody else's PostgreSQL is used.
+func TestGivenDatabase(t *testing.T) {
+	s := pgtest.Start(t)
+	if err := migrations.CreateDatabase(t.Context(), s.URL(private.Superuser, "postgres"), "given"); err != nil {
+		t.Fatal(err)
+	}
+	url, data := s.URL(private.Superuser, "given"), dataDir(t)
+	given := func(args ...string) []string { return append(args, "--data", data, "--database-url", url) }
+	must(t, "", given("migrate")...)
+	must(t, "pw", given("user", "add", "alice@example.org", "--password-stdin")...)
+	address, stop := serving(t, given("--app-database-url", s.URL("satchel_app", "given"))...)
+	if r := login(t, http.DefaultClient, address, "alice@example.org", "pw"); r.StatusCode != 200 {
+		t.Errorf("login = %s", r.Status)
+	}
+	if code := stop(); code != 0 {
+		t.Errorf("serve ended with %d", code)
+	}
+	if _, err := os.Stat(filepath.Join(data, "postgres")); err == nil {
+		t.Error("a private PostgreSQL was made beside the given one")
+	}
+
+	conn, err := pgx.Connect(t.Context(), s.URL(private.Superuser, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, sql := range []string{`CREATE ROLE tenant LOGIN`, `CREATE DATABASE rented`} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tenant, err := migrations.As(s.URL(private.Superuser, "rented"), "tenant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := satcheld(t, "", "migrate", "--data", data, "--database-url", tenant)
+	if code != 1 || !strings.Contains(out, "CREATE ROLE satchel_app") || !strings.Contains(errs, "administrator") {
+		t.Errorf("migrate by a role that may not: %d, %q, %q", code, out, errs)
+	}
+	if code, _, errs = satcheld(t, "", "serve", "--data", data, "--listen", "127.0.0.1:0", "--database-url", tenant); code != 1 || !strings.Contains(errs, "satcheld migrate") {
+		t.Errorf("serve by a role that may not: %d, %q", code, errs)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	cert, key, pool := selfSigned(t)
+	url, stop := serving(t, "--data", dataDir(t), "--tls-cert", cert, "--tls-key", key)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get(url + "/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 || resp.ProtoMajor != 2 || !strings.HasPrefix(url, "https://") {
+		t.Errorf("%s: %s %s", url, resp.Proto, resp.Status)
+	}
+	if code := stop(); code != 0 {
+		t.Errorf("serve ended with %d", code)
+	}
+}
+
+func selfSigned(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	pool.AppendCertsFromPEM(certPEM)
+	for path, b := range map[string][]byte{certFile: certPEM, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})} {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile, pool
+}
+
+// Every flag has an environment variable and a config-file key: the command
+// line wins over the environment, and that over the file.
+func TestWhereFlagsComeFrom(t *testing.T) {
+	data := dataDir(t)
+	file := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(file, []byte("# where it is\ndata = \""+data+"\"\nblobs = s3://file\nlog-level=warn\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := satcheld(t, "", "migrate", "--config", file)
+	if code != 2 || !strings.Contains(errs, "s3://file") {
+		t.Errorf("from the file: %d %q", code, errs)
+	}
+	t.Setenv("SATCHELD_BLOBS", "s3://environment")
+	if code, _, errs = satcheld(t, "", "migrate", "--config", file); code != 2 || !strings.Contains(errs, "s3://environment") {
+		t.Errorf("from the environment: %d %q", code, errs)
+	}
+	if code, _, errs = satcheld(t, "", "migrate", "--config", file, "--blobs", "s3://flag"); code != 2 || !strings.Contains(errs, "s3://flag") {
+		t.Errorf("from the command line: %d %q", code, errs)
+	}
+	t.Setenv("SATCHELD_CONFIG", file)
+	if code, _, errs = satcheld(t, "", "migrate", "--blobs", "file:"+filepath.Join(data, "b")); code != 0 {
+		t.Errorf("the file's data directory: %d %q", code, errs)
+	}
+	if _, err := os.Stat(filepath.Join(data, "postgres")); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(file, []byte("blob = file:x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs = satcheld(t, "", "migrate", "--config", file); code != 2 || !strings.Contains(errs, `"blob", which is no flag`) {
+		t.Errorf("a misspelt key: %d %q", code, errs)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for in, want := range map[string]size{"0": 0, "1": 1, "1k": 1 << 10, "20G": 20 << 30, "20GiB": 20 << 30, "3MB": 3 << 20, "8191P": 8191 << 50} {
+		var s size
+		if err := s.UnmarshalText([]byte(in)); err != nil || s != want {
+			t.Errorf("%s = %d, %v; want %d", in, s, err, want)
+		}
+	}
+	for _, in := range []string{"", "G", "-1", "1.5G", "1X", "9000P", "99999999999999999999"} {
+		var s size
+		if err := s.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("%q = %d, want an error", in, s)
+		}
+	}
+	for in, want := range map[size]string{0: "none", 1000: "1000", 1 << 10: "1K", 20 << 30: "20G", 1<<30 + 1<<20: "1025M"} {
+		if got := in.String(); got != want {
+			t.Errorf("%d is written %q, want %q", int64(in), got, want)
+		}
+	}
+}

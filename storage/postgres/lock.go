@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"satchel/api"
+	"satchel/storage/tree"
+)
+
+// Author labels what a transaction writes.
+type Author struct {
+	Device      api.ID
+	Incarnation api.ID // zero for changes that did not come in a device's batch
+	Echo        bool   // the device's own feed carries the changes too
+}
+
+// Answer is what a batch was answered with.
+type Answer struct {
+	Number   uint64
+	Outcomes []api.Outcome
+	Touched  tree.Touched
+}
+
+// Locked is a drive that only this transaction may change.
+type Locked struct {
+	Drive  tree.Drive
+	Last   Answer              // to the author's last batch; Number 0 when there was none
+	Chunks map[api.Hash]uint32 // lengths of the chunks that are there; they stay until the transaction ends
+}
+
+// Lock waits until the transaction is the only one that may change the drive.
+// What it returns, and what is read after it, stays true to the end of the
+// transaction. A drive that the user may not change is [api.NotFound].
+func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash) (Locked, error) {
+	l := Locked{Chunks: make(map[api.Hash]uint32, len(hashes))}
+	var batch pgx.Batch
+	batch.Queue(driveQuery+`WHERE d.id = $1 FOR NO KEY UPDATE OF d`, drive).Query(func(rows pgx.Rows) error {
+		d, err := oneDrive(rows)
+		l.Drive = tree.Drive{
+			ID: d.ID, Owner: d.Owner, Root: d.Root, Epoch: d.Epoch,
+			Seq: d.Seq, Files: d.Files, Bytes: d.Used, Quota: d.Quota,
+		}
+		return err
+	})
+	if !by.Incarnation.IsZero() {
+		batch.Queue(`SELECT number, outcomes, touched FROM batches WHERE drive = $1 AND device = $2 AND incarnation = $3`,
+			drive, by.Device, by.Incarnation).Query(l.Last.collect)
+	}
+	if len(hashes) > 0 {
+		batch.Queue(`SELECT sha256, len FROM chunks WHERE owner = $1 AND sha256 = ANY ($2) FOR KEY SHARE`, owner, hashes).
+			Query(func(rows pgx.Rows) error {
+				var h api.Hash
+				var n uint32
+				_, err := pgx.ForEachRow(rows, []any{&h, &n}, func() error {
+					l.Chunks[h] = n
+					return nil
+				})
+				return err
+			})
+	}
+	return l, tx.conn.SendBatch(ctx, &batch).Close()
+}
+
+func (a *Answer) collect(rows pgx.Rows) error {
+	var outcomes, touched []byte
+	_, err := pgx.ForEachRow(rows, []any{&a.Number, &outcomes, &touched}, func() error {
+		return errors.Join(json.Unmarshal(outcomes, &a.Outcomes), json.Unmarshal(touched, &a.Touched))
+	})
+	return err
+}
