@@ -13,6 +13,7 @@ type Status struct {
 	Connected        bool   `json:"connected"`
 	PendingMutations int    `json:"pending_mutations"`
 	PendingBytes     int64  `json:"pending_bytes"` // of content that the server lacks
+	Unproven         int    `json:"unproven"`      // files open for writing, mapped or changed: not known to equal a version
 	Uploading        int64  `json:"uploading"`     // bytes in requests under way
 	Conflicts        int    `json:"conflicts"`
 	Refused          int    `json:"refused"`
@@ -29,6 +30,7 @@ func (d *Drive) Status() Status {
 	s := Status{
 		Connected:        d.connected.Load(),
 		PendingMutations: d.journal.live,
+		Unproven:         len(d.syn.hots),
 		Uploading:        d.syn.uploading.Load(),
 		Conflicts:        d.syn.conflicts,
 		Refused:          d.syn.refused,
