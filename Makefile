@@ -3,6 +3,7 @@
 # Go wants a home for its caches; a checkout without one brings its own.
 ifeq ($(strip $(HOME)),)
 export HOME := $(CURDIR)/.run/home
+export GOFLAGS := $(GOFLAGS) -modcacherw
 endif
 
 CGO_ENABLED ?= 0
@@ -24,7 +25,7 @@ setup: ## install what is missing (PostgreSQL, fuse3, git, …); says so first
 	@integration/setup.sh
 
 build: ## bin/satcheld and bin/satchel
-	@$(GO) build -trimpath -o bin/ ./cmd/satcheld ./cmd/satchel
+	@$(GO) build -trimpath -buildvcs=false -o bin/ ./cmd/satcheld ./cmd/satchel
 
 run: setup build ## a server, a demo user and a mounted folder; Ctrl-C ends all three
 	@exec integration/run.sh

@@ -44,8 +44,9 @@ type Drive struct {
 	notes *notifier
 	kern  atomic.Pointer[Kernel]
 
-	connected atomic.Bool // the change feed is up: what the kernel was told stays true or is taken back
-	full      atomic.Bool // the disk under the cache is full: calls that need room fail
+	connected atomic.Bool  // the change feed is up: what the kernel was told stays true or is taken back
+	stirred   atomic.Int64 // when a program last changed something, ns
+	full      atomic.Bool  // the disk under the cache is full: calls that need room fail
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc

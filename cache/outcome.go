@@ -14,6 +14,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	var merges []union
 	d.mu.Lock()
 	t := d.begin()
+	t.behind = true
 	byID := make(map[api.ID]*api.Node, len(c.Nodes))
 	for i := range c.Nodes {
 		byID[c.Nodes[i].ID] = &c.Nodes[i]

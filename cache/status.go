@@ -77,6 +77,8 @@ func (d *Drive) Sync(ctx context.Context, wait bool, progress func(Status)) erro
 	if !wait {
 		return nil
 	}
+	d.syn.waiting.Add(1)
+	defer d.syn.waiting.Add(-1)
 	for step := 5 * time.Millisecond; ; step = min(2*step, 100*time.Millisecond) {
 		d.mu.Lock()
 		first := d.journal.first()

@@ -34,6 +34,7 @@ type syncer struct {
 	wake      chan struct{}
 	heard     chan heard // pages of the feed
 	uploading atomic.Int64
+	waiting   atomic.Int32 // calls that wait for the server
 }
 
 // A flight is a batch on its way. It is kept in Pebble from before it is sent until
@@ -108,11 +109,8 @@ func (d *Drive) runSyncer() {
 			if retry > 0 && !d.connected.Load() {
 				continue // the timer or the feed brings it back
 			}
-			// Calls come in swarms: send them together.
-			select {
-			case <-d.done:
+			if !d.lull() {
 				return
-			case <-time.After(5 * time.Millisecond):
 			}
 		case <-again:
 		}
@@ -127,6 +125,22 @@ func (d *Drive) runSyncer() {
 			retry = min(max(2*retry, 250*time.Millisecond), 15*time.Second)
 			d.setProblem(err)
 			d.log.Warn("not sent", "again_in", retry, "err", err)
+		}
+	}
+}
+
+// lull waits until the programs pause: calls come in swarms, and are cheaper to send
+// together. It takes half a second at most, and is false when the drive closes.
+func (d *Drive) lull() bool {
+	for until := time.Now().Add(500 * time.Millisecond); ; {
+		select {
+		case <-d.done:
+			return false
+		case <-time.After(5 * time.Millisecond):
+		}
+		now := time.Now()
+		if d.syn.waiting.Load() > 0 || now.After(until) || now.UnixNano()-d.stirred.Load() > int64(20*time.Millisecond) {
+			return true
 		}
 	}
 }

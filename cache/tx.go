@@ -13,6 +13,8 @@ type tx struct {
 	d *Drive
 	b *pebble.Batch
 	j bool // something was journalled
+
+	behind bool // not a program's call, but work behind it
 }
 
 func (d *Drive) begin() *tx { return &tx{d: d, b: d.st.NewBatch()} }
@@ -95,6 +97,9 @@ func (t *tx) commit() error {
 		return err
 	}
 	if t.j {
+		if !t.behind {
+			t.d.stirred.Store(now())
+		}
 		t.d.wakeSyncer()
 	}
 	return nil

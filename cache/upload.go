@@ -23,8 +23,10 @@ const (
 	smallLane = 0
 	largeLane = 1
 
-	largeSize = 32 << 20        // bytes; larger content goes in the large lane
-	packSize  = 30 << 20        // bytes of chunks sent in one request
+	largeSize = 32 << 20 // bytes; larger content goes in the large lane
+	packSize  = 30 << 20 // bytes of chunks sent in one request
+	calm      = 150 * time.Millisecond
+	overdue   = 2 * time.Second
 	rest      = 2 * time.Second // without a write before an open file is sent
 	groupMax  = 1000            // files whose content is sent together
 )
@@ -87,6 +89,9 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
+	if at := d.leisure(l, now); at.After(now) {
+		return nil, at
+	}
 	var bytes int64
 	keep := l.queue[:0]
 	for i, n := range l.queue {
@@ -119,6 +124,21 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 	clear(l.queue[len(keep):])
 	l.queue = keep
 	return group, next
+}
+
+// leisure is when the work behind may go on: programs come first. While calls keep
+// coming content waits, but for no longer than overdue. Locked.
+func (d *Drive) leisure(l *lane, now time.Time) time.Time {
+	calm := time.Unix(0, d.stirred.Load()).Add(calm)
+	if !calm.After(now) || d.syn.waiting.Load() > 0 {
+		return now
+	}
+	for _, n := range l.queue {
+		if h := n.hot; h != nil && (h.forced || now.Sub(h.due) > overdue) {
+			return now
+		}
+	}
+	return calm
 }
 
 // postpone tries a failed group again later, the later the more often it failed.
@@ -176,6 +196,7 @@ func (d *Drive) uploadGroup(group []*node) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.begin()
+	t.behind = true
 	d.syn.problem = nil
 	for _, j := range done {
 		d.finishJob(t, j)
@@ -198,6 +219,7 @@ func (d *Drive) beginJob(n *node) *job {
 	}
 	if h.entry == nil { // committed; only the proof is missing
 		t := d.begin()
+		t.behind = true
 		d.judge(t, n)
 		t.commit()
 		return nil

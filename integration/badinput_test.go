@@ -68,12 +68,17 @@ func TestBadLogins(t *testing.T) {
 		t.Errorf("whoami: %q %v", out, err)
 	}
 
+	ended := newAccount(t, s, "ended")
+	if got := ended.ask(t, "POST", "/v1/logout", nil, nil); got.status != 204 {
+		t.Errorf("logout: %v", got)
+	}
 	for what, token := range map[string]string{
-		"no token":  "",
-		"garbage":   "garbage",
-		"tampered":  anna.token[:len(anna.token)-4] + "AAAA",
-		"alg none":  "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.",
-		"other key": "eyJhbGciOiJFZERTQSIsImtpZCI6IngifQ.eyJzdWIiOiJ4In0.AAAA",
+		"no token":   "",
+		"logged out": ended.token,
+		"garbage":    "garbage",
+		"tampered":   anna.token[:len(anna.token)-4] + "AAAA",
+		"alg none":   "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.",
+		"other key":  "eyJhbGciOiJFZERTQSIsImtpZCI6IngifQ.eyJzdWIiOiJ4In0.AAAA",
 	} {
 		mallory := &account{server: s, token: token}
 		for _, path := range []string{"/files", "/v1/drives", "/v1/whoami"} {

@@ -118,3 +118,54 @@ func TestServerKilledWhileWorking(t *testing.T) {
 	desk := anna.mountNew(t, "desk")
 	command(t, "", "diff", "-r", laptop.Mount, desk.Mount)
 }
+
+// TestConflictKeepsBoth: two devices that changed the same file while neither
+// could know of the other end with both contents, alike on both.
+func TestConflictKeepsBoth(t *testing.T) {
+	s := ownServer(t)
+	anna := newAccount(t, s, "anna")
+	a, b := anna.mountNew(t, "a"), anna.mountNew(t, "b")
+	write(t, filepath.Join(a.Mount, "plan.txt"), "draft")
+	write(t, filepath.Join(a.Mount, "gone.txt"), "draft")
+	syncAll(t, a)
+	for _, name := range []string{"plan.txt", "gone.txt"} {
+		eventually(t, 5*time.Second, func() error { return has(filepath.Join(b.Mount, name), "draft") })
+	}
+
+	must(t, s.Stop())
+	write(t, filepath.Join(a.Mount, "plan.txt"), "a's plan")
+	write(t, filepath.Join(b.Mount, "plan.txt"), "b's plan")
+	must(t, os.Remove(filepath.Join(a.Mount, "gone.txt")))
+	write(t, filepath.Join(b.Mount, "gone.txt"), "edited")
+	must(t, s.Start(t.Context()))
+	syncAll(t, a)
+	syncAll(t, b)
+
+	for _, d := range []string{a.Mount, b.Mount} {
+		eventually(t, 10*time.Second, func() error {
+			entries, err := os.ReadDir(d)
+			if err != nil {
+				return err
+			}
+			found := map[string]string{}
+			for _, e := range entries {
+				content, err := os.ReadFile(filepath.Join(d, e.Name()))
+				if err != nil {
+					return err
+				}
+				found[string(content)] = e.Name()
+			}
+			copies, err := filepath.Glob(filepath.Join(d, "plan (conflict, *.txt"))
+			switch {
+			case err != nil:
+				return err
+			case len(found) != 3 || found["a's plan"] == "" || found["b's plan"] == "" || len(copies) != 1:
+				return fmt.Errorf("not both plans and one conflict copy: %v", found)
+			case found["edited"] != "gone.txt":
+				return fmt.Errorf("an edit must beat a delete: %v", found)
+			}
+			return nil
+		})
+	}
+	command(t, "", "diff", "-r", a.Mount, b.Mount)
+}

@@ -122,7 +122,7 @@ if [ "$(cat "$run/client/url" 2>/dev/null)" != "$url" ] || ! satchel whoami >/de
 	satchel login "$url" --email "$user" --password-stdin --device "$(uname -n)" <"$run/password" >/dev/null || fail "logging in failed"
 	echo "$url" >"$run/client/url"
 fi
-setsid -w satchel mount "$drive" </dev/null || fail "mounting $drive failed"
+setsid -w satchel mount "$drive" </dev/null >/dev/null || fail "mounting $drive failed"
 
 cat <<TXT
 

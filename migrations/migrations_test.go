@@ -145,36 +145,29 @@ func TestAppRoleIsBound(t *testing.T) {
 // A given database's role may not be allowed to make roles: then its
 // administrator runs the SQL, and all goes on.
 func TestGivenDatabase(t *testing.T) {
-	s := pgtest.Start(t)
-	admin := connect(t, s.URL(private.Superuser, "postgres"))
-	for _, sql := range []string{
-		`CREATE DATABASE given`,
-		`CREATE ROLE tenant LOGIN`,
-		`CREATE ROLE maker LOGIN CREATEROLE`,
-		`GRANT CREATE ON DATABASE given TO maker`,
-	} {
-		if _, err := admin.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
+	tenant := pgtest.Rented(t)
+	config, err := pgx.ParseConfig(tenant)
+	if err != nil {
+		t.Fatal(err)
 	}
-	// The private PostgreSQL knows these users by SET ROLE only.
+	admin := pgtest.Start(t).URL(private.Superuser, config.Database)
 	as := func(role string) string {
-		url, err := migrations.As(s.URL(private.Superuser, "given"), role)
+		url, err := migrations.As(admin, role)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return url
 	}
-	err := migrations.Prepare(t.Context(), as("tenant"))
+	err = migrations.Prepare(t.Context(), tenant)
 	missing, ok := errors.AsType[*migrations.MissingRoles](err)
 	if !ok {
 		t.Fatalf("Prepare as a role that may do nothing = %v, want MissingRoles", err)
 	}
-	given := connect(t, s.URL(private.Superuser, "given"))
+	given := connect(t, admin)
 	if _, err := given.Exec(t.Context(), missing.SQL); err != nil {
 		t.Fatalf("the SQL that was to be run: %v", err)
 	}
-	if err := migrations.Prepare(t.Context(), as("tenant")); err != nil {
+	if err := migrations.Prepare(t.Context(), tenant); err != nil {
 		t.Fatalf("Prepare after the administrator made the roles: %v", err)
 	}
 	if err := migrations.Up(t.Context(), as("satchel_owner"), quiet); err != nil {
@@ -186,11 +179,11 @@ func TestGivenDatabase(t *testing.T) {
 		t.Errorf("As(…, satchel_app) is %q, %v", user, err)
 	}
 
-	if _, err := admin.Exec(t.Context(), `ALTER ROLE satchel_app BYPASSRLS`); err != nil {
+	if _, err := given.Exec(t.Context(), `ALTER ROLE satchel_app BYPASSRLS`); err != nil {
 		t.Fatal(err)
 	}
-	defer admin.Exec(t.Context(), `ALTER ROLE satchel_app NOBYPASSRLS`)
-	if err := migrations.Prepare(t.Context(), as("tenant")); api.KindOf(err) != api.Invalid {
+	defer given.Exec(t.Context(), `ALTER ROLE satchel_app NOBYPASSRLS`)
+	if err := migrations.Prepare(t.Context(), tenant); api.KindOf(err) != api.Invalid {
 		t.Errorf("Prepare with an app role that has BYPASSRLS = %v, want invalid", err)
 	}
 }

@@ -161,4 +161,3 @@ func statuses(c api.Committed) []api.Status {
 	}
 	return s
 }
-

@@ -61,7 +61,7 @@ func (r *Rig) Programs(ctx context.Context) error {
 // Build compiles packages of the checkout, or of modules that it depends on,
 // to out, as `make build` does.
 func (r *Rig) Build(ctx context.Context, out string, packages ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", out}, packages...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-buildvcs=false", "-o", out}, packages...)...)
 	cmd.Dir = r.root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {

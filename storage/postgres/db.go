@@ -10,6 +10,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -33,10 +37,14 @@ func Open(ctx context.Context, appURL string) (*DB, error) {
 	if err != nil {
 		return nil, api.Errorf(api.Invalid, "database URL: %w", err)
 	}
+	if !strings.Contains(appURL, "pool_max_conns") {
+		// A few who wait for one drive's lock must not keep all others waiting.
+		config.MaxConns = max(20, int32(4*runtime.GOMAXPROCS(0)))
+	}
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = "satchel, pg_temp"
 	params["application_name"] = "satcheld"
-	params["jit"] = "off"                                  // compiling costs more than any of our queries
+	params["plan_cache_mode"] = "auto"; params["jit"] = "off"                                  // compiling costs more than any of our queries
 	params["statement_timeout"] = "60s"                    // a scan that names no drive is a mistake
 	params["idle_in_transaction_session_timeout"] = "120s" // no one waits for the client inside a transaction
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
@@ -91,7 +99,7 @@ func (db *DB) transact(ctx context.Context, begin string, user api.ID, fn func(c
 	pause := &backoff.ExponentialBackOff{InitialInterval: 2 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 200 * time.Millisecond}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := db.once(ctx, begin, user, fn)
-		if err != nil && !aborted(err) {
+		if err != nil && !aborted(err) && !errors.Is(err, errStale) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
@@ -119,6 +127,9 @@ func (db *DB) once(ctx context.Context, begin string, user api.ID, fn func(conte
 	start.Queue(begin)
 	start.Queue("SELECT set_config('satchel.user_id', $1, true)", setting)
 	if err := conn.SendBatch(ctx, &start).Close(); err != nil {
+		if conn.Conn().IsClosed() && ctx.Err() == nil {
+			return fmt.Errorf("%w: %w", errStale, err)
+		}
 		return fmt.Errorf("begin: %w", err)
 	}
 	if err := fn(ctx, &Tx{conn: conn.Conn(), user: user}); err != nil {
@@ -138,12 +149,15 @@ func (db *DB) once(ctx context.Context, begin string, user api.ID, fn func(conte
 	return nil
 }
 
+// errStale is of a connection that broke while it lay in the pool, as after a
+// restart of the database. Nothing was done over it.
+var errStale = errors.New("begin on a broken connection")
+
 // SQLSTATEs that the program tells apart.
 const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	diskFull             = "53100"
-	queryCanceled        = "57014"
 )
 
 func aborted(err error) bool {
@@ -162,10 +176,8 @@ func classify(err error) error {
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code[:2] {
-		case "08", "57", "40": // connection, operator intervention, gave up retrying
-			if pg.Code != queryCanceled {
-				return api.Errorf(api.Unavailable, "%w", err)
-			}
+		case "08", "57", "40": // connection, operator intervention or timeout, gave up retrying
+			return api.Errorf(api.Unavailable, "%w", err)
 		case "53": // resources
 			if pg.Code == diskFull {
 				return api.Errorf(api.NoSpace, "%w", err)
@@ -177,7 +189,9 @@ func classify(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
+	_, unreachable := errors.AsType[*pgconn.ConnectError](err)
+	_, broken := errors.AsType[net.Error](err)
+	if unreachable || broken || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err) {
 		return api.Errorf(api.Unavailable, "%w", err)
 	}
 	return err

@@ -71,6 +71,26 @@ func New(t testing.TB) Database {
 	return Database{App: s.URL(migrations.App, name), Owner: s.URL(migrations.Owner, name), Admin: s.URL(private.Superuser, name)}
 }
 
+// Rented makes an empty database, without our roles' schema, and returns its URL
+// for a role that may make neither roles nor schemas, as a hosting service gives it.
+func Rented(t testing.TB) string {
+	t.Helper()
+	s := Start(t)
+	name := fmt.Sprintf("rented_%d", shared.number.Add(1))
+	exec(t, s, "CREATE ROLE "+name+" LOGIN")
+	exec(t, s, "CREATE DATABASE "+name)
+	t.Cleanup(func() {
+		exec(t, s, "DROP DATABASE "+name+" WITH (FORCE)")
+		exec(t, s, "DROP ROLE "+name)
+	})
+	// pg_ident.conf does not name it, so the superuser becomes it.
+	url, err := migrations.As(s.URL(private.Superuser, name), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
 func exec(t testing.TB, s *private.Server, statement string) {
 	t.Helper()
 	ctx := context.Background() // also in clean-up, when the test's is cancelled

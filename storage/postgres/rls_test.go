@@ -1,0 +1,187 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+	"satchel/storage/tree"
+)
+
+// driveTables are the tables that hold a user's drives, with an owner in each.
+var driveTables = []string{"drives", "versions", "nodes", "dirs", "entries", "trash", "documents", "changes", "batches", "packs", "chunks"}
+
+// fill gives a user a home drive with a row in each of driveTables.
+func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
+	t.Helper()
+	var home postgres.Drive
+	err := a.db.As(t.Context(), user, func(ctx context.Context, tx *postgres.Tx) error {
+		if err := tx.EnsureHome(ctx); err != nil {
+			return err
+		}
+		var err error
+		if home, err = tx.Home(ctx); err != nil {
+			return err
+		}
+		chunk := api.Hash(slices.Repeat(user[:], 2))
+		if err := tx.AddPack(ctx, user, api.NewID(), 100, []postgres.Extent{{Hash: chunk, Off: 40, Len: 5}}); err != nil {
+			return err
+		}
+		by := postgres.Author{Device: api.NewID(), Incarnation: api.NewID()}
+		locked, err := tx.Lock(ctx, home.ID, user, by, []api.Hash{chunk})
+		if err != nil {
+			return err
+		}
+		set := tree.NewSet(locked.Drive, tx.Working(ctx, home.ID, by.Device), tree.Env{Device: by.Device, Chunks: locked.Chunks, NewID: api.NewID})
+		file := api.Mutation{Op: api.OpCreate, Node: api.NewID(), Parent: home.Root, Name: "a", Attr: &api.Attr{Type: api.File},
+			Version: &api.Version{ID: api.NewID(), Size: 5, SHA256: chunk, Chunks: []api.Chunk{{Hash: chunk, Size: 5}}}}
+		gone := api.Mutation{Op: api.OpCreate, Node: api.NewID(), Parent: home.Root, Name: "gone", Attr: &api.Attr{Type: api.Directory}}
+		rmdir := api.Mutation{Op: api.OpRmdir, Node: gone.Node, Parent: home.Root, Name: "gone"}
+		outcomes, err := set.Apply([]api.Mutation{file, gone, rmdir})
+		if err != nil {
+			return err
+		}
+		if err := tx.Write(ctx, set.Diff(), by, postgres.Answer{Number: 1, Outcomes: outcomes}); err != nil {
+			return err
+		}
+		return tx.Describe(ctx, home.ID, user, file.Node, "a file")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+func TestDriveRowsOverSQL(t *testing.T) {
+	a := newAccounts(t)
+	alices, bobs := a.fill(t, a.alice), a.fill(t, a.bob)
+	for _, table := range driveTables {
+		count := func(user api.ID, where string) int64 {
+			n, err := a.sql(t, user, `SELECT FROM satchel.`+table+where)
+			if err != nil {
+				t.Fatalf("%s: %v", table, err)
+			}
+			return n
+		}
+		if n := count(a.alice, ""); n == 0 {
+			t.Errorf("%s: the owner does not see his rows", table)
+		}
+		if n := count(a.alice, fmt.Sprintf(` WHERE owner <> '%s'`, a.alice)); n != 0 {
+			t.Errorf("%s: a user sees %d rows of others", table, n)
+		}
+		for who, user := range map[string]api.ID{"an admin": a.admin, "nobody": {}} {
+			if n := count(user, ""); n != 0 {
+				t.Errorf("%s: %s sees %d rows", table, who, n)
+			}
+		}
+		// Another one's rows can't be changed, deleted or locked either.
+		for _, statement := range []string{`DELETE FROM satchel.%s`, `SELECT FROM satchel.%s FOR UPDATE`} {
+			where := fmt.Sprintf(` WHERE owner = '%s'`, a.bob)
+			statement = strings.Replace(fmt.Sprintf(statement, table)+" ", " FOR UPDATE", where+" FOR UPDATE", 1)
+			if !strings.Contains(statement, where) {
+				statement += where
+			}
+			if n, err := a.sql(t, a.alice, statement); n != 0 || err != nil && sqlState(err) != "42501" {
+				t.Errorf("%s: %q did %d rows, %v", table, statement, n, err)
+			}
+		}
+		// A row moved to another owner, or copied for him.
+		if _, err := a.sql(t, a.alice, `UPDATE satchel.`+table+` SET owner = $1`, a.bob.String()); sqlState(err) != "42501" {
+			t.Errorf("%s: giving rows away: %v", table, err)
+		}
+		if _, err := a.sql(t, a.alice, `
+			CREATE TEMPORARY TABLE mine AS SELECT * FROM satchel.`+table+`;
+			UPDATE mine SET owner = '`+a.bob.String()+`';
+			INSERT INTO satchel.`+table+` SELECT * FROM mine`); sqlState(err) != "42501" || !strings.Contains(err.Error(), "row-level security") {
+			t.Errorf("%s: INSERT for another owner: %v", table, err)
+		}
+	}
+	// A row of one's own in another one's drive.
+	for table, row := range map[string]string{
+		"entries":   `(drive, parent, name, node, owner) VALUES ('%[1]s', '%[2]s', 'x', '%[2]s', '%[3]s')`,
+		"nodes":     `(drive, id, owner, type, mode, uid, gid, nlink, size, mtime, ctime, btime, rev) VALUES ('%[1]s', gen_random_uuid(), '%[3]s', 'd', 0, 0, 0, 2, 0, 0, 0, 0, 0)`,
+		"dirs":      `(drive, id, owner, parent) VALUES ('%[1]s', '%[2]s', '%[3]s', NULL)`,
+		"changes":   `(drive, seq, owner, op, node, time) VALUES ('%[1]s', 99, '%[3]s', 'x', '%[2]s', 0)`,
+		"documents": `(drive, id, owner) VALUES ('%[1]s', gen_random_uuid(), '%[3]s')`,
+	} {
+		_, err := a.sql(t, a.alice, `INSERT INTO satchel.`+table+` `+fmt.Sprintf(row, bobs.ID, bobs.Root, a.alice))
+		if state := sqlState(err); state != "23503" && state != "23505" {
+			t.Errorf("%s: a row in another one's drive: %v", table, err)
+		}
+	}
+	if alices.ID == bobs.ID {
+		t.Error("two users have one drive")
+	}
+}
+
+// Whatever a later migration adds: no table without forced row-level security,
+// no policy for all commands, no foreign key that could reach into another
+// one's rows, nothing of satchel_app's own.
+func TestSchemaKeepsItsRules(t *testing.T) {
+	a := newAccounts(t)
+	conn, err := pgx.Connect(t.Context(), a.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for what, query := range map[string]string{
+		"tables without forced row-level security": `
+			SELECT c.relname FROM pg_class c
+			WHERE c.relnamespace = 'satchel'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'goose_db_version'
+			  AND NOT (c.relrowsecurity AND c.relforcerowsecurity)`,
+		"policies for all commands, or for everyone": `
+			SELECT tablename || '.' || policyname FROM pg_policies
+			WHERE schemaname = 'satchel' AND (cmd = 'ALL' OR 'public' = ANY (roles))`,
+		"drive tables whose foreign keys begin with neither drive nor owner": `
+			SELECT k.conrelid::regclass || '.' || k.conname
+			FROM pg_constraint k
+			JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+			WHERE k.contype = 'f' AND k.connamespace = 'satchel'::regnamespace
+			  AND EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = k.conrelid AND o.attname = 'owner')
+			  AND a.attname NOT IN ('drive', 'owner')
+			  AND NOT (k.conrelid = 'satchel.drives'::regclass AND a.attname = 'id')`,
+		"definer functions that anyone may run, or without a pinned search_path, or of a role that can log in": `
+			SELECT p.proname FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+			WHERE p.pronamespace = 'satchel'::regnamespace AND p.prosecdef
+			  AND (p.proacl IS NULL OR p.proacl::text ~ '[{,]=X' OR p.proconfig IS NULL OR p.proconfig::text !~ 'search_path' OR r.rolcanlogin)`,
+		"what satchel_app owns": `
+			SELECT relname FROM pg_class WHERE relowner = 'satchel_app'::regrole
+			UNION ALL SELECT rolname FROM pg_roles r WHERE pg_has_role('satchel_app', r.oid, 'MEMBER') AND rolname <> 'satchel_app'`,
+		"columns that decide who sees a row and that satchel_app may change": `
+			SELECT table_name || '.' || column_name FROM information_schema.column_privileges
+			WHERE grantee = 'satchel_app' AND table_schema = 'satchel' AND privilege_type = 'UPDATE'
+			  AND column_name IN ('owner', 'drive', 'id', 'user_id')`,
+	} {
+		rows, _ := conn.Query(t.Context(), query)
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		} else if len(names) > 0 {
+			t.Errorf("%s: %v", what, names)
+		}
+	}
+	var tables int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relnamespace = 'satchel'::regnamespace AND relkind = 'r'`).Scan(&tables); err != nil || tables < len(driveTables) {
+		t.Errorf("the schema has %d tables: %v", tables, err)
+	}
+}
+
+func TestAllFilesIsForAdmins(t *testing.T) {
+	a := newAccounts(t)
+	a.fill(t, a.alice)
+	a.fill(t, a.bob)
+	for _, test := range []struct {
+		user api.ID
+		want int64
+	}{{a.admin, 2}, {a.alice, 0}, {api.ID{}, 0}} {
+		if n, err := a.sql(t, test.user, `SELECT FROM satchel.all_files()`); err != nil || n != test.want {
+			t.Errorf("sees %d files, not %d: %v", n, test.want, err)
+		}
+	}
+}
