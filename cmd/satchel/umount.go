@@ -20,12 +20,14 @@ func (cmd *umountCmd) Run(sh *shell) error {
 	if !ok {
 		return cmd.withoutDaemon(sh, dir)
 	}
+	ended := m.watch()
 	bar := newPendingBar(sh.stderr, "sending")
 	last, err := m.ask(sh.ctx, controlRequest{Op: opUmount, Wait: !cmd.Now}, bar.show)
 	bar.close()
 	if err != nil {
 		return err
 	}
+	ended() // its cache is free from then on
 	if !last.quiet() {
 		fmt.Fprintf(sh.stdout, "unmounted %s; %s: kept on this machine, sent when the drive is mounted again\n", cmd.Dir, last.pending())
 	}

@@ -248,3 +248,21 @@ func TestMigrationsAreNumbered(t *testing.T) {
 		}
 	}
 }
+
+func TestDependenciesAreExplained(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "list", "-m", "-f", "{{if not (or .Indirect .Main)}}{{.Path}}{{end}}", "all")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list -m: %v", err)
+	}
+	for module := range strings.FieldsSeq(string(out)) {
+		if !strings.Contains(string(doc), "| "+strings.TrimPrefix(module, "github.com/")+" |") {
+			t.Errorf("docs/dependencies.md has no line for %s", module)
+		}
+	}
+}

@@ -44,7 +44,7 @@ func Open(ctx context.Context, appURL string) (*DB, error) {
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = "satchel, pg_temp"
 	params["application_name"] = "satcheld"
-	params["plan_cache_mode"] = "auto"; params["jit"] = "off"                                  // compiling costs more than any of our queries
+	params["jit"] = "off"                                  // compiling costs more than any of our queries
 	params["statement_timeout"] = "60s"                    // a scan that names no drive is a mistake
 	params["idle_in_transaction_session_timeout"] = "120s" // no one waits for the client inside a transaction
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
