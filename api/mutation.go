@@ -14,6 +14,8 @@ const (
 	// OpUnlink removes the entry Parent, Name that pointed to Node. Base is the
 	// version the deleting device knew; if the server's is newer the mutation is
 	// dropped: edit beats delete. So is one whose entry points elsewhere by now.
+	// Heir, if set, is the file that took the node's former place when an editor moved
+	// it aside, and takes over its document with its last name.
 	OpUnlink Op = "unlink"
 	// OpRmdir removes the empty directory Node; dropped if it has entries.
 	OpRmdir Op = "rmdir"
@@ -43,6 +45,7 @@ type Mutation struct {
 	ToName   Name     `json:"to_name,omitempty"`
 	Replaces ID       `json:"replaces,omitzero"`
 	Base     ID       `json:"base,omitzero"`
+	Heir     ID       `json:"heir,omitzero"`
 	Attr     *Attr    `json:"attr,omitempty"`
 	Version  *Version `json:"version,omitempty"`
 	Conflict ID       `json:"conflict,omitzero"` // OpWrite, OpRename: the id that a conflict copy shall get

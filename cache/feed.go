@@ -78,6 +78,7 @@ func (d *Drive) setConnected(up bool, err error) {
 	}
 	if up {
 		d.log.Info("connected")
+		d.setProblem(nil)
 		d.hurryUploads()
 		d.wakeSyncer()
 		return

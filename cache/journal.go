@@ -121,6 +121,7 @@ func appendMutation(b []byte, m *api.Mutation) []byte {
 	b = appendString(b, string(m.ToName))
 	b = append(b, m.Replaces[:]...)
 	b = append(b, m.Base[:]...)
+	b = append(b, m.Heir[:]...)
 	b = binary.AppendVarint(b, m.Time)
 	a := m.Attr
 	if a == nil {
@@ -159,7 +160,7 @@ func decodeMutation(b []byte) (api.Mutation, error) {
 	}
 	m := api.Mutation{Op: ops[op], Node: d.id(), Parent: d.id(), Name: api.Name(d.string())}
 	m.ToParent, m.ToName = d.id(), api.Name(d.string())
-	m.Replaces, m.Base, m.Time = d.id(), d.id(), d.varint()
+	m.Replaces, m.Base, m.Heir, m.Time = d.id(), d.id(), d.id(), d.varint()
 	if flags := d.byte(); flags != 0 {
 		a := &api.Attr{Type: api.Type(d.string())}
 		mode, uid, gid, mtime := uint32(d.uvarint()), d.varint(), d.varint(), d.varint()

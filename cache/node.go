@@ -18,6 +18,9 @@ type node struct {
 	fid uint64 // the FUSE node id; a file whose content another device replaced while open gets a new one
 	ino uint64 // st_ino: the same for every fid of the node
 
+	aside   place // files: where it was before a rename moved it aside
+	asideAt int64 // when, ns
+
 	lookups uint64 // the kernel's references
 	list    *listing
 	dead    bool // no entry points to it; it lives on for those who have it open

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"time"
+
 	"satchel/api"
 )
 
@@ -195,9 +197,34 @@ func (d *Drive) Unlink(parent uint64, name string, intr Interrupt) error {
 	d.lose(t, n, tm)
 	t.node(p, n)
 	if !n.dead || !d.annihilate(t, n) {
-		t.log(api.Mutation{Op: api.OpUnlink, Node: n.id, Parent: p.id, Name: api.Name(name), Base: base, Time: tm})
+		t.log(api.Mutation{Op: api.OpUnlink, Node: n.id, Parent: p.id, Name: api.Name(name), Base: base, Heir: d.heir(n, tm), Time: tm})
 	}
 	return t.commit()
+}
+
+// saving is how long an editor may take between moving the old file aside and
+// removing it.
+const saving = 10 * time.Second
+
+// heir is the file that goes on with the document of a file being removed: an
+// editor (vim, by default) moved it aside, wrote a new one in its place and now
+// removes it. Locked.
+func (d *Drive) heir(n *node, tm int64) api.ID {
+	if !n.dead || n.asideAt == 0 || tm-n.asideAt > int64(saving) {
+		return api.ID{}
+	}
+	p := d.byID[n.aside.parent]
+	if p == nil || p.list == nil {
+		return api.ID{}
+	}
+	k := p.list.byName[n.aside.name]
+	if k == nil || k.typ != 'f' || k.id == n.id {
+		return api.ID{}
+	}
+	if h := d.byID[k.id]; h == nil || h.btime < n.asideAt {
+		return api.ID{}
+	}
+	return k.id
 }
 
 // Rmdir removes an empty directory.

@@ -51,7 +51,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	if err := d.applyState(t, &c.State); err != nil {
 		d.log.Error("apply the server's answer", "err", err)
 	}
-	d.syn.flight = nil
+	d.syn.flight, d.syn.problem = nil, nil
 	d.syn.acked = max(d.syn.acked, c.Seq)
 	t.b.Delete(metaKey("flight"), nil)
 	t.b.Set(metaKey("refused"), mustJSON(d.syn.refused), nil)

@@ -58,7 +58,7 @@ func TestMutationRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := func(what string) api.Name { return api.Name(rapid.String().Draw(t, what)) }
 		m := api.Mutation{Op: rapid.SampledFrom(ops[:]).Draw(t, "op"), Node: drawID(t), Parent: drawID(t), Name: name("name"),
-			ToParent: drawID(t), ToName: name("to"), Replaces: drawID(t), Base: drawID(t), Time: rapid.Int64().Draw(t, "time")}
+			ToParent: drawID(t), ToName: name("to"), Replaces: drawID(t), Base: drawID(t), Heir: drawID(t), Time: rapid.Int64().Draw(t, "time")}
 		if rapid.Bool().Draw(t, "attr") {
 			a := &api.Attr{Type: rapid.SampledFrom([]api.Type{"", api.File, api.Directory}).Draw(t, "type"),
 				Rdev: rapid.Uint32().Draw(t, "rdev"), Target: name("target"), Xattrs: drawXattrs(t)}

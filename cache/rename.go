@@ -107,6 +107,9 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 	if p != q {
 		t.node(q)
 	}
+	if n.isFile() && old == nil {
+		n.aside, n.asideAt = place{p.id, name}, tm
+	}
 	if n.isDir() {
 		m.Attr = &api.Attr{Type: api.Directory} // for the order of sending only
 	}

@@ -118,7 +118,6 @@ func (d *Drive) runSyncer() {
 		switch {
 		case err == nil:
 			retry = 0
-			d.setProblem(nil)
 		case d.ctx.Err() != nil:
 			return
 		default:
@@ -286,7 +285,7 @@ func (w *waiting) behind(m *api.Mutation) bool {
 	if w.nodes == nil {
 		return false
 	}
-	for _, id := range [...]api.ID{m.Node, m.Replaces} {
+	for _, id := range [...]api.ID{m.Node, m.Replaces, m.Heir} {
 		if !id.IsZero() && w.nodes[id] {
 			return true
 		}
@@ -307,9 +306,10 @@ func (w *waiting) add(m *api.Mutation) {
 	if w.nodes == nil {
 		*w = waiting{nodes: map[api.ID]bool{}, places: map[place]bool{}, made: map[api.ID]bool{}, below: map[api.ID]bool{}}
 	}
-	w.nodes[m.Node] = true
-	if !m.Replaces.IsZero() {
-		w.nodes[m.Replaces] = true
+	for _, id := range [...]api.ID{m.Node, m.Replaces, m.Heir} {
+		if !id.IsZero() {
+			w.nodes[id] = true
+		}
 	}
 	e := entry{m: *m}
 	for _, p := range e.places() {

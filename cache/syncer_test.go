@@ -33,6 +33,8 @@ func TestWaitingOrder(t *testing.T) {
 		{"moves of directories keep their order", moveDir(dir, elsewhere, "d", id(5), "d"), moveDir(other, elsewhere, "e", id(6), "e"), true},
 		{"a file's move does not wait for a directory's", moveDir(dir, elsewhere, "d", id(5), "d"),
 			api.Mutation{Op: api.OpRename, Node: file, Parent: elsewhere, Name: "a", ToParent: elsewhere, ToName: "b"}, false},
+		{"the removal of what an editor moved aside waits for the new file", create(file, dir, "doc", api.File),
+			api.Mutation{Op: api.OpUnlink, Node: other, Parent: dir, Name: "doc~", Heir: file}, true},
 		{"a write names no place", api.Mutation{Op: api.OpWrite, Node: file, Parent: dir, Name: "film"}, create(other, dir, "film", api.File), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

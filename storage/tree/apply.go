@@ -138,7 +138,7 @@ func wanted(batch []api.Mutation) Want {
 // named is the nodes and entries that a mutation names; names that can't be
 // one are left out.
 func named(m api.Mutation) Touched {
-	t := Touched{Nodes: []api.ID{m.Node, m.Parent, m.ToParent, m.Replaces, m.Conflict}}
+	t := Touched{Nodes: []api.ID{m.Node, m.Parent, m.ToParent, m.Replaces, m.Heir, m.Conflict}}
 	if m.Name.Check() == nil {
 		t.Entries = append(t.Entries, Key{m.Parent, m.Name})
 	}

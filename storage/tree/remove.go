@@ -16,8 +16,12 @@ func (s *Set) unlink(m api.Mutation, o *api.Outcome) error {
 		return nil
 	}
 	s.detach(key, m.Time)
-	if !s.node(m.Node).Live() {
-		s.bury(m.Node, key, m.Time)
+	if gone := s.node(m.Node); !gone.Live() {
+		if heir := s.node(m.Heir); heir != nil && m.Heir != m.Node && heir.Live() && heir.Type == api.File && n.Type == api.File {
+			s.inherit(m.Heir, m.Node, m.Time)
+		} else {
+			s.bury(m.Node, key, m.Time)
+		}
 	}
 	s.record(Change{Op: m.Op, Node: m.Node, From: key, Time: m.Time})
 	return nil

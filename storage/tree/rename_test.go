@@ -75,6 +75,21 @@ func TestSaveByRename(t *testing.T) {
 	b.has("a (conflict, desktop, 2026-11-23 12.00).txt", "through an old handle")
 }
 
+// vim's default: the old file is moved aside, a new one written, the old one removed.
+func TestSaveByMovingAside(t *testing.T) {
+	b := newBench(t)
+	old, anew := b.file(root, "a.txt", "old"), b.file(root, "a.txt", "new")
+	b.do(b.laptop, "applied applied applied", old, rename(old, root, "a.txt~"), anew)
+	aside := old
+	aside.Name = "a.txt~"
+	gone := unlink(aside, old.Version)
+	gone.Heir = anew.Node
+	b.do(b.laptop, "applied", gone)
+	if n := b.has("a.txt", "new"); n.Document != old.Node || n.Created != noon.UnixNano() {
+		t.Errorf("the document did not move: %+v", n)
+	}
+}
+
 func TestRenameOverNewerContent(t *testing.T) {
 	b := newBench(t)
 	old, tmp := b.file(root, "a.txt", "old"), b.file(root, ".tmp", "mine")
