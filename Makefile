@@ -22,11 +22,12 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing (PostgreSQL, fuse3, git, …); says so first
-	@integration/setup.sh
+	@integration/setup.sh $(SETUP)
 
-build: ## bin/satcheld and bin/satchel
-	@$(GO) build -trimpath -buildvcs=false -o bin/ ./cmd/satcheld ./cmd/satchel
+build: ## bin/satcheld, bin/satchel and bin/satchel-helper
+	@$(GO) build -trimpath -buildvcs=false -o bin/ ./cmd/satcheld ./cmd/satchel ./cmd/satchel-helper
 
+run: SETUP := run
 run: setup build ## a server, a demo user and a mounted folder; Ctrl-C ends all three
 	@exec integration/run.sh
 

@@ -87,6 +87,10 @@ type DriveInfo struct {
 	Quota int64  `json:"quota"` // bytes; 0 = none
 	Used  int64  `json:"used"`  // bytes of current files
 	Files int64  `json:"files"` // number of current files
+
+	// Stored is the bytes of all versions: the files, their history and the
+	// trash. It stays within the quota: the oldest of the past gives way.
+	Stored int64 `json:"stored"`
 }
 
 // Chunk is a content-defined piece of a version.

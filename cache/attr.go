@@ -37,6 +37,9 @@ func (d *Drive) Setattr(fid uint64, c Change, intr Interrupt) (Attr, error) {
 	if err != nil {
 		return Attr{}, err
 	}
+	if n.stale {
+		return Attr{}, ErrStale // the kernel looks the name up again
+	}
 	if c.Size != nil {
 		if err := d.truncate(n, *c.Size, intr); err != nil {
 			return Attr{}, err
@@ -95,6 +98,9 @@ func (d *Drive) stamp(n *node) {
 	if n.hot == nil || n.c == nil {
 		return
 	}
+	if n.hot.ready != nil {
+		n.hot.ready.mtime = n.mtime // it goes out with the content
+	}
 	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(n.mtime)}
 	if unix.UtimesNanoAt(unix.AT_FDCWD, d.slotPath(n.slot), ts, 0) == nil {
 		n.c.look()
@@ -143,6 +149,9 @@ func (d *Drive) truncate(n *node, size int64, intr Interrupt) error {
 	if !n.isFile() {
 		return api.Errorf(api.Invalid, "not a regular file")
 	}
+	if n.stale {
+		return ErrStale
+	}
 	if size > 0 || n.writers > 0 {
 		if err := d.local(n, intr); err != nil {
 			return err
@@ -156,11 +165,11 @@ func (d *Drive) truncate(n *node, size int64, intr Interrupt) error {
 	t := d.begin()
 	if n.slot == 0 {
 		if _, err := d.fresh(t, n, true); err != nil {
-			t.b.Close()
+			t.close()
 			return api.Errorf(kindOf(err), "make a content file: %w", err)
 		}
 	} else if _, err := d.attach(n); err != nil {
-		t.b.Close()
+		t.close()
 		return err
 	}
 	d.dirty(t, n)
@@ -228,6 +237,9 @@ func (d *Drive) Setxattr(fid uint64, name string, value []byte, create, replace 
 	n, err := d.known(fid)
 	if err != nil {
 		return err
+	}
+	if n.stale {
+		return ErrStale
 	}
 	_, has := n.xattrs[name]
 	switch {

@@ -26,6 +26,8 @@ type content struct {
 	// What the file looked like when the record was last brought up to date by it (pull).
 	seenSize, seenMtime int64
 
+	synced int64 // its ctime when it was last made durable, ns
+
 	idle bool // in slots.idle
 
 }

@@ -108,6 +108,9 @@ func (d *Drive) settle(n *node) {
 func (d *Drive) clean(t *tx, n *node) {
 	removed := n.hot.removed
 	d.cool(t, n)
+	if len(d.syn.doubt) > 0 {
+		d.wakeSyncer() // see resolve
+	}
 	if removed {
 		d.perish(t, n)
 		return
@@ -141,7 +144,8 @@ func (d *Drive) judge(t *tx, n *node) {
 		return
 	}
 	if n.writers > 0 {
-		return // the close will settle it
+		d.logWrite(t, n) // still open: it may change yet, and the close will settle it
+		return
 	}
 	if !n.c.unwritten() {
 		// A mapping outlived its handle. Its stores move no clock, so only a hashing

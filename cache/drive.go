@@ -112,7 +112,7 @@ func (d *Drive) open() error {
 		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
 	}
 	d.space = newBallast(filepath.Join(dir, "ballast"), func(full bool) { d.full.Store(full) })
-	if d.st, err = openStore(dir, d.log, d.space, d.syncContents, d.limbo); err != nil {
+	if d.st, err = openStore(dir, d.log, d.space, func() { d.syncContents(nil) }, d.limbo); err != nil {
 		return err
 	}
 	if d.mem, err = newMemory(d.cfg.Memory, d.forgetListing); err != nil {
@@ -224,7 +224,7 @@ func (d *Drive) Close() error {
 	t.b.Set(metaKey("clean"), []byte{1}, nil)
 	err := t.commit()
 	d.mu.Unlock()
-	d.syncContents()
+	d.syncContents(nil)
 	if serr := d.st.sync(); err == nil {
 		err = serr
 	}
@@ -236,29 +236,50 @@ func (d *Drive) Close() error {
 	return err
 }
 
-// syncContents makes the content that records refer to durable.
-func (d *Drive) syncContents() {
+// syncContents makes the content that records refer to durable, as far as it changed since it
+// last was; but (nil: none) is left to the caller.
+func (d *Drive) syncContents(but *content) {
+	type changed struct {
+		c         *content
+		fd        int
+		ctime     int64
+		unwritten bool
+	}
 	d.mu.Lock()
-	var fds []int
+	var all []changed
 	for _, n := range d.syn.hots {
-		if n.c == nil {
+		if n.c == nil || n.c == but {
+			continue
+		}
+		// A store through a mapping moves the ctime when it is the first since the page was synced.
+		ctime := n.c.ctime()
+		if ctime == n.c.synced {
 			continue
 		}
 		if fd, err := unix.Dup(n.c.fd); err == nil {
-			fds = append(fds, fd)
+			all = append(all, changed{c: n.c, fd: fd, ctime: ctime})
 		}
 	}
 	d.mu.Unlock()
-	many := len(fds) > 32 // one sync of the file system is cheaper than many of files
-	for i, fd := range fds {
+	many := len(all) > 32 // one sync of the file system is cheaper than many of files
+	var failed error
+	for i := range all {
 		switch {
 		case !many:
-			unix.Fdatasync(fd)
+			failed = unix.Fdatasync(all[i].fd)
 		case i == 0:
-			unix.Syncfs(fd)
+			failed = unix.Syncfs(all[i].fd)
 		}
-		unix.Close(fd)
+		all[i].unwritten = failed != nil
+		unix.Close(all[i].fd)
 	}
+	d.mu.Lock()
+	for _, f := range all {
+		if !f.unwritten {
+			f.c.synced = f.ctime
+		}
+	}
+	d.mu.Unlock()
 }
 
 // limbo hands over the discarded content files whose records' removal the

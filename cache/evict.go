@@ -93,6 +93,7 @@ func (d *Drive) evict() {
 			continue
 		}
 		if n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() {
+			d.letGo(n)
 			continue
 		}
 		if c, err := d.attach(n); err != nil || c.rec.dirty || !c.unused() {

@@ -40,7 +40,7 @@ func (d *Drive) runFeed() {
 				}
 				continue
 			}
-			fails++
+			fails = 0 // out of date already: ask again soon
 		}
 		wait = 0
 		select {
@@ -127,7 +127,7 @@ func (d *Drive) hear(h heard) bool {
 	t := d.begin()
 	if err := d.applyState(t, &p.State); err != nil {
 		d.log.Error("apply changes", "err", err)
-		t.b.Close()
+		t.commit() // what was applied is true all the same; the page comes again
 		return false
 	}
 	d.syn.epoch, d.syn.seq = p.Epoch, p.Seq
@@ -141,12 +141,20 @@ func (d *Drive) hear(h heard) bool {
 
 // relist reads every directory that this machine keeps again: the server
 // does not know our cursor any more. Pending mutations stay.
-func (d *Drive) relist() error {
+func (d *Drive) relist() (err error) {
 	info, err := d.cfg.Remote.Info(d.ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
+	epoch, seq := d.syn.epoch, d.syn.seq
+	defer func() {
+		if err != nil { // with the old cursor the server tells us to begin again
+			d.mu.Lock()
+			d.syn.epoch, d.syn.seq = epoch, seq
+			d.mu.Unlock()
+		}
+	}()
 	d.syn.epoch, d.syn.seq, d.syn.acked = info.Epoch, info.Seq, 0
 	d.drive = info
 	var dirs []api.ID
@@ -165,11 +173,12 @@ func (d *Drive) relist() error {
 		return err
 	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	t := d.begin()
 	d.saveCursor(t)
 	t.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
-	return t.commit()
+	err = t.commit()
+	d.mu.Unlock()
+	return err
 }
 
 // listAgain makes directories what the server says they are.
@@ -194,14 +203,29 @@ func (d *Drive) listAgain(dirs []api.ID) error {
 func (d *Drive) resolve() error {
 	d.mu.Lock()
 	var dirs []api.ID
-	if d.journal.live == 0 {
-		for id := range d.syn.doubt {
+	for id := range d.syn.doubt {
+		if n, err := d.load(id); err == nil && (n == nil || !d.busyBelow(n)) {
 			dirs = append(dirs, id)
 		}
-		clear(d.syn.doubt)
 	}
 	d.mu.Unlock()
-	return d.listAgain(dirs)
+	if len(dirs) == 0 {
+		return nil
+	}
+	if err := d.listAgain(dirs); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range dirs {
+		if n, err := d.load(id); err == nil && (n == nil || !d.busyBelow(n)) {
+			delete(d.syn.doubt, id)
+		}
+	}
+	t := d.begin()
+	t.behind = true
+	t.b.Set(metaKey("doubt"), mustJSON(d.syn.doubt), nil)
+	return t.commit()
 }
 
 // relisted applies a fresh listing of a directory that was complete: what it
@@ -224,6 +248,7 @@ func (d *Drive) relisted(id api.ID, pages []api.Listing) error {
 			there[e.Name] = true
 		}
 		if err := d.applyState(t, &pages[i].State); err != nil {
+			t.commit()
 			return err
 		}
 	}
@@ -231,7 +256,8 @@ func (d *Drive) relisted(id api.ID, pages []api.Listing) error {
 		if there[name] {
 			continue
 		}
-		if err := d.applyEntry(t, api.EntryState{Parent: id, Name: name}, nil); err != nil {
+		if err := d.applyEntry(t, api.EntryState{Parent: id, Name: name}, nil, nil); err != nil {
+			t.commit()
 			return err
 		}
 	}

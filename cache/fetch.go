@@ -108,14 +108,14 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	defer func() { d.notes.muted = false }()
 	for _, p := range pages {
 		if err := d.applyState(t, &p.State); err != nil {
-			t.b.Close()
+			t.close()
 			n.list, n.flags = nil, n.flags&^flagComplete
 			return err
 		}
 	}
 	for _, l := range late {
 		if l.seq > pageOf(pages, l.e.Name).Seq {
-			if err := d.applyEntry(t, l.e, l.n); err != nil {
+			if err := d.applyEntry(t, l.e, l.n, nil); err != nil {
 				d.log.Warn("change heard while listing", "err", err)
 			}
 		}
@@ -149,7 +149,7 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 			t := d.begin()
 			c, err := d.fresh(t, n, false)
 			if err != nil {
-				t.b.Close()
+				t.close()
 				return api.Errorf(kindOf(err), "make a content file: %w", err)
 			}
 			c.rec.ctime = c.ctime()
@@ -260,7 +260,7 @@ func (d *Drive) request(ctx context.Context, id, version api.ID) (io.ReadCloser,
 			cancel()
 			return nil, a.err
 		}
-		return cancelBody{a.body, cancel}, nil
+		return &patientBody{a.body, cancel, time.AfterFunc(time.Hour, cancel)}, nil
 	case <-time.After(patience):
 		cancel()
 		if a := <-ch; a.body != nil {
@@ -270,13 +270,24 @@ func (d *Drive) request(ctx context.Context, id, version api.ID) (io.ReadCloser,
 	}
 }
 
-// cancelBody ends its request when it is closed.
-type cancelBody struct {
+// A patientBody ends its request when it is closed, or when for patience nothing arrives.
+type patientBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
+	timer  *time.Timer
 }
 
-func (b cancelBody) Close() error {
+func (b *patientBody) Read(p []byte) (int, error) {
+	b.timer.Reset(patience)
+	n, err := b.ReadCloser.Read(p)
+	if !b.timer.Stop() && err != nil && err != io.EOF {
+		err = errOffline
+	}
+	return n, err
+}
+
+func (b *patientBody) Close() error {
+	b.timer.Stop()
 	defer b.cancel()
 	return b.ReadCloser.Close()
 }

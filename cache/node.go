@@ -25,6 +25,9 @@ type node struct {
 	list    *listing
 	dead    bool // no entry points to it; it lives on for those who have it open
 
+	uncommitted int  // how often its record was written in a transaction that is not committed
+	leaving     bool // to be let go after that
+
 	// Files
 	opens   int  // open handles
 	writers int  // of which for writing

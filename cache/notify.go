@@ -15,7 +15,7 @@ type note struct {
 // is bounded by the names and inodes that the kernel knows.
 type notifier struct {
 	d     *Drive
-	muted bool // guarded by Drive.mu: what changes now the kernel can't know
+	muted bool // guarded by Drive.mu: the names that change now the kernel can't know
 
 	mu   sync.Mutex
 	todo map[note]struct{}
@@ -46,7 +46,7 @@ func (q *notifier) entry(parent *node, name string) {
 
 // inode drops a node's attributes, and for data its cached content; locked.
 func (q *notifier) inode(n *node, data bool) {
-	if !q.muted && n.lookups > 0 {
+	if n.lookups > 0 {
 		q.put(note{fid: n.fid, data: data})
 	}
 }

@@ -15,11 +15,26 @@ type Opened struct {
 
 func writing(flags uint32) bool { return flags&unix.O_ACCMODE != unix.O_RDONLY }
 
-// Create makes a regular file and opens it.
+// Create makes a regular file and opens it. Without O_EXCL it opens the file that
+// has the name already: another device may have made it since the kernel looked.
 func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, intr Interrupt) (Attr, Opened, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p, l, err := d.vacant(parent, name, intr)
+	if err == errExists && flags&unix.O_EXCL == 0 {
+		_, _, n, err := d.present(parent, name, intr)
+		if err != nil {
+			return Attr{}, Opened{}, err
+		}
+		if !n.isFile() {
+			return Attr{}, Opened{}, errExists
+		}
+		o, err := d.openNode(n, flags, c, intr)
+		if err != nil {
+			return Attr{}, Opened{}, err
+		}
+		return d.refer(n), o, nil
+	}
 	if err != nil {
 		return Attr{}, Opened{}, err
 	}
@@ -34,6 +49,7 @@ func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, i
 	}
 	o, err := d.handle(n, flags)
 	if err != nil {
+		d.settle(n) // no close will come
 		return Attr{}, Opened{}, err
 	}
 	return d.refer(n), o, nil
@@ -49,10 +65,18 @@ func (d *Drive) Open(fid uint64, flags uint32, c Cred, intr Interrupt) (Opened, 
 	if err != nil {
 		return Opened{}, err
 	}
+	return d.openNode(n, flags, c, intr)
+}
+
+// openNode is Open of a node; locked, and given up while content is fetched.
+func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened, error) {
 	if n.isDir() {
 		return Opened{}, errIsDir
 	}
 	trunc := flags&unix.O_TRUNC != 0 && writing(flags)
+	if trunc {
+		d.pull(n) // others may be writing it
+	}
 	if trunc && (n.size > 0 || n.slot == 0) {
 		if err := d.truncate(n, 0, intr); err != nil {
 			return Opened{}, err
@@ -77,7 +101,11 @@ func (d *Drive) Open(fid uint64, flags uint32, c Cred, intr Interrupt) (Opened, 
 			return Opened{}, err
 		}
 	}
-	return d.handle(n, flags)
+	o, err := d.handle(n, flags)
+	if err != nil {
+		d.settle(n) // no close will come
+	}
+	return o, err
 }
 
 // handle counts an open handle of a file whose content is local; locked.
@@ -206,7 +234,9 @@ func (d *Drive) Fsync(fid uint64, intr Interrupt) error {
 	d.mu.Lock()
 	n, err := d.known(fid)
 	fd := -1
+	var c *content
 	if err == nil && n.c != nil {
+		c = n.c
 		d.pull(n)
 		if !n.dead && !n.stale && n.hot != nil {
 			t := d.begin()
@@ -219,7 +249,9 @@ func (d *Drive) Fsync(fid uint64, intr Interrupt) error {
 	if err != nil {
 		return err
 	}
-	// Both at once: the disk's own journal commits them together.
+	// What the other records refer to comes first; then both at once: the disk's own
+	// journal commits them together.
+	d.syncContents(c)
 	content := make(chan error, 1)
 	go func() {
 		if fd < 0 {
@@ -245,7 +277,7 @@ func (d *Drive) Fsync(fid uint64, intr Interrupt) error {
 
 // SyncDir makes directory changes durable, as Fsync.
 func (d *Drive) SyncDir(intr Interrupt) error {
-	if err := d.st.sync(); err != nil {
+	if err := d.st.settle(); err != nil {
 		return err
 	}
 	if d.cfg.FsyncServer {

@@ -107,7 +107,7 @@ func (d *Drive) Mknod(parent uint64, name string, mode, rdev uint32, c Cred, int
 
 // abandon gives up a node that could not be made; locked.
 func (d *Drive) abandon(t *tx, n *node, err error) error {
-	t.b.Close()
+	t.close()
 	n.list = nil
 	d.letGo(n)
 	return api.Errorf(kindOf(err), "make a content file: %w", err)

@@ -1,8 +1,8 @@
 package cache
 
 import (
-	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -11,8 +11,11 @@ import (
 // land applies the server's answer to a batch: what was applied is
 // acknowledged, what was not is undone or moved as the server says.
 func (d *Drive) land(f *flight, c api.Committed) error {
-	var merges []union
 	d.mu.Lock()
+	if err := d.readyRecovered(c.Outcomes); err != nil {
+		d.mu.Unlock()
+		return err // the batch is sent again, and answered the same
+	}
 	t := d.begin()
 	t.behind = true
 	byID := make(map[api.ID]*api.Node, len(c.Nodes))
@@ -36,7 +39,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 		case o.Status == api.Adjusted && m.Op == api.OpWrite && !o.Conflict.IsZero() && o.Conflict != m.Node:
 			d.conflicted(t, m, o, byID)
 		case o.Status == api.Adjusted && m.Op == api.OpCreate && !o.Conflict.IsZero() && o.Conflict != m.Node:
-			merges = append(merges, union{m.Node, o.Conflict})
+			d.syn.unions = append(d.syn.unions, union{m.Node, o.Conflict})
 		case o.Status == api.Adjusted:
 			d.acknowledge(t, m)
 			if !o.Conflict.IsZero() {
@@ -48,6 +51,9 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 			}
 		}
 	}
+	c.Gone = slices.DeleteFunc(c.Gone, func(id api.ID) bool { // what is in them is needed yet
+		return slices.ContainsFunc(d.syn.unions, func(u union) bool { return u.From == id })
+	})
 	if err := d.applyState(t, &c.State); err != nil {
 		d.log.Error("apply the server's answer", "err", err)
 	}
@@ -56,14 +62,10 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	t.b.Delete(metaKey("flight"), nil)
 	t.b.Set(metaKey("refused"), mustJSON(d.syn.refused), nil)
 	t.b.Set(metaKey("conflicts"), mustJSON(d.syn.conflicts), nil)
+	t.b.Set(metaKey("unions"), mustJSON(d.syn.unions), nil)
 	t.j = true
 	err := t.commit()
 	d.mu.Unlock()
-	for _, u := range merges {
-		if uerr := d.unite(d.ctx, u); err == nil {
-			err = uerr
-		}
-	}
 	return err
 }
 
@@ -98,15 +100,19 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 // edit for somebody else's.
 func (d *Drive) rebase(t *tx, id, from, to api.ID) {
 	for _, e := range d.journal.byNode[id] {
-		about := e.m.Node
-		if e.m.Op == api.OpRename {
-			about = e.m.Replaces
-		}
-		if about == id && !e.sent && e.m.Base == from && e.m.Op != api.OpCreate {
+		if based(&e.m) == id && !e.sent && e.m.Base == from && e.m.Op != api.OpCreate {
 			e.m.Base = to
 			t.relog(e)
 		}
 	}
+}
+
+// based is the node whose version a mutation's Base is.
+func based(m *api.Mutation) api.ID {
+	if m.Op == api.OpRename {
+		return m.Replaces
+	}
+	return m.Node
 }
 
 // conflicted moves content that lost against another device's to the
@@ -243,62 +249,20 @@ func (d *Drive) recoveredDir(t *tx) (*node, *listing, error) {
 	return p, l, err
 }
 
-// A union is a directory made here that another device had made too: from
-// becomes part of into.
-type union struct{ from, into api.ID }
-
-// unite moves what is in one directory to the other.
-func (d *Drive) unite(ctx context.Context, u union) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	from, err := d.load(u.from)
-	if err != nil || from == nil {
-		return err
+// readyRecovered makes sure that the Recovered folder, if there is one, is listed when a batch
+// was refused: its answer is applied without waiting. Locked, and given up while it waits.
+func (d *Drive) readyRecovered(outcomes []api.Outcome) error {
+	if !slices.ContainsFunc(outcomes, func(o api.Outcome) bool { return o.Status == api.Refused }) {
+		return nil
 	}
-	into, err := d.load(u.into)
-	if err != nil || into == nil {
-		return err
-	}
-	il, err := d.dir(into, ctx.Done())
+	l, err := d.dir(d.root, d.ctx.Done())
 	if err != nil {
 		return err
 	}
-	fl, err := d.dir(from, ctx.Done())
-	if err != nil {
+	if p, err := d.child(l, recovered); err != nil || p == nil || !p.isDir() {
+		return err
+	} else if _, err := d.dir(p, d.ctx.Done()); err != nil {
 		return err
 	}
-	t := d.begin()
-	for name, k := range fl.byName {
-		n, err := d.load(k.id)
-		if err != nil {
-			return err
-		}
-		if n != nil && il.byName[name] == nil {
-			t.link(into, il, name, n)
-			if n.isDir() {
-				into.nlink++
-			}
-		}
-		t.b.Delete(entryKey(from.id, name), nil)
-	}
-	for _, e := range append([]*entry(nil), d.journal.order...) {
-		if e.gone || e.sent || e.m.Parent != from.id && e.m.ToParent != from.id {
-			continue
-		}
-		m := e.m
-		d.journal.remove(e)
-		if m.Parent == from.id {
-			m.Parent = into.id
-		}
-		if m.ToParent == from.id {
-			m.ToParent = into.id
-		}
-		d.journal.restore(e, m)
-		t.relog(e)
-	}
-	from.dead, from.list = true, nil
-	t.node(from, into)
-	d.notes.inode(into, true)
-	d.letGo(from)
-	return t.commit()
+	return nil
 }

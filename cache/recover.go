@@ -21,6 +21,12 @@ func (d *Drive) recover() error {
 	if err != nil {
 		return err
 	}
+	boot, err := d.st.meta("boot")
+	if err != nil {
+		return err
+	}
+	now, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	end := lastEnd{crashed: clean == nil, rebooted: string(boot) != string(now)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.loadJournal(); err != nil {
@@ -28,6 +34,7 @@ func (d *Drive) recover() error {
 	}
 	t := d.begin()
 	t.b.Delete(metaKey("clean"), nil)
+	t.b.Set(metaKey("boot"), now, nil)
 	used := map[uint64]bool{}
 	err = d.st.scan([]byte{keySlot}, func(k, v []byte) error {
 		slot := binary.BigEndian.Uint64(k[1:])
@@ -49,7 +56,7 @@ func (d *Drive) recover() error {
 		used[slot] = true
 		d.slots.held[slot] = &holding{node: n.id, bytes: n.size}
 		d.slots.bytes += n.size
-		if err := d.examine(t, n, s, clean == nil); err != nil {
+		if err := d.examine(t, n, s, end); err != nil {
 			return err
 		}
 		d.letGo(n)
@@ -64,16 +71,27 @@ func (d *Drive) recover() error {
 	return d.sweep(used)
 }
 
+// A lastEnd is how the cache's last process ended.
+type lastEnd struct{ crashed, rebooted bool }
+
 // examine finds out whether a content file may differ from what its record
 // says; locked. After an unclean end every file whose ctime is not the one
-// of its clean mark may: programs went on writing while nobody watched.
-func (d *Drive) examine(t *tx, n *node, s slotRecord, crashed bool) error {
+// of its clean mark may: programs went on writing while nobody watched. But none outlives
+// the machine: after power loss what is marked clean and looks otherwise did not
+// reach the disk, and is fetched again.
+func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 	if !s.dirty {
-		if !crashed {
+		if !end.crashed && !end.rebooted {
 			return nil
 		}
 		var st unix.Stat_t
-		if err := unix.Stat(d.slotPath(n.slot), &st); err == nil && st.Ctim.Nano() == s.ctime {
+		err := unix.Stat(d.slotPath(n.slot), &st)
+		if err == nil && st.Ctim.Nano() == s.ctime && st.Size == n.size {
+			return nil
+		}
+		if end.rebooted && !n.version.IsZero() {
+			d.shed(t, n)
+			t.node(n)
 			return nil
 		}
 	}

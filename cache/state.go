@@ -15,6 +15,10 @@ import (
 // are first used.
 func (d *Drive) applyState(t *tx, s *api.State) error {
 	nodes := make(map[api.ID]*api.Node, len(s.Nodes))
+	gone := make(map[api.ID]bool, len(s.Gone))
+	for _, id := range s.Gone {
+		gone[id] = true
+	}
 	for i := range s.Nodes {
 		an := &s.Nodes[i]
 		nodes[an.ID] = an
@@ -30,7 +34,7 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 		if f := d.listing[e.Parent]; f != nil {
 			f.late = append(f.late, lateEntry{e, nodes[e.Node], s.Seq})
 		}
-		if err := d.applyEntry(t, e, nodes[e.Node]); err != nil {
+		if err := d.applyEntry(t, e, nodes[e.Node], gone); err != nil {
 			return err
 		}
 	}
@@ -39,16 +43,22 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 		if err != nil {
 			return err
 		}
-		if n == nil || n == d.root || len(d.journal.byNode[id]) > 0 {
-			continue // a pending edit will bring it back
+		switch {
+		case n == nil, n == d.root, len(d.journal.byNode[id]) > 0: // a pending edit will bring it back
+		case n.hot != nil && !n.dead:
+			n.hot.removed = true
+		case n.isDir() && !n.dead && d.busyBelow(n):
+			d.doubt(t, n.up)
+		default:
+			d.perish(t, n)
 		}
-		d.perish(t, n)
 	}
 	return nil
 }
 
-// applyEntry makes a name point where the server says; locked.
-func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node) error {
+// applyEntry makes a name point where the server says; gone is the nodes that
+// have no name any more (nil: that is not known). Locked.
+func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.ID]bool) error {
 	p, err := d.load(e.Parent)
 	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
 		return err
@@ -69,12 +79,12 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node) error {
 		if err != nil {
 			return err
 		}
-		if old != nil && old.hot != nil && old.hot.entry != nil && e.Node.IsZero() {
+		if old != nil && old.hot != nil && e.Node.IsZero() && (gone == nil || gone[old.id]) {
 			old.hot.removed = true // edit beats delete, unless nothing was edited
 			return nil
 		}
 		if old != nil && old.isDir() && e.Node.IsZero() && d.busyBelow(old) {
-			d.syn.doubt[p.id] = true // what is pending in it may bring it back
+			d.doubt(t, p.id) // what is pending in it may bring it back
 			return nil
 		}
 		t.unlink(p, l, e.Name)
@@ -92,6 +102,10 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node) error {
 				return api.Errorf(api.Internal, "the server named an entry without its node")
 			}
 			n = d.adopt(an.ID, fromNode(an))
+		}
+		if n.hot != nil && n.hot.removed { // it was moved, not removed
+			n.hot.removed = false
+			d.displace(t, n)
 		}
 		t.link(p, l, e.Name, n)
 		if n.isDir() {
@@ -116,19 +130,44 @@ func (d *Drive) living(id api.ID) (*node, error) {
 	return n, err
 }
 
+// doubt notes that a directory is to be listed again once nothing is pending below it; locked.
+func (d *Drive) doubt(t *tx, dir api.ID) {
+	if !d.syn.doubt[dir] {
+		d.syn.doubt[dir] = true
+		t.b.Set(metaKey("doubt"), mustJSON(d.syn.doubt), nil)
+	}
+}
+
 // busyBelow tells whether something is pending in a directory or below it; locked.
 func (d *Drive) busyBelow(dir *node) bool {
 	for id := range d.journal.under {
-		for !id.IsZero() && id != d.root.id {
-			if id == dir.id {
-				return true
-			}
-			n, err := d.load(id)
-			if err != nil || n == nil {
-				break
-			}
-			id = n.up
+		if d.within(id, dir) {
+			return true
 		}
+	}
+	for _, n := range d.syn.hots {
+		if d.within(n.up, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// within tells whether a directory is another one or below it; locked.
+func (d *Drive) within(id api.ID, top *node) bool {
+	for !id.IsZero() {
+		if id == top.id {
+			return true
+		}
+		if id == d.root.id {
+			return false
+		}
+		n, err := d.load(id)
+		if err != nil || n == nil {
+			return false
+		}
+		id = n.up
+		d.letGo(n)
 	}
 	return false
 }
@@ -253,17 +292,33 @@ func (d *Drive) perish(t *tx, n *node) {
 	if n.dead {
 		return
 	}
-	if p := d.byID[n.up]; p != nil && p.list != nil {
-		if k := p.list.byName[n.name]; k != nil && k.id == n.id {
-			t.unlink(p, p.list, n.name)
-			d.notes.entry(p, string(n.name))
-		}
-	}
+	d.displace(t, n)
 	n.dead, n.nlink = true, 0
 	n.list = nil
 	d.cool(t, n)
 	t.node(n)
 	if n.opens == 0 {
 		d.bury(t, n)
+	}
+}
+
+// displace removes the entry through which n was last reached; locked.
+func (d *Drive) displace(t *tx, n *node) {
+	p, err := d.load(n.up)
+	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
+		return
+	}
+	l, err := d.dir(p, nil)
+	if err != nil {
+		d.log.Error("remove an entry", "name", n.name, "err", err)
+		return
+	}
+	if k := l.byName[n.name]; k != nil && k.id == n.id {
+		t.unlink(p, l, n.name)
+		if n.isDir() {
+			p.nlink--
+		}
+		t.node(p)
+		d.notes.entry(p, string(n.name))
 	}
 }

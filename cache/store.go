@@ -49,7 +49,10 @@ func openStore(dir string, log *slog.Logger, space *ballast, before func(), duri
 	db, err := pebble.Open(filepath.Join(dir, "replica"), &pebble.Options{
 		FS:           storeFS{vfs.Default, s},
 		MemTableSize: 16 << 20,
-		Logger:       pebbleLog{log},
+		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
+		// not wait for the flush.
+		MemTableStopWritesThreshold: 1 << 10,
+		Logger:                      pebbleLog{log},
 		EventListener: &pebble.EventListener{
 			// A flush makes records durable: first what they refer to.
 			FlushBegin: func(pebble.FlushInfo) { before() },
@@ -128,6 +131,12 @@ func (s *store) sync() error {
 	return nil
 }
 
+// settle is sync, after the content that the records refer to.
+func (s *store) settle() error {
+	s.before()
+	return s.sync()
+}
+
 // hurry asks for durability before hardInterval is over.
 func (s *store) hurry() {
 	select {
@@ -142,8 +151,7 @@ func (s *store) flusher() {
 	var unsynced time.Time
 	var hard <-chan time.Time
 	sync := func() {
-		s.before()
-		if err := s.sync(); err != nil {
+		if err := s.settle(); err != nil {
 			s.log.Error("sync the journal", "err", err)
 		}
 		unsynced, hard = time.Time{}, nil

@@ -20,6 +20,8 @@ type syncer struct {
 	doubt map[api.ID]bool  // directories to be listed again when nothing is pending
 	lanes [2]*lane
 
+	unions []union // directories that are to become part of others
+
 	flight *flight // the batch that was sent and not answered
 	number uint64  // of the last batch
 	life   api.ID  // the incarnation
@@ -68,7 +70,7 @@ func (d *Drive) loadSyncer() error {
 	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
 	s.epoch, s.seq = d.drive.Epoch, d.drive.Seq
 	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "number": &s.number, "life": &s.life,
-		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts} {
+		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "unions": &s.unions} {
 		v, err := d.st.meta(word)
 		if err != nil {
 			return err
@@ -157,12 +159,20 @@ func (d *Drive) setProblem(err error) {
 // send sends batches until nothing is ready.
 func (d *Drive) send() error {
 	for d.ctx.Err() == nil {
+		if err := d.uniteAll(); err != nil {
+			return err
+		}
 		f, err := d.take()
 		if err != nil {
 			return err
 		}
 		if f == nil {
 			return d.resolve()
+		}
+		// If the batch were forgotten, its number would be given to another one, which
+		// the server would take for this one sent again.
+		if err := d.st.settle(); err != nil {
+			return err
 		}
 		ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
 		c, err := d.cfg.Remote.Commit(ctx, f.Batch)
@@ -212,6 +222,7 @@ func (d *Drive) take() (*flight, error) {
 func (d *Drive) pick() *flight {
 	f := &flight{}
 	var w waiting
+	versions := map[api.ID]api.ID{} // that the batch gives to files
 	for _, e := range d.journal.order {
 		if e.gone {
 			continue
@@ -220,6 +231,12 @@ func (d *Drive) pick() *flight {
 		if w.behind(&e.m) || !e.after.IsZero() && time.Now().Before(e.after) || !d.fill(e, &m) {
 			w.add(&e.m)
 			continue
+		}
+		if v, ok := versions[based(&m)]; ok && m.Version == nil && !m.Base.IsZero() {
+			m.Base = v // what it removes is what this device has just written
+		}
+		if m.Version != nil {
+			versions[m.Node] = m.Version.ID
 		}
 		f.Batch.Mutations = append(f.Batch.Mutations, m)
 		f.Entries = append(f.Entries, e.seq)

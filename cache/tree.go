@@ -54,6 +54,10 @@ func (d *Drive) known(fid uint64) (*node, error) {
 
 // letGo forgets a node that nothing needs in memory; locked.
 func (d *Drive) letGo(n *node) {
+	if n.uncommitted > 0 {
+		n.leaving = true
+		return
+	}
 	if n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.list != nil || n.fetch != nil {
 		return
 	}

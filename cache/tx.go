@@ -15,6 +15,8 @@ type tx struct {
 	j bool // something was journalled
 
 	behind bool // not a program's call, but work behind it
+
+	kept []*node // written here: Pebble has their old records until the commit
 }
 
 func (d *Drive) begin() *tx { return &tx{d: d, b: d.st.NewBatch()} }
@@ -24,6 +26,8 @@ func (d *Drive) begin() *tx { return &tx{d: d, b: d.st.NewBatch()} }
 func (t *tx) node(nodes ...*node) {
 	var buf [256]byte
 	for _, n := range nodes {
+		n.uncommitted++
+		t.kept = append(t.kept, n)
 		switch {
 		case n.stale:
 		case n.dead:
@@ -91,9 +95,11 @@ func (t *tx) drop(e *entry) {
 // commit makes the call's changes real.
 func (t *tx) commit() error {
 	if t.b.Empty() {
-		return t.b.Close()
+		return t.close()
 	}
-	if err := t.d.st.commit(t.b); err != nil {
+	err := t.d.st.commit(t.b)
+	t.release()
+	if err != nil {
 		return err
 	}
 	if t.j {
@@ -103,4 +109,22 @@ func (t *tx) commit() error {
 		t.d.wakeSyncer()
 	}
 	return nil
+}
+
+// close gives the batch up.
+func (t *tx) close() error {
+	t.release()
+	return t.b.Close()
+}
+
+// release lets go of the nodes that had to stay in memory so far: Pebble would
+// have answered for them with what they were before.
+func (t *tx) release() {
+	for _, n := range t.kept {
+		if n.uncommitted--; n.leaving && n.uncommitted == 0 {
+			n.leaving = false
+			t.d.letGo(n)
+		}
+	}
+	t.kept = nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"satchel/cache"
+	"satchel/fusefs/backing"
 )
 
 // filesystem answers the kernel's requests. It has no state but the drive.
@@ -19,7 +20,8 @@ type filesystem struct {
 	readOnly           bool
 	noXattr            bool
 	srv                *fuse.Server
-	pass               atomic.Bool // passthrough is to be had
+	pass               atomic.Bool     // passthrough is to be had
+	helper             *backing.Client // registers backing files for those who are not root; nil = we do
 }
 
 var _ fuse.RawFileSystem = (*filesystem)(nil)

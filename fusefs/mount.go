@@ -7,8 +7,10 @@ import (
 	"os"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"satchel/cache"
+	"satchel/fusefs/backing"
 )
 
 // Options of a mount.
@@ -18,14 +20,17 @@ type Options struct {
 	NoPassthrough bool // all content goes through the daemon
 	NoXattr       bool // extended attributes are not served: `ls -l` asks for two per file
 	FsName        string
-	Debug         bool // log every request
+	Debug         bool   // log every request
+	Helper        string // socket of satchel-helper, which gives ordinary users passthrough; "" = backing.DefaultSocket
 	Log           *slog.Logger
 }
 
 // A Server is a mounted drive.
 type Server struct {
-	fs  *filesystem
-	srv *fuse.Server
+	fs     *filesystem
+	srv    *fuse.Server
+	dir    string
+	byUser bool // mounted through fusermount3
 }
 
 // Mount mounts a drive on a directory, starts serving and the drive's
@@ -58,36 +63,87 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	if !o.NoPassthrough {
 		mo.MaxStackDepth = 1
 	}
-	srv, err := fuse.NewServer(f, dir, mo)
+	target := dir
+	if os.Getuid() != 0 {
+		fd, err := userMount(dir, o)
+		if err != nil {
+			return nil, fmt.Errorf("mount on %s: %w", dir, err)
+		}
+		target = fmt.Sprintf("/dev/fd/%d", fd)
+		if !o.NoPassthrough {
+			f.findHelper(o.Helper, fd)
+		}
+	}
+	srv, err := fuse.NewServer(f, target, mo)
 	if err != nil {
+		if target != dir {
+			userUnmount(dir)
+		}
 		return nil, fmt.Errorf("mount on %s: %w", dir, err)
 	}
 	f.srv = srv
-	// The kernel has said what it can (FUSE_INIT) before NewServer returned. Only root may register backing files.
-	f.pass.Store(!o.NoPassthrough && os.Getuid() == 0 && srv.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0)
+	s := &Server{f, srv, dir, target != dir}
+	// The kernel has said what it can (FUSE_INIT) before NewServer returned.
+	f.pass.Store(!o.NoPassthrough && (os.Getuid() == 0 || f.helper != nil) && srv.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0)
 	d.Start(f)
 	go srv.Serve()
 	if err := srv.WaitMount(); err != nil {
-		srv.Unmount()
+		s.Unmount()
 		return nil, fmt.Errorf("mount on %s: %w", dir, err)
 	}
-	return &Server{f, srv}, nil
+	return s, nil
+}
+
+// findHelper connects to satchel-helper, if it is there.
+func (f *filesystem) findHelper(socket string, fd int) {
+	if socket == "" {
+		socket = backing.DefaultSocket
+	}
+	if _, err := os.Stat(socket); err != nil {
+		return
+	}
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	if f.helper, err = backing.Dial(socket, own); err != nil {
+		unix.Close(own)
+		f.warn("satchel-helper is not to be had; content goes through the daemon", err)
+	}
 }
 
 // Passthrough tells whether programs read and write content without the daemon.
 func (s *Server) Passthrough() bool { return s.fs.pass.Load() }
 
 // Wait returns when the drive is unmounted, by whomever.
-func (s *Server) Wait() { s.srv.Wait() }
+func (s *Server) Wait() {
+	s.srv.Wait()
+	if s.fs.helper != nil {
+		s.fs.helper.Close()
+	}
+}
 
 // Unmount unmounts; it fails while a program uses the mount.
-func (s *Server) Unmount() error { return s.srv.Unmount() }
+func (s *Server) Unmount() error {
+	if s.byUser {
+		return userUnmount(s.dir)
+	}
+	return s.srv.Unmount()
+}
 
 // The cache's Kernel
 
 func (f *filesystem) Register(fd int) int32 {
 	if !f.pass.Load() {
 		return 0
+	}
+	if f.helper != nil {
+		id, err := f.helper.Register(fd)
+		if err != nil {
+			f.pass.Store(false)
+			f.warn("satchel-helper refuses; content goes through the daemon from now on", err)
+		}
+		return id
 	}
 	id, errno := f.srv.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
 	if errno != 0 {
@@ -98,7 +154,13 @@ func (f *filesystem) Register(fd int) int32 {
 	return id
 }
 
-func (f *filesystem) Unregister(id int32) { f.srv.UnregisterBackingFd(id) }
+func (f *filesystem) Unregister(id int32) {
+	if f.helper == nil {
+		f.srv.UnregisterBackingFd(id)
+	} else if err := f.helper.Unregister(id); err != nil {
+		f.warn("give a backing file back", err)
+	}
+}
 
 func (f *filesystem) EntryChanged(parent uint64, name string) {
 	if st := f.srv.EntryNotify(parent, name); !st.Ok() && st != fuse.ENOENT {

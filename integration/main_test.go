@@ -13,6 +13,10 @@ import (
 	"satchel/integration/rig"
 )
 
+// blobsVariable names the blob store of the servers under test: file (the
+// default), s3 or postgres.
+const blobsVariable = "SATCHEL_TEST_BLOBS"
+
 // parts is the rig that all tests share. A test that stops or fills something
 // makes its own server in it.
 var parts *rig.Rig
@@ -42,6 +46,13 @@ func run(m *testing.M) (code int) {
 		}
 	}()
 	ctx := context.Background()
+	if store := os.Getenv(blobsVariable); store != "" {
+		fmt.Fprintf(os.Stderr, "content is kept in %s:\n", store)
+		if err := parts.UseBlobs(ctx, store, require.Find("versitygw")); err != nil {
+			fmt.Fprintf(os.Stderr, "%s=%s: %v\n", blobsVariable, store, err)
+			return 1
+		}
+	}
 	if err := parts.Programs(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -3,7 +3,9 @@ package integration
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -13,18 +15,46 @@ import (
 )
 
 // TestOrdinaryUser: without any privilege the drive mounts through
-// fusermount3 and works the same, passthrough or not.
+// fusermount3 and works; with satchel-helper it gets passthrough too.
 func TestOrdinaryUser(t *testing.T) {
 	require.Root(t) // to become someone else; started by an ordinary user, every test shows this
 	require.Tool(t, "fusermount3")
 	openFuse(t)
+	t.Run("alone", func(t *testing.T) { ordinaryUser(t, filepath.Join(t.TempDir(), "no-helper"), false) })
+	t.Run("with satchel-helper", func(t *testing.T) { ordinaryUser(t, startHelper(t), true) })
+}
+
+// startHelper starts satchel-helper and returns its socket.
+func startHelper(t *testing.T) string {
+	t.Helper()
+	socket := filepath.Join(parts.Dir, "helper.sock")
+	cmd := exec.Command(filepath.Join(parts.Bin, "satchel-helper"), "--socket", socket)
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("satchel-helper: %v", err)
+		}
+	})
+	eventually(t, 5*time.Second, func() error {
+		_, err := os.Stat(socket)
+		return err
+	})
+	return socket
+}
+
+func ordinaryUser(t *testing.T, helper string, passthrough bool) {
 	anna := newAccount(t, server(t), "anna")
 	cred := nobody(t)
 	d := anna.newDeviceAs(t, "ordinary", cred)
+	d.Setenv("SATCHEL_HELPER_SOCKET", helper)
 	mount(t, d)
 	status, err := d.Status(t.Context())
 	must(t, err)
-	t.Logf("passthrough: %v", status.Passthrough)
+	if status.Passthrough != passthrough {
+		t.Errorf("passthrough: %v", status.Passthrough)
+	}
 
 	script := `set -e
 		[ "$(stat -c %U .)" = nobody ]

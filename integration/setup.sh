@@ -80,3 +80,12 @@ if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
 	say "making /dev/fuse 0666, so that you may mount as an ordinary user"
 	as_root chmod 0666 /dev/fuse
 fi
+
+# The S3 server of the tests. It is built from its module, outside go.mod, so
+# that its many dependencies are none of ours.
+versitygw=v1.8.0
+if [ "${1:-}" != run ] && ! go version -m bin/tools/versitygw 2>/dev/null | grep -q "versitygw[[:space:]]$versitygw[[:space:]]"; then
+	say "building versitygw $versitygw, an S3 server for the tests (some minutes the first time)"
+	mkdir -p bin/tools
+	GOBIN="$PWD/bin/tools" go install -trimpath "github.com/versity/versitygw/cmd/versitygw@$versitygw"
+fi

@@ -89,13 +89,14 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Removes the parts of an upload that became no object.
+-- Removes all of an upload that failed, even where it had become an object
+-- and only the answer was lost.
 -- +goose StatementBegin
 CREATE FUNCTION satchel.drop_blob_upload(of_upload uuid)
 RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	DELETE FROM satchel.blob_parts p
-	WHERE p.upload = of_upload AND NOT EXISTS (SELECT FROM satchel.blobs b WHERE b.upload = of_upload)
+	WITH gone AS (DELETE FROM satchel.blobs b WHERE b.upload = of_upload)
+	DELETE FROM satchel.blob_parts p WHERE p.upload = of_upload
 $$;
 -- +goose StatementEnd
 
@@ -105,7 +106,10 @@ $$;
 CREATE FUNCTION satchel.read_blob(name text, number int, skip int, n int)
 RETURNS TABLE (upload uuid, size bigint, data bytea)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
-	SELECT b.upload, b.size, CASE WHEN n > 0 THEN substr(p.data, skip + 1, n) END
+	SELECT b.upload, b.size, CASE
+		WHEN skip = 0 AND n >= octet_length(p.data) THEN p.data -- as it is, so that it is not copied twice
+		WHEN n > 0 THEN substr(p.data, skip + 1, n)
+	END
 	FROM satchel.blobs b LEFT JOIN satchel.blob_parts p ON p.upload = b.upload AND p.part = number
 	WHERE b.key = name
 $$;

@@ -1,11 +1,12 @@
 // Package migrations makes the database: its roles, and its schema by numbered
 // SQL files that goose applies in order, each once and whole.
 //
-// Three roles share the work. satchel_owner owns the schema and runs the
+// Four roles share the work. satchel_owner owns the schema and runs the
 // files. satchel_app serves requests; it owns nothing, may become no other
 // role, and row-level security binds it to the user set for the transaction.
 // satchel_auth can't log in; it owns the few SECURITY DEFINER functions that
 // must see more than one user's rows, and operators' commands act as it.
+// satchel_keeper can't log in either; gc and fsck act as it, on all users' drives.
 package migrations
 
 import (

@@ -18,6 +18,7 @@ const (
 	Owner  = "satchel_owner"
 	App    = "satchel_app"
 	Auth   = "satchel_auth"
+	Keeper = "satchel_keeper"
 )
 
 // rolesSQL makes the roles and the schema, as far as they are missing. It
@@ -34,8 +35,11 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'satchel_auth') THEN
 		CREATE ROLE satchel_auth NOLOGIN;
 	END IF;
+	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'satchel_keeper') THEN
+		CREATE ROLE satchel_keeper NOLOGIN;
+	END IF;
 END $$;
-GRANT satchel_auth TO satchel_owner;
+GRANT satchel_auth, satchel_keeper TO satchel_owner;
 GRANT satchel_owner, satchel_app TO %[1]s;
 CREATE SCHEMA IF NOT EXISTS satchel AUTHORIZATION satchel_owner;
 GRANT USAGE ON SCHEMA satchel TO satchel_app, satchel_auth;
@@ -49,7 +53,7 @@ type MissingRoles struct {
 }
 
 func (e *MissingRoles) Error() string {
-	return fmt.Sprintf("the roles %s, %s and %s, or the schema %s, are missing and can't be made: %v", Owner, App, Auth, Schema, e.cause)
+	return fmt.Sprintf("the roles %s, %s, %s and %s, or the schema %s, are missing and can't be made: %v", Owner, App, Auth, Keeper, Schema, e.cause)
 }
 
 func (e *MissingRoles) Unwrap() error { return e.cause }
@@ -88,11 +92,11 @@ func Prepare(ctx context.Context, adminURL string) error {
 func prepared(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var ready bool
 	err := conn.QueryRow(ctx, `
-		SELECT count(*) = 3
+		SELECT count(*) = 4
 		   AND bool_and(pg_has_role(current_user, oid, 'MEMBER'))
 		   AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)
 		FROM pg_roles WHERE rolname = ANY ($2)`,
-		Schema, []string{Owner, App, Auth}).Scan(&ready)
+		Schema, []string{Owner, App, Auth, Keeper}).Scan(&ready)
 	if err != nil {
 		return false, fmt.Errorf("look for the roles: %w", err)
 	}

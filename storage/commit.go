@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"satchel/api"
+	"satchel/storage/fault"
 	"satchel/storage/postgres"
 	"satchel/storage/tree"
 )
@@ -33,6 +34,7 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 		if err != nil {
 			return err
 		}
+		fault.At(fault.CommitLocked)
 		drive, answer := locked.Drive, locked.Last
 		switch {
 		case b.Number > answer.Number:
@@ -50,11 +52,13 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 			}
 		}
 		c.Epoch, c.Seq = drive.Epoch, drive.Seq
+		fault.At(fault.CommitWritten)
 		return nil
 	})
 	if err != nil {
 		return api.Committed{}, err
 	}
+	fault.At(fault.CommitDone)
 	return c, nil
 }
 
@@ -70,7 +74,22 @@ func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Lock
 	}
 	diff := set.Diff()
 	answer = postgres.Answer{Number: number, Outcomes: outcomes, Touched: set.Touched()}
-	return diff.Drive, answer, tx.Write(ctx, diff, by, answer)
+	return diff.Drive, answer, d.write(ctx, tx, diff, by, answer)
+}
+
+// write writes a difference. What it puts over the owner's quota, the oldest
+// of the history and the trash make room for: the files alone are within it.
+func (d *Drive) write(ctx context.Context, tx *postgres.Tx, diff tree.Diff, by postgres.Author, answer postgres.Answer) error {
+	if err := tx.Write(ctx, diff, by, answer); err != nil {
+		return err
+	}
+	over := diff.Drive.Stored - diff.Drive.Quota
+	if diff.Drive.Quota == 0 || over <= 0 || len(diff.Versions) == 0 {
+		return nil
+	}
+	// Some more than that, so that not every commit has to look.
+	_, err := tx.Evict(ctx, d.id, over+diff.Drive.Quota/50)
+	return err
 }
 
 // named is the chunks that a batch names.

@@ -71,13 +71,9 @@ func (c *Content) Open(ctx context.Context, off, n int64) (io.ReadCloser, error)
 	if err != nil {
 		return nil, err
 	}
-	for i := range pieces {
-		e, ok := found[pieces[i].hash]
-		if !ok {
-			return nil, fmt.Errorf("version %s: the chunk %s is lost", c.Version, pieces[i].hash)
-		}
-		pieces[i].pack = e.Pack
-		pieces[i].off += e.Off
+	pieces, err = locate(c.Version, pieces, found)
+	if err != nil {
+		return nil, err
 	}
 	return newRangeReader(ctx, c.drive.s.blobs, coalesce(pieces)), nil
 }
@@ -105,6 +101,19 @@ func cutRange(chunks []api.Chunk, off, n int64) []piece {
 		}
 	}
 	return pieces
+}
+
+// locate turns offsets in chunks into offsets in packs.
+func locate(version api.ID, pieces []piece, chunks map[api.Hash]postgres.Extent) ([]piece, error) {
+	for i := range pieces {
+		e, ok := chunks[pieces[i].hash]
+		if !ok {
+			return nil, fmt.Errorf("version %s: the chunk %s is lost", version, pieces[i].hash)
+		}
+		pieces[i].pack = e.Pack
+		pieces[i].off += e.Off
+	}
+	return pieces, nil
 }
 
 // extent is one read of a pack that yields several pieces; between them are

@@ -24,7 +24,8 @@ const feedPage = 2000
 // answer that is cut (More) may already tell of what the next one names again.
 //
 // What the device committed in batches is left out; what it did through other
-// APIs is not. A point that the drive never had is [api.Resync].
+// APIs is not. A point that the drive never had, or one so old that the changes
+// after it are forgotten, is [api.Resync].
 func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	timeout := time.NewTimer(min(wait, MaxWait))
 	defer timeout.Stop()
@@ -57,7 +58,7 @@ func (d *Drive) changes(ctx context.Context, epoch api.ID, after int64) (c api.C
 		if err != nil {
 			return err
 		}
-		if epoch != drive.Epoch || after < 0 || after > drive.Seq {
+		if epoch != drive.Epoch || after < drive.Forgotten || after > drive.Seq {
 			return api.Errorf(api.Resync, "the drive has no such point in its history: list it again")
 		}
 		touched, last, more, err := tx.ChangesAfter(ctx, d.id, d.caller.Device, after, feedPage)

@@ -11,6 +11,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/chunk"
+	"satchel/storage/fault"
 	"satchel/storage/postgres"
 )
 
@@ -23,11 +24,21 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 	if len(hashes) > MaxMissing {
 		return nil, api.Errorf(api.TooLarge, "at most %d hashes may be asked for at once, not %d", MaxMissing, len(hashes))
 	}
+	var condemned []api.Hash
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		missing, err = tx.MissingChunks(ctx, d.owner, hashes)
+		missing, condemned, err = tx.MissingChunks(ctx, d.owner, hashes)
 		return err
 	})
-	return missing, err
+	if err != nil || len(condemned) == 0 {
+		return missing, err
+	}
+	// What the caller is told to be here must be here when it commits.
+	var gone []api.Hash
+	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		gone, err = tx.Spare(ctx, d.owner, condemned)
+		return err
+	})
+	return append(missing, gone...), err
 }
 
 // PutPack stores a pack and makes its n chunks known to the drive's owner. The
@@ -59,9 +70,11 @@ func (d *Drive) PutPack(ctx context.Context, r io.Reader) (pack api.ID, n int, e
 	if err != nil {
 		return api.ID{}, 0, err
 	}
+	fault.At(fault.PackStored)
 	if err := d.addPack(ctx, pack, count.n, chunks); err != nil {
 		return api.ID{}, 0, err
 	}
+	fault.At(fault.PackKnown)
 	return pack, len(chunks), nil
 }
 
@@ -74,6 +87,7 @@ type counter struct {
 func (c *counter) Write(b []byte) (int, error) {
 	n, err := c.w.Write(b)
 	c.n += int64(n)
+	fault.At(fault.PackReceiving)
 	return n, err
 }
 
@@ -81,6 +95,8 @@ func (d *Drive) addPack(ctx context.Context, pack api.ID, size int64, chunks []p
 	slices.SortFunc(chunks, func(a, b postgres.Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	chunks = slices.CompactFunc(chunks, func(a, b postgres.Extent) bool { return a.Hash == b.Hash })
 	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
-		return tx.AddPack(ctx, d.owner, pack, size, chunks)
+		err := tx.AddPack(ctx, d.owner, pack, size, chunks)
+		fault.At(fault.PackRows)
+		return err
 	})
 }

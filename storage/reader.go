@@ -8,20 +8,21 @@ import (
 	"satchel/storage/blob"
 )
 
-// ahead is how many reads of packs are opened before they are needed, so that
-// a distant store's latency passes while the one before is read.
-const ahead = 2
+// ahead is how many reads of packs are opened, at the same time, before they
+// are needed, so that a distant store's latency passes while others are read.
+// Bytes flow into no more than what the store's connections buffer.
+const ahead = 4
 
-// rangeReader yields the pieces of extents one after another. It holds no more
-// than open readers. It is not safe for concurrent use.
-type rangeReader struct {
+// extentReader yields the pieces of extents one after another. It is not safe
+// for concurrent use.
+type extentReader struct {
 	cancel context.CancelFunc
-	opened <-chan opened
-	extent extent
-	body   io.ReadCloser // of extent
-	at     int64         // offset in the pack that body has reached
-	left   int64         // bytes of the current piece, extent.pieces[0]
-	err    error
+	queue  <-chan chan opened // of the extents not begun, in order
+	extent extent             // the current one
+	body   io.ReadCloser      // of extent; nil when its err is not
+	err    error              // why the rest of extent can't be read
+	at     int64              // offset in the pack that body has reached
+	left   int64              // bytes of extent.pieces[0] not yet read
 }
 
 type opened struct {
@@ -30,91 +31,129 @@ type opened struct {
 	err    error
 }
 
-func newRangeReader(ctx context.Context, blobs blob.Store, extents []extent) *rangeReader {
+func newExtentReader(ctx context.Context, blobs blob.Store, extents []extent) *extentReader {
 	ctx, cancel := context.WithCancel(ctx)
-	ch := make(chan opened, ahead-1)
+	queue := make(chan chan opened, ahead-1)
 	go func() {
-		defer close(ch)
+		defer close(queue)
 		for _, e := range extents {
-			body, err := blobs.Get(ctx, e.pack.String(), e.off, e.n)
+			one := make(chan opened, 1)
 			select {
-			case ch <- opened{e, body, err}:
+			case queue <- one:
 			case <-ctx.Done():
-				if body != nil {
-					body.Close()
-				}
 				return
 			}
-			if err != nil {
-				return
-			}
+			go func() {
+				body, err := blobs.Get(ctx, e.pack.String(), e.off, e.n)
+				one <- opened{e, body, err}
+			}()
 		}
 	}()
-	return &rangeReader{cancel: cancel, opened: ch}
+	return &extentReader{cancel: cancel, queue: queue}
 }
 
-func (r *rangeReader) Read(b []byte) (int, error) {
-	for r.err == nil && r.left == 0 {
-		r.err = r.next()
-	}
-	if r.err != nil {
-		return 0, r.err
-	}
-	if int64(len(b)) > r.left {
-		b = b[:r.left]
-	}
-	n, err := r.body.Read(b)
-	r.left -= int64(n)
-	r.at += int64(n)
-	if err == io.EOF {
-		err = nil
-		if r.left > 0 {
-			err = fmt.Errorf("pack %s: %w at offset %d", r.extent.pack, io.ErrUnexpectedEOF, r.at)
-		}
-	}
-	r.err = err
-	return n, err
-}
-
-// next goes to the next piece.
-func (r *rangeReader) next() error {
+// next goes to the next piece, past what is left of this one. It is io.EOF
+// after the last. Other errors are of this piece, and perhaps of more.
+func (r *extentReader) next() (piece, error) {
 	if len(r.extent.pieces) > 0 {
 		r.extent.pieces = r.extent.pieces[1:]
 	}
 	if len(r.extent.pieces) == 0 {
-		if r.body != nil {
-			r.body.Close()
-			r.body = nil
+		r.release()
+		one, more := <-r.queue
+		if !more {
+			return piece{}, io.EOF
 		}
-		o, more := <-r.opened
-		switch {
-		case !more:
-			return io.EOF
-		case o.err != nil:
-			return fmt.Errorf("pack %s: %w", o.extent.pack, o.err)
-		}
-		r.extent, r.body, r.at = o.extent, o.body, o.extent.off
+		o := <-one
+		r.extent, r.body, r.err, r.at = o.extent, o.body, o.err, o.extent.off
 	}
 	p := r.extent.pieces[0]
-	if _, err := io.CopyN(io.Discard, r.body, p.off-r.at); err != nil {
-		return fmt.Errorf("pack %s: %w", r.extent.pack, err)
+	r.left = 0
+	if r.err == nil {
+		n, err := io.CopyN(io.Discard, r.body, p.off-r.at)
+		r.at, r.left = r.at+n, p.n
+		r.broken(err)
 	}
-	r.at, r.left = p.off, p.n
-	return nil
+	return p, r.failure()
 }
 
-// Close lets go of the packs. Reading after it fails.
-func (r *rangeReader) Close() error {
-	r.cancel()
+// Read reads of the current piece, to its end.
+func (r *extentReader) Read(b []byte) (int, error) {
+	switch {
+	case r.err != nil:
+		return 0, r.failure()
+	case r.left == 0:
+		return 0, io.EOF
+	}
+	n, err := r.body.Read(b[:min(int64(len(b)), r.left)])
+	r.left -= int64(n)
+	r.at += int64(n)
+	if err == io.EOF && r.left == 0 {
+		err = nil
+	}
+	r.broken(err)
+	return n, r.failure()
+}
+
+func (r *extentReader) broken(err error) {
+	if err == io.EOF {
+		err = fmt.Errorf("%w at offset %d", io.ErrUnexpectedEOF, r.at)
+	}
+	r.err = err
+}
+
+func (r *extentReader) failure() error {
+	if r.err == nil {
+		return nil
+	}
+	return fmt.Errorf("pack %s: %w", r.extent.pack, r.err)
+}
+
+func (r *extentReader) release() {
 	if r.body != nil {
 		r.body.Close()
 		r.body = nil
 	}
-	for o := range r.opened {
-		if o.body != nil {
+}
+
+// Close lets go of the packs; nothing may be called after it.
+func (r *extentReader) Close() error {
+	r.cancel()
+	r.release()
+	for one := range r.queue {
+		if o := <-one; o.body != nil {
 			o.body.Close()
 		}
 	}
-	r.left, r.err = 0, io.ErrClosedPipe
 	return nil
+}
+
+// rangeReader joins the pieces of extents; it ends with their first error.
+type rangeReader struct {
+	pieces *extentReader
+	begun  bool
+	err    error
+}
+
+func newRangeReader(ctx context.Context, blobs blob.Store, extents []extent) *rangeReader {
+	return &rangeReader{pieces: newExtentReader(ctx, blobs, extents)}
+}
+
+func (r *rangeReader) Read(b []byte) (int, error) {
+	for r.err == nil && (!r.begun || r.pieces.left == 0) {
+		r.begun = true
+		_, r.err = r.pieces.next()
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.pieces.Read(b)
+	r.err = err
+	return n, err
+}
+
+// Close lets go of the packs. Reading after it fails.
+func (r *rangeReader) Close() error {
+	r.err = io.ErrClosedPipe
+	return r.pieces.Close()
 }

@@ -30,7 +30,11 @@ func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, desc
 			return File{}, err
 		}
 	}
-	v, err := d.upload(ctx, body)
+	limit, err := d.room(ctx, path)
+	if err != nil {
+		return File{}, err
+	}
+	v, err := d.upload(ctx, limit.reader(body))
 	if err != nil {
 		return File{}, err
 	}

@@ -53,6 +53,9 @@ func (w *world) wrong(ctx context.Context, drive api.ID) (found error) {
 				SELECT count(*) AS files, coalesce(sum(size), 0) AS bytes, (SELECT coalesce(max(seq), 0) FROM satchel.changes WHERE drive = $1) AS seq
 				FROM satchel.nodes WHERE drive = $1 AND type = 'f' AND nlink > 0) x
 			WHERE d.id = $1 AND (d.files, d.bytes, d.seq) <> (x.files, x.bytes, x.seq)`,
+		"what is stored": `
+			SELECT count(*) FROM satchel.drives d, (SELECT coalesce(sum(size), 0) AS stored FROM satchel.versions WHERE drive = $1) x
+			WHERE d.id = $1 AND d.stored <> x.stored`,
 		"gaps in the order of changes": `
 			SELECT coalesce(max(seq), 0) - count(*) FROM satchel.changes WHERE drive = $1`,
 		"current content that is not stored": `

@@ -27,6 +27,13 @@ const (
 	header = sha256.Size + 4
 )
 
+// Where chunks are in a pack: each has RecordHeader bytes of its own before
+// it, and the first one's are at FirstOffset.
+const (
+	RecordHeader = header
+	FirstOffset  = int64(len(magic) + header)
+)
+
 // PackWriter builds a pack in memory. The zero value is empty and ready. It is
 // not safe for concurrent use.
 type PackWriter struct {

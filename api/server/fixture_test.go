@@ -37,6 +37,7 @@ type fixture struct {
 	operator *postgres.Operator
 	auth     *auth.Auth
 	drives   *storage.Service
+	blobs    string // the directory of the blob store
 	stop     func()
 	log      *lockedBuffer
 	tokens   map[string]string
@@ -90,7 +91,8 @@ func newFixtureTLS(t *testing.T, isTLS bool) *fixture {
 	if f.auth, err = auth.New(t.Context(), f.db, auth.SealingKey{1}, log); err != nil {
 		t.Fatal(err)
 	}
-	blobs, err := local.Open(t.TempDir())
+	f.blobs = t.TempDir()
+	blobs, err := local.Open(f.blobs)
 	if err != nil {
 		t.Fatal(err)
 	}

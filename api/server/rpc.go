@@ -96,6 +96,11 @@ func (s *server) storeFile(r *http.Request) (storage.File, error) {
 		}
 		description = &text
 	}
+	if r.ContentLength > 0 { // refused before the body is sent, where the client waits for that
+		if err := home.Room(r.Context(), path, r.ContentLength); err != nil {
+			return storage.File{}, err
+		}
+	}
 	return home.Store(r.Context(), path, r.Body, description)
 }
 

@@ -66,7 +66,9 @@ func (s *server) routeV1(mux *http.ServeMux) {
 	v1 := humago.New(mux, config)
 	s.accountRoutes(v1)
 	s.driveRoutes(v1)
+	s.historyRoutes(v1)
 	s.byteRoutes(mux, v1)
+	s.contentsRoute(mux, v1)
 	mux.HandleFunc("/v1/", unmatched(mux, "/v1/", s.problemError))
 }
 

@@ -85,7 +85,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 	d.self.Socket = listener.Addr().String()
 	d.fs, err = fusefs.Mount(d.self.Mountpoint, d.drive, fusefs.Options{
 		AllowOther: cmd.AllowOther, ReadOnly: cmd.ReadOnly, NoPassthrough: cmd.NoPassthrough, NoXattr: cmd.NoXattr,
-		FsName: d.login.Server, Log: d.log,
+		FsName: d.login.Server, Helper: cmd.HelperSocket, Log: d.log,
 	})
 	if err != nil {
 		listener.Close()

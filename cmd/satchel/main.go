@@ -36,6 +36,10 @@ type commands struct {
 	Get getCmd `cmd:"" help:"Copy files and directories from the drive."`
 	Rm  rmCmd  `cmd:"" help:"Remove files from the drive."`
 	Mv  mvCmd  `cmd:"" help:"Rename or move a file or directory of the drive."`
+
+	History historyCmd `cmd:"" help:"List the versions of a file."`
+	Restore restoreCmd `cmd:"" help:"Make a file, or the whole drive, what it was before."`
+	Trash   trashCmd   `cmd:"" help:"List what was deleted, bring it back, or empty the trash."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -21,6 +21,8 @@ type mountCmd struct {
 	NoPassthrough bool   `help:"Do not let the kernel read and write local content itself."`
 	NoXattr       bool   `help:"Leave extended attributes out: faster listings."`
 
+	HelperSocket string `default:"/run/satchel-helper.sock" placeholder:"PATH" help:"Where satchel-helper listens, which gives ordinary users passthrough (${default})."`
+
 	Daemon bool `hidden:"" env:"-" help:"Be the background process: tell the result on descriptor 3."`
 	parent *parent
 }

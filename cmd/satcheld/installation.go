@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"satchel/migrations"
 	"satchel/storage/blob"
 	"satchel/storage/blob/local"
+	"satchel/storage/blob/pg"
+	"satchel/storage/blob/s3"
 	"satchel/storage/private"
 )
 
@@ -22,7 +25,7 @@ type installation struct {
 	Data           string `default:"${data}" placeholder:"DIR" help:"Where the server keeps its data (${data})."`
 	DatabaseURL    string `placeholder:"URL" help:"Use this PostgreSQL database, not a private one under --data."`
 	AppDatabaseURL string `placeholder:"URL" help:"Log in to it as satchel_app with this URL, where one role may not become another."`
-	Blobs          string `placeholder:"STORE" help:"Where content is kept: file:DIR (file:DATA/blobs)."`
+	Blobs          string `placeholder:"STORE" help:"Where content is kept: file:DIR (file:DATA/blobs), s3://BUCKET/PREFIX?endpoint=URL&region=NAME, or postgres: (in the database)."`
 	KeyFile        string `placeholder:"FILE" help:"The key that seals secrets in the database; servers of one database share it (DATA/key)."`
 }
 
@@ -45,7 +48,7 @@ func (in *installation) check() error {
 	if in.AppDatabaseURL != "" && in.DatabaseURL == "" {
 		return usageError{"--app-database-url goes with --database-url"}
 	}
-	if _, err := in.blobDir(); err != nil {
+	if _, err := in.blobStore(); err != nil {
 		return err
 	}
 	data, err := filepath.Abs(in.Data)
@@ -53,19 +56,45 @@ func (in *installation) check() error {
 	return err
 }
 
-// blobDir is the directory of --blobs.
-func (in *installation) blobDir() (string, error) {
+// openBlobs opens the store of --blobs. What it returns beside closes it.
+type openBlobs func(context.Context, *database, *slog.Logger) (blob.Store, func(), error)
+
+// blobStore understands --blobs.
+func (in *installation) blobStore() (openBlobs, error) {
 	if in.Blobs == "" {
-		return filepath.Join(in.Data, "blobs"), nil
+		return openFiles(filepath.Join(in.Data, "blobs")), nil
 	}
-	store, dir, _ := strings.Cut(in.Blobs, ":")
+	store, rest, _ := strings.Cut(in.Blobs, ":")
 	switch {
-	case store == "file" && dir != "":
-		return filepath.Abs(dir)
-	case store == "s3" || store == "postgres":
-		return "", usageError{fmt.Sprintf("--blobs %s: this satcheld keeps content in files only: use file:DIR", in.Blobs)}
+	case store == "file" && rest != "":
+		dir, err := filepath.Abs(rest)
+		return openFiles(dir), err
+	case store == "s3":
+		location, err := s3.Parse(in.Blobs)
+		if err != nil {
+			return nil, usageError{fmt.Sprintf("--blobs %s: %v", in.Blobs, err)}
+		}
+		return func(ctx context.Context, _ *database, log *slog.Logger) (blob.Store, func(), error) {
+			s, err := s3.Open(ctx, location, log)
+			return s, func() {}, err
+		}, nil
+	case in.Blobs == "postgres:":
+		return func(ctx context.Context, db *database, _ *slog.Logger) (blob.Store, func(), error) {
+			s, err := pg.Open(ctx, db.app)
+			if err != nil {
+				return nil, nil, err
+			}
+			return s, s.Close, nil
+		}, nil
 	}
-	return "", usageError{fmt.Sprintf("--blobs %s: there is no such store: use file:DIR", in.Blobs)}
+	return nil, usageError{fmt.Sprintf("--blobs %s: there is no such store: use file:DIR, s3://BUCKET/PREFIX?endpoint=URL&region=NAME or postgres:", in.Blobs)}
+}
+
+func openFiles(dir string) openBlobs {
+	return func(context.Context, *database, *slog.Logger) (blob.Store, func(), error) {
+		s, err := local.Open(dir)
+		return s, func() {}, err
+	}
 }
 
 // makeData makes the data directory. Started by root, other users may pass
@@ -85,14 +114,6 @@ func (in *installation) makeData() error {
 		return fmt.Errorf("make the data directory (choose another with --data): %w", err)
 	}
 	return nil
-}
-
-func (in *installation) openBlobs() (blob.Store, error) {
-	dir, err := in.blobDir()
-	if err != nil {
-		return nil, err
-	}
-	return local.Open(dir)
 }
 
 func (in *installation) sealingKey() (auth.SealingKey, error) {

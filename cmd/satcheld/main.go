@@ -25,6 +25,9 @@ type commands struct {
 
 	Serve   serveCmd   `cmd:"" help:"Serve until Ctrl-C or SIGTERM."`
 	User    userCmd    `cmd:"" help:"Manage the accounts."`
+	GC      gcCmd      `cmd:"" name:"gc" help:"Remove what nothing refers to any more, and rewrite packs that are mostly garbage."`
+	Fsck    fsckCmd    `cmd:"" help:"Check that rows, objects and content are whole."`
+	Blobs   blobsCmd   `cmd:"" help:"Move content between blob stores."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version; print the SQL for what only its administrator may do."`
 	PsqlURL psqlURLCmd `cmd:"" name:"psql-url" help:"Print a URL with which psql connects as satchel_app."`
 }

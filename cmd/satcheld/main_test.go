@@ -215,8 +215,11 @@ func TestWrongUsage(t *testing.T) {
 		{"serve --nonsense", "--nonsense"},
 		{"nonsense", "nonsense"},
 		{"serve --tls-cert x", "go together"},
-		{"serve --blobs s3://bucket", "use file:DIR"},
-		{"serve --blobs postgres:", "use file:DIR"},
+		{"serve --blobs s3:bucket", "s3://BUCKET"},
+		{"serve --blobs s3://key:secret@bucket", "AWS_ACCESS_KEY_ID"},
+		{"serve --blobs s3://bucket?endpont=http://x", "endpont"},
+		{"serve --blobs postgres:here", "postgres:"},
+		{"serve --blobs file:", "use file:DIR"},
 		{"serve --blobs nonsense", "use file:DIR"},
 		{"serve --listen nonsense", "--listen"},
 		{"serve --app-database-url postgres://x", "--database-url"},
@@ -373,18 +376,18 @@ func selfSigned(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 func TestWhereFlagsComeFrom(t *testing.T) {
 	data := dataDir(t)
 	file := filepath.Join(t.TempDir(), "config")
-	if err := os.WriteFile(file, []byte("# where it is\ndata = \""+data+"\"\nblobs = s3://file\nlog-level=warn\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("# where it is\ndata = \""+data+"\"\nblobs = tape:file\nlog-level=warn\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	code, _, errs := satcheld(t, "", "migrate", "--config", file)
-	if code != 2 || !strings.Contains(errs, "s3://file") {
+	if code != 2 || !strings.Contains(errs, "tape:file") {
 		t.Errorf("from the file: %d %q", code, errs)
 	}
-	t.Setenv("SATCHELD_BLOBS", "s3://environment")
-	if code, _, errs = satcheld(t, "", "migrate", "--config", file); code != 2 || !strings.Contains(errs, "s3://environment") {
+	t.Setenv("SATCHELD_BLOBS", "tape:environment")
+	if code, _, errs = satcheld(t, "", "migrate", "--config", file); code != 2 || !strings.Contains(errs, "tape:environment") {
 		t.Errorf("from the environment: %d %q", code, errs)
 	}
-	if code, _, errs = satcheld(t, "", "migrate", "--config", file, "--blobs", "s3://flag"); code != 2 || !strings.Contains(errs, "s3://flag") {
+	if code, _, errs = satcheld(t, "", "migrate", "--config", file, "--blobs", "tape:flag"); code != 2 || !strings.Contains(errs, "tape:flag") {
 		t.Errorf("from the command line: %d %q", code, errs)
 	}
 	t.Setenv("SATCHELD_CONFIG", file)

@@ -25,6 +25,8 @@ type serveCmd struct {
 	Listen  string `default:"127.0.0.1:7070" placeholder:"ADDR" help:"Address and port to serve at (${default})."`
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM)."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
+
+	GCEvery time.Duration `name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
 }
 
 // Run serves until the program is asked to end.
@@ -77,7 +79,7 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 	}
 	d.cleanup = append(d.cleanup, func() { listener.Close() })
 
-	drives, handler, err := d.open(p, certificate != nil)
+	drives, handler, err := d.open(p, cmd.GCEvery, certificate != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +108,7 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 type stopper struct{ stop func() }
 
 // open opens the database and what stands on it, and starts their background work.
-func (d *daemon) open(p *program, isTLS bool) (stopper, http.Handler, error) {
+func (d *daemon) open(p *program, gcEvery time.Duration, isTLS bool) (stopper, http.Handler, error) {
 	database, err := p.openDatabase(p.ctx, false)
 	if err != nil {
 		if _, ok := errors.AsType[*migrations.MissingRoles](err); ok {
@@ -122,10 +124,15 @@ func (d *daemon) open(p *program, isTLS bool) (stopper, http.Handler, error) {
 	if err != nil {
 		return stopper{}, nil, err
 	}
-	blobs, err := p.openBlobs()
+	open, err := p.blobStore()
 	if err != nil {
 		return stopper{}, nil, err
 	}
+	blobs, closeBlobs, err := open(p.ctx, database, p.log)
+	if err != nil {
+		return stopper{}, nil, err
+	}
+	d.cleanup = append(d.cleanup, closeBlobs)
 	db, err := postgres.Open(p.ctx, database.app)
 	if err != nil {
 		return stopper{}, nil, err
@@ -149,6 +156,9 @@ func (d *daemon) open(p *program, isTLS bool) (stopper, http.Handler, error) {
 			d.failed <- fmt.Errorf("watch the database for changes: %w", err)
 		}
 	})
+	if gcEvery > 0 {
+		d.background.Go(func() { collectGarbage(ctx, gcEvery, database.owner, blobs, drives, p.log) })
+	}
 	if database.server != nil {
 		d.background.Go(func() {
 			select {

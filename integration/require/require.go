@@ -6,6 +6,7 @@ package require
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -15,16 +16,40 @@ func CI() bool {
 	return v != "" && v != "false" && v != "0"
 }
 
-// Tool is the path of the first of names that is in PATH.
+// Tool is the path of the first of names that `make setup` has built into
+// bin/tools, or that is in PATH.
 func Tool(t testing.TB, names ...string) string {
 	t.Helper()
+	path := Find(names...)
+	if path == "" {
+		missing(t, "none of %q is installed; `make setup` does it", names)
+	}
+	return path
+}
+
+// Find is Tool for what is no test: "" where there is none.
+func Find(names ...string) string {
 	for _, name := range names {
+		if path, err := exec.LookPath(filepath.Join(checkout(), "bin", "tools", name)); err == nil {
+			return path
+		}
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	missing(t, "none of %q is installed; `make setup` does it", names)
 	return ""
+}
+
+// checkout is the nearest directory above a test's, which is its package's,
+// that has a go.mod.
+func checkout() string {
+	dir, err := os.Getwd()
+	for ; err == nil && dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	return "/"
 }
 
 // Fuse needs a device that can be opened: no mount works without.

@@ -64,6 +64,9 @@ func (r *Rig) NewDevice(name string, cred *syscall.Credential) (*Device, error) 
 	return d, nil
 }
 
+// Setenv sets a variable for what the device runs from now on.
+func (d *Device) Setenv(key, value string) { d.proc.Env = append(d.proc.Env, key+"="+value) }
+
 // Satchel runs a command of the client as this device.
 func (d *Device) Satchel(ctx context.Context, stdin string, args ...string) (string, error) {
 	return d.proc.Run(ctx, stdin, append([]string{filepath.Join(d.rig.Bin, "satchel")}, args...)...)

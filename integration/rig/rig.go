@@ -8,6 +8,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +26,8 @@ type Rig struct {
 	root string // the checkout
 
 	janitor *janitor
+	store   string    // where servers keep content; see UseBlobs
+	s3      *s3Server // nil unless it runs
 }
 
 // New makes a rig for the checkout that the working directory is in, below base
@@ -55,7 +58,7 @@ func New(base string) (*Rig, error) {
 
 // Programs builds satcheld and satchel into Bin.
 func (r *Rig) Programs(ctx context.Context) error {
-	return r.Build(ctx, r.Bin+"/", "./cmd/satcheld", "./cmd/satchel")
+	return r.Build(ctx, r.Bin+"/", "./cmd/satcheld", "./cmd/satchel", "./cmd/satchel-helper")
 }
 
 // Build compiles packages of the checkout, or of modules that it depends on,
@@ -73,6 +76,7 @@ func (r *Rig) Build(ctx context.Context, out string, packages ...string) error {
 // Close removes the rig and tells what should not have been there any more:
 // mounts, processes and sockets below its directory.
 func (r *Rig) Close() error {
+	stopped := r.s3.stop()
 	left := Leftovers(r.Dir)
 	for range 20 { // a process that was just killed may need a moment
 		if len(left) == 0 {
@@ -81,7 +85,7 @@ func (r *Rig) Close() error {
 		time.Sleep(100 * time.Millisecond)
 		left = Leftovers(r.Dir)
 	}
-	err := r.janitor.finish()
+	err := errors.Join(stopped, r.janitor.finish())
 	if len(left) > 0 {
 		return fmt.Errorf("left behind:\n  %s", strings.Join(left, "\n  "))
 	}

@@ -24,6 +24,7 @@ type Server struct {
 	Args []string
 
 	rig  *Rig
+	env  []string // says which blob store
 	proc *Child
 }
 
@@ -38,9 +39,13 @@ func (r *Rig) NewServer(name string, args ...string) (*Server, error) {
 	if err := os.Mkdir(dir, 0o711); err != nil {
 		return nil, err
 	}
+	env, err := r.blobEnv(name)
+	if err != nil {
+		return nil, err
+	}
 	return &Server{
 		URL: "http://" + addr, Addr: addr, Data: filepath.Join(dir, "data"), Log: filepath.Join(dir, "satcheld.log"),
-		Args: args, rig: r,
+		Args: args, rig: r, env: append(os.Environ(), env...),
 	}, nil
 }
 
@@ -63,7 +68,7 @@ func (s *Server) Start(ctx context.Context) error {
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(s.rig.Bin, "satcheld"), append([]string{"serve", "--listen", s.Addr, "--data", s.Data}, s.Args...)...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Dir = "/"
+	cmd.Dir, cmd.Env = "/", s.env
 	if s.proc, err = StartChild(cmd); err != nil {
 		return err
 	}
@@ -87,13 +92,16 @@ func healthy(url string) bool {
 // Stop ends the server in order, as SIGTERM does.
 func (s *Server) Stop() error { return s.proc.End(syscall.SIGTERM) }
 
+// Pid is the process id of the running server.
+func (s *Server) Pid() int { return s.proc.Pid() }
+
 // Kill ends the server as a power cut would end it: it gets no chance.
 func (s *Server) Kill() { s.proc.End(syscall.SIGKILL) }
 
 // Satcheld runs another command of satcheld on the server's data.
 func (s *Server) Satcheld(ctx context.Context, stdin string, args ...string) (string, error) {
 	args = append([]string{filepath.Join(s.rig.Bin, "satcheld")}, args...)
-	return Process{Dir: "/"}.Run(ctx, stdin, append(args, "--data", s.Data)...)
+	return Process{Dir: "/", Env: s.env}.Run(ctx, stdin, append(args, "--data", s.Data)...)
 }
 
 // AddUser makes an account. Role is editor or admin.

@@ -20,8 +20,10 @@ import (
 type Store interface {
 	// Put stores what r yields, to its end, under key. When it returns nil the
 	// object is durable and whole; when it fails, because of r, ctx or the
-	// store, nothing is found under key. An error of r is returned wrapped. A
-	// key is written once in its life; what a second Put does is not defined.
+	// store, nothing is found under key. (But if the store went away with its
+	// answer, and can't be told to remove it, the whole object may be.) An error
+	// of r is returned wrapped. A key is written once in its life: putting the
+	// same bytes again does no harm, what other bytes do is not defined.
 	Put(ctx context.Context, key string, r io.Reader) error
 
 	// Get reads n bytes from offset off; n < 0 means to the end. A missing
@@ -30,7 +32,9 @@ type Store interface {
 	// io.EOF to know that it got everything.
 	Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
 
-	// Delete removes the object, durably. A missing one is no error.
+	// Delete removes the object, durably. A missing one is no error. Whether
+	// readers that have it open may read on is not defined; they fail or get
+	// all of it.
 	Delete(ctx context.Context, key string) error
 
 	// List yields all objects in no particular order. Objects that are put or

@@ -10,13 +10,57 @@ import (
 	"satchel/api"
 )
 
-// MissingChunks is those of the hashes that the owner's packs do not hold.
-func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash) ([]api.Hash, error) {
-	rows, _ := tx.conn.Query(ctx, `
+// MissingChunks is those of the hashes that the owner's packs do not hold, and
+// those that they do hold but garbage collection is about to remove.
+func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash) (missing, condemned []api.Hash, err error) {
+	collect := func(into *[]api.Hash) func(pgx.Rows) error {
+		return func(rows pgx.Rows) (err error) {
+			*into, err = pgx.CollectRows(rows, pgx.RowTo[api.Hash])
+			return err
+		}
+	}
+	var batch pgx.Batch
+	batch.Queue(`
 		SELECT DISTINCT h
 		FROM unnest($2::bytea[]) h
-		WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.sha256 = h)`, owner, nonNil(hashes))
-	return pgx.CollectRows(rows, pgx.RowTo[api.Hash])
+		WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.sha256 = h)`, owner, nonNil(hashes)).Query(collect(&missing))
+	batch.Queue(`
+		SELECT c.sha256
+		FROM condemned k JOIN chunks c ON c.owner = k.owner AND c.sha256 = k.sha256
+		WHERE k.owner = $1 AND k.sha256 = ANY ($2)`, owner, nonNil(hashes)).Query(collect(&condemned))
+	err = tx.conn.SendBatch(ctx, &batch).Close()
+	return missing, condemned, err
+}
+
+// spare keeps chunks from being removed as garbage for another grace period.
+// They must be locked by the transaction, or be of its making: garbage
+// collection passes over locked chunks, and looks again once it has locked one.
+const spare = `DELETE FROM condemned WHERE owner = $1 AND sha256 = ANY ($2)`
+
+// Spare keeps condemned chunks for another grace period; gone are those for
+// which it is too late.
+func (tx *Tx) Spare(ctx context.Context, owner api.ID, hashes []api.Hash) (gone []api.Hash, err error) {
+	var batch pgx.Batch
+	there := map[api.Hash]bool{}
+	batch.Queue(`SELECT sha256 FROM chunks WHERE owner = $1 AND sha256 = ANY ($2) FOR KEY SHARE`, owner, hashes).
+		Query(func(rows pgx.Rows) error {
+			var h api.Hash
+			_, err := pgx.ForEachRow(rows, []any{&h}, func() error {
+				there[h] = true
+				return nil
+			})
+			return err
+		})
+	batch.Queue(spare, owner, hashes)
+	if err := tx.conn.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, err
+	}
+	for _, h := range hashes {
+		if !there[h] {
+			gone = append(gone, h)
+		}
+	}
+	return gone, nil
 }
 
 // Extent is where a chunk's bytes are.
@@ -41,19 +85,23 @@ func (tx *Tx) FindChunks(ctx context.Context, owner api.ID, hashes []api.Hash) (
 }
 
 // AddPack makes a stored pack and its chunks known. Chunks that another pack
-// holds already stay there. The chunks must be sorted by hash, each once, so
-// that two packs with the same chunks can't wait for each other.
+// holds already stay there, and get another grace period. The chunks must be
+// sorted by hash, each once, so that two packs with the same chunks can't wait
+// for each other.
 func (tx *Tx) AddPack(ctx context.Context, owner, pack api.ID, bytes int64, chunks []Extent) error {
 	var batch pgx.Batch
 	batch.Queue(`INSERT INTO packs (owner, id, bytes) VALUES ($1, $2, $3)`, owner, pack, bytes)
+	// DO NOTHING would not wait for garbage collection to remove a chunk that is
+	// there; DO UPDATE locks it, or inserts it if it went, and changes nothing.
+	hashes := column(chunks, func(e *Extent) api.Hash { return e.Hash })
 	batch.Queue(`
 		INSERT INTO chunks (owner, pack, sha256, off, len)
 		SELECT $1, $2, x.* FROM unnest($3::bytea[], $4::int[], $5::int[]) x
-		ON CONFLICT (owner, sha256) DO NOTHING`,
-		owner, pack,
-		column(chunks, func(e *Extent) api.Hash { return e.Hash }),
+		ON CONFLICT (owner, sha256) DO UPDATE SET pack = chunks.pack WHERE false`,
+		owner, pack, hashes,
 		column(chunks, func(e *Extent) int64 { return e.Off }),
 		column(chunks, func(e *Extent) int64 { return e.Len }))
+	batch.Queue(spare, owner, hashes)
 	return tx.conn.SendBatch(ctx, &batch).Close()
 }
 

@@ -33,17 +33,21 @@ func (tx *Tx) EnsureHome(ctx context.Context) error {
 // Drive is a drive, its owner, and his quota.
 type Drive struct {
 	api.DriveInfo
-	Owner api.ID
+	Owner     api.ID
+	Forgotten int64 // changes up to it are known no more
+	Since     int64 // the past is known from this change on
+	Elsewhere int64 // bytes stored in the owner's other drives
 }
 
 const driveQuery = `
-	SELECT d.id, d.owner, d.name, d.root, d.epoch, d.seq, d.files, d.bytes,
-		coalesce((SELECT quota FROM users u WHERE u.id = d.owner), 0)
+	SELECT d.id, d.owner, d.name, d.root, d.epoch, d.seq, d.files, d.bytes, d.stored, d.forgotten, greatest(d.since, d.forgotten),
+		coalesce((SELECT quota FROM users u WHERE u.id = d.owner), 0),
+		coalesce((SELECT sum(o.stored) FROM drives o WHERE o.owner = d.owner AND o.id <> d.id), 0)::bigint
 	FROM drives d `
 
 func scanDrive(row pgx.CollectableRow) (Drive, error) {
 	var d Drive
-	err := row.Scan(&d.ID, &d.Owner, &d.Name, &d.Root, &d.Epoch, &d.Seq, &d.Files, &d.Used, &d.Quota)
+	err := row.Scan(&d.ID, &d.Owner, &d.Name, &d.Root, &d.Epoch, &d.Seq, &d.Files, &d.Used, &d.Stored, &d.Forgotten, &d.Since, &d.Quota, &d.Elsewhere)
 	return d, err
 }
 
@@ -57,6 +61,14 @@ func (tx *Tx) Drive(ctx context.Context, id api.ID) (Drive, error) {
 func (tx *Tx) Home(ctx context.Context) (Drive, error) {
 	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.owner = $1 AND d.name = $2`, tx.user, HomeName)
 	return oneDrive(rows)
+}
+
+// room is the part of the owner's quota that is this drive's; 0 = no limit.
+func (d *Drive) room() int64 {
+	if d.Quota == 0 {
+		return 0
+	}
+	return max(1, d.Quota-d.Elsewhere)
 }
 
 func oneDrive(rows pgx.Rows) (Drive, error) {

@@ -42,7 +42,8 @@ func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes [
 		d, err := oneDrive(rows)
 		l.Drive = tree.Drive{
 			ID: d.ID, Owner: d.Owner, Root: d.Root, Epoch: d.Epoch,
-			Seq: d.Seq, Files: d.Files, Bytes: d.Used, Quota: d.Quota,
+			Seq: d.Seq, Files: d.Files, Bytes: d.Used, Quota: d.room(),
+			Stored: d.Stored, Since: d.Since,
 		}
 		return err
 	})
@@ -61,6 +62,7 @@ func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes [
 				})
 				return err
 			})
+		batch.Queue(spare, owner, hashes)
 	}
 	return l, tx.conn.SendBatch(ctx, &batch).Close()
 }

@@ -18,18 +18,26 @@ import (
 // The drive must be locked by this transaction. It wakes the feeds, and keeps the
 // answer, unless it is for no batch, instead of the one before.
 func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error {
-	w := writer{drive: d.Drive.ID, owner: d.Drive.Owner}
+	w := writer{drive: d.Drive.ID, owner: d.Drive.Owner, seq: d.Drive.Seq}
 	w.versions(d.Versions, by)
+	w.adopted(d.Adopted)
 	w.changeNodes(d.Nodes)
 	w.newNodes(d.NewNodes)
 	w.newDirs(d.NewDirs)
 	w.goneEntries(d.GoneEntries)
 	w.entries(d.NewEntries, `
-		INSERT INTO entries (drive, owner, parent, name, node)
-		SELECT $1, $2, x.* FROM unnest($3::uuid[], $4::text[], $5::uuid[]) x`)
+		INSERT INTO entries (drive, owner, born, parent, name, node)
+		SELECT $1, $2, $3, x.* FROM unnest($4::uuid[], $5::text[], $6::uuid[]) x`)
 	w.entries(d.Entries, `
-		UPDATE entries e SET node = x.node
-		FROM unnest($3::uuid[], $4::text[], $5::uuid[]) x (parent, name, node)
+		WITH x (parent, name, node) AS (
+			SELECT * FROM unnest($4::uuid[], $5::text[], $6::uuid[])
+		), past AS (
+			INSERT INTO past_entries (drive, owner, parent, name, died, born, node)
+			SELECT $1, $2, e.parent, e.name, $3, e.born, e.node
+			FROM x JOIN entries e ON e.drive = $1 AND e.parent = x.parent AND e.name = x.name COLLATE "C"
+		)
+		UPDATE entries e SET node = x.node, born = $3
+		FROM x
 		WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`)
 	w.changeDirs(d.Dirs)
 	w.gone("dirs", "id", d.GoneDirs)
@@ -37,8 +45,8 @@ func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error
 	w.gone("trash", "node", d.Untrashed)
 	w.changes(d.Changes, by)
 	if len(d.Changes) > 0 {
-		w.queue(1, `UPDATE drives SET seq = $3, files = $4, bytes = $5 WHERE id = $1 AND owner = $2`,
-			d.Drive.Seq, d.Drive.Files, d.Drive.Bytes)
+		w.queue(1, `UPDATE drives SET seq = $3, files = $4, bytes = $5, stored = $6 WHERE id = $1 AND owner = $2`,
+			d.Drive.Seq, d.Drive.Files, d.Drive.Bytes, d.Drive.Stored)
 		w.batch.Queue(`SELECT pg_notify('`+channel+`', $1)`, d.Drive.ID.String())
 	}
 	if err := w.answer(a, by); err != nil {
@@ -72,6 +80,7 @@ func (w *writer) answer(a Answer, by Author) error {
 type writer struct {
 	batch        pgx.Batch
 	drive, owner api.ID
+	seq          int64 // of the last change: what is written is true from it on
 }
 
 // queue adds a statement that must affect n rows; row-level security would
@@ -112,6 +121,18 @@ func (w *writer) versions(rows []tree.Version, by Author) {
 		column(rows, func(v *tree.Version) []byte { return packManifest(v.Chunks) }))
 }
 
+func (w *writer) adopted(rows []tree.Adoption) {
+	if len(rows) == 0 {
+		return
+	}
+	w.batch.Queue(`
+		UPDATE versions v SET document = x.heir
+		FROM unnest($3::uuid[], $4::uuid[]) x (document, heir)
+		WHERE v.drive = $1 AND v.owner = $2 AND v.document = x.document`, w.drive, w.owner,
+		column(rows, func(a *tree.Adoption) api.ID { return a.From }),
+		column(rows, func(a *tree.Adoption) api.ID { return a.To }))
+}
+
 // A manifest has manifestRecord bytes for each chunk.
 const manifestRecord = 32 + 4
 
@@ -136,6 +157,15 @@ func unpackManifest(b []byte) []api.Chunk {
 // changing are the columns that a node's changes write, in the order of changeable.
 const changing = `$4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
 	$10::uuid[], $11::uuid[], $12::bigint[], $13::int[], $14::int[], $15::text[]`
+
+// pastNodes keeps what nodes n were before x replaces it; $16 is the change
+// that does. A directory's times are no part of its past: everything that is
+// made in it changes them.
+const pastNodes = `
+	INSERT INTO past_nodes (drive, owner, id, until, version, document, mtime, uid, gid, mode, xattrs)
+	SELECT $1, $2, n.id, $16, n.version, n.document, n.mtime, n.uid, n.gid, n.mode, n.xattrs
+	FROM x JOIN nodes n ON n.drive = $1 AND n.id = x.id
+	WHERE n.type <> 'd' OR (n.mode, n.uid, n.gid, n.xattrs) IS DISTINCT FROM (x.mode, x.uid, x.gid, x.xattrs::jsonb)`
 
 func changeable(rows []tree.Inode) []any {
 	return []any{
@@ -172,11 +202,13 @@ func (w *writer) changeNodes(rows []tree.Inode) {
 		return
 	}
 	w.queue(len(rows), `
+		WITH x (id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs) AS (
+			SELECT * FROM unnest($3::uuid[], `+changing+`)
+		), past AS (`+pastNodes+`)
 		UPDATE nodes n SET size = x.size, mtime = x.mtime, ctime = x.ctime, rev = x.rev, uid = x.uid, gid = x.gid,
 			version = x.version, document = x.document, created = x.created, mode = x.mode, nlink = x.nlink, xattrs = x.xattrs::jsonb
-		FROM unnest($3::uuid[], `+changing+`)
-			x (id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs)
-		WHERE n.drive = $1 AND n.owner = $2 AND n.id = x.id`, changeable(rows)...)
+		FROM x
+		WHERE n.drive = $1 AND n.owner = $2 AND n.id = x.id`, append(changeable(rows), w.seq)...)
 }
 
 func (w *writer) newNodes(rows []tree.Inode) {
@@ -236,16 +268,21 @@ func (w *writer) goneEntries(keys []tree.Key) {
 	}
 	parents, names := split(keys)
 	w.queue(len(keys), `
-		DELETE FROM entries e
-		USING unnest($3::uuid[], $4::text[]) x (parent, name)
-		WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`, parents, names)
+		WITH gone AS (
+			DELETE FROM entries e
+			USING unnest($4::uuid[], $5::text[]) x (parent, name)
+			WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"
+			RETURNING e.parent, e.name, e.born, e.node
+		)
+		INSERT INTO past_entries (drive, owner, parent, name, died, born, node)
+		SELECT $1, $2, parent, name, $3, born, node FROM gone`, w.seq, parents, names)
 }
 
 func (w *writer) entries(rows []tree.Entry, query string) {
 	if len(rows) == 0 {
 		return
 	}
-	w.queue(len(rows), query,
+	w.queue(len(rows), query, w.seq,
 		column(rows, func(e *tree.Entry) api.ID { return e.Parent }),
 		column(rows, func(e *tree.Entry) api.Name { return e.Name }),
 		column(rows, func(e *tree.Entry) api.ID { return e.Node }))

@@ -81,12 +81,32 @@ func (s *Set) continueDeleted(k Key, heir api.ID, time int64) {
 // names it gets a fresh one; otherwise it leaves the trash, since the document lives.
 func (s *Set) inherit(heir, from api.ID, time int64) {
 	to, old := s.edit(heir), s.edit(from)
+	s.adopt(to.Document, old.Document)
 	to.Document, to.Created = old.Document, old.Created
 	if old.Live() {
 		old.Document, old.Created = s.env.NewID(), time
 	} else {
 		old.Document, old.Created, old.Trash = api.ID{}, 0, Trash{}
 	}
+}
+
+// adopt makes the history of a document that ends a part of the one that its
+// file takes over.
+func (s *Set) adopt(from, to api.ID) {
+	if from.IsZero() || from == to {
+		return
+	}
+	for _, v := range s.written {
+		if v.Document == from {
+			v.Document = to
+		}
+	}
+	for i := range s.adopted {
+		if s.adopted[i].To == from {
+			s.adopted[i].To = to
+		}
+	}
+	s.adopted = append(s.adopted, Adoption{from, to})
 }
 
 // keep remembers a version of a file's document.
@@ -97,6 +117,7 @@ func (s *Set) keep(v api.Version, n *Inode, time int64) {
 	row := &Version{Version: v, Node: n.ID, Document: n.Document, Time: time}
 	s.versions[v.ID] = row
 	s.written = append(s.written, row)
+	s.drive.Stored += v.Size
 }
 
 func (s *Set) link(m api.Mutation, o *api.Outcome) error {

@@ -11,7 +11,7 @@ import (
 // Diff is what the applied mutations changed, net: a name that came and went
 // is not in it, but the versions and the line of history are.
 func (s *Set) Diff() Diff {
-	d := Diff{Drive: s.drive, Changes: s.changes}
+	d := Diff{Drive: s.drive, Changes: s.changes, Adopted: s.adopted}
 	for _, v := range s.written {
 		d.Versions = append(d.Versions, *v)
 	}

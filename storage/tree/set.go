@@ -19,6 +19,7 @@ type Set struct {
 	deleted  map[Key][]api.ID // what this device deleted, by place
 	versions map[api.ID]*Version
 	written  []*Version
+	adopted  []Adoption
 	changes  []Change
 
 	// What conflict rules did to earlier mutations of the batch, whose author

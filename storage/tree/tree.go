@@ -72,6 +72,9 @@ type Drive struct {
 	Files int64 // live regular files
 	Bytes int64 // their sizes
 	Quota int64 // bytes; 0 = none
+
+	Stored int64 // sizes of all versions: those of the files, the history and the trash
+	Since  int64 // the past is known from this change on
 }
 
 // Want names what is to be loaded of a drive.
@@ -119,4 +122,11 @@ type Diff struct {
 	Trashed     []Inode  // nodes whose Trash was set or changed
 	Untrashed   []api.ID // nodes that left the trash
 	Changes     []Change
+
+	// Adopted are documents that ended: the versions that they had before are
+	// those of others now.
+	Adopted []Adoption
 }
+
+// Adoption moves the versions of a document to another.
+type Adoption struct{ From, To api.ID }

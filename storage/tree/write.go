@@ -41,16 +41,10 @@ func (s *Set) write(m api.Mutation, o *api.Outcome) error {
 	}
 
 	f := s.edit(id)
-	grown := m.Version.Size - f.Size
-	f.Size, f.Version, f.SHA256 = m.Version.Size, m.Version.ID, m.Version.SHA256
+	s.setContent(f, *m.Version)
 	f.Mtime = m.Time
 	f.set(m.Attr)
 	f.Ctime = m.Time
-	s.drive.Bytes += grown
-	for _, k := range s.links[id] {
-		s.node(k.Parent)
-		s.edit(k.Parent).Dir.Bytes += grown
-	}
 	s.keep(*m.Version, f, m.Time)
 	s.record(Change{Op: m.Op, Node: id, From: Key{m.Parent, m.Name}, Time: m.Time})
 	return nil

@@ -1,5 +1,6 @@
-// Package blobtest is the conformance suite of [blob.Store]: a store's own
-// test calls [Run] and no more.
+// Package blobtest is the conformance suite of [blob.Store]. A store's own test
+// calls [Run]; [Faults] with a seam at which its operations can be made to
+// fail; and [Killed], with [Child] in its TestMain.
 package blobtest
 
 import (
@@ -9,10 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"sync"
+	mathrand "math/rand/v2"
 	"testing"
 	"testing/iotest"
+
+	"golang.org/x/sync/errgroup"
 
 	"satchel/api"
 	"satchel/storage/blob"
@@ -31,8 +33,13 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"a reader that fails leaves nothing", failingReader},
 		{"a cancelled put leaves nothing", cancelled},
 		{"delete", deleted},
+		{"put again", again},
+		{"readers that are left early", early},
+		{"reading that is cancelled", cancelledGet},
 		{"list", listed},
 		{"many at once", concurrent},
+		{"all calls at once", mixed},
+		{"large objects in flat memory", large},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
@@ -81,25 +88,43 @@ func putGet(t *testing.T, s blob.Store) {
 }
 
 func ranges(t *testing.T, s blob.Store) {
-	content := random(3 << 20)
+	content := random(5<<20 + 12345)
 	put(t, s, key(1), content)
+	put(t, s, key(2), nil)
 	size := int64(len(content))
-	for _, r := range []struct{ off, n, want int64 }{
-		{0, 0, 0}, {0, 1, 1}, {0, size, size}, {7, 1000, 1000}, {size - 1, 1, 1}, {size - 10, 100, 10}, {1 << 20, -1, 2 << 20},
-	} {
+	type span struct{ off, n int64 }
+	spans := []span{{0, 0}, {0, 1}, {0, size}, {0, size + 1}, {7, 1000}, {size - 1, 1}, {size - 10, 100}, {1 << 20, -1}, {1<<20 - 1, 2}, {size, 0}, {size, 1}, {size, -1}, {3, 0}}
+	for range 20 {
+		off := mathrand.Int64N(size)
+		spans = append(spans, span{off, mathrand.Int64N(size)})
+	}
+	for _, r := range spans {
+		want := content[r.off:]
+		if r.n >= 0 {
+			want = want[:min(r.n, int64(len(want)))]
+		}
 		got, err := get(t.Context(), s, key(1), r.off, r.n)
-		if err != nil || !bytes.Equal(got, content[r.off:r.off+r.want]) {
+		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes from %d: got %d, %v", r.n, r.off, len(got), err)
 		}
 	}
-	if _, err := get(t.Context(), s, key(1), size+1, 1); api.KindOf(err) != api.NotFound {
-		t.Errorf("a range after the end: %v", err)
+	for _, n := range []int64{-1, 0, 1} {
+		if got, err := get(t.Context(), s, key(2), 0, n); err != nil || len(got) > 0 {
+			t.Errorf("%d bytes of an empty object: got %d, %v", n, len(got), err)
+		}
+		for _, r := range []span{{size + 1, n}, {-1, n}} {
+			if _, err := get(t.Context(), s, key(1), r.off, r.n); api.KindOf(err) != api.NotFound {
+				t.Errorf("%d bytes from %d of %d: %v", r.n, r.off, size, err)
+			}
+		}
 	}
 }
 
 func missing(t *testing.T, s blob.Store) {
-	if _, err := get(t.Context(), s, key(1), 0, -1); api.KindOf(err) != api.NotFound {
-		t.Errorf("Get of a missing object: %v", err)
+	for _, n := range []int64{-1, 0, 1} {
+		if _, err := get(t.Context(), s, key(1), 0, n); api.KindOf(err) != api.NotFound {
+			t.Errorf("Get of %d bytes of a missing object: %v", n, err)
+		}
 	}
 	if err := s.Delete(t.Context(), key(1)); err != nil {
 		t.Errorf("Delete of a missing object: %v", err)
@@ -125,31 +150,93 @@ func nothing(t *testing.T, s blob.Store) {
 }
 
 func failingReader(t *testing.T, s blob.Store) {
-	broken := errors.New("the line broke")
-	err := s.Put(t.Context(), key(1), io.MultiReader(bytes.NewReader(random(6<<20)), iotest.ErrReader(broken)))
-	if !errors.Is(err, broken) {
-		t.Errorf("Put from a reader that fails: %v", err)
-	}
-	if _, err := get(t.Context(), s, key(1), 0, -1); api.KindOf(err) != api.NotFound {
-		t.Errorf("Get afterwards: %v", err)
+	broken := api.Errorf(api.Invalid, "the line broke")
+	for _, after := range []int{0, 1, 6 << 20, 30 << 20} {
+		err := s.Put(t.Context(), key(1), io.MultiReader(bytes.NewReader(random(after)), iotest.ErrReader(broken)))
+		if !errors.Is(err, broken) || api.KindOf(err) != api.Invalid {
+			t.Errorf("Put from a reader that fails after %d bytes: %v", after, err)
+		}
+		if _, err := get(t.Context(), s, key(1), 0, -1); api.KindOf(err) != api.NotFound {
+			t.Errorf("Get afterwards: %v", err)
+		}
 	}
 	nothing(t, s)
 }
 
 func cancelled(t *testing.T, s blob.Store) {
-	ctx, cancel := context.WithCancel(t.Context())
-	r, w := io.Pipe()
-	go func() {
-		w.Write(random(1 << 20))
-		cancel()
-		w.Write(random(1 << 20))
-		w.Close()
-	}()
-	if err := s.Put(ctx, key(1), r); !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled Put: %v", err)
+	for _, before := range []int{1 << 20, 30 << 20} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		go func() {
+			w.Write(random(before))
+			cancel()
+			w.Write(random(1 << 20))
+			w.Close()
+		}()
+		if err := s.Put(ctx, key(1), r); !errors.Is(err, context.Canceled) {
+			t.Errorf("a Put cancelled after %d bytes: %v", before, err)
+		}
+		r.Close()
 	}
-	r.Close()
 	nothing(t, s)
+}
+
+func again(t *testing.T, s blob.Store) {
+	content := random(3 << 20)
+	for range 2 {
+		put(t, s, key(1), content)
+		if got, err := get(t.Context(), s, key(1), 0, -1); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("got %d bytes, %v", len(got), err)
+		}
+	}
+	n := 0
+	for range s.List(t.Context()) {
+		n++
+	}
+	if n != 1 {
+		t.Errorf("%d objects are listed", n)
+	}
+}
+
+func early(t *testing.T, s blob.Store) {
+	put(t, s, key(1), random(9<<20))
+	for range 40 { // more than a store has connections
+		r, err := s.Get(t.Context(), key(1), 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(r, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if n, err := r.Read(make([]byte, 1)); n > 0 || err == nil || err == io.EOF {
+			t.Errorf("Read after Close = %d, %v", n, err)
+		}
+	}
+}
+
+func cancelledGet(t *testing.T, s blob.Store) {
+	put(t, s, key(1), random(20<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := s.Get(ctx, key(1), 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.ReadFull(r, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if n, err := io.Copy(io.Discard, r); !errors.Is(err, context.Canceled) {
+		t.Errorf("%d bytes were read on, %v", n, err)
+	}
+	for _, err := range s.List(ctx) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("a cancelled List: %v", err)
+		}
+	}
 }
 
 func deleted(t *testing.T, s blob.Store) {
@@ -169,9 +256,14 @@ func deleted(t *testing.T, s blob.Store) {
 func listed(t *testing.T, s blob.Store) {
 	nothing(t, s)
 	want := map[string]int64{}
-	for i := range 300 {
-		put(t, s, key(i), random(i))
-		want[key(i)] = int64(i)
+	var all errgroup.Group
+	all.SetLimit(8)
+	for i := range 2100 { // over two pages of S3's
+		want[key(i)] = int64(i % 100)
+		all.Go(func() error { return s.Put(t.Context(), key(i), bytes.NewReader(make([]byte, i%100))) })
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	for info, err := range s.List(t.Context()) {
 		if err != nil {
@@ -188,22 +280,4 @@ func listed(t *testing.T, s blob.Store) {
 	for range s.List(t.Context()) {
 		break // must be possible
 	}
-}
-
-func concurrent(t *testing.T, s blob.Store) {
-	var all sync.WaitGroup
-	for i := range 16 {
-		all.Go(func() {
-			content := slices.Repeat([]byte{byte(i)}, 100_000+i)
-			if err := s.Put(t.Context(), key(i), bytes.NewReader(content)); err != nil {
-				t.Errorf("Put: %v", err)
-			}
-			for range 4 {
-				if got, err := get(t.Context(), s, key(i), 50_000, -1); err != nil || !bytes.Equal(got, content[50_000:]) {
-					t.Errorf("got %d bytes, %v", len(got), err)
-				}
-			}
-		})
-	}
-	all.Wait()
 }

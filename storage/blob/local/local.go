@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -26,6 +25,10 @@ import (
 // Store is a [blob.Store] in a directory.
 type Store struct {
 	objects, incoming string
+
+	// fault, in tests, is asked before each file operation, by its name, and
+	// may fail it.
+	fault func(operation string) error
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -46,7 +49,7 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open the blob store: %w", err)
 		}
 	}
-	if err := errors.Join(syncDir(s.objects), syncDir(dir), syncDir(filepath.Dir(dir)), s.clean()); err != nil {
+	if err := errors.Join(s.syncDir(s.objects), s.syncDir(dir), s.syncDir(filepath.Dir(dir)), s.clean()); err != nil {
 		return nil, fmt.Errorf("open the blob store: %w", err)
 	}
 	return s, nil
@@ -73,82 +76,12 @@ func (s *Store) path(key string) string {
 	return filepath.Join(s.objects, key[len(key)-2:], key)
 }
 
-// Put is part of [blob.Store].
-func (s *Store) Put(ctx context.Context, key string, r io.Reader) error {
-	if err := blob.CheckKey(key); err != nil {
-		return err
+// at lets a test fail the operation that follows.
+func (s *Store) at(operation string) error {
+	if s.fault == nil {
+		return nil
 	}
-	f, err := os.CreateTemp(s.incoming, key+".*")
-	if err != nil {
-		return failed("put", key, err)
-	}
-	err = s.fill(ctx, f, r)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = s.publish(f.Name(), s.path(key))
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return failed("put", key, err)
-	}
-	return nil
-}
-
-func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader) error {
-	if _, err := io.Copy(f, &cancellable{ctx, r}); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-// publish gives a synced file its name, durably.
-func (s *Store) publish(from, to string) error {
-	shard := filepath.Dir(to)
-	err := os.Rename(from, to)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.Mkdir(shard, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err := syncDir(s.objects); err != nil {
-			return err
-		}
-		err = os.Rename(from, to)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(shard)
-}
-
-// Get is part of [blob.Store].
-func (s *Store) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	if err := blob.CheckKey(key); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(s.path(key))
-	if err != nil {
-		return nil, failed("get", key, err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, failed("get", key, err)
-	}
-	if off < 0 || off > info.Size() {
-		f.Close()
-		return nil, api.Errorf(api.NotFound, "the blob %s has no offset %d", key, off)
-	}
-	if n < 0 || n > info.Size()-off {
-		n = info.Size() - off
-	}
-	return &object{cancellable{ctx, io.NewSectionReader(f, off, n)}, f}, nil
-}
-
-type object struct {
-	cancellable
-	io.Closer
+	return s.fault(operation)
 }
 
 // Delete is part of [blob.Store].
@@ -157,12 +90,17 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	path := s.path(key)
-	if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return failed("delete", key, err)
+	err := s.at("remove")
+	if err == nil {
+		err = os.Remove(path)
 	}
-	return failed("delete", key, syncDir(filepath.Dir(path)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.syncDir(filepath.Dir(path))
+	}
+	return failed("delete", key, err)
 }
 
 // List is part of [blob.Store].
@@ -172,7 +110,7 @@ func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 			if err != nil || e.IsDir() {
 				return err
 			}
-			if err := ctx.Err(); err != nil {
+			if err := errors.Join(ctx.Err(), s.at("list")); err != nil {
 				return err
 			}
 			info, err := e.Info()
@@ -195,20 +133,10 @@ func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 
 var errStop = errors.New("the caller has seen enough")
 
-// cancellable fails once its context is over.
-type cancellable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *cancellable) Read(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+func (s *Store) syncDir(path string) error {
+	if err := s.at("sync directory"); err != nil {
+		return err
 	}
-	return c.r.Read(b)
-}
-
-func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err

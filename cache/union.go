@@ -1,0 +1,96 @@
+package cache
+
+import (
+	"slices"
+
+	"satchel/api"
+)
+
+// A union is a directory made here that another device had made too: From
+// becomes part of Into. It is kept in Pebble until it is done.
+type union struct {
+	From api.ID `json:"from"`
+	Into api.ID `json:"into"`
+}
+
+// uniteAll makes the unions that the server's answers called for. Nothing is sent
+// before: the server does not know the directories that became part of others.
+func (d *Drive) uniteAll() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.syn.unions) > 0 {
+		u := d.syn.unions[0]
+		t := d.begin()
+		t.behind = true
+		if err := d.unite(t, u); err != nil && api.KindOf(err) != api.NotFound {
+			t.close()
+			return err
+		}
+		// If Into is gone, what was made in From is refused, and kept.
+		d.syn.unions = slices.DeleteFunc(d.syn.unions, func(x union) bool { return x == u })
+		t.b.Set(metaKey("unions"), mustJSON(d.syn.unions), nil)
+		if err := t.commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unite moves what is in one directory to the other; locked, and given up while
+// Into is listed.
+func (d *Drive) unite(t *tx, u union) error {
+	into, err := d.load(u.Into)
+	if err != nil {
+		return err
+	}
+	if into == nil {
+		return errNotFound
+	}
+	il, err := d.dir(into, d.ctx.Done())
+	if err != nil {
+		return err
+	}
+	from, err := d.load(u.From)
+	if err != nil || from == nil {
+		return err
+	}
+	fl, err := d.dir(from, d.ctx.Done())
+	if err != nil {
+		return err
+	}
+	for name, k := range fl.byName {
+		n, err := d.load(k.id)
+		if err != nil {
+			return err
+		}
+		if n != nil && il.byName[name] == nil {
+			t.link(into, il, name, n)
+			t.node(n)
+			if n.isDir() {
+				into.nlink++
+			}
+			d.letGo(n)
+		}
+		t.b.Delete(entryKey(from.id, name), nil)
+	}
+	for _, e := range append([]*entry(nil), d.journal.order...) {
+		if e.gone || e.sent || e.m.Parent != from.id && e.m.ToParent != from.id {
+			continue
+		}
+		m := e.m
+		d.journal.remove(e)
+		if m.Parent == from.id {
+			m.Parent = into.id
+		}
+		if m.ToParent == from.id {
+			m.ToParent = into.id
+		}
+		d.journal.restore(e, m)
+		t.relog(e)
+	}
+	from.dead, from.list = true, nil
+	t.node(from, into)
+	d.notes.inode(into, true)
+	d.letGo(from)
+	return nil
+}

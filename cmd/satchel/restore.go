@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"satchel/api"
+)
+
+type restoreCmd struct {
+	Path    string `arg:"" optional:"" help:"A file of the drive, or below the folder where it is mounted."`
+	Version string `placeholder:"V" help:"Which of its versions (satchel history PATH) shall be the current one again."`
+	At      string `placeholder:"TIME" help:"Without PATH: make the whole drive what it was at this time, such as 2006-01-02T15:04 (local), or after the change of this number."`
+}
+
+func (cmd *restoreCmd) Run(sh *shell) error {
+	switch {
+	case cmd.Path == "" && cmd.At != "" && cmd.Version == "":
+		return cmd.drive(sh)
+	case cmd.Path == "" || cmd.Version == "" || cmd.At != "":
+		return usageError{"give a PATH and its --version (satchel history PATH shows them), or --at TIME for the whole drive"}
+	}
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	p, versions, err := t.history(sh, cmd.Path)
+	if err != nil {
+		return err
+	}
+	var found []api.FileVersion
+	for _, v := range versions {
+		if strings.HasPrefix(v.ID.String(), strings.ToLower(cmd.Version)) {
+			found = append(found, v)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return fmt.Errorf("%s has no version %s\nsee those it has with: satchel history %[1]s", p, printable(cmd.Version))
+	case len(found) > 1:
+		return fmt.Errorf("%s has several versions that begin with %s: give more of it", p, printable(cmd.Version))
+	case found[0].Current:
+		fmt.Fprintf(sh.stdout, "%s is the current version of %s already\n", found[0].ID, p)
+		return nil
+	}
+	if _, err := t.RestoreVersion(sh.ctx, p.node.Document, found[0].ID); err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.stdout, "%s is again what it was on %s; what it was until now is in its history\n", p, found[0].Time.Local().Format("2006-01-02 15:04:05"))
+	return nil
+}
+
+// drive restores the whole drive.
+func (cmd *restoreCmd) drive(sh *shell) error {
+	point, err := parsePoint(cmd.At)
+	if err != nil {
+		return err
+	}
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	before, err := t.Info(sh.ctx)
+	if err != nil {
+		return err
+	}
+	done, err := t.RestoreAt(sh.ctx, point)
+	if err != nil {
+		return err
+	}
+	if done.Changed == 0 {
+		fmt.Fprintln(sh.stdout, "nothing has changed since: the drive is left as it is")
+	} else {
+		fmt.Fprintf(sh.stdout, "the drive is again what it was after the change %d (%s)\nundo it with: satchel restore --at %d\n",
+			done.Point, plural(done.Changed, "change"), before.Seq)
+	}
+	if done.Missing > 0 {
+		fmt.Fprintf(sh.stdout, "%s of then could not come back: their content is not kept any more\n", plural(done.Missing, "file"))
+	}
+	return nil
+}
+
+// parsePoint reads --at: the number of a change, or a time, local without a zone.
+func parsePoint(at string) (api.Point, error) {
+	if seq, err := strconv.ParseInt(at, 10, 64); err == nil && seq >= 0 {
+		return api.Point{Seq: seq}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, at); err == nil {
+		return api.Point{Time: t}, nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, at, time.Local); err == nil {
+			return api.Point{Time: t}, nil
+		}
+	}
+	return api.Point{}, usageError{fmt.Sprintf("--at %q: write a time such as 2006-01-02T15:04, or the number of a change", at)}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"satchel/api"
+)
+
+type trashCmd struct {
+	List    trashListCmd    `cmd:"" default:"withargs" help:"List what was deleted, the last first."`
+	Restore trashRestoreCmd `cmd:"" help:"Bring a deleted file or directory back."`
+	Empty   trashEmptyCmd   `cmd:"" help:"Remove what is in the trash for good."`
+}
+
+type trashListCmd struct {
+	JSON bool `name:"json" help:"Print a JSON array."`
+}
+
+func (cmd *trashListCmd) Run(sh *shell) error {
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	items := []api.Trashed{}
+	if err := t.trash(sh.ctx, func(item api.Trashed) bool {
+		items = append(items, item)
+		return true
+	}); err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return printJSON(sh, items)
+	}
+	if len(items) == 0 {
+		fmt.Fprintln(sh.stdout, "the trash is empty")
+		return nil
+	}
+	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "DELETED\tDEVICE\tSIZE\tPATH")
+	for _, item := range items {
+		name, bytes := printable(string(item.Path)), "-"
+		switch item.Type {
+		case api.Directory:
+			name += "/"
+		case api.File:
+			bytes = size(item.Size).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", stamp(item.Deleted), deviceName(item.DeviceName), bytes, name)
+	}
+	return w.Flush()
+}
+
+// trash calls fn with what is in the trash, the last deleted first, until it
+// returns false.
+func (t *tree) trash(ctx context.Context, fn func(api.Trashed) bool) error {
+	for before := int64(0); ; {
+		page, err := t.Trash(ctx, before, 1000)
+		if err != nil {
+			return err
+		}
+		for _, item := range page.Items {
+			if before = item.Seq; !fn(item) {
+				return nil
+			}
+		}
+		if !page.More || len(page.Items) == 0 {
+			return nil
+		}
+	}
+}
+
+type trashRestoreCmd struct {
+	Path string `arg:"" help:"Where it was on the drive, or below the folder where the drive is mounted."`
+}
+
+func (cmd *trashRestoreCmd) Run(sh *shell) error {
+	names, err := api.ParsePath(sh.drivePath(cmd.Path))
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	path := api.JoinPath(names)
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	var found *api.Trashed
+	above := ""
+	if err := t.trash(sh.ctx, func(item api.Trashed) bool {
+		if string(item.Path) == path {
+			found = &item
+		} else if above == "" && strings.HasPrefix(path, string(item.Path)+"/") {
+			above = string(item.Path)
+		}
+		return found == nil
+	}); err != nil {
+		return err
+	}
+	switch {
+	case found == nil && above != "":
+		return fmt.Errorf("there is no %s in the trash\nthe directory %s was deleted whole; bring it back with: satchel trash restore %[2]s", printable(path), printable(above))
+	case found == nil:
+		return fmt.Errorf("there is no %s in the trash\nsee what is there with: satchel trash", printable(path))
+	}
+	done, err := t.RestoreTrash(sh.ctx, found.Node)
+	if err != nil {
+		return err
+	}
+	if string(done.Path) != path {
+		fmt.Fprintf(sh.stdout, "%s is back as %s, since its name is taken\n", printable(path), printable(string(done.Path)))
+		return nil
+	}
+	fmt.Fprintf(sh.stdout, "%s is back\n", printable(path))
+	return nil
+}
+
+type trashEmptyCmd struct{}
+
+func (cmd *trashEmptyCmd) Run(sh *shell) error {
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	gone, err := t.EmptyTrash(sh.ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.stdout, "the trash is empty: %s, %s\n", plural(gone.Items, "thing"), size(gone.Bytes))
+	return nil
+}

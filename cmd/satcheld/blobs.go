@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"satchel/storage/blob"
+	"satchel/storage/mirror"
+)
+
+type blobsCmd struct {
+	Copy blobsCopyCmd `cmd:"" help:"Copy all content from one blob store to another, to move to it."`
+}
+
+type blobsCopyCmd struct {
+	From     string `arg:"" help:"The store to copy from, as --blobs names it."`
+	To       string `arg:"" help:"The store to copy to."`
+	Parallel int    `default:"4" help:"How many objects are copied at a time (${default})."`
+	JSON     bool   `name:"json" help:"Print the figures as JSON."`
+}
+
+// Run copies what is not there yet, verified.
+func (cmd *blobsCopyCmd) Run(p *program) error {
+	if cmd.From == cmd.To {
+		return usageError{"the two stores are the same"}
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	stores := [2]openBlobs{}
+	for i, name := range []string{cmd.From, cmd.To} {
+		in := p.installation
+		in.Blobs = name
+		open, err := in.blobStore()
+		if err != nil {
+			return err
+		}
+		stores[i] = open
+	}
+	db := &database{}
+	if cmd.From == "postgres:" || cmd.To == "postgres:" {
+		var err error
+		if db, err = p.openDatabase(p.ctx, true); err != nil {
+			return err
+		}
+	}
+	defer db.close()
+	from, closeFrom, err := stores[0](p.ctx, db, p.log)
+	if err != nil {
+		return err
+	}
+	defer closeFrom()
+	to, closeTo, err := stores[1](p.ctx, db, p.log)
+	if err != nil {
+		return err
+	}
+	defer closeTo()
+	return cmd.copy(p.ctx, p, from, to)
+}
+
+func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Store) error {
+	bars := newStepBars(p.stderr, cmd.JSON)
+	defer bars.close()
+	r, err := mirror.Copy(ctx, from, to, mirror.Options{Parallel: cmd.Parallel, Progress: bars.show})
+	bars.close()
+	if err != nil {
+		return fmt.Errorf("%w\n%d objects are copied; the same command goes on from there", err, r.Copied+r.Skipped)
+	}
+	if cmd.JSON {
+		if err := printJSON(p.stdout, r); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(p.stdout, "copied %d objects (%s), verified; %d of %d were there already\n", r.Copied, bytesText(r.CopiedBytes), r.Skipped, r.Objects)
+		fmt.Fprintf(p.stdout, "to switch: stop the server, run this once more (it copies what came meanwhile), start it with --blobs %s\n", cmd.To)
+	}
+	if len(r.Damaged) > 0 {
+		for _, key := range r.Damaged {
+			fmt.Fprintln(p.stderr, "damaged in the source:", printable(key))
+		}
+		return errors.New("some objects are damaged in the source, and so in the copy: see satcheld fsck --deep")
+	}
+	return nil
+}

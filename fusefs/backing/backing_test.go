@@ -1,0 +1,218 @@
+package backing
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// service starts a server whose ioctls are counted and not done: these tests
+// are about what it lets through.
+func service(t *testing.T) (s *Server, socket string, opened *atomic.Int32) {
+	t.Helper()
+	opened = new(atomic.Int32)
+	s = &Server{Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Register:   func(int, int) (int32, error) { return opened.Add(1), nil },
+		Unregister: func(int, int32) error { return nil }}
+	socket = filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: socket, Net: "unixpacket"})
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		l.Close()
+		must(t, <-done)
+	})
+	return s, socket, opened
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// device is a descriptor of /dev/fuse. Opening it mounts nothing.
+func device(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if errors.Is(err, syscall.EACCES) {
+		t.Skip("/dev/fuse is not ours to open")
+	}
+	must(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func file(t *testing.T, flags int, prepare func(path string)) int {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "content")
+	must(t, os.WriteFile(path, []byte("x"), 0o600))
+	if prepare != nil {
+		prepare(path)
+	}
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+func TestChecks(t *testing.T) {
+	_, socket, opened := service(t)
+	fuse := device(t)
+	dir, err := unix.Open(t.TempDir(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(dir)
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(null)
+	for _, c := range []struct {
+		name       string
+		fuse, file int
+		want       error
+	}{
+		{"what is right", fuse, file(t, unix.O_RDONLY, nil), nil},
+		{"a file in the device's place", file(t, unix.O_RDONLY, nil), file(t, unix.O_RDONLY, nil), unix.ENODEV},
+		{"another device", null, file(t, unix.O_RDONLY, nil), unix.ENODEV},
+		{"a directory", fuse, dir, unix.EINVAL},
+		{"a device as content", fuse, null, unix.EINVAL},
+		{"a descriptor that can write", fuse, file(t, unix.O_RDWR, nil), unix.EINVAL},
+		{"a descriptor that can't read", fuse, file(t, unix.O_PATH, nil), unix.EINVAL},
+		{"a file that may not be written", fuse, file(t, unix.O_RDONLY, func(p string) { must(t, os.Chmod(p, 0o400)) }), unix.EPERM},
+		{"another user's file", fuse, file(t, unix.O_RDONLY, func(p string) {
+			if os.Getuid() == 0 {
+				must(t, os.Chown(p, 1234, 1234))
+			} else {
+				must(t, os.Chmod(p, 0o444))
+			}
+		}), unix.EPERM},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := Dial(socket, c.fuse)
+			must(t, err)
+			defer client.Close()
+			before := opened.Load()
+			id, err := client.Register(c.file)
+			if !errors.Is(err, c.want) && (err != nil || c.want != nil) {
+				t.Fatalf("answered %d, %v; want %v", id, err, c.want)
+			}
+			if did := opened.Load() - before; (did == 1) != (c.want == nil) {
+				t.Errorf("%d ioctls", did)
+			}
+		})
+	}
+}
+
+func TestMalformed(t *testing.T) {
+	_, socket, opened := service(t)
+	fuse, content := device(t), file(t, unix.O_RDONLY, nil)
+	for name, send := range map[string]struct {
+		msg []byte
+		fds []int
+	}{
+		"nothing but an op":         {[]byte{opOpen}, nil},
+		"one descriptor":            {[]byte{opOpen}, []int{fuse}},
+		"three descriptors":         {[]byte{opOpen}, []int{fuse, content, content}},
+		"a hundred descriptors":     {[]byte{opOpen}, append(make([]int, 0, 100), repeat(content, 100)...)},
+		"an unknown op":             {[]byte{'x'}, []int{fuse, content}},
+		"a long message":            {[]byte("oooooooooooooooooooooooooooooooo"), []int{fuse, content}},
+		"close without an id":       {[]byte{opClose}, []int{fuse}},
+		"close of what another has": {[]byte{opClose, 1, 0, 0, 0}, []int{fuse}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
+			must(t, err)
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(5 * time.Second))
+			_, _, err = c.WriteMsgUnix(send.msg, unix.UnixRights(send.fds...), nil)
+			must(t, err)
+			var b [4]byte
+			n, err := c.Read(b[:])
+			if err != nil || n != 4 || b[3] != 0xff {
+				t.Errorf("answered % x, %v; want a negative errno", b[:n], err)
+			}
+		})
+	}
+	if opened.Load() != 0 {
+		t.Errorf("%d ioctls were done", opened.Load())
+	}
+	if left := descriptorsOf(t); left > 64 {
+		t.Errorf("%d descriptors are open: what came with refused messages was kept", left)
+	}
+}
+
+func repeat(fd, n int) []int {
+	fds := make([]int, n)
+	for i := range fds {
+		fds[i] = fd
+	}
+	return fds
+}
+
+func descriptorsOf(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return len(all)
+}
+
+func TestBounds(t *testing.T) {
+	s, socket, _ := service(t)
+	fuse, content := device(t), file(t, unix.O_RDONLY, nil)
+	client, err := Dial(socket, fuse)
+	must(t, err)
+	var last int32
+	for range MaxFiles {
+		last, err = client.Register(content)
+		must(t, err)
+	}
+	if _, err := client.Register(content); !errors.Is(err, unix.EMFILE) {
+		t.Errorf("one file too many: %v", err)
+	}
+	must(t, client.Unregister(last))
+	if _, err := client.Register(content); err != nil {
+		t.Errorf("after one was given back: %v", err)
+	}
+
+	var others []*Client
+	for range MaxConnections - 1 {
+		c, err := Dial(socket, fuse)
+		must(t, err)
+		if _, err := c.Register(content); !errors.Is(err, unix.EMFILE) {
+			t.Fatalf("the bound is the user's, not the connection's: %v", err)
+		}
+		others = append(others, c)
+	}
+	if c, err := Dial(socket, fuse); err == nil {
+		if _, err := c.Register(content); err == nil {
+			t.Error("one connection too many was served")
+		}
+		c.Close()
+	}
+
+	// Whoever dies leaves nothing counted.
+	for _, c := range append(others, client) {
+		c.Close()
+	}
+	for until := time.Now().Add(5 * time.Second); ; {
+		s.mu.Lock()
+		users := len(s.users)
+		s.mu.Unlock()
+		if users == 0 {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatalf("%d users are still counted", users)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,149 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// UseBlobs makes the servers that the rig makes from now on keep their content
+// in a store: "file" (as they do without), "postgres", or "s3", for which it
+// runs an S3 server, versitygw, whose program is given.
+func (r *Rig) UseBlobs(ctx context.Context, store, versitygw string) error {
+	switch store {
+	case "", "file", "postgres":
+	case "s3":
+		if r.s3 == nil {
+			s, err := r.startS3(ctx, versitygw)
+			if err != nil {
+				return err
+			}
+			r.s3 = s
+		}
+	default:
+		return fmt.Errorf("there is no store %q: file, s3 or postgres", store)
+	}
+	r.store = store
+	return nil
+}
+
+// s3Server keeps buckets as directories below the rig's own.
+type s3Server struct {
+	addr    string
+	buckets string
+	proc    *Child
+}
+
+// Credentials of the one account.
+const s3Access, s3Secret = "satchel-rig", "the secret of satchel-rig"
+
+func (r *Rig) startS3(ctx context.Context, program string) (*s3Server, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(r.Dir, "s3")
+	s := &s3Server{addr: addr, buckets: filepath.Join(dir, "buckets")}
+	for _, sub := range []string{"buckets", "iam", "metadata"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	cmd := exec.Command(program, "--port", addr, "--iam-dir", filepath.Join(dir, "iam"), "--quiet", "--keep-alive",
+		"posix", "--sidecar", filepath.Join(dir, "metadata"), s.buckets)
+	cmd.Env = []string{"ROOT_ACCESS_KEY=" + s3Access, "ROOT_SECRET_KEY=" + s3Secret, "PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	cmd.Dir = dir
+	if s.proc, err = StartChild(cmd); err != nil {
+		return nil, err
+	}
+	return s, s.proc.WaitReady(ctx, 20*time.Second, func() bool {
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+func (s *s3Server) stop() error {
+	if s == nil {
+		return nil
+	}
+	return s.proc.End(syscall.SIGTERM)
+}
+
+// blobEnv is the environment that sends a server's content to the rig's store,
+// each server to a bucket of its own.
+func (r *Rig) blobEnv(name string) ([]string, error) {
+	switch r.store {
+	case "postgres":
+		return []string{"SATCHELD_BLOBS=postgres:"}, nil
+	case "s3":
+		bucket := bucketName(name)
+		if err := os.Mkdir(filepath.Join(r.s3.buckets, bucket), 0o755); err != nil {
+			return nil, err
+		}
+		return []string{
+			"SATCHELD_BLOBS=s3://" + bucket + "/packs?endpoint=http://" + r.s3.addr + "&region=us-east-1",
+			"AWS_ACCESS_KEY_ID=" + s3Access, "AWS_SECRET_ACCESS_KEY=" + s3Secret, "AWS_SESSION_TOKEN=", "AWS_EC2_METADATA_DISABLED=true",
+		}, nil
+	}
+	return nil, nil
+}
+
+// bucketName is a server's name in the letters that buckets may have.
+func bucketName(name string) string {
+	return "b-" + strings.Trim(strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			return c
+		}
+		return '-'
+	}, strings.ToLower(name)), "-")
+}
+
+// Objects is how many objects the server's blob store has, and their bytes. It
+// looks behind the server's back.
+func (s *Server) Objects(ctx context.Context) (n int, bytes int64, err error) {
+	dir := filepath.Join(s.Data, "blobs", "objects")
+	switch s.rig.store {
+	case "postgres":
+		out, err := s.Satcheld(ctx, "", "psql-url")
+		if err != nil {
+			return 0, 0, err
+		}
+		db, err := pgx.Connect(ctx, strings.TrimSpace(out))
+		if err != nil {
+			return 0, 0, err
+		}
+		defer db.Close(context.WithoutCancel(ctx))
+		err = db.QueryRow(ctx, "SELECT count(*), coalesce(sum(size), 0)::bigint FROM satchel.list_blobs('', 1000000)").Scan(&n, &bytes)
+		return n, bytes, err
+	case "s3":
+		dir = filepath.Join(s.rig.s3.buckets, bucketName(filepath.Base(filepath.Dir(s.Data))), "packs")
+	}
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			n++
+			bytes += info.Size()
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) { // nothing was stored yet
+		err = nil
+	}
+	return n, bytes, err
+}

@@ -1,0 +1,160 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+	"satchel/storage/tree"
+)
+
+// Retention says how long the past is kept.
+type Retention struct {
+	All   time.Duration // every version, and the whole drive's past
+	Daily time.Duration // from then on the last version of each day (UTC)
+	Trash time.Duration // what was deleted
+}
+
+// DefaultRetention keeps all for 30 days, then one version a day for a year,
+// and the trash for 30 days.
+var DefaultRetention = Retention{All: 30 * day, Daily: 365 * day, Trash: 30 * day}
+
+const day = 24 * time.Hour
+
+// Expired tells what went because it was beyond the retention policy.
+type Expired = postgres.Expired
+
+// Expire removes, from every drive, versions and trash beyond the policy, and
+// the rows of the past that lead no farther back than it. Chunks that nothing
+// names any more are left to the garbage collection. What ceased to be current
+// since the owner's least recently seen device of the last 30 days was here stays in any case,
+// since it may be what that device edits. A drive whose turn fails keeps the
+// others from nothing; the first error is returned.
+func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, err error) {
+	var drives []postgres.OwnedDrive
+	err = s.db.AsReadOnly(ctx, api.ID{}, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		drives, err = tx.AllDrives(ctx)
+		return err
+	})
+	if err != nil {
+		return total, err
+	}
+	for _, d := range drives {
+		var gone Expired
+		driveErr := s.db.As(ctx, d.Owner, func(ctx context.Context, tx *postgres.Tx) (err error) {
+			gone, err = tx.Expire(ctx, d.Drive, d.Owner, keep.All, keep.Daily, keep.Trash)
+			return err
+		})
+		if ctx.Err() != nil {
+			return total, ctx.Err()
+		}
+		if driveErr != nil {
+			s.log.Warn("the past of a drive was not thinned", "drive", d.Drive, "err", driveErr)
+			if err == nil {
+				err = driveErr
+			}
+			continue
+		}
+		total.Add(gone)
+	}
+	return total, err
+}
+
+// Versions lists the versions of a document, the newest first. A document
+// that does not live, and is not in the trash, is [api.NotFound].
+func (d *Drive) Versions(ctx context.Context, doc api.ID) (versions []api.FileVersion, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := tx.Holder(ctx, d.id, doc); err != nil {
+			return err
+		}
+		versions, err = tx.Versions(ctx, d.id, doc)
+		return err
+	})
+	return versions, err
+}
+
+// RestoreVersion makes a version of a document its current one again, as a
+// change that every device hears of; a document in the trash comes back first.
+// What it replaces stays in the history. A version that is not the document's
+// is [api.NotFound].
+func (d *Drive) RestoreVersion(ctx context.Context, doc, version api.ID) (n api.Node, err error) {
+	var node api.ID
+	_, err = d.amend(ctx, func(ctx context.Context, tx *postgres.Tx, a *amendment) error {
+		if node, err = tx.Holder(ctx, d.id, doc); err != nil {
+			return err
+		}
+		v, err := tx.DocumentVersion(ctx, d.id, doc, version)
+		if err != nil {
+			return err
+		}
+		return a.Revert(node, v, a.time)
+	})
+	if err != nil {
+		return n, err
+	}
+	return d.Node(ctx, node)
+}
+
+// RestoreAt makes the drive what it was after a change, or at a time, with
+// changes that every device hears of: so nothing is lost by it, since what was
+// replaced is in the history, what was not there then is in the trash, and it can be
+// undone by going back to before it. A point within a batch is the one before the batch.
+//
+// A point before all that is known, or in the future, is [api.Invalid].
+func (d *Drive) RestoreAt(ctx context.Context, p api.Point) (done api.Restored, err error) {
+	changed, err := d.amend(ctx, func(ctx context.Context, tx *postgres.Tx, a *amendment) error {
+		done = api.Restored{Point: p.Seq}
+		if !p.Time.IsZero() {
+			if p.Time.After(time.Now()) {
+				return api.Errorf(api.Invalid, "%s is in the future", p.Time.Format(time.RFC3339))
+			}
+			if done.Point, err = tx.SeqAt(ctx, d.id, p.Time); err != nil {
+				return err
+			}
+		}
+		switch {
+		case done.Point < a.drive.Since:
+			return api.Errorf(api.Invalid, "the drive's past is not known as far back as that: its first known point is the change %d", a.drive.Since)
+		case done.Point > a.drive.Seq:
+			return api.Errorf(api.Invalid, "the drive has not seen the change %d yet: its last one is %d", done.Point, a.drive.Seq)
+		}
+		past, missing, err := tx.Past(ctx, d.id, done.Point, api.NewID)
+		if err != nil {
+			return err
+		}
+		done.Missing = missing
+		return a.Rewind(past, a.time)
+	})
+	done.Seq, done.Changed = changed.Drive.Seq, len(changed.Changes)
+	return done, err
+}
+
+// amendment is a change to a drive that a service makes by itself, while nobody
+// else may change it.
+type amendment struct {
+	*tree.Set
+	drive tree.Drive // as it was
+	time  int64      // now, ns
+}
+
+// amend lets edit change the drive and writes what it changed; nothing if it
+// fails. It may run more than once.
+func (d *Drive) amend(ctx context.Context, edit func(context.Context, *postgres.Tx, *amendment) error) (diff tree.Diff, err error) {
+	by := postgres.Author{Device: d.caller.Device}
+	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		locked, err := tx.Lock(ctx, d.id, d.owner, by, nil)
+		if err != nil {
+			return err
+		}
+		set := tree.NewSet(locked.Drive, tx.Working(ctx, d.id, by.Device), tree.Env{
+			Device: by.Device, DeviceName: d.caller.DeviceName, NewID: api.NewID,
+		})
+		if err := edit(ctx, tx, &amendment{set, locked.Drive, time.Now().UnixNano()}); err != nil {
+			return err
+		}
+		diff = set.Diff()
+		return d.write(ctx, tx, diff, by, postgres.Answer{})
+	})
+	return diff, err
+}

@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"satchel/api"
+)
+
+// Keeper works on the rows of all users, to keep the store healthy: garbage
+// collection and the check. No request can: it is a connection of its own, as
+// satchel_keeper, which only satchel_owner may become. It is not safe for
+// concurrent use.
+type Keeper struct {
+	conn *pgx.Conn
+}
+
+// OpenKeeper connects at the URL of satchel_owner, or of a role that may
+// become it, and acts as satchel_keeper.
+func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
+	config, err := pgx.ParseConfig(ownerURL)
+	if err != nil {
+		return nil, api.Errorf(api.Invalid, "database URL: %w", err)
+	}
+	config.RuntimeParams["application_name"] = "satcheld keeper"
+	config.RuntimeParams["jit"] = "off"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, classify(fmt.Errorf("connect to the database: %w", err))
+	}
+	registerTypes(conn.TypeMap())
+	// The path is set after the role: a user's schema named like a role comes in
+	// nobody's way. The temporary tables are of this connection.
+	for _, statement := range []string{
+		`SET ROLE satchel_keeper`,
+		`SET search_path = satchel, pg_temp`,
+		`SET work_mem = '64MB'`, // hashes of all chunks of an owner
+		`SET temp_buffers = '32MB'`,
+		`CREATE TEMPORARY TABLE referenced (sha256 bytea NOT NULL)`,
+	} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			conn.Close(context.WithoutCancel(ctx))
+			return nil, classify(fmt.Errorf("%s: %w", statement, err))
+		}
+	}
+	return &Keeper{conn: conn}, nil
+}
+
+// Close ends the connection, and with it the lock.
+func (k *Keeper) Close() { k.conn.Close(context.Background()) }
+
+// TryLock makes this the one keeper that may work on the database, of all
+// processes, until Close. It does not wait: false tells that another one does.
+func (k *Keeper) TryLock(ctx context.Context) (ok bool, err error) {
+	err = k.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended('satchel.keeper', 0))`).Scan(&ok)
+	return ok, classify(err)
+}
+
+// Now is the database's clock, which all ages are told by.
+func (k *Keeper) Now(ctx context.Context) (now time.Time, err error) {
+	err = k.conn.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	return now, classify(err)
+}
+
+// within runs fn in a transaction, again if the database aborts it to resolve
+// a deadlock, so fn must not keep anything of a failed run.
+func (k *Keeper) within(ctx context.Context, fn func(pgx.Tx) error) error {
+	var err error
+	for range tries {
+		if err = pgx.BeginFunc(ctx, k.conn, fn); err == nil || !aborted(err) {
+			break
+		}
+	}
+	return classify(err)
+}
+
+// alone runs fn in a transaction that holds a drive, so that nobody changes it meanwhile.
+func (k *Keeper) alone(ctx context.Context, drive api.ID, fn func(pgx.Tx) error) error {
+	return k.within(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT FROM drives WHERE id = $1 FOR NO KEY UPDATE`, drive); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// collect is all rows of a query, whose columns are T's fields in order.
+func collect[T any](ctx context.Context, k *Keeper, query string, args ...any) ([]T, error) {
+	rows, _ := k.conn.Query(ctx, query, args...)
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+	return list, classify(err)
+}
+
+func (k *Keeper) ids(ctx context.Context, query string, args ...any) ([]api.ID, error) {
+	rows, _ := k.conn.Query(ctx, query, args...)
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[api.ID])
+	return ids, classify(err)
+}
+
+// affected is how many rows a statement affected.
+func affected(tag pgconn.CommandTag, err error) (int64, error) { return tag.RowsAffected(), err }
