@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
 	"satchel/api"
+	"satchel/api/route"
 )
 
 // statusClosed is for the log only: the client is gone.
@@ -61,6 +61,12 @@ func faultOf(log *slog.Logger, err error) fault {
 		if e.RetryAfter > 0 {
 			f.header.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 		}
+	}
+	if e, ok := errors.AsType[*pgrstStatus](err); ok {
+		f.status = e.status
+	}
+	if _, ok := errors.AsType[*route.MethodError](err); ok {
+		f.status = http.StatusMethodNotAllowed
 	}
 	switch {
 	case f.kind == api.Cancelled:
@@ -131,9 +137,25 @@ func (s *server) pgrstError(w http.ResponseWriter, _ *http.Request, err error) {
 		body.Code = "P0001" // raised
 	}
 	if e, ok := errors.AsType[*pgrstStatus](err); ok {
-		f.status, body.Code = e.status, e.code
+		body.Code = e.code
+	}
+	if e, ok := errors.AsType[*explained](err); ok {
+		body.Details, body.Hint = &e.details, &e.hint
+	}
+	if f.status == http.StatusMethodNotAllowed {
+		body.Code = "PGRST105"
 	}
 	f.write(w, "application/json; charset=utf-8", body)
+}
+
+// apiError writes an error as /api has it.
+func (s *server) apiError(w http.ResponseWriter, _ *http.Request, err error) {
+	f := faultOf(s.log, err)
+	f.write(w, "application/json; charset=utf-8", struct {
+		Success bool   `json:"success"`
+		Error   string `json:"error"`
+		Message string `json:"message"`
+	}{false, http.StatusText(f.status), f.message})
 }
 
 // pgrstStatus is an error for which PostgREST has a status and a code of its own.
@@ -145,29 +167,13 @@ type pgrstStatus struct {
 
 func (e *pgrstStatus) Unwrap() error { return e.error }
 
-// methods is the handlers of one path by method.
-type methods map[string]http.HandlerFunc
-
-// in answers other methods with 405 in a family's shape.
-func (m methods) in(fail failure) http.Handler {
-	var allow []string
-	for method := range m {
-		allow = append(allow, method)
-	}
-	slices.Sort(allow)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h, ok := m[r.Method]; ok {
-			h(w, r)
-			return
-		}
-		w.Header().Set("Allow", strings.Join(allow, ", "))
-		fail(w, r, errMethod(r))
-	})
+// explained is an error with what PostgREST says besides its message.
+type explained struct {
+	details, hint string
+	error
 }
 
-func errMethod(r *http.Request) error {
-	return &pgrstStatus{http.StatusMethodNotAllowed, "PGRST105", api.Errorf(api.Invalid, "%s is not allowed here", r.Method)}
-}
+func (e *explained) Unwrap() error { return e.error }
 
 // unmatched answers what the patterns under a prefix leave over: 405 if
 // another method would match, else 404.
@@ -182,7 +188,7 @@ func unmatched(mux *http.ServeMux, prefix string, fail failure) http.HandlerFunc
 		}
 		if len(allow) > 0 {
 			w.Header().Set("Allow", strings.Join(allow, ", "))
-			fail(w, r, errMethod(r))
+			fail(w, r, &route.MethodError{Method: r.Method})
 			return
 		}
 		fail(w, r, api.Errorf(api.NotFound, "there is nothing at %q", r.URL.Path))

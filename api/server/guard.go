@@ -57,8 +57,11 @@ func (s *server) guard(next http.Handler) http.Handler {
 
 // family is the error writer for a request's path.
 func (s *server) family(r *http.Request) failure {
-	if strings.HasPrefix(r.URL.Path, "/v1/") {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/v1/"):
 		return s.problemError
+	case strings.HasPrefix(r.URL.Path, "/api/"):
+		return s.apiError
 	}
 	return s.pgrstError
 }

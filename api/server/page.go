@@ -10,8 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-
-	"satchel/api"
 )
 
 //go:embed page.html
@@ -43,10 +41,6 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	// The only style is the page's own, known by its hash, and there is no script.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src "+styleHash()+"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	w.Write(b.Bytes())
-}
-
-func (s *server) unknownPage(w http.ResponseWriter, r *http.Request) {
-	s.pgrstError(w, r, api.Errorf(api.NotFound, "there is nothing at %q", r.URL.Path))
 }
 
 // styleHash names the page's style for its content security policy (CSP 3

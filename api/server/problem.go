@@ -38,9 +38,6 @@ func (p *problem) ContentType(string) string { return problemJSON }
 // problemError writes an error as /v1 has it.
 func (s *server) problemError(w http.ResponseWriter, _ *http.Request, err error) {
 	f := faultOf(s.log, err)
-	if e, ok := errors.AsType[*pgrstStatus](err); ok {
-		f.status = e.status
-	}
 	f.write(w, problemJSON, newProblem(f))
 }
 

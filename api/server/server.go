@@ -5,7 +5,13 @@
 // Each family of paths has its own shape of errors, written in one place:
 //
 //	/v1            problem+json with a kind (RFC 9457); JSON through huma, bytes through plain handlers
-//	/rpc, /files   PostgREST's {"message","code","details","hint"}
+//	/api           {"success":false,"error","message"}
+//	all others     PostgREST's {"message","code","details","hint"}
+//
+// What is served is described where it is added, by package route: a family adds its
+// operations, with examples that a test runs, and they are in /openapi.json and on the
+// page /openapi, and the attack suite makes its requests from them. A new family is a function like
+// routeRPC, called by New.
 package server
 
 import (
@@ -18,8 +24,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"satchel/api"
 	"satchel/api/auth"
+	"satchel/api/route"
 	"satchel/storage"
 )
 
@@ -46,23 +52,49 @@ type server struct {
 func New(c Config) http.Handler {
 	s := &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log}
 	mux := http.NewServeMux()
-	mux.Handle("/health", methods{http.MethodGet: s.health, http.MethodHead: s.health}.in(s.pgrstError))
-	mux.HandleFunc("GET /{$}", s.page)
-	mux.HandleFunc("/", s.unknownPage)
-	s.routeV1(mux)
-	s.routeRPC(mux)
+	doc := route.New("Satchel", "1", description)
+	s.routeServer(mux, doc)
+	s.routeRPC(mux, doc)
+	s.routeV1(mux, doc)
 	return s.guard(mux)
 }
 
+const description = `One tree of files for each user, by several APIs. Log in with /rpc/login for a token that every one of them takes.
+
+Errors have a shape for each family of paths: /v1 application/problem+json with a kind, /api {"success":false,"error","message"}, all others {"message","code","details","hint"}. 429 comes with Retry-After.`
+
+// routeServer adds what is about the server itself, and its pages.
+func (s *server) routeServer(mux *http.ServeMux, doc *route.Document) {
+	f := doc.Family("server", "The server itself", "/", s.pgrstError)
+	f.Handle(route.Operation{
+		ID: "health", Method: http.MethodGet, Path: "/health", Summary: "Whether the server is ready",
+		Answers:  []route.Answer{{Status: 200, Doc: "It is"}, {Status: 503, Doc: "It can't reach its database"}},
+		Examples: []route.Example{{Summary: "Ask", Status: 200, Contains: `"ok"`}},
+	}, s.health)
+	f.Handle(route.Operation{
+		ID: "openapi", Method: http.MethodGet, Path: "/openapi.json", Summary: "This description (OpenAPI 3.1)",
+		Examples: []route.Example{{Summary: "All of it", Status: 200, Contains: `"openapi":"3.1.0"`}},
+	}, doc.ServeJSON)
+	f.Handle(route.Operation{
+		ID: "openapi-page", Method: http.MethodGet, Path: "/openapi", Summary: "This description as a page",
+		Answers:  []route.Answer{{Status: 200, Type: "text/html", Doc: "The page"}},
+		Examples: []route.Example{{Summary: "All of it", Status: 200, Contains: "<!DOCTYPE html>"}},
+	}, doc.ServePage)
+	f.Handle(route.Operation{
+		ID: "start-page", Method: http.MethodGet, Path: "/{$}", Summary: "The start page",
+		Answers:  []route.Answer{{Status: 200, Type: "text/html", Doc: "The page"}},
+		Examples: []route.Example{{Summary: "See it", Status: 200, Contains: "Satchel"}},
+	}, s.page)
+	f.Mount(mux)
+}
+
 // routeV1 adds the API of Satchel's own clients.
-func (s *server) routeV1(mux *http.ServeMux) {
-	config := huma.DefaultConfig("Satchel", "1")
+func (s *server) routeV1(mux *http.ServeMux, doc *route.Document) {
+	doc.Tag("v1", "What Satchel's own clients speak. Names in JSON are escaped reversibly where they are not UTF-8.")
+	config := huma.DefaultConfig("", "")
+	config.OpenAPI = doc.OpenAPI()
 	config.CreateHooks = nil // they would add a $schema to every answer
-	config.DocsPath, config.SchemasPath = "", ""
-	config.Info.Description = "The API of Satchel's clients. Errors are application/problem+json with a kind."
-	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
-	}
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	v1 := humago.New(mux, config)
 	s.accountRoutes(v1)
 	s.driveRoutes(v1)
@@ -70,22 +102,6 @@ func (s *server) routeV1(mux *http.ServeMux) {
 	s.byteRoutes(mux, v1)
 	s.contentsRoute(mux, v1)
 	mux.HandleFunc("/v1/", unmatched(mux, "/v1/", s.problemError))
-}
-
-// routeRPC adds the PostgREST-like API.
-func (s *server) routeRPC(mux *http.ServeMux) {
-	mux.Handle("/rpc/login", methods{http.MethodPost: s.rpcLogin}.in(s.pgrstError))
-	mux.Handle("/rpc/store_file", methods{http.MethodPost: s.rpcStoreFile}.in(s.pgrstError))
-	mux.Handle("/rpc/retrieve_file", methods{
-		http.MethodGet: s.rpcRetrieveFile, http.MethodHead: s.rpcRetrieveFile, http.MethodPost: s.rpcRetrieveFile,
-	}.in(s.pgrstError))
-	mux.Handle("/files", methods{
-		http.MethodGet: s.getFiles, http.MethodHead: s.getFiles,
-		http.MethodPatch: s.patchFiles, http.MethodDelete: s.deleteFiles,
-	}.in(s.pgrstError))
-	mux.HandleFunc("/rpc/", func(w http.ResponseWriter, r *http.Request) {
-		s.pgrstError(w, r, api.Errorf(api.NotFound, "there is no function %q", r.URL.Path))
-	})
 }
 
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
