@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 
 	"satchel/api"
 	"satchel/storage/fault"
@@ -68,9 +69,13 @@ func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Lock
 	set := tree.NewSet(locked.Drive, tx.Working(ctx, d.id, by.Device), tree.Env{
 		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: locked.Chunks, NewID: api.NewID,
 	})
-	outcomes, err := set.Apply(batch)
-	if err != nil {
-		return drive, answer, err
+	outcomes := make([]api.Outcome, 0, len(batch))
+	for part := range slices.Chunk(batch, api.MaxBatch) {
+		some, err := set.Apply(part)
+		if err != nil {
+			return drive, answer, err
+		}
+		outcomes = append(outcomes, some...)
 	}
 	diff := set.Diff()
 	answer = postgres.Answer{Number: number, Outcomes: outcomes, Touched: set.Touched()}

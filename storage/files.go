@@ -82,13 +82,8 @@ func withTypes(files []File) []File {
 // [api.Exists], a missing document [api.NotFound], and what is no directory on
 // the way [api.NotDirectory].
 func (d *Drive) MoveFile(ctx context.Context, doc api.ID, to []api.Name) error {
-	if len(to) == 0 {
-		return api.Errorf(api.IsDirectory, "the path names the drive itself")
-	}
-	for _, name := range to {
-		if err := name.Check(); err != nil {
-			return err
-		}
+	if err := checkPath(to); err != nil {
+		return err
 	}
 	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
 		node, entries, err := tx.Document(ctx, d.id, doc)

@@ -14,58 +14,114 @@ import (
 // storePack is when Store sends a pack on: what it holds in memory.
 const storePack = 8 << 20
 
+// PutOptions says how [Drive.Put] stores. The zero value makes missing
+// directories and overwrites.
+type PutOptions struct {
+	NoParents bool  // a missing directory on the way is [api.NotFound]
+	Mtime     int64 // ns; 0 = now
+
+	// Check may refuse to replace old, nil if there is no file yet. Nobody else
+	// changes the drive between its answer and the change.
+	Check func(old *api.Node) error
+
+	// Object is what the S3 API keeps of the version. It is asked for when all of
+	// the body was read.
+	Object func() *Object
+}
+
 // Store puts content at a path: it makes directories that are missing, and a
 // new version of the document that is there already. It streams, with flat
 // memory, and the file changes only when all its bytes are stored. Description
-// nil leaves the document's as it is.
+// nil leaves the document's as it is. The errors are those of [Drive.Put].
+func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, description *string) (File, error) {
+	node, _, err := d.Put(ctx, path, body, PutOptions{})
+	if err != nil {
+		return File{}, err
+	}
+	return d.describeNode(ctx, node, description)
+}
+
+// Put is Store for those who need the node: it returns its id, and whether it
+// is new.
 //
 // A directory at the path is [api.IsDirectory]; a symlink or special node there
 // is [api.Exists]; what is no directory on the way is [api.NotDirectory].
-func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, description *string) (File, error) {
-	if len(path) == 0 {
-		return File{}, api.Errorf(api.IsDirectory, "the path names the drive itself")
-	}
-	for _, name := range path {
-		if err := name.Check(); err != nil {
-			return File{}, err
-		}
+func (d *Drive) Put(ctx context.Context, path []api.Name, body io.Reader, o PutOptions) (node api.ID, created bool, err error) {
+	if err := checkPath(path); err != nil {
+		return node, false, err
 	}
 	limit, err := d.room(ctx, path)
 	if err != nil {
-		return File{}, err
+		return node, false, err
 	}
 	v, err := d.upload(ctx, limit.reader(body))
 	if err != nil {
-		return File{}, err
+		return node, false, err
 	}
-	var node api.ID
+	return d.commitVersion(ctx, path, v, o)
+}
+
+// commitVersion makes a version whose chunks are stored the content of the
+// file at a path.
+func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Version, o PutOptions) (node api.ID, created bool, err error) {
+	var object *Object
+	if o.Object != nil {
+		object = o.Object()
+	}
 	err = d.change(ctx, named([]api.Mutation{{Version: &v}}), func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
 		walked, err := tx.Walk(ctx, d.id, d.root, path)
 		if err != nil {
 			return nil, err
 		}
 		m := api.Mutation{Op: api.OpWrite, Name: path[len(path)-1], Version: &v, Time: time.Now().UnixNano()}
-		batch, parent, err := d.missingDirs(walked, path[:len(path)-1], m.Time)
+		if o.Mtime != 0 {
+			m.Attr = &api.Attr{Mtime: &o.Mtime}
+		}
+		batch, parent, err := d.parents(walked, path, !o.NoParents, m.Time)
 		if err != nil {
 			return nil, err
 		}
 		m.Parent = parent
+		var old *api.Node
 		if len(walked) == len(path) {
-			old := walked[len(path)-1]
+			old = &walked[len(path)-1]
 			if err := storable(old.Type); err != nil {
 				return nil, err
 			}
 			m.Node, m.Base = old.ID, old.Version
 		} else {
-			m.Op, m.Node, m.Attr = api.OpCreate, api.NewID(), &api.Attr{Type: api.File}
+			if m.Attr == nil {
+				m.Attr = &api.Attr{}
+			}
+			m.Op, m.Node, m.Attr.Type = api.OpCreate, api.NewID(), api.File
 		}
-		node = m.Node
+		if o.Check != nil {
+			if err := o.Check(old); err != nil {
+				return nil, err
+			}
+		}
+		node, created = m.Node, old == nil
+		if object != nil {
+			if err := tx.SetObject(ctx, d.id, d.owner, v.ID, *object); err != nil {
+				return nil, err
+			}
+		}
 		return append(batch, m), nil
 	})
-	if err != nil {
-		return File{}, err
+	return node, created, err
+}
+
+// checkPath tells what is wrong with the path of something to be made.
+func checkPath(path []api.Name) error {
+	if len(path) == 0 {
+		return api.Errorf(api.IsDirectory, "the path names the drive itself")
 	}
-	return d.describeNode(ctx, node, description)
+	for _, name := range path {
+		if err := name.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func storable(t api.Type) error {
@@ -76,6 +132,16 @@ func storable(t api.Type) error {
 		return api.Errorf(api.IsDirectory, "the path is a directory")
 	}
 	return api.Errorf(api.Exists, "the path is taken by what is not a regular file")
+}
+
+// parents is the directory that a path's last name is in, and the mutations
+// that make it if it is missing and shall be made.
+func (d *Drive) parents(walked []api.Node, path []api.Name, missing bool, time int64) (batch []api.Mutation, parent api.ID, err error) {
+	batch, parent, err = d.missingDirs(walked, path[:len(path)-1], time)
+	if err == nil && len(batch) > 0 && !missing {
+		err = api.Errorf(api.NotFound, "there is no directory %q", string(batch[0].Name))
+	}
+	return batch, parent, err
 }
 
 // missingDirs makes the directories of dirs beyond those walked; parent is the

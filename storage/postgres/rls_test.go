@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,7 +16,8 @@ import (
 )
 
 // driveTables are the tables that hold a user's drives, with an owner in each.
-var driveTables = []string{"drives", "versions", "nodes", "dirs", "entries", "trash", "documents", "changes", "batches", "packs", "chunks"}
+var driveTables = []string{"drives", "versions", "nodes", "dirs", "entries", "trash", "documents", "changes", "batches", "packs", "chunks",
+	"properties", "locks", "objects"}
 
 // fill gives a user a home drive with a row in each of driveTables.
 func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
@@ -48,6 +50,15 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 			return err
 		}
 		if err := tx.Write(ctx, set.Diff(), by, postgres.Answer{Number: 1, Outcomes: outcomes}); err != nil {
+			return err
+		}
+		if err := tx.SetProperty(ctx, home.ID, user, postgres.Property{Node: file.Node, Space: "DAV:", Name: "x"}); err != nil {
+			return err
+		}
+		if err := tx.AddDAVLock(ctx, home.ID, user, postgres.DAVLock{Token: api.NewID(), Expires: time.Now().Add(time.Hour)}); err != nil {
+			return err
+		}
+		if err := tx.SetObject(ctx, home.ID, user, file.Version.ID, postgres.Object{ETag: "x"}); err != nil {
 			return err
 		}
 		return tx.Describe(ctx, home.ID, user, file.Node, "a file")
@@ -108,6 +119,7 @@ func TestDriveRowsOverSQL(t *testing.T) {
 		"nodes":     `(drive, id, owner, type, mode, uid, gid, nlink, size, mtime, ctime, btime, rev) VALUES ('%[1]s', gen_random_uuid(), '%[3]s', 'd', 0, 0, 0, 2, 0, 0, 0, 0, 0)`,
 		"dirs":      `(drive, id, owner, parent) VALUES ('%[1]s', '%[2]s', '%[3]s', NULL)`,
 		"changes":   `(drive, seq, owner, op, node, time) VALUES ('%[1]s', 99, '%[3]s', 'x', '%[2]s', 0)`,
+		"locks":     `(drive, token, owner, path, deep, shared, holder, expires) VALUES ('%[1]s', gen_random_uuid(), '%[3]s', '', true, false, '', now())`,
 		"documents": `(drive, id, owner) VALUES ('%[1]s', gen_random_uuid(), '%[3]s')`,
 	} {
 		_, err := a.sql(t, a.alice, `INSERT INTO satchel.`+table+` `+fmt.Sprintf(row, bobs.ID, bobs.Root, a.alice))

@@ -1,0 +1,145 @@
+package storage
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+// What WebDAV and S3 clients keep beside files; see package postgres.
+type (
+	Property = postgres.Property
+	DAVLock  = postgres.DAVLock
+	Object   = postgres.Object
+)
+
+// Properties is what WebDAV clients said about some nodes.
+func (d *Drive) Properties(ctx context.Context, nodes []api.ID) (all []Property, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		all, err = tx.Properties(ctx, d.id, nodes)
+		return err
+	})
+	return all, err
+}
+
+// maxProperty is the longest value of a property in bytes.
+const maxProperty = 64 << 10
+
+// PropertyPatch sets a property, or removes it.
+type PropertyPatch struct {
+	Property
+	Remove bool
+}
+
+// PatchProperties sets and removes properties of a node in order, all or none.
+// Too long a value, or too many of them, are [api.TooLarge].
+func (d *Drive) PatchProperties(ctx context.Context, node api.ID, patches []PropertyPatch) error {
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := d.live(ctx, tx, node); err != nil {
+			return err
+		}
+		for _, p := range patches {
+			p.Node = node
+			if p.Remove {
+				if err := tx.RemoveProperty(ctx, d.id, node, p.Space, p.Name); err != nil {
+					return err
+				}
+				continue
+			}
+			if len(p.Value) > maxProperty || len(p.Space)+len(p.Name) > 1000 {
+				return api.Errorf(api.TooLarge, "a property has at most %d bytes", maxProperty)
+			}
+			if err := tx.SetProperty(ctx, d.id, d.owner, p.Property); err != nil {
+				return err
+			}
+		}
+		all, err := tx.Properties(ctx, d.id, []api.ID{node})
+		if err == nil && len(all) > postgres.MaxProperties {
+			err = api.Errorf(api.TooLarge, "a file has at most %d properties", postgres.MaxProperties)
+		}
+		return err
+	})
+}
+
+// DAVLocks lists the locks of WebDAV clients in the drive.
+func (d *Drive) DAVLocks(ctx context.Context) (locks []DAVLock, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		locks, err = tx.DAVLocks(ctx, d.id)
+		return err
+	})
+	return locks, err
+}
+
+// AddDAVLock adds a lock unless allow, which is told the present ones, refuses.
+// No other lock is added meanwhile.
+func (d *Drive) AddDAVLock(ctx context.Context, l DAVLock, allow func([]DAVLock) error) error {
+	if len(l.Holder) > maxProperty {
+		return api.Errorf(api.TooLarge, "a lock's owner has at most %d bytes", maxProperty)
+	}
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := tx.Lock(ctx, d.id, d.owner, postgres.Author{}, nil); err != nil {
+			return err
+		}
+		locks, err := tx.DAVLocks(ctx, d.id)
+		if err == nil {
+			err = allow(locks)
+		}
+		if err == nil {
+			err = tx.AddDAVLock(ctx, d.id, d.owner, l)
+		}
+		return err
+	})
+}
+
+// RefreshDAVLock lets a lock live until a time. One that has ended is [api.NotFound].
+func (d *Drive) RefreshDAVLock(ctx context.Context, token api.ID, expires time.Time) error {
+	return d.onLock(ctx, func(ctx context.Context, tx *postgres.Tx) (bool, error) {
+		return tx.RefreshDAVLock(ctx, d.id, token, expires)
+	})
+}
+
+// RemoveDAVLock ends a lock. One that has ended is [api.NotFound].
+func (d *Drive) RemoveDAVLock(ctx context.Context, token api.ID) error {
+	return d.onLock(ctx, func(ctx context.Context, tx *postgres.Tx) (bool, error) {
+		return tx.RemoveDAVLock(ctx, d.id, token)
+	})
+}
+
+func (d *Drive) onLock(ctx context.Context, do func(context.Context, *postgres.Tx) (bool, error)) error {
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		done, err := do(ctx, tx)
+		if err == nil && !done {
+			err = api.Errorf(api.NotFound, "there is no such lock")
+		}
+		return err
+	})
+}
+
+// RemoveDAVLocks ends the locks on a path and below it, as when it is deleted.
+func (d *Drive) RemoveDAVLocks(ctx context.Context, path []api.Name) error {
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		return tx.RemoveDAVLocks(ctx, d.id, LockPath(path))
+	})
+}
+
+// LockPath is a path as locks have it.
+func LockPath(path []api.Name) string {
+	names := make([]string, len(path))
+	for i, n := range path {
+		names[i] = n.Escape()
+	}
+	return strings.Join(names, "/")
+}
+
+// Objects is what the S3 API keeps of versions; those that it did not write
+// are missing.
+func (d *Drive) Objects(ctx context.Context, versions []api.ID) (objects map[api.ID]Object, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		objects, err = tx.Objects(ctx, d.id, versions)
+		return err
+	})
+	return objects, err
+}
