@@ -41,6 +41,8 @@ type Auth struct {
 	keys     *Keyring
 	throttle *throttle
 	log      *slog.Logger
+
+	registrations *Limit
 }
 
 // Identity is who a request is from: a user, through one of his sessions.
@@ -61,28 +63,38 @@ func New(ctx context.Context, db *postgres.DB, key SealingKey, log *slog.Logger)
 	if err := keys.refresh(ctx); err != nil {
 		return nil, err
 	}
-	return &Auth{db: db, keys: keys, throttle: newThrottle(), log: log}, nil
+	return &Auth{
+		db: db, keys: keys, throttle: newThrottle(), log: log,
+		registrations: NewLimit("new accounts", 20, 20*time.Second),
+	}, nil
 }
 
 // Run does what time brings until ctx ends: it replaces old signing keys,
 // learns those of other servers, and removes sessions that ended long ago.
 func (a *Auth) Run(ctx context.Context) {
-	tick := time.NewTicker(10 * time.Minute)
-	defer tick.Stop()
+	keys, clean := time.NewTicker(keyReload), time.NewTicker(10*time.Minute)
+	defer keys.Stop()
+	defer clean.Stop()
+	a.clean(ctx)
 	for {
-		if n, err := a.db.CleanSessions(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("sessions were not cleaned", "err", err)
-		} else if n > 0 {
-			a.log.Debug("ended sessions removed", "sessions", n)
-		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-clean.C:
+			a.clean(ctx)
+		case <-keys.C:
+			if err := a.keys.refresh(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("signing keys were not read", "err", err)
+			}
 		}
-		if err := a.keys.refresh(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("signing keys were not read", "err", err)
-		}
+	}
+}
+
+func (a *Auth) clean(ctx context.Context) {
+	if n, err := a.db.CleanSessions(ctx); err != nil && ctx.Err() == nil {
+		a.log.Error("sessions were not cleaned", "err", err)
+	} else if n > 0 {
+		a.log.Debug("ended sessions removed", "sessions", n)
 	}
 }
 
@@ -153,6 +165,11 @@ func (a *Auth) LoginBrowser(ctx context.Context, from netip.Addr, email, passwor
 	if err != nil {
 		return "", api.Token{}, err
 	}
+	return a.BeginBrowser(ctx, account, browser)
+}
+
+// BeginBrowser is LoginBrowser for an account that was just made.
+func (a *Auth) BeginBrowser(ctx context.Context, account postgres.Account, browser string) (secret string, token api.Token, err error) {
 	id, secret, err := a.begin(ctx, account, postgres.NewSession{
 		Kind: postgres.BrowserSession, Name: deviceName(browser), Idle: BrowserIdle, Lifetime: BrowserLifetime,
 	})

@@ -3,8 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -15,6 +13,9 @@ import (
 
 // keyAge is how long a key signs before the next one replaces it.
 const keyAge = 90 * 24 * time.Hour
+
+// keyReload is how soon a server knows what became of the keys.
+const keyReload = time.Minute
 
 // reloadPause bounds how often a token with an unknown key makes us look for
 // the key in the database.
@@ -88,14 +89,11 @@ func (k *Keyring) load(ctx context.Context) (keys map[string]signingKey, newest 
 }
 
 func (k *Keyring) add(ctx context.Context, maxAge time.Duration) error {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
+	id, sealed, err := newSigningKey(k.sealing)
 	if err != nil {
-		return fmt.Errorf("make a signing key: %w", err)
+		return err
 	}
-	var b [8]byte
-	rand.Read(b[:])
-	id := hex.EncodeToString(b[:])
-	if err := k.db.AddSigningKey(ctx, id, k.sealing.seal(private.Seed(), keyPurpose(id)), maxAge); err != nil {
+	if err := k.db.AddSigningKey(ctx, id, sealed, maxAge); err != nil {
 		return fmt.Errorf("store a signing key: %w", err)
 	}
 	return nil

@@ -41,10 +41,9 @@ func newThrottle() *throttle {
 	}
 }
 
-// begin lets a login check its password, and waits for its turn; done must be
-// told whether it was wrong. Too many wrong ones before, or too many logins
-// under way, are [api.RateLimited].
-func (t *throttle) begin(ctx context.Context, from netip.Addr, account string) (done func(wrong bool), err error) {
+// turn waits until there is room for one more hash. Too many that wait are
+// [api.RateLimited].
+func (t *throttle) turn(ctx context.Context) (release func(), err error) {
 	select {
 	case t.waiting <- struct{}{}:
 	default:
@@ -56,9 +55,19 @@ func (t *throttle) begin(ctx context.Context, from netip.Addr, account string) (
 		<-t.waiting
 		return nil, ctx.Err()
 	}
-	release := func() {
+	return func() {
 		<-t.working
 		<-t.waiting
+	}, nil
+}
+
+// begin lets a login check its password, and waits for its turn; done must be
+// told whether it was wrong. Too many wrong ones before, or too many logins
+// under way, are [api.RateLimited].
+func (t *throttle) begin(ctx context.Context, from netip.Addr, account string) (done func(wrong bool), err error) {
+	release, err := t.turn(ctx)
+	if err != nil {
+		return nil, err
 	}
 	// Asked only now, so that a burst of parallel guesses passes no further
 	// than as many as can work at once.
@@ -113,12 +122,15 @@ func newLimiters[K comparable](pause time.Duration, burst int) *limiters[K] {
 func (l *limiters[K]) wait(key K) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e, ok := l.byKey[key]
-	if !ok {
-		return 0
+	if e, ok := l.byKey[key]; ok {
+		return l.missing(e)
 	}
+	return 0
+}
+
+func (l *limiters[K]) missing(e *list.Element) time.Duration {
 	if missing := 1 - e.Value.(*limiter[K]).Tokens(); missing > 0 {
-		return time.Duration(missing * float64(l.pause))
+		return max(1, time.Duration(missing*float64(l.pause)))
 	}
 	return 0
 }
@@ -127,16 +139,33 @@ func (l *limiters[K]) wait(key K) time.Duration {
 func (l *limiters[K]) count(key K) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e, ok := l.byKey[key]
-	if ok {
-		l.order.MoveToFront(e)
-	} else {
-		e = l.order.PushFront(&limiter[K]{key, rate.NewLimiter(rate.Every(l.pause), l.burst)})
-		l.byKey[key] = e
-		if l.order.Len() > throttleKeys {
-			last := l.order.Remove(l.order.Back()).(*limiter[K])
-			delete(l.byKey, last.key)
-		}
+	l.element(key).Value.(*limiter[K]).Allow()
+}
+
+// take takes one try from the key if it has one, and else tells how long to
+// wait for it.
+func (l *limiters[K]) take(key K) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.element(key)
+	if wait := l.missing(e); wait > 0 {
+		return wait
 	}
 	e.Value.(*limiter[K]).Allow()
+	return 0
+}
+
+// element is the key's limiter, moved to the front.
+func (l *limiters[K]) element(key K) *list.Element {
+	if e, ok := l.byKey[key]; ok {
+		l.order.MoveToFront(e)
+		return e
+	}
+	e := l.order.PushFront(&limiter[K]{key, rate.NewLimiter(rate.Every(l.pause), l.burst)})
+	l.byKey[key] = e
+	if l.order.Len() > throttleKeys {
+		last := l.order.Remove(l.order.Back()).(*limiter[K])
+		delete(l.byKey, last.key)
+	}
+	return e
 }

@@ -26,7 +26,7 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	req, err := parseFiles(r.URL.RawQuery)
+	req, err := filesTable.parse(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 		status = http.StatusPartialContent
 	}
 	w.Header().Set("Content-Range", contentRange(q.Offset, len(files), total))
-	return s.writeFiles(w, r, status, req.fields, files)
+	return filesTable.write(w, r, status, req.fields, files)
 }
 
 // files asks the service for the files that an identity may list.
@@ -86,7 +86,7 @@ func (s *server) countFiles(ctx context.Context, id auth.Identity, q storage.Fil
 
 // narrow applies a Range header ("0-9", PostgREST counts rows) within limit
 // and offset.
-func (req *fileRequest) narrow(header string) error {
+func (req *tableRequest) narrow(header string) error {
 	header = strings.TrimPrefix(header, "items=")
 	if header == "" || strings.HasPrefix(header, "bytes=") {
 		return nil
@@ -134,10 +134,12 @@ func prefers(r *http.Request, what string) bool {
 	return false
 }
 
-func (s *server) writeFiles(w http.ResponseWriter, r *http.Request, status int, fields selection, files []storage.File) error {
-	rows := make([]any, len(files))
-	for i, f := range files {
-		rows[i] = fields.row(f)
+// write sends rows; it is an error if the client wants one object and there is
+// another number.
+func (t table[R]) write(w http.ResponseWriter, r *http.Request, status int, fields selection, all []R) error {
+	rows := make([]any, len(all))
+	for i, row := range all {
+		rows[i] = t.row(fields, row)
 	}
 	if strings.Contains(r.Header.Get("Accept"), objectJSON) && len(rows) != 1 {
 		return errRows
@@ -171,28 +173,31 @@ func (s *server) patchFiles(w http.ResponseWriter, r *http.Request) {
 
 // chosen is the caller's own files that the filters choose. Without a filter
 // it is an error: nobody means all.
-func (s *server) chosen(r *http.Request) (*storage.Drive, fileRequest, []storage.File, error) {
+func (s *server) chosen(r *http.Request) (*storage.Drive, tableRequest, []storage.File, error) {
 	id, err := s.identify(r)
 	if err != nil {
-		return nil, fileRequest{}, nil, err
+		return nil, tableRequest{}, nil, err
 	}
 	if id.Role == auth.Admin {
-		return nil, fileRequest{}, nil, api.Errorf(api.Permission, "an admin sees files but can't change them")
+		return nil, tableRequest{}, nil, api.Errorf(api.Permission, "an admin sees files but can't change them")
 	}
-	req, err := parseFiles(r.URL.RawQuery)
+	req, err := filesTable.parse(r.URL.RawQuery)
 	if err != nil {
-		return nil, fileRequest{}, nil, err
+		return nil, tableRequest{}, nil, err
 	}
 	if len(req.query.Filters) == 0 {
-		return nil, fileRequest{}, nil, &pgrstStatus{http.StatusBadRequest, "21000",
-			api.Errorf(api.Invalid, "%s requires a filter, such as id=eq.UUID", r.Method)}
+		return nil, tableRequest{}, nil, errNoFilter(r)
 	}
 	home, err := s.drives.Home(r.Context(), caller(id))
 	if err != nil {
-		return nil, fileRequest{}, nil, err
+		return nil, tableRequest{}, nil, err
 	}
 	files, err := home.Files(r.Context(), req.query)
 	return home, req, files, err
+}
+
+func errNoFilter(r *http.Request) error {
+	return &pgrstStatus{http.StatusBadRequest, "21000", api.Errorf(api.Invalid, "%s requires a filter, such as id=eq.UUID", r.Method)}
 }
 
 // patch applies the body's columns to the files and returns them as they are then.
@@ -219,7 +224,7 @@ func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, files []
 				return nil, err
 			}
 		default:
-			if _, err = column(name); err == nil {
+			if _, err = filesTable.column(name); err == nil {
 				err = api.Errorf(api.Permission, "only file_path and description can be changed")
 			}
 			return nil, err
@@ -246,13 +251,13 @@ func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, files []
 }
 
 // changed answers a change: nothing, or the rows if the client prefers them.
-func (s *server) changed(w http.ResponseWriter, r *http.Request, req fileRequest, files []storage.File, err error) {
+func (s *server) changed(w http.ResponseWriter, r *http.Request, req tableRequest, files []storage.File, err error) {
 	if err == nil && !prefers(r, "return=representation") {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	if err == nil {
-		err = s.writeFiles(w, r, http.StatusOK, req.fields, files)
+		err = filesTable.write(w, r, http.StatusOK, req.fields, files)
 	}
 	if err != nil {
 		s.pgrstError(w, r, err)

@@ -237,7 +237,7 @@ func FuzzParseFiles(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		req, err := parseFiles(s)
+		req, err := filesTable.parse(s)
 		if err != nil {
 			return
 		}
@@ -245,7 +245,7 @@ func FuzzParseFiles(f *testing.F) {
 			t.Errorf("%q: %+v", s, req)
 		}
 		for _, filter := range req.query.Filters {
-			if _, err := column(string(filter.Column)); err != nil {
+			if _, err := filesTable.column(string(filter.Column)); err != nil {
 				t.Errorf("%q: column %q", s, filter.Column)
 			}
 			for _, v := range filter.Values {
@@ -254,7 +254,7 @@ func FuzzParseFiles(f *testing.F) {
 				}
 			}
 		}
-		if row := req.fields.row(storage.File{}); !json.Valid(row) {
+		if row := filesTable.row(req.fields, storage.File{}); !json.Valid(row) {
 			t.Errorf("%q gives rows like %s", s, row)
 		}
 	})

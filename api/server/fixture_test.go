@@ -105,7 +105,7 @@ func newFixtureTLS(t *testing.T, isTLS bool) *fixture {
 	}()
 	stopping, stopWaiting := context.WithCancel(running)
 	f.stop = stopWaiting
-	handler := New(Config{Auth: f.auth, Drives: f.drives, Ready: f.db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: log})
+	handler := New(Config{Auth: f.auth, Drives: f.drives, Ready: f.db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: log, OpenSignup: true})
 	web := httptest.NewServer(handler)
 	f.url = web.URL
 	t.Cleanup(func() {

@@ -41,3 +41,11 @@ func (s *server) setCookie(w http.ResponseWriter, secret string) {
 		HttpOnly: true, Secure: s.tls, SameSite: http.SameSiteLaxMode,
 	})
 }
+
+// dropCookie tells a browser to forget its session.
+func (s *server) dropCookie(w http.ResponseWriter) {
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cookieName(), Path: "/", MaxAge: -1, // sent as Max-Age=0
+		HttpOnly: true, Secure: s.tls, SameSite: http.SameSiteLaxMode,
+	})
+}

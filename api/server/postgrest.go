@@ -25,12 +25,19 @@ const (
 	timeColumn
 )
 
-// columns is the rows of /files: their names in order, types, and values.
-var columns = []struct {
+// table is rows as PostgREST has them: their columns in order, types, and values.
+type table[R any] struct {
+	name    string
+	columns []tableColumn[R]
+}
+
+type tableColumn[R any] struct {
 	name  storage.Column
 	typ   columnType
-	value func(storage.File) any
-}{
+	value func(R) any
+}
+
+var filesTable = table[storage.File]{"files", []tableColumn[storage.File]{
 	{postgres.ColumnID, uuidColumn, func(f storage.File) any { return f.ID }},
 	{postgres.ColumnUserID, uuidColumn, func(f storage.File) any { return f.UserID }},
 	{postgres.ColumnFilePath, textColumn, func(f storage.File) any { return f.FilePath }},
@@ -40,16 +47,16 @@ var columns = []struct {
 	{postgres.ColumnHash, textColumn, func(f storage.File) any { return f.Hash }},
 	{postgres.ColumnCreatedAt, timeColumn, func(f storage.File) any { return f.CreatedAt.UTC() }},
 	{postgres.ColumnUpdatedAt, timeColumn, func(f storage.File) any { return f.UpdatedAt.UTC() }},
-}
+}}
 
 // column finds a column; the error says it as PostgREST does.
-func column(name string) (int, error) {
-	for i, c := range columns {
+func (t table[R]) column(name string) (int, error) {
+	for i, c := range t.columns {
 		if string(c.name) == name {
 			return i, nil
 		}
 	}
-	return 0, &pgrstStatus{http.StatusBadRequest, "42703", api.Errorf(api.Invalid, "column files.%s does not exist", name)}
+	return 0, &pgrstStatus{http.StatusBadRequest, "42703", api.Errorf(api.Invalid, "column %s.%s does not exist", t.name, name)}
 }
 
 // field is one selected column under its name in the answer.
@@ -61,46 +68,46 @@ type field struct {
 // selection is the fields of an answer in order. Empty means all columns.
 type selection []field
 
-// row is a file as it is sent.
-func (s selection) row(f storage.File) json.RawMessage {
+// row is a row as it is sent.
+func (t table[R]) row(s selection, r R) json.RawMessage {
 	b := []byte{'{'}
 	for i, field := range s {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		name, _ := json.Marshal(field.name)                      // strings and our columns' types
-		value, _ := json.Marshal(columns[field.column].value(f)) // always marshal
+		name, _ := json.Marshal(field.name)                        // strings and our columns' types
+		value, _ := json.Marshal(t.columns[field.column].value(r)) // always marshal
 		b = append(append(append(b, name...), ':'), value...)
 	}
 	return append(b, '}')
 }
 
-// fileRequest is a query of /files.
-type fileRequest struct {
+// tableRequest is a query of a table.
+type tableRequest struct {
 	query  storage.FileQuery
 	fields selection
 }
 
-// parseFiles reads the query string of /files: filters are column=op.value,
+// parse reads the query string of a table: filters are column=op.value,
 // everything else has a reserved name (PostgREST's documentation, "Tables and
 // Views").
-func parseFiles(rawQuery string) (fileRequest, error) {
+func (t table[R]) parse(rawQuery string) (tableRequest, error) {
 	values, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return fileRequest{}, errQuery("the query string is malformed: %w", err)
+		return tableRequest{}, errQuery("the query string is malformed: %w", err)
 	}
-	var req fileRequest
-	if req.fields, err = parseSelect(values.Get("select")); err != nil {
-		return fileRequest{}, err
+	var req tableRequest
+	if req.fields, err = t.parseSelect(values.Get("select")); err != nil {
+		return tableRequest{}, err
 	}
-	if req.query.Orders, err = parseOrder(values.Get("order")); err != nil {
-		return fileRequest{}, err
+	if req.query.Orders, err = t.parseOrder(values.Get("order")); err != nil {
+		return tableRequest{}, err
 	}
 	if req.query.Limit, err = parseCount(values, "limit"); err != nil {
-		return fileRequest{}, err
+		return tableRequest{}, err
 	}
 	if req.query.Offset, err = parseCount(values, "offset"); err != nil {
-		return fileRequest{}, err
+		return tableRequest{}, err
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {
@@ -113,9 +120,9 @@ func parseFiles(rawQuery string) (fileRequest, error) {
 			continue
 		}
 		for _, value := range values[name] {
-			f, err := parseFilter(name, value)
+			f, err := t.parseFilter(name, value)
 			if err != nil {
-				return fileRequest{}, err
+				return tableRequest{}, err
 			}
 			req.query.Filters = append(req.query.Filters, f)
 		}
@@ -128,7 +135,7 @@ func errQuery(format string, args ...any) error {
 }
 
 // parseSelect reads "id,path:file_path,*".
-func parseSelect(s string) (selection, error) {
+func (t table[R]) parseSelect(s string) (selection, error) {
 	if s == "" {
 		s = "*"
 	}
@@ -136,7 +143,7 @@ func parseSelect(s string) (selection, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		part = strings.TrimSpace(part)
 		if part == "*" {
-			for i, c := range columns {
+			for i, c := range t.columns {
 				fields = append(fields, field{i, string(c.name)})
 			}
 			continue
@@ -145,7 +152,7 @@ func parseSelect(s string) (selection, error) {
 		if !renamed {
 			from = name
 		}
-		i, err := column(from)
+		i, err := t.column(from)
 		if err != nil {
 			return nil, err
 		}
@@ -158,18 +165,18 @@ func parseSelect(s string) (selection, error) {
 }
 
 // parseOrder reads "file_path.desc.nullslast,size".
-func parseOrder(s string) ([]storage.Order, error) {
+func (t table[R]) parseOrder(s string) ([]storage.Order, error) {
 	if s == "" {
 		return nil, nil
 	}
 	var orders []storage.Order
 	for part := range strings.SplitSeq(s, ",") {
 		words := strings.Split(strings.TrimSpace(part), ".")
-		i, err := column(words[0])
+		i, err := t.column(words[0])
 		if err != nil {
 			return nil, err
 		}
-		o := storage.Order{Column: columns[i].name}
+		o := storage.Order{Column: t.columns[i].name}
 		rest := words[1:]
 		if len(rest) > 0 && (rest[0] == "asc" || rest[0] == "desc") {
 			o.Descending = rest[0] == "desc"
@@ -215,12 +222,12 @@ var operators = map[string]struct {
 }
 
 // parseFilter reads one "column=[not.]op.value".
-func parseFilter(name, value string) (storage.Filter, error) {
-	i, err := column(name)
+func (t table[R]) parseFilter(name, value string) (storage.Filter, error) {
+	i, err := t.column(name)
 	if err != nil {
 		return storage.Filter{}, err
 	}
-	f := storage.Filter{Column: columns[i].name}
+	f := storage.Filter{Column: t.columns[i].name}
 	value, negated := strings.CutPrefix(value, "not.")
 	f.Negate = negated
 	word, value, found := strings.Cut(value, ".")
@@ -228,7 +235,7 @@ func parseFilter(name, value string) (storage.Filter, error) {
 	if !found || !known {
 		return storage.Filter{}, errQuery("the filter on %s must be OPERATOR.VALUE with one of eq neq gt gte lt lte like ilike in is", name)
 	}
-	if op.textOnly && columns[i].typ != textColumn {
+	if op.textOnly && t.columns[i].typ != textColumn {
 		return storage.Filter{}, &pgrstStatus{http.StatusBadRequest, "42883", api.Errorf(api.Invalid, "%s is for text, which %s is not", word, name)}
 	}
 	f.Op = op.op
@@ -253,7 +260,7 @@ func parseFilter(name, value string) (storage.Filter, error) {
 		f.Values = []string{value}
 	}
 	for j := range f.Values {
-		if f.Values[j], err = parseValue(columns[i].typ, f.Values[j]); err != nil {
+		if f.Values[j], err = parseValue(t.columns[i].typ, f.Values[j]); err != nil {
 			return storage.Filter{}, err
 		}
 	}

@@ -15,21 +15,9 @@ func (s *server) routeRPC(mux *http.ServeMux, doc *route.Document) {
 	files := doc.Family("files", "Rows, as PostgREST has them: select, order, limit, offset, Range, and column=operator.value", "/files", s.pgrstError)
 	s.fileRoutes(files)
 	files.Mount(mux)
-}
-
-func (s *server) sessionRoutes(f *route.Family) {
-	f.Handle(route.Operation{
-		ID: "rpc-login", Method: http.MethodPost, Path: "/rpc/login", Summary: "Log in: a token, and a cookie of the same session",
-		Doc:  "With Accept: application/vnd.pgrst.object+json the answer is the object alone. Wrong passwords are throttled by account and by address.",
-		Body: route.JSON(route.Field{Name: "email", Required: true}, route.Field{Name: "password", Required: true}),
-		Answers: []route.Answer{
-			{Status: 200, Doc: `[{"token":"…"}]`}, {Status: 400, Doc: "Invalid email or password"}, {Status: 429, Doc: "Too many wrong passwords"},
-		},
-		Examples: []route.Example{{
-			Summary: "With a wrong password", Header: map[string]string{"Content-Type": "application/json"},
-			Body: `{"email":"you@example.org","password":"wrong"}`, Status: 400, Contains: "Invalid email or password",
-		}},
-	}, s.rpcLogin)
+	users := doc.Family("users", "People, as rows", "/users", s.pgrstError)
+	s.userRoutes(users)
+	users.Mount(mux)
 }
 
 func (s *server) storeRoutes(f *route.Family) {

@@ -37,6 +37,8 @@ type Config struct {
 	Stopping <-chan struct{}             // closed when the server ends: requests that wait then end too
 	TLS      bool                        // clients reach the server by https
 	Log      *slog.Logger
+
+	OpenSignup bool // anyone may make an account
 }
 
 type server struct {
@@ -46,11 +48,13 @@ type server struct {
 	stopping <-chan struct{}
 	tls      bool
 	log      *slog.Logger
+
+	openSignup bool
 }
 
 // New makes the handler of all APIs.
 func New(c Config) http.Handler {
-	s := &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log}
+	s := &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup}
 	mux := http.NewServeMux()
 	doc := route.New("Satchel", "1", description)
 	s.routeServer(mux, doc)

@@ -25,6 +25,7 @@ type commands struct {
 
 	Serve   serveCmd   `cmd:"" help:"Serve until Ctrl-C or SIGTERM."`
 	User    userCmd    `cmd:"" help:"Manage the accounts."`
+	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign tokens."`
 	GC      gcCmd      `cmd:"" name:"gc" help:"Remove what nothing refers to any more, and rewrite packs that are mostly garbage."`
 	Fsck    fsckCmd    `cmd:"" help:"Check that rows, objects and content are whole."`
 	Blobs   blobsCmd   `cmd:"" help:"Move content between blob stores."`

@@ -152,6 +152,18 @@ func TestServeAndCommands(t *testing.T) {
 	if got := files(); got != 200 {
 		t.Errorf("files = %d", got)
 	}
+	must(t, "", "keys", "rotate", "--data", data)
+	if keys := must(t, "", "keys", "list", "--data", data); strings.Count(keys, "signs") != 1 || strings.Count(keys, "verifies until") != 1 {
+		t.Errorf("keys after a rotation:\n%s", keys)
+	}
+	if got := files(); got != 200 {
+		t.Errorf("files with a token of the replaced key = %d", got)
+	}
+	if r, err := http.Post(url+"/rpc/register", "application/json", strings.NewReader(`{"email":"c@example.org","password":"long enough"}`)); err != nil || r.StatusCode != 403 {
+		t.Errorf("register without --open-signup = %v, %v", r, err)
+	} else {
+		r.Body.Close()
+	}
 	must(t, "third\r\n", "user", "passwd", "alice@example.org", "--password-stdin", "--data", data)
 	if got := files(); got != 401 {
 		t.Errorf("files after the password was changed = %d, want 401", got)

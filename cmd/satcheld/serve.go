@@ -26,6 +26,8 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM)."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 
+	OpenSignup bool `help:"Let anyone make an account."`
+
 	GCEvery time.Duration `name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
 }
 
@@ -79,7 +81,7 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 	}
 	d.cleanup = append(d.cleanup, func() { listener.Close() })
 
-	drives, handler, err := d.open(p, cmd.GCEvery, certificate != nil)
+	drives, handler, err := d.open(p, cmd, certificate != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +110,7 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 type stopper struct{ stop func() }
 
 // open opens the database and what stands on it, and starts their background work.
-func (d *daemon) open(p *program, gcEvery time.Duration, isTLS bool) (stopper, http.Handler, error) {
+func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Handler, error) {
 	database, err := p.openDatabase(p.ctx, false)
 	if err != nil {
 		if _, ok := errors.AsType[*migrations.MissingRoles](err); ok {
@@ -156,8 +158,8 @@ func (d *daemon) open(p *program, gcEvery time.Duration, isTLS bool) (stopper, h
 			d.failed <- fmt.Errorf("watch the database for changes: %w", err)
 		}
 	})
-	if gcEvery > 0 {
-		d.background.Go(func() { collectGarbage(ctx, gcEvery, database.owner, blobs, drives, p.log) })
+	if cmd.GCEvery > 0 {
+		d.background.Go(func() { collectGarbage(ctx, cmd.GCEvery, database.owner, blobs, drives, p.log) })
 	}
 	if database.server != nil {
 		d.background.Go(func() {
@@ -171,6 +173,7 @@ func (d *daemon) open(p *program, gcEvery time.Duration, isTLS bool) (stopper, h
 	stopping, stop := context.WithCancel(ctx)
 	return stopper{stop}, server.New(server.Config{
 		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
+		OpenSignup: cmd.OpenSignup,
 	}), nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/mail"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -34,9 +33,8 @@ type userAddCmd struct {
 
 // Run makes the account.
 func (cmd *userAddCmd) Run(p *program) error {
-	address, err := mail.ParseAddress(cmd.Email)
-	if err != nil || address.Address != cmd.Email || len(cmd.Email) > 254 {
-		return usageError{fmt.Sprintf("%q is not an e-mail address", cmd.Email)}
+	if err := auth.CheckEmail(cmd.Email); err != nil {
+		return usageError{err.Error()}
 	}
 	hash, err := p.readPassword()
 	if err != nil {

@@ -153,13 +153,15 @@ type SigningKey struct {
 	Retired time.Time // its tokens are refused from then on; zero = still signing
 }
 
+const signingKeysQuery = `
+	SELECT kid, sealed, created, coalesce(retired, '0001-01-01 00:00:00+00')
+	FROM satchel.signing_keys
+	WHERE retired IS NULL OR retired > now()
+	ORDER BY created DESC, kid`
+
 // SigningKeys lists the keys that verify tokens now, the newest first.
 func (db *DB) SigningKeys(ctx context.Context) ([]SigningKey, error) {
-	rows, err := db.pool.Query(ctx, `
-		SELECT kid, sealed, created, coalesce(retired, '0001-01-01 00:00:00+00')
-		FROM satchel.signing_keys
-		WHERE retired IS NULL OR retired > now()
-		ORDER BY created DESC, kid`)
+	rows, err := db.pool.Query(ctx, signingKeysQuery)
 	if err != nil {
 		return nil, classify(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,8 +52,8 @@ func (o *Operator) AddUser(ctx context.Context, u User, passwordHash string) err
 		INSERT INTO satchel.users (id, email, name, role, password_hash, quota)
 		VALUES ($1, lower($2), $3, $4, $5, $6)`,
 		u.ID, u.Email, u.Name, u.Role, passwordHash, u.Quota)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
-		return api.Errorf(api.Exists, "there is a user %s already", strings.ToLower(u.Email))
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == uniqueViolation {
+		return errTaken(u.Email)
 	}
 	return classify(err)
 }

@@ -158,6 +158,7 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	diskFull             = "53100"
+	uniqueViolation      = "23505"
 )
 
 func aborted(err error) bool {

@@ -8,13 +8,31 @@ import (
 	"satchel/api"
 )
 
-// statement builds a query over files. Values are parameters always; what is
-// put into the text are names from tables in this file.
+// statement builds a query over files, or other rows. Values are parameters
+// always; what is put into the text are names from tables in this package.
 type statement struct {
-	types  ContentTypes
-	with   string // the WITH clause that defines source, if it is not in the schema
-	source string // a table expression with the columns of listed
-	args   []any
+	types    ContentTypes
+	with     string // the WITH clause that defines source, if it is not in the schema
+	source   string // a table expression, over whose rows f the columns are expressions
+	columns  map[Column]columnExpr
+	selected string // what list returns of a row f
+	last     string // the order of rows that are equal otherwise
+	args     []any
+}
+
+// columnExpr is a column as an expression over a source's row f.
+type columnExpr struct {
+	expr  string
+	parse func(string) (any, error)
+	text  bool
+}
+
+// fileStatement is a statement over files.
+func fileStatement(types ContentTypes) statement {
+	return statement{
+		types: types, columns: fileColumns, last: "f.file_path, f.user_id",
+		selected: "f.id, f.user_id, f.file_path, f.description, f.size, f.hash, f.created_at, f.updated_at",
+	}
 }
 
 // arg adds a parameter and returns its placeholder.
@@ -23,12 +41,7 @@ func (s *statement) arg(v any) string {
 	return "$" + strconv.Itoa(len(s.args))
 }
 
-// columns of a source, as expressions over it, named f.
-var columns = map[Column]struct {
-	expr  string
-	parse func(string) (any, error)
-	text  bool
-}{
+var fileColumns = map[Column]columnExpr{
 	ColumnID:          {"f.id", parseID, false},
 	ColumnUserID:      {"f.user_id", parseID, false},
 	ColumnFilePath:    {"f.file_path", parseText, true},
@@ -103,7 +116,7 @@ func (s *statement) list(q FileQuery) (string, error) {
 	}
 	order := make([]string, 0, len(q.Orders)+2)
 	for _, o := range q.Orders {
-		c, ok := columns[o.Column]
+		c, ok := s.columns[o.Column]
 		if !ok {
 			return "", errNoColumn(o.Column)
 		}
@@ -118,9 +131,8 @@ func (s *statement) list(q FileQuery) (string, error) {
 		}
 		order = append(order, term)
 	}
-	order = append(order, "f.file_path", "f.user_id")
-	query := s.with + ` SELECT f.id, f.user_id, f.file_path, f.description, f.size, f.hash, f.created_at, f.updated_at` +
-		body + ` ORDER BY ` + strings.Join(order, ", ")
+	order = append(order, s.last)
+	query := s.with + ` SELECT ` + s.selected + body + ` ORDER BY ` + strings.Join(order, ", ")
 	if q.Limit > 0 {
 		query += ` LIMIT ` + s.arg(q.Limit)
 	}
@@ -162,7 +174,7 @@ var operators = map[Comparison]string{
 }
 
 func (s *statement) condition(f Filter) (string, error) {
-	c, ok := columns[f.Column]
+	c, ok := s.columns[f.Column]
 	if !ok {
 		return "", errNoColumn(f.Column)
 	}

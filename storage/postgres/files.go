@@ -28,7 +28,7 @@ type ContentTypes struct {
 
 // Files lists the files of a drive; their content type is left to the caller.
 func (tx *Tx) Files(ctx context.Context, t Tree, q FileQuery) ([]File, error) {
-	s := statement{types: t.ContentTypes}
+	s := fileStatement(t.ContentTypes)
 	empty, err := tx.driveSource(ctx, &s, t, q)
 	if err != nil || empty {
 		return nil, err
@@ -38,7 +38,7 @@ func (tx *Tx) Files(ctx context.Context, t Tree, q FileQuery) ([]File, error) {
 
 // CountFiles counts what Files would list without limit and offset.
 func (tx *Tx) CountFiles(ctx context.Context, t Tree, q FileQuery) (int64, error) {
-	s := statement{types: t.ContentTypes}
+	s := fileStatement(t.ContentTypes)
 	empty, err := tx.driveSource(ctx, &s, t, q)
 	if err != nil || empty {
 		return 0, err
@@ -58,7 +58,9 @@ func (tx *Tx) CountAllFiles(ctx context.Context, types ContentTypes, q FileQuery
 }
 
 func allSource(types ContentTypes) *statement {
-	return &statement{types: types, source: "satchel.all_files()"}
+	s := fileStatement(types)
+	s.source = "satchel.all_files()"
+	return &s
 }
 
 func (tx *Tx) files(ctx context.Context, s *statement, q FileQuery) ([]File, error) {

@@ -1,0 +1,146 @@
+package auth
+
+import (
+	"context"
+	"net/mail"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+// minPassword is the shortest password in characters that a person may choose
+// (NIST SP 800-63B section 5.1.1.2). An operator may set any.
+const minPassword = 8
+
+// maxPersonName is the longest name of a person in bytes.
+const maxPersonName = 200
+
+// Registration asks for an account.
+type Registration struct {
+	Email    string
+	Name     string
+	Password string
+}
+
+// Register makes an editor's account. A taken address is [api.Exists], an
+// address or password that can't be one [api.Invalid], and too many from one
+// network [api.RateLimited]. Whether anyone may register is the caller's to say.
+func (a *Auth) Register(ctx context.Context, from netip.Addr, r Registration) (postgres.Account, error) {
+	email := strings.ToLower(strings.TrimSpace(r.Email))
+	if err := CheckEmail(email); err != nil {
+		return postgres.Account{}, err
+	}
+	name, err := personName(r.Name)
+	if err != nil {
+		return postgres.Account{}, err
+	}
+	if err := a.registrations.Take(api.ID{}, from); err != nil {
+		return postgres.Account{}, err
+	}
+	hash, err := a.hash(ctx, r.Password)
+	if err != nil {
+		return postgres.Account{}, err
+	}
+	account := postgres.Account{ID: api.NewID(), Email: email, Name: name, Role: Editor, PasswordHash: hash}
+	if err := a.db.SignUp(ctx, account.ID, email, name, hash); err != nil {
+		return postgres.Account{}, err
+	}
+	a.log.Info("account made by signing up", "user", account.ID, "from", from)
+	return account, nil
+}
+
+// CheckEmail tells whether an address can be an account's; the error is [api.Invalid].
+func CheckEmail(email string) error {
+	address, err := mail.ParseAddress(email)
+	if err != nil || address.Address != email || len(email) > maxEmail || strings.ContainsRune(email, 0) || !utf8.ValidString(email) {
+		return api.Errorf(api.Invalid, "%.260q is not an e-mail address", email)
+	}
+	return nil
+}
+
+// personName checks a name that others will read.
+func personName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	switch {
+	case len(name) > maxPersonName:
+		return "", api.Errorf(api.Invalid, "the name has %d bytes; at most %d are allowed", len(name), maxPersonName)
+	case !utf8.ValidString(name), strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return "", api.Errorf(api.Invalid, "the name has characters that are not text")
+	}
+	return name, nil
+}
+
+// hash hashes a password that a person chose. It takes a log-in's turn, since
+// it costs as much.
+func (a *Auth) hash(ctx context.Context, password string) (string, error) {
+	if utf8.RuneCountInString(password) < minPassword {
+		return "", api.Errorf(api.Invalid, "the password has fewer than %d characters", minPassword)
+	}
+	release, err := a.throttle.turn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return HashPassword(password)
+}
+
+// Rename changes the identity's own name. Another's account is left as it is,
+// and the result is false.
+func (a *Auth) Rename(ctx context.Context, id Identity, user api.ID, name string) (renamed bool, err error) {
+	if name, err = personName(name); err != nil {
+		return false, err
+	}
+	err = a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
+		renamed, err = tx.Rename(ctx, user, name)
+		return err
+	})
+	return renamed, err
+}
+
+// People lists the accounts, as the identity may see them.
+func (a *Auth) People(ctx context.Context, id Identity, q postgres.FileQuery) (people []postgres.Person, err error) {
+	err = a.db.AsReadOnly(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
+		people, err = tx.People(ctx, q)
+		return err
+	})
+	return people, err
+}
+
+// ChangePassword changes the identity's password, which must be the one that
+// it says, and ends its other sessions. A wrong one is [api.Unauthenticated], and
+// counts as a wrong log-in.
+func (a *Auth) ChangePassword(ctx context.Context, from netip.Addr, id Identity, current, password string) error {
+	if _, err := a.check(ctx, from, id.Email, current); err != nil {
+		return err
+	}
+	hash, err := a.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
+		ended, err := tx.ChangePassword(ctx, hash, id.Session)
+		if err == nil {
+			a.log.Info("password changed", "user", id.User, "sessions_ended", ended)
+		}
+		return err
+	})
+}
+
+// Refresh lets the identity's session begin its time without use anew, and
+// sells a new token of it.
+func (a *Auth) Refresh(ctx context.Context, id Identity) (api.Token, error) {
+	err := a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
+		return tx.TouchSession(ctx, id.Session)
+	})
+	if err != nil {
+		return api.Token{}, err
+	}
+	ttl := BrowserTokenTTL
+	if id.Kind == postgres.DeviceSession {
+		ttl = DeviceTokenTTL
+	}
+	return a.keys.sign(id.Session, id.User, id.Role, ttl)
+}

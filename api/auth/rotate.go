@@ -1,0 +1,39 @@
+package auth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"satchel/storage/postgres"
+)
+
+// Overlap is how long a replaced key's tokens are good: longer than any token
+// lives, and than a running server takes to learn of the new key.
+const Overlap = 2 * time.Hour
+
+// Rotate makes a new signing key, sealed, and retires the others after the
+// overlap; 0 ends all tokens, as after a leak (devices buy new ones by
+// themselves, people log in again). The result is the new key's id. Running servers learn of it
+// within keyReload.
+func Rotate(ctx context.Context, o *postgres.Operator, sealing SealingKey, overlap time.Duration) (kid string, err error) {
+	kid, sealed, err := newSigningKey(sealing)
+	if err != nil {
+		return "", err
+	}
+	return kid, o.ReplaceSigningKey(ctx, kid, sealed, overlap)
+}
+
+func newSigningKey(sealing SealingKey) (id string, sealed []byte, err error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", nil, fmt.Errorf("make a signing key: %w", err)
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	id = hex.EncodeToString(b[:])
+	return id, sealing.seal(private.Seed(), keyPurpose(id)), nil
+}

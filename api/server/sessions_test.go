@@ -1,0 +1,138 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// cookie is the session cookie that an answer sets, as a Cookie header.
+func cookie(t *testing.T, a answerData) string {
+	t.Helper()
+	cookies := (&http.Response{Header: a.header}).Cookies()
+	if len(cookies) != 1 || cookies[0].Value == "" {
+		t.Fatalf("cookies of %d %s: %v", a.status, a.body, cookies)
+	}
+	return cookies[0].Name + "=" + cookies[0].Value
+}
+
+// `POST /rpc/register {email,name,password}` → 200 and the cookie; with it one is logged in.
+func TestRegisterOverHTTP(t *testing.T) {
+	f := newFixture(t)
+	register := func(body any) answerData { return f.do(request{method: "POST", path: "/rpc/register", body: body}) }
+	a := register(map[string]string{"email": "new@example.org", "name": "Nina", "password": "long enough"})
+	if a.status != 200 {
+		t.Fatalf("register = %d %s", a.status, a.body)
+	}
+	c := cookie(t, a)
+	me := f.do(request{path: "/rpc/current_user", header: map[string]string{"Cookie": c}})
+	var who []map[string]string
+	if err := json.Unmarshal([]byte(me.body), &who); err != nil || len(who) != 1 || len(who[0]) != 3 || who[0]["name"] != "Nina" || who[0]["email"] != "new@example.org" || who[0]["user_id"] == "" {
+		t.Errorf("current_user = %d %s", me.status, me.body)
+	}
+	f.fails(register(map[string]string{"email": "new@example.org", "password": "long enough"}), 409, "already")
+	f.fails(register(map[string]string{"email": "other@example.org", "password": "short"}), 400, "8 characters")
+	f.fails(register(map[string]any{"email": "other@example.org", "password": "long enough", "role": 1, "name": 2}), 400, "")
+	// No role can be self-assigned.
+	a = register(map[string]string{"email": "other@example.org", "password": "long enough", "role": "admin"})
+	if me := f.do(request{path: "/users?select=role&role=not.is.null", header: map[string]string{"Cookie": cookie(t, a)}}); me.body != `[{"role":"editor"}]`+"\n" {
+		t.Errorf("the new account's role: %s", me.body)
+	}
+}
+
+// `POST /rpc/logout` → cookie emptied with Max-Age=0, and afterwards 401.
+func TestLogout(t *testing.T) {
+	f := newFixture(t)
+	in := f.login(alice, password)
+	c := cookie(t, in)
+	var rows []struct{ Token string }
+	if err := json.Unmarshal([]byte(in.body), &rows); err != nil {
+		t.Fatal(err)
+	}
+	out := f.do(request{method: "POST", path: "/rpc/logout", header: map[string]string{"Cookie": c}})
+	if set := out.header.Get("Set-Cookie"); out.status != 204 || !strings.Contains(set, "Max-Age=0") || !strings.HasPrefix(set, "satchel_session=;") {
+		t.Errorf("logout = %d, Set-Cookie: %s", out.status, set)
+	}
+	for _, header := range []map[string]string{{"Cookie": c}, {"Authorization": "Bearer " + rows[0].Token}} {
+		for _, path := range []string{"/rpc/current_user", "/files", "/users"} {
+			f.fails(f.do(request{path: path, header: header}), 401, "")
+		}
+		f.fails(f.do(request{method: "POST", path: "/rpc/logout", header: header}), 401, "")
+		f.fails(f.do(request{method: "POST", path: "/rpc/refresh_session", header: header}), 401, "")
+	}
+	f.fails(f.do(request{path: "/rpc/current_user"}), 401, "")
+}
+
+// Cross-site POST → 403.
+func TestCrossSiteIsRefusedEverywhere(t *testing.T) {
+	f := newFixture(t)
+	c := cookie(t, f.login(alice, password))
+	for _, header := range []map[string]string{
+		{"Cookie": c, "Origin": "https://evil.example"},
+		{"Cookie": c, "Sec-Fetch-Site": "cross-site"},
+		{"Cookie": c, "Sec-Fetch-Site": "same-site"},
+		{"Cookie": c, "Origin": "null"},
+	} {
+		for _, path := range []string{"/rpc/logout", "/rpc/login", "/rpc/register", "/rpc/store_file", "/files", "/v1/logout"} {
+			if a := f.do(request{method: "POST", path: path, header: header}); a.status != 403 {
+				t.Errorf("POST %s from elsewhere with %v = %d %s", path, header, a.status, a.body)
+			}
+		}
+	}
+	if a := f.do(request{path: "/rpc/current_user", header: map[string]string{"Cookie": c}}); a.status != 200 {
+		t.Errorf("after all that: %d", a.status)
+	}
+	if a := f.do(request{method: "POST", path: "/rpc/refresh_session", header: map[string]string{"Cookie": c, "Sec-Fetch-Site": "same-origin"}}); a.status != 200 {
+		t.Errorf("one's own page: %d %s", a.status, a.body)
+	}
+}
+
+// Logged-in users change only their own name.
+func TestUsers(t *testing.T) {
+	f := newFixture(t)
+	bobs := f.rows(f.do(request{path: "/users?select=id&role=not.is.null", as: bob}))[0]["id"].(string)
+	patch := func(query string, body any) answerData {
+		return f.do(request{method: "PATCH", path: "/users" + query, as: alice, body: body, header: map[string]string{"Prefer": "return=representation"}})
+	}
+	if a := patch("?id=eq."+bobs, map[string]string{"name": "Mallory"}); a.status != 200 || a.body != "[]\n" {
+		t.Errorf("another's name: %d %s", a.status, a.body)
+	}
+	if rows := f.rows(patch("?name=eq.", map[string]string{"name": "Alice"})); len(rows) != 1 || rows[0]["name"] != "Alice" || rows[0]["email"] != alice {
+		t.Errorf("all that are unnamed: %v", rows)
+	}
+	all := f.do(request{path: "/users?order=name.desc&limit=5", as: bob})
+	if strings.Contains(all.body, alice) || strings.Contains(all.body, "argon2") || strings.Contains(all.body, "password") {
+		t.Errorf("bob sees %s", all.body)
+	}
+	if rows := f.rows(all); len(rows) != 3 || rows[0]["name"] != "Alice" {
+		t.Errorf("bob sees %v", rows)
+	}
+	f.fails(patch("", map[string]string{"name": "All"}), 400, "filter")
+	f.fails(patch("?id=eq."+bobs, map[string]string{"role": "admin"}), 403, "")
+	f.fails(patch("?id=eq."+bobs, map[string]string{"password_hash": "x"}), 400, "does not exist")
+	f.fails(patch("?id=eq."+bobs, map[string]any{"name": 1}), 400, "text")
+	f.fails(f.do(request{path: "/users?password_hash=like.*", as: alice}), 400, "does not exist")
+	f.fails(f.do(request{path: "/users"}), 401, "")
+}
+
+func TestChangePasswordOverHTTP(t *testing.T) {
+	f := newFixture(t)
+	mine, other := cookie(t, f.login(bob, password)), cookie(t, f.login(bob, password))
+	change := func(current, next string) answerData {
+		return f.do(request{method: "POST", path: "/rpc/change_password", header: map[string]string{"Cookie": mine}, body: map[string]string{"current_password": current, "new_password": next}})
+	}
+	f.fails(change("wrong", "another password"), 400, "current password is wrong")
+	f.fails(change(password, "short"), 400, "8 characters")
+	if a := change(password, "another password"); a.status != 204 {
+		t.Fatalf("change = %d %s", a.status, a.body)
+	}
+	if a := f.do(request{path: "/rpc/current_user", header: map[string]string{"Cookie": mine}}); a.status != 200 {
+		t.Errorf("the session that did it: %d", a.status)
+	}
+	f.fails(f.do(request{path: "/rpc/current_user", header: map[string]string{"Cookie": other}}), 401, "")
+	f.fails(f.login(bob, password), 400, "Invalid email or password")
+	if a := f.login(bob, "another password"); a.status != 200 {
+		t.Errorf("the new password: %d %s", a.status, a.body)
+	}
+}

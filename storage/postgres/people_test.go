@@ -1,0 +1,166 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+func TestPeopleShowsNamesOnly(t *testing.T) {
+	a := newAccounts(t)
+	people := func(user api.ID, q postgres.FileQuery) (all []postgres.Person) {
+		t.Helper()
+		err := a.db.AsReadOnly(t.Context(), user, func(ctx context.Context, tx *postgres.Tx) (err error) {
+			all, err = tx.People(ctx, q)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if all := people(api.ID{}, postgres.FileQuery{}); len(all) != 0 {
+		t.Errorf("nobody sees %+v", all)
+	}
+	for _, user := range []api.ID{a.alice, a.admin} {
+		all := people(user, postgres.FileQuery{})
+		if len(all) != 3 {
+			t.Errorf("there are %d people", len(all))
+		}
+		for _, p := range all {
+			if own := p.ID == user; own != (p.Email != "") || own != (p.Role != "") {
+				t.Errorf("%s sees %+v", user, p)
+			}
+		}
+	}
+	// Nor can an address be found by asking for it.
+	for _, f := range []postgres.Filter{
+		{Column: postgres.ColumnEmail, Op: postgres.Eq, Values: []string{"bob@example.org"}},
+		{Column: postgres.ColumnEmail, Op: postgres.Like, Values: []string{"bob%"}},
+		{Column: postgres.ColumnRole, Op: postgres.Eq, Values: []string{"admin"}},
+	} {
+		if got := people(a.alice, postgres.FileQuery{Filters: []postgres.Filter{f}}); len(got) != 0 {
+			t.Errorf("%+v finds %+v", f, got)
+		}
+	}
+	if got := people(a.alice, postgres.FileQuery{Filters: []postgres.Filter{{Column: postgres.ColumnEmail, Op: postgres.Eq, Values: []string{"alice@example.org"}}}}); len(got) != 1 {
+		t.Errorf("her own address finds %+v", got)
+	}
+	if err := a.operator.DisableUser(t.Context(), "bob@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	if all := people(a.alice, postgres.FileQuery{}); len(all) != 2 {
+		t.Errorf("with bob disabled there are %d", len(all))
+	}
+}
+
+func TestSignUpMakesEditors(t *testing.T) {
+	a := newAccounts(t)
+	if err := a.db.SignUp(t.Context(), api.NewID(), "New@example.org", "New", "hash"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.db.LoginAccount(t.Context(), "new@example.org")
+	if err != nil || got.Role != "editor" || got.Name != "New" || got.PasswordHash != "hash" {
+		t.Errorf("the account is %+v, %v", got, err)
+	}
+	for _, taken := range []string{"NEW@example.org", "alice@example.org"} {
+		if err := a.db.SignUp(t.Context(), api.NewID(), taken, "", "hash"); api.KindOf(err) != api.Exists {
+			t.Errorf("signing up as %s = %v, want exists", taken, err)
+		}
+	}
+}
+
+// Changing a password ends the other sessions.
+func TestChangePasswordEndsOtherSessions(t *testing.T) {
+	a := newAccounts(t)
+	keep, device, cookie := a.session(t, a.alice, postgres.NewSession{}), a.session(t, a.alice, postgres.NewSession{}), a.session(t, a.alice, postgres.NewSession{Kind: postgres.BrowserSession})
+	bobs := a.session(t, a.bob, postgres.NewSession{})
+	err := a.db.As(t.Context(), a.alice, func(ctx context.Context, tx *postgres.Tx) error {
+		ended, err := tx.ChangePassword(ctx, "another hash", keep.ID)
+		if ended != 2 {
+			t.Errorf("%d sessions ended", ended)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, lives := range map[api.ID]bool{keep.ID: true, device.ID: false, cookie.ID: false, bobs.ID: true} {
+		if _, err := a.db.SessionByID(t.Context(), id); (err == nil) != lives {
+			t.Errorf("session %s: %v", id, err)
+		}
+	}
+	if got, err := a.db.LoginAccount(t.Context(), "alice@example.org"); err != nil || got.PasswordHash != "another hash" {
+		t.Errorf("the account is %+v, %v", got, err)
+	}
+	if got, err := a.db.LoginAccount(t.Context(), "bob@example.org"); err != nil || got.PasswordHash != "hash of bob@example.org" {
+		t.Errorf("another's account is %+v, %v", got, err)
+	}
+	if n, err := a.sql(t, api.ID{}, `SELECT satchel.change_password('x', NULL)`); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if got, _ := a.db.LoginAccount(t.Context(), "alice@example.org"); got.PasswordHash != "another hash" {
+		t.Error("nobody changed a password")
+	}
+}
+
+// A token outlives the cookie of its session; using it must not bring the
+// cookie back.
+func TestTokenDoesNotReviveACookie(t *testing.T) {
+	a := newAccounts(t)
+	s := a.session(t, a.alice, postgres.NewSession{Kind: postgres.BrowserSession, Idle: 15 * time.Minute, Lifetime: time.Hour})
+	if _, err := a.sql(t, a.alice, `UPDATE satchel.sessions SET seen = now() - interval '16 minutes' WHERE id = $1`, s.ID.String()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.db.SessionByID(t.Context(), s.ID); err != nil {
+		t.Fatalf("the token after 16 minutes: %v", err)
+	}
+	if _, err := a.db.SessionBySecret(t.Context(), s.Secret, postgres.BrowserSession); api.KindOf(err) != api.Unauthenticated {
+		t.Errorf("the cookie after that: %v, want unauthenticated", err)
+	}
+}
+
+func TestOnlyOnesOwnNameChanges(t *testing.T) {
+	a := newAccounts(t)
+	for user, want := range map[api.ID]bool{a.alice: true, a.bob: false, a.admin: false} {
+		err := a.db.As(t.Context(), a.alice, func(ctx context.Context, tx *postgres.Tx) error {
+			done, err := tx.Rename(ctx, user, "Renamed")
+			if done != want {
+				t.Errorf("renaming %s: %v", user, done)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _ := a.db.LoginAccount(t.Context(), "bob@example.org"); got.Name != "" {
+		t.Errorf("bob is called %q", got.Name)
+	}
+}
+
+func TestReplaceSigningKey(t *testing.T) {
+	a := newAccounts(t)
+	replace := func(id string, overlap time.Duration) []postgres.SigningKey {
+		t.Helper()
+		if err := a.operator.ReplaceSigningKey(t.Context(), id, []byte(id), overlap); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := a.operator.SigningKeys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	replace("one", time.Hour)
+	keys := replace("two", time.Hour)
+	if len(keys) != 2 || keys[0].ID != "two" || keys[0].Retired.Year() > 1 || time.Until(keys[1].Retired) > time.Hour || time.Until(keys[1].Retired) < 50*time.Minute {
+		t.Errorf("after a rotation: %+v", keys)
+	}
+	if keys = replace("three", 0); len(keys) != 1 || keys[0].ID != "three" {
+		t.Errorf("after one without overlap: %+v", keys)
+	}
+}
