@@ -122,6 +122,7 @@ func (d *Drive) fresh(t *tx, n *node, dirty bool) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.dropPart(t, n)
 	n.slot, n.c = c.slot, c
 	d.hold(n)
 	c.rec = slotRecord{node: n.id, version: n.version, dirty: dirty}
@@ -132,6 +133,7 @@ func (d *Drive) fresh(t *tx, n *node, dirty bool) (*content, error) {
 // shed takes the content file from n, which becomes cold; locked. The file is
 // recycled when it is safe.
 func (d *Drive) shed(t *tx, n *node) {
+	d.dropPart(t, n)
 	if n.slot == 0 {
 		return
 	}

@@ -62,6 +62,8 @@ type Drive struct {
 	syn     syncer
 	drive   api.DriveInfo // as last heard
 	listing map[api.ID]*listed
+	parts   map[api.ID]*partial // what is here of cold large files, by node
+	bootID  string              // names this run of the machine
 }
 
 // Open opens or makes the cache of a drive. The server is needed only when
@@ -78,6 +80,7 @@ func Open(cfg Config) (*Drive, error) {
 		cfg: cfg, log: cfg.Log, slots: newSlots(), done: make(chan struct{}),
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
 		journal: newJournal(), listing: map[api.ID]*listed{},
+		parts: map[api.ID]*partial{}, bootID: bootID(),
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.notes = newNotifier(d)

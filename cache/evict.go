@@ -88,6 +88,12 @@ func (d *Drive) evict() {
 		if d.slots.bytes <= limit-limit/10 {
 			break
 		}
+		if p := d.parts[d.slots.held[s].node]; p != nil && p.slot == s {
+			if !p.busy() {
+				d.doom(t, p)
+			}
+			continue
+		}
 		n, err := d.load(d.slots.held[s].node)
 		if err != nil || n == nil || n.slot != s {
 			continue

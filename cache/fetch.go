@@ -160,6 +160,12 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 		if err := d.roomy(); err != nil {
 			return err
 		}
+		if piecemeal(n) {
+			if err := d.whole(n, intr); err != nil {
+				return err
+			}
+			continue
+		}
 		f := d.start(n, func(ctx context.Context) error { return d.download(ctx, n) })
 		if err := d.awaitContent(f, intr); err != nil {
 			return err
@@ -169,6 +175,37 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 		return ErrStale
 	}
 	return nil
+}
+
+// whole fetches all of a large file; locked, and given up while it waits.
+func (d *Drive) whole(n *node, intr Interrupt) error {
+	p, err := d.partOf(n)
+	if err != nil {
+		return err
+	}
+	p.want()
+	d.mu.Unlock()
+	err = p.awaitAll(intr)
+	d.mu.Lock()
+	if n.part == p {
+		d.leavePart(n)
+	} else { // it is the node's own now, or another version came
+		d.unwant(p)
+	}
+	return err
+}
+
+// readable makes sure that a file's content can be read: it is here, or comes as it is read; locked, and given up
+// while a small one is fetched.
+func (d *Drive) readable(n *node, intr Interrupt) error {
+	if n.stale || n.dead || !piecemeal(n) {
+		return d.local(n, intr)
+	}
+	if err := d.roomy(); err != nil {
+		return err
+	}
+	_, err := d.partOf(n)
+	return err
 }
 
 // awaitContent waits for a download as long as it makes progress.
@@ -217,7 +254,7 @@ func (d *Drive) download(ctx context.Context, n *node) error {
 
 // receive writes a version into a content file and checks its hash.
 func (d *Drive) receive(ctx context.Context, c *content, id, version api.ID, size int64, sha api.Hash) error {
-	body, err := d.request(ctx, id, version)
+	body, err := d.request(ctx, id, version, 0, -1)
 	if err != nil {
 		return err
 	}
@@ -242,8 +279,8 @@ func (d *Drive) receive(ctx context.Context, c *content, id, version api.ID, siz
 	return nil
 }
 
-// request asks for a version's bytes; the answer must begin within patience.
-func (d *Drive) request(ctx context.Context, id, version api.ID) (io.ReadCloser, error) {
+// request asks for n bytes (n < 0: all) of a version from an offset on; the answer must begin within patience.
+func (d *Drive) request(ctx context.Context, id, version api.ID, off, n int64) (io.ReadCloser, error) {
 	type answer struct {
 		body io.ReadCloser
 		err  error
@@ -251,7 +288,7 @@ func (d *Drive) request(ctx context.Context, id, version api.ID) (io.ReadCloser,
 	ctx, cancel := context.WithCancel(ctx)
 	ch := make(chan answer, 1)
 	go func() {
-		body, err := d.cfg.Remote.Content(ctx, id, version, 0, -1)
+		body, err := d.cfg.Remote.Content(ctx, id, version, off, n)
 		ch <- answer{body, err}
 	}()
 	select {

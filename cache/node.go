@@ -34,9 +34,10 @@ type node struct {
 	pass    bool // the open handles are passthrough (all of them or none)
 	rw      int  // descriptor for reading and writing while handles are not passthrough; -1 = none
 	c       *content
-	hot     *hot   // content may differ from version: see dirty.go
-	stale   bool   // another device replaced the content; this fid serves the handles opened before
-	fetch   *fetch // the download or listing under way
+	part    *partial // cold files: what is here of the content, while somebody reads it
+	hot     *hot     // content may differ from version: see dirty.go
+	stale   bool     // another device replaced the content; this fid serves the handles opened before
+	fetch   *fetch   // the download or listing under way
 }
 
 // Attr is what stat(2) shows.

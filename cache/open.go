@@ -82,7 +82,11 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 			return Opened{}, err
 		}
 	}
-	if err := d.local(n, intr); err != nil {
+	prepare := d.readable
+	if writing(flags) {
+		prepare = d.local
+	}
+	if err := prepare(n, intr); err != nil {
 		return Opened{}, err
 	}
 	if writing(flags) {
@@ -108,8 +112,19 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 	return o, err
 }
 
-// handle counts an open handle of a file whose content is local; locked.
+// handle counts an open handle of a file whose content is local, or partly so; locked.
 func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
+	if n.slot == 0 && n.part != nil {
+		if n.opens == 0 {
+			n.pass = false
+		}
+		n.opens++
+		if !n.part.open {
+			n.part.open = true
+			n.part.want()
+		}
+		return Opened{}, nil
+	}
 	c, err := d.attach(n)
 	if err != nil {
 		return Opened{}, api.Errorf(kindOf(err), "open: %w", err)
@@ -181,6 +196,15 @@ func (d *Drive) Release(fid uint64, flags uint32) {
 
 // closed lets go of what only open handles needed; locked.
 func (d *Drive) closed(n *node) {
+	if n.opens == 0 && n.part != nil && n.part.open {
+		if n.stale {
+			t := d.begin()
+			d.doom(t, n.part)
+			t.commit()
+		}
+		n.part.open = false
+		d.leavePart(n)
+	}
 	switch {
 	case n.opens > 0:
 	case n.dead && n.hot == nil, n.stale && n.hot == nil:
@@ -193,13 +217,21 @@ func (d *Drive) closed(n *node) {
 	}
 }
 
-// Read reads through the daemon, for handles without passthrough.
-func (d *Drive) Read(fid uint64, off int64, size int) (fd int, err error) {
+// Read returns where to read part of a file, for handles without passthrough. It waits for
+// what is not on this machine yet.
+func (d *Drive) Read(fid uint64, off int64, size int, intr Interrupt) (fd int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.known(fid)
 	if err != nil {
 		return -1, err
+	}
+	if p := n.part; n.slot == 0 && p != nil {
+		fd := p.c.fd // stays open: the kernel sends no RELEASE during a READ
+		d.mu.Unlock()
+		err := p.await(off, off+int64(size), intr)
+		d.mu.Lock()
+		return fd, err
 	}
 	c, err := d.attach(n)
 	if err != nil {
@@ -312,9 +344,20 @@ func (d *Drive) Fallocate(fid uint64, off, length int64, mode uint32, intr Inter
 func (d *Drive) Seek(fid uint64, off int64, whence int) (int64, error) {
 	d.mu.Lock()
 	n, err := d.known(fid)
-	if err != nil || n.slot == 0 {
+	if err != nil {
 		d.mu.Unlock()
 		return 0, err
+	}
+	if n.slot == 0 { // the holes in what is here are not the file's
+		size := n.size
+		d.mu.Unlock()
+		switch {
+		case off >= size:
+			return 0, unix.ENXIO
+		case whence == unix.SEEK_HOLE:
+			return size, nil
+		}
+		return off, nil
 	}
 	path := d.slotPath(n.slot)
 	d.mu.Unlock()

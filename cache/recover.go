@@ -65,6 +65,9 @@ func (d *Drive) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := d.loadPartials(t, used); err != nil {
+		return err
+	}
 	if err := t.commit(); err != nil {
 		return err
 	}

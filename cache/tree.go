@@ -58,7 +58,7 @@ func (d *Drive) letGo(n *node) {
 		n.leaving = true
 		return
 	}
-	if n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.list != nil || n.fetch != nil {
+	if n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.part != nil || n.list != nil || n.fetch != nil {
 		return
 	}
 	delete(d.byFID, n.fid)

@@ -41,8 +41,8 @@ func opened(h cache.Opened, flags uint32, o *fuse.OpenOut) {
 	}
 }
 
-func (f *filesystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	fd, err := f.d.Read(in.NodeId, int64(in.Offset), len(buf))
+func (f *filesystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	fd, err := f.d.Read(in.NodeId, int64(in.Offset), len(buf), cancel)
 	if err != nil {
 		return nil, status(err)
 	}

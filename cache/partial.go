@@ -1,0 +1,451 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// wholeSize is up to which size a cold file is fetched whole when it is opened, bytes. A
+// larger one is readable at once.
+const wholeSize = 4 << 20
+
+// A partial is the content of one version of a cold file while only parts of it are on this
+// machine: a sparse content file, and the map of what is in it. Reads go through the daemon and wait for
+// what they need (readahead.go, ranges.go). When all is there and the version's hash is proven, the
+// content file becomes the node's own, as if it had been fetched whole.
+//
+// Drive.mu comes before mu and is never taken under it.
+type partial struct {
+	d       *Drive
+	node    api.ID
+	version api.ID
+	size    int64
+	sha     api.Hash
+	slot    uint64
+
+	c *content // nil until it is first used; guarded by Drive.mu, constant while it is in use
+	// Guarded by Drive.mu
+	open    bool // its node has open handles that read it
+	wanted  int  // 1 for open, and calls that wait for the whole
+	adopted bool // the content file is the node's own now
+	// Nobody may find it any more: its version is not the node's, or it turned out to be damaged. It
+	// is discarded once it is out of use.
+	doomed bool
+
+	mu      sync.Mutex
+	users   int // wanted, requests, and the hashing: the content file stays as long as there are any
+	have    blockMap
+	asked   blockMap // in a request, or about to be
+	streams []*stream
+	queue   []span // asked for ahead of the reads
+	working int    // requests under way
+	all     int    // calls that wait for the whole
+	stop    chan struct{}
+	news    chan struct{} // closed when something arrived or failed; nil when nobody waits
+	heard   time.Time     // when something last arrived
+	fails   int           // failed requests
+	failure error         // of the last one
+	unsaved int64         // bytes that arrived since the map was saved
+
+	hashing bool
+	hash    hash.Hash
+	hashed  int64 // bytes from the start that went into hash
+	proven  bool  // all is here and has the version's hash
+	damaged error // all is here and has not
+}
+
+// saveEvery is how many bytes may arrive before the map is saved.
+const saveEvery = 64 << 20
+
+func partialKey(node api.ID) []byte { return append([]byte{keyPartial}, node[:]...) }
+
+// piecemeal tells whether a file is to be fetched in parts; locked.
+func piecemeal(n *node) bool { return n.slot == 0 && n.size > wholeSize && !n.version.IsZero() }
+
+// partOf finds or begins the partial content of a cold large file; locked.
+func (d *Drive) partOf(n *node) (*partial, error) {
+	if n.part != nil {
+		return n.part, nil
+	}
+	p := d.parts[n.id]
+	if p != nil && (p.version != n.version || p.size != n.size || p.open) {
+		t := d.begin()
+		d.doom(t, p)
+		if err := t.commit(); err != nil {
+			return nil, err
+		}
+		p = nil
+	}
+	if p == nil {
+		c, err := d.slots.take(d)
+		if err == nil {
+			err = os.Truncate(d.slotPath(c.slot), n.size)
+		}
+		if err != nil {
+			return nil, api.Errorf(kindOf(err), "make a content file: %w", err)
+		}
+		p = &partial{d: d, node: n.id, version: n.version, size: n.size, sha: n.sha, slot: c.slot, c: c,
+			have: newBlockMap(n.size), asked: newBlockMap(n.size)}
+		d.parts[n.id] = p
+		d.slots.held[p.slot] = &holding{node: n.id}
+	}
+	if p.c == nil {
+		fd, err := unix.Open(d.slotPath(p.slot), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("content file %x: %w", p.slot, err)
+		}
+		p.c = &content{slot: p.slot, fd: fd}
+	}
+	n.part = p
+	return p, nil
+}
+
+// want notes one more who needs it; locked.
+func (p *partial) want() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users++
+	if p.wanted++; p.wanted == 1 {
+		p.stop = make(chan struct{})
+	}
+}
+
+// leavePart ends a use of what is here of n's content; locked.
+func (d *Drive) leavePart(n *node) {
+	p := n.part
+	if p.wanted == 1 {
+		n.part = nil
+	}
+	d.unwant(p)
+}
+
+// unwant takes that back; locked. With the last one requests end.
+func (d *Drive) unwant(p *partial) {
+	if p.wanted--; p.wanted == 0 {
+		p.mu.Lock()
+		close(p.stop)
+		p.queue, p.streams = nil, nil
+		p.mu.Unlock()
+	}
+	d.unuse(p)
+}
+
+// unuse notes that a user is done with it; locked. With the last one the map is saved and the file closed.
+func (d *Drive) unuse(p *partial) {
+	p.mu.Lock()
+	p.users--
+	idle := p.users == 0
+	p.mu.Unlock()
+	switch {
+	case !idle || p.adopted:
+	case p.doomed:
+		d.slots.discard(d, p.c)
+	default:
+		d.slots.later(func() { d.restPartial(p) })
+	}
+}
+
+// restPartial saves the map of a partial that nobody uses and closes its file.
+func (d *Drive) restPartial(p *partial) {
+	d.mu.Lock()
+	fd := -1
+	if !p.busy() && p.c != nil && d.ctx.Err() == nil { // when the drive closes there is no time to sync
+		fd, _ = unix.Dup(p.c.fd)
+	}
+	d.mu.Unlock()
+	synced := fd >= 0 && unix.Fdatasync(fd) == nil
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.parts[p.node] != p || p.busy() || p.c == nil {
+		return
+	}
+	d.savePartial(p, synced)
+	c := p.c
+	p.c = nil
+	d.slots.later(func() { d.closeContent(c) })
+}
+
+func (p *partial) busy() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.users > 0
+}
+
+// account brings what it takes of the cache up to date; locked.
+func (d *Drive) account(p *partial) {
+	h := d.slots.held[p.slot]
+	if h == nil {
+		return
+	}
+	p.mu.Lock()
+	bytes := min((p.have.blocks-p.have.left)*blockSize, p.size)
+	p.mu.Unlock()
+	d.slots.bytes += bytes - h.bytes
+	h.bytes, h.used = bytes, now()
+	if d.slots.bytes > d.cfg.Limit {
+		d.wakeEvict()
+	}
+}
+
+// doom takes a partial out of reach; locked. Whoever reads it goes on.
+func (d *Drive) doom(t *tx, p *partial) {
+	if p.doomed || p.adopted {
+		return
+	}
+	p.doomed = true
+	if d.parts[p.node] == p {
+		delete(d.parts, p.node)
+		t.b.Delete(partialKey(p.node), nil)
+	}
+	d.unhold(p.slot)
+	switch {
+	case p.busy(): // the last one discards it
+	case p.c != nil:
+		d.slots.discard(d, p.c)
+	default:
+		if fd, err := unix.Open(d.slotPath(p.slot), unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			d.slots.discard(d, &content{slot: p.slot, fd: fd})
+		}
+	}
+}
+
+// dropPart gives up what is here of a cold file; locked.
+func (d *Drive) dropPart(t *tx, n *node) {
+	if p := n.part; p != nil {
+		d.doom(t, p)
+	}
+	if p := d.parts[n.id]; p != nil && !n.stale {
+		d.doom(t, p)
+	}
+}
+
+// adoptPart makes a proven whole content the node's own; not locked.
+func (d *Drive) adoptPart(p *partial) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.load(p.node)
+	if err != nil || n == nil || n.version != p.version || n.slot != 0 || n.dead || d.parts[p.node] != p {
+		return // overtaken; who has it open reads on
+	}
+	t := d.begin()
+	delete(d.parts, p.node)
+	t.b.Delete(partialKey(p.node), nil)
+	n.slot, n.c, n.part = p.slot, p.c, nil
+	p.adopted = true
+	n.c.look()
+	// Without a ctime the content counts as doubtful after a crash. A sparse file shows
+	// its size and times before its bytes have reached the disk.
+	n.c.rec = slotRecord{node: n.id, version: p.version}
+	t.slot(n.c)
+	t.node(n)
+	d.hold(n)
+	if n.opens == 0 {
+		d.park(n)
+	}
+	d.wakeEvict()
+	if err := t.commit(); err != nil {
+		d.log.Error("keep fetched content", "name", n.name, "err", err)
+	}
+	d.slots.later(func() { d.markFetched(n, p.version) })
+}
+
+// markFetched syncs content that was fetched in parts, and then marks it clean.
+func (d *Drive) markFetched(n *node, version api.ID) {
+	d.mu.Lock()
+	c := n.c
+	fd := -1
+	if c != nil && d.ctx.Err() == nil {
+		fd, _ = unix.Dup(c.fd)
+	}
+	d.mu.Unlock()
+	if fd < 0 {
+		return
+	}
+	err := unix.Fdatasync(fd)
+	unix.Close(fd)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err != nil || n.c != c || n.hot != nil || n.dead || n.stale || c.rec.dirty || c.rec.version != version {
+		return
+	}
+	t := d.begin()
+	t.behind = true
+	c.rec.ctime = c.ctime()
+	t.slot(c)
+	t.commit()
+}
+
+// spoil reports content that is not what the server said, and gives it up; not locked.
+func (d *Drive) spoil(p *partial) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.begin()
+	d.doom(t, p)
+	t.commit()
+	n := d.byID[p.node]
+	if n == nil || n.part != p {
+		return
+	}
+	d.log.Error("fetched content does not have its hash; it is given up", "name", n.name, "version", p.version)
+	d.notes.inode(n, true) // what the kernel keeps of it goes too
+}
+
+// savePartial writes down what is here; locked. synced says that the content is durable.
+func (d *Drive) savePartial(p *partial, synced bool) {
+	if d.parts[p.node] != p {
+		return
+	}
+	d.account(p)
+	t := d.begin()
+	t.behind = true
+	t.b.Set(partialKey(p.node), p.record(d.bootID, synced), nil)
+	if err := t.commit(); err != nil {
+		d.log.Error("save what is here of a file", "err", err)
+	}
+}
+
+// record is what is kept in Pebble: a map that was not synced holds only until the machine ends.
+func (p *partial) record(boot string, synced bool) []byte {
+	if synced {
+		boot = ""
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unsaved = 0
+	b := append([]byte(nil), p.version[:]...)
+	b = append(b, p.sha[:]...)
+	b = binary.AppendUvarint(b, p.slot)
+	b = binary.AppendVarint(b, p.size)
+	b = appendString(b, boot)
+	return appendString(b, string(p.have.bits))
+}
+
+// loadPartials reads what is here of cold files after a start, and adds their content files
+// to used; locked.
+func (d *Drive) loadPartials(t *tx, used map[uint64]bool) error {
+	return d.st.scan([]byte{keyPartial}, func(k, v []byte) error {
+		id := api.ID(k[1:17])
+		r := reader{b: v}
+		p := &partial{d: d, node: id, version: r.id(), sha: r.hash(), slot: r.uvarint(), size: r.varint()}
+		boot := r.string()
+		stored := []byte(r.string())
+		n, err := d.load(id)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if !r.bad && p.size > 0 && (boot == "" || boot == d.bootID) && n != nil && n.slot == 0 && n.version == p.version && n.size == p.size && !used[p.slot] {
+			if p.have, ok = blockMapOf(p.size, stored); ok {
+				var st unix.Stat_t
+				ok = unix.Stat(d.slotPath(p.slot), &st) == nil && st.Size == p.size
+			}
+		}
+		if n != nil {
+			d.letGo(n)
+		}
+		if !ok {
+			t.b.Delete(partialKey(id), nil) // sweep removes its content
+			return nil
+		}
+		p.asked = newBlockMap(p.size)
+		d.parts[id] = p
+		used[p.slot] = true
+		d.slots.held[p.slot] = &holding{node: id}
+		d.account(p)
+		d.slots.held[p.slot].used = 0
+		return nil
+	})
+}
+
+// bootID names this run of the machine.
+func bootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(b)
+}
+
+// follow hashes what is here from the start on, as far as it reaches, and judges the whole;
+// called with mu held, which it gives up.
+func (p *partial) follow() {
+	end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
+	if p.hashing || p.proven || p.damaged != nil || end-p.hashed < 1<<20 && p.have.left > 0 {
+		p.mu.Unlock()
+		return
+	}
+	p.hashing = true
+	p.users++
+	fd := p.c.fd
+	if p.hash == nil {
+		p.hash = sha256.New()
+	}
+	p.mu.Unlock()
+	p.d.wg.Go(func() {
+		p.hashOn(fd)
+		p.d.mu.Lock()
+		p.d.unuse(p)
+		p.d.mu.Unlock()
+	})
+}
+
+func (p *partial) hashOn(fd int) {
+	buf := make([]byte, 1<<20)
+	for {
+		p.mu.Lock()
+		end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
+		if end == p.hashed || p.d.ctx.Err() != nil {
+			done := p.hashed == p.size && p.have.left == 0
+			p.hashing = false
+			p.mu.Unlock()
+			if done {
+				p.judge()
+			}
+			return
+		}
+		off := p.hashed
+		p.mu.Unlock()
+		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), end-off)], off)
+		if err != nil || n == 0 {
+			p.d.log.Error("read back fetched content", "err", err)
+			p.mu.Lock()
+			p.hashing = false
+			p.mu.Unlock()
+			return
+		}
+		p.hash.Write(buf[:n])
+		p.mu.Lock()
+		p.hashed += int64(n)
+		p.mu.Unlock()
+	}
+}
+
+// judge compares the hash of the whole with the version's.
+func (p *partial) judge() {
+	good := p.sha.IsZero() || api.Hash(p.hash.Sum(nil)) == p.sha
+	if !good {
+		p.d.spoil(p)
+	}
+	p.mu.Lock()
+	if good {
+		p.proven = true
+	} else {
+		p.damaged = api.Errorf(api.Internal, "the content does not have the hash that the server said")
+	}
+	p.mu.Unlock()
+	if good {
+		p.d.adoptPart(p)
+	}
+	p.mu.Lock()
+	p.tell()
+	p.mu.Unlock()
+}

@@ -1,0 +1,290 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+const (
+	maxRange  = 8 << 20   // bytes of one request
+	piece     = 256 << 10 // bytes written at once
+	inFlight  = 4         // requests of one file at the same time,
+	urgentToo = 8         // with those that a read waits for
+	soonAgain = 250 * time.Millisecond
+)
+
+// await returns when bytes off to end (exclusive) of the content are here; not locked. The error is of kind Unavailable when
+// nothing comes for patience, Cancelled when intr is closed, Internal when the content turned out to be damaged.
+func (p *partial) await(off, end int64, intr Interrupt) error {
+	end = min(end, p.size)
+	if off >= end {
+		return nil
+	}
+	first, last := off/blockSize, blocksOf(end)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.readAhead(off, end)
+	since, fails := time.Now(), p.fails
+	for {
+		// The end of a file that is here is shown when the whole is proven: whoever reads to the end
+		// knows that it was right.
+		unproven := p.have.left == 0 && end == p.size && !p.proven
+		if p.damaged != nil {
+			return p.damaged
+		}
+		if p.have.hasAll(first, last) && !unproven {
+			p.work()
+			return nil
+		}
+		if p.fails != fails {
+			fails = p.fails
+			if err := p.failed(intr); err != nil {
+				return err
+			}
+			continue
+		}
+		p.demand(first, last)
+		p.work()
+		if err := p.attend(since, intr); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitAll returns when all is here and proven, with errors as of await; not locked.
+func (p *partial) awaitAll(intr Interrupt) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all++
+	defer func() { p.all-- }()
+	since, fails := time.Now(), p.fails
+	for !p.proven {
+		if p.damaged != nil {
+			return p.damaged
+		}
+		if p.fails != fails {
+			fails = p.fails
+			if err := p.failed(intr); err != nil {
+				return err
+			}
+		}
+		p.work()
+		if err := p.attend(since, intr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed decides after a failed request whether to try again, and pauses before that; with mu held.
+func (p *partial) failed(intr Interrupt) error {
+	if api.KindOf(p.failure) != api.Unavailable || !p.d.connected.Load() {
+		return p.failure
+	}
+	if !p.sleep(soonAgain, intr) {
+		return errStopped
+	}
+	return nil
+}
+
+// attend waits for news, for no longer than patience without any; with mu held. since is when the call began.
+func (p *partial) attend(since time.Time, intr Interrupt) error {
+	wait := patience - time.Since(later(since, p.heard))
+	if p.have.left == 0 {
+		if !p.hashing {
+			return api.Errorf(api.Internal, "fetched content can't be read back")
+		}
+		wait = patience
+	}
+	if wait <= 0 {
+		return errOffline
+	}
+	if !p.sleep(wait, intr) {
+		return errStopped
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// sleep waits for news, with mu given up; false when the caller gave up.
+func (p *partial) sleep(most time.Duration, intr Interrupt) bool {
+	if p.news == nil {
+		p.news = make(chan struct{})
+	}
+	news := p.news
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-news:
+	case <-t.C:
+	case <-intr:
+		return false
+	case <-p.d.done:
+		return false
+	}
+	return true
+}
+
+// tell wakes who waits; with mu held.
+func (p *partial) tell() {
+	if p.news != nil {
+		close(p.news)
+		p.news = nil
+	}
+}
+
+// demand requests at once what a read waits for; with mu held.
+func (p *partial) demand(first, end int64) {
+	for p.working < urgentToo {
+		a, b := p.have.gap(&p.asked, first, end, maxRange/blockSize)
+		if a >= b {
+			return
+		}
+		p.request(span{a, b})
+		first = b
+	}
+}
+
+// work starts requests for what is queued; with mu held.
+func (p *partial) work() {
+	for p.working < inFlight {
+		s, ok := p.next()
+		if !ok {
+			return
+		}
+		p.request(s)
+	}
+}
+
+// next takes the next part to be fetched; with mu held.
+func (p *partial) next() (span, bool) {
+	for len(p.queue) > 0 {
+		q := &p.queue[0]
+		a, b := p.have.gap(&p.asked, q.first, q.end, maxRange/blockSize)
+		if q.first = b; b >= q.end {
+			p.queue = p.queue[1:]
+		}
+		if a < b {
+			return span{a, b}, true
+		}
+	}
+	if p.all > 0 {
+		a, b := p.have.gap(&p.asked, p.have.run(0), p.have.blocks, maxRange/blockSize)
+		return span{a, b}, a < b
+	}
+	return span{}, false
+}
+
+// request fetches a part in the background; with mu held, by somebody who uses p.
+func (p *partial) request(s span) {
+	for b := s.first; b < s.end; b++ {
+		p.asked.set(b)
+	}
+	p.working++
+	p.users++
+	stop := p.stop
+	p.d.wg.Go(func() {
+		ctx, cancel := context.WithCancel(p.d.ctx)
+		defer cancel()
+		go func() {
+			select {
+			case <-stop:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		err := p.receive(ctx, s)
+		p.mu.Lock()
+		for b := s.first; b < s.end; b++ {
+			p.asked.clear(b)
+		}
+		p.working--
+		if err != nil && ctx.Err() == nil {
+			p.fails++
+			p.failure = err
+		}
+		if ctx.Err() == nil && err == nil {
+			p.work()
+		}
+		p.tell()
+		save := p.unsaved >= saveEvery
+		p.mu.Unlock()
+		p.d.mu.Lock()
+		if save {
+			p.d.savePartial(p, false)
+		}
+		p.d.unuse(p)
+		p.d.mu.Unlock()
+	})
+}
+
+// receive fetches a part and writes it to the content file.
+func (p *partial) receive(ctx context.Context, s span) error {
+	off, end := s.first*blockSize, min(s.end*blockSize, p.size)
+	body, err := p.d.request(ctx, p.node, p.version, off, end-off)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	f, err := os.OpenFile(p.d.slotPath(p.slot), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := pieces.Get().(*[piece]byte)
+	defer pieces.Put(buf)
+	for off < end {
+		// What the connection gives at once is written at once, block by block: a reader may wait for it.
+		rest := min(blockSize-off%blockSize, end-off)
+		n, err := io.ReadAtLeast(body, buf[:min(piece, end-off)], int(rest))
+		if n > 0 {
+			if _, err := unix.Pwrite(int(f.Fd()), buf[:n], off); err != nil {
+				return api.Errorf(kindOf(err), "keep fetched content: %w", err)
+			}
+			p.arrived(off, off+int64(n))
+			off += int64(n)
+		}
+		switch {
+		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
+			return api.Errorf(api.Unavailable, "download: the content broke off")
+		case err != nil:
+			return api.Errorf(orKind(err), "download: %w", err)
+		}
+	}
+	return nil
+}
+
+var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
+
+// arrived notes that bytes from to end were written. A request writes in order, from the start
+// of a block on, so all blocks that end by now are whole.
+func (p *partial) arrived(from, end int64) {
+	last := end / blockSize
+	if end == p.size {
+		last = blocksOf(end)
+	}
+	p.mu.Lock()
+	for b := from / blockSize; b < last; b++ {
+		p.have.set(b)
+	}
+	p.heard = time.Now()
+	p.unsaved += end - from
+	p.tell()
+	p.follow() // gives mu up
+}
