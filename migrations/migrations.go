@@ -1,12 +1,13 @@
 // Package migrations makes the database: its roles, and its schema by numbered
 // SQL files that goose applies in order, each once and whole.
 //
-// Four roles share the work. satchel_owner owns the schema and runs the
+// Five roles share the work. satchel_owner owns the schema and runs the
 // files. satchel_app serves requests; it owns nothing, may become no other
 // role, and row-level security binds it to the user set for the transaction.
 // satchel_auth can't log in; it owns the few SECURITY DEFINER functions that
 // must see more than one user's rows, and operators' commands act as it.
 // satchel_keeper can't log in either; gc and fsck act as it, on all users' drives.
+// satchel_backup, without a log-in too, reads everything and changes nothing.
 package migrations
 
 import (
@@ -54,7 +55,7 @@ func Up(ctx context.Context, ownerURL string, log *slog.Logger) error {
 	for _, r := range results {
 		log.Info("database migrated", "file", r.Source.Path, "took", r.Duration)
 	}
-	return nil
+	return grantBackup(ctx, db)
 }
 
 // open opens a database with satchel_owner's rights.

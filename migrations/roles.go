@@ -19,7 +19,10 @@ const (
 	App    = "satchel_app"
 	Auth   = "satchel_auth"
 	Keeper = "satchel_keeper"
+	Backup = "satchel_backup"
 )
+
+var roles = []string{Owner, App, Auth, Keeper, Backup}
 
 // rolesSQL makes the roles and the schema, as far as they are missing. It
 // needs CREATEROLE, and CREATE on the database.
@@ -38,11 +41,14 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'satchel_keeper') THEN
 		CREATE ROLE satchel_keeper NOLOGIN;
 	END IF;
+	IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'satchel_backup') THEN
+		CREATE ROLE satchel_backup NOLOGIN;
+	END IF;
 END $$;
-GRANT satchel_auth, satchel_keeper TO satchel_owner;
+GRANT satchel_auth, satchel_keeper, satchel_backup TO satchel_owner;
 GRANT satchel_owner, satchel_app TO %[1]s;
 CREATE SCHEMA IF NOT EXISTS satchel AUTHORIZATION satchel_owner;
-GRANT USAGE ON SCHEMA satchel TO satchel_app, satchel_auth;
+GRANT USAGE ON SCHEMA satchel TO satchel_app, satchel_auth, satchel_backup;
 `
 
 // MissingRoles is why [Prepare] failed: its role may not make the roles and
@@ -53,7 +59,7 @@ type MissingRoles struct {
 }
 
 func (e *MissingRoles) Error() string {
-	return fmt.Sprintf("the roles %s, %s, %s and %s, or the schema %s, are missing and can't be made: %v", Owner, App, Auth, Keeper, Schema, e.cause)
+	return fmt.Sprintf("the roles %s, %s, %s, %s and %s, or the schema %s, are missing and can't be made: %v", Owner, App, Auth, Keeper, Backup, Schema, e.cause)
 }
 
 func (e *MissingRoles) Unwrap() error { return e.cause }
@@ -92,11 +98,11 @@ func Prepare(ctx context.Context, adminURL string) error {
 func prepared(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var ready bool
 	err := conn.QueryRow(ctx, `
-		SELECT count(*) = 4
+		SELECT count(*) = $3
 		   AND bool_and(pg_has_role(current_user, oid, 'MEMBER'))
 		   AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)
 		FROM pg_roles WHERE rolname = ANY ($2)`,
-		Schema, []string{Owner, App, Auth, Keeper}).Scan(&ready)
+		Schema, roles, len(roles)).Scan(&ready)
 	if err != nil {
 		return false, fmt.Errorf("look for the roles: %w", err)
 	}

@@ -21,20 +21,23 @@ import (
 // share a database must share it.
 type SealingKey [32]byte
 
-// LoadSealingKey reads the key file, and makes it if it is missing. One that
-// other users may read is refused ([api.Invalid]).
+// LoadSealingKey is [ReadSealingKey] that makes the file if it is missing.
 func LoadSealingKey(path string) (SealingKey, error) {
-	key, err := readSealingKey(path)
+	key, err := ReadSealingKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := makeSealingKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	var fresh SealingKey
+	rand.Read(fresh[:])
+	if err := WriteSealingKey(path, fresh); err != nil && !errors.Is(err, fs.ErrExist) {
 		return SealingKey{}, fmt.Errorf("make the key file: %w", err)
 	}
-	return readSealingKey(path)
+	return ReadSealingKey(path)
 }
 
-func readSealingKey(path string) (SealingKey, error) {
+// ReadSealingKey reads the key file. A missing one is fs.ErrNotExist; one that
+// other users may read is refused ([api.Invalid]).
+func ReadSealingKey(path string) (SealingKey, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
 		return SealingKey{}, api.Errorf(api.Permission, "the key file can't be read: %w", err)
@@ -61,17 +64,15 @@ func readSealingKey(path string) (SealingKey, error) {
 	return SealingKey(b), nil
 }
 
-// makeSealingKey writes a new key so that it is there whole or not at all,
+// WriteSealingKey makes the key file so that it is there whole or not at all,
 // after a power loss too; of two processes the first wins (fs.ErrExist).
-func makeSealingKey(path string) error {
+func WriteSealingKey(path string, key SealingKey) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".key-*") // 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	var key SealingKey
-	rand.Read(key[:])
 	_, err = fmt.Fprintf(f, "%x\n", key[:])
 	if st, statErr := os.Stat(dir); statErr == nil && os.Getuid() == 0 {
 		// Made by root in an ordinary user's directory, it is that user's.

@@ -17,6 +17,7 @@ type blobsCopyCmd struct {
 	From     string `arg:"" help:"The store to copy from, as --blobs names it."`
 	To       string `arg:"" help:"The store to copy to."`
 	Parallel int    `default:"4" help:"How many objects are copied at a time (${default})."`
+	Quick    bool   `help:"Take what is there with an equal size for the same, and don't compare its bytes."`
 	JSON     bool   `name:"json" help:"Print the figures as JSON."`
 }
 
@@ -62,7 +63,7 @@ func (cmd *blobsCopyCmd) Run(p *program) error {
 func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Store) error {
 	bars := newStepBars(p.stderr, cmd.JSON)
 	defer bars.close()
-	r, err := mirror.Copy(ctx, from, to, mirror.Options{Parallel: cmd.Parallel, Progress: bars.show})
+	r, err := mirror.Copy(ctx, from, to, mirror.Options{Parallel: cmd.Parallel, Quick: cmd.Quick, Progress: bars.show})
 	bars.close()
 	if err != nil {
 		return fmt.Errorf("%w\n%d objects are copied; the same command goes on from there", err, r.Copied+r.Skipped)
@@ -73,7 +74,10 @@ func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Sto
 		}
 	} else {
 		fmt.Fprintf(p.stdout, "copied %d objects (%s), verified; %d of %d were there already\n", r.Copied, bytesText(r.CopiedBytes), r.Skipped, r.Objects)
-		fmt.Fprintf(p.stdout, "to switch: stop the server, run this once more (it copies what came meanwhile), start it with --blobs %s\n", cmd.To)
+		if r.Replaced > 0 {
+			fmt.Fprintf(p.stdout, "%d objects were there with other bytes, and were replaced\n", r.Replaced)
+		}
+		fmt.Fprintf(p.stdout, "to switch: stop the server, run this once more with --quick (it copies what came meanwhile), start it with --blobs %s\n", cmd.To)
 	}
 	if len(r.Damaged) > 0 {
 		for _, key := range r.Damaged {

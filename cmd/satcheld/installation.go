@@ -117,11 +117,14 @@ func (in *installation) makeData() error {
 }
 
 func (in *installation) sealingKey() (auth.SealingKey, error) {
-	path := in.KeyFile
-	if path == "" {
-		path = filepath.Join(in.Data, "key")
+	return auth.LoadSealingKey(in.keyPath())
+}
+
+func (in *installation) keyPath() string {
+	if in.KeyFile != "" {
+		return in.KeyFile
 	}
-	return auth.LoadSealingKey(path)
+	return filepath.Join(in.Data, "key")
 }
 
 // database is an open way to the database.

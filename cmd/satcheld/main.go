@@ -28,6 +28,8 @@ type commands struct {
 	Keys    keysCmd    `cmd:"" help:"Manage the keys that sign tokens."`
 	GC      gcCmd      `cmd:"" name:"gc" help:"Remove what nothing refers to any more, and rewrite packs that are mostly garbage."`
 	Fsck    fsckCmd    `cmd:"" help:"Check that rows, objects and content are whole."`
+	Backup  backupCmd  `cmd:"" help:"Save everything to a file or a blob store, while the server runs."`
+	Restore restoreCmd `cmd:"" help:"Bring a backup back, while no server runs."`
 	Blobs   blobsCmd   `cmd:"" help:"Move content between blob stores."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version; print the SQL for what only its administrator may do."`
 	PsqlURL psqlURLCmd `cmd:"" name:"psql-url" help:"Print a URL with which psql connects as satchel_app."`

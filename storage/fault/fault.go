@@ -35,6 +35,14 @@ const (
 	PackVerified   Step = "pack-verified"   // and was read back
 	ChunksMoved    Step = "chunks-moved"    // chunks were switched to it, not committed
 	PackReplaced   Step = "pack-replaced"   // committed; the old object is still there
+	RowsSaved      Step = "rows-saved"      // backup: all rows are written, content is not
+	PackSaved      Step = "pack-saved"      // some content too
+	BackupWhole    Step = "backup-whole"    // all is written, and does not have its name yet
+	SchemaMade     Step = "schema-made"     // restore: the schema was made anew, not committed
+	RowsRestored   Step = "rows-restored"   // filled, not committed
+	PackRestored   Step = "pack-restored"   // some content is in the store
+	ContentThere   Step = "content-there"   // all content is, nothing is committed
+	RestoreDone    Step = "restore-done"    // committed, not told
 )
 
 // Steps of each thing that the server does, in order.
@@ -43,6 +51,8 @@ var (
 	Commit  = []Step{CommitLocked, CommitWritten, CommitDone}
 	Collect = []Step{NodesGone, VersionsGone, ChangesCut, ChunksMarked, Condemned, Fenced, ChunkRowsGone, PacksDiscarded, ObjectDeleted, OrphanDeleted}
 	Repack  = []Step{PackRewritten, PackVerified, ChunksMoved, PackReplaced}
+	Backup  = []Step{RowsSaved, PackSaved, BackupWhole}
+	Restore = []Step{SchemaMade, RowsRestored, PackRestored, ContentThere, RestoreDone}
 )
 
 // Variable is the environment variable whose value, a step, arms the process:

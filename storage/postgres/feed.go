@@ -26,6 +26,10 @@ func (db *DB) Listen(ctx context.Context, ready func(), changed func(drive api.I
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return classify(fmt.Errorf("listen for changes: %w", err))
 	}
+	// Every server listens for as long as it runs; so a restore finds out.
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock_shared("+servingLock+")"); err != nil {
+		return classify(fmt.Errorf("tell that a server runs: %w", err))
+	}
 	ready()
 	for {
 		n, err := conn.WaitForNotification(ctx)

@@ -53,10 +53,19 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 // Close ends the connection, and with it the lock.
 func (k *Keeper) Close() { k.conn.Close(context.Background()) }
 
+// Advisory locks of sessions: who works on all users' objects has the first, of
+// which a backup has a share; one backup has the second; every server that runs
+// has a share of the third.
+const (
+	keeperLock  = `hashtextextended('satchel.keeper', 0)`
+	backupLock  = `hashtextextended('satchel.backup', 0)`
+	servingLock = `hashtextextended('satchel.serving', 0)`
+)
+
 // TryLock makes this the one keeper that may work on the database, of all
 // processes, until Close. It does not wait: false tells that another one does.
 func (k *Keeper) TryLock(ctx context.Context) (ok bool, err error) {
-	err = k.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended('satchel.keeper', 0))`).Scan(&ok)
+	err = k.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+keeperLock+`)`).Scan(&ok)
 	return ok, classify(err)
 }
 

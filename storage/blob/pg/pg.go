@@ -17,6 +17,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"satchel/api"
@@ -25,8 +26,21 @@ import (
 
 // Store is a [blob.Store] in a migrated database.
 type Store struct {
-	pool  *pgxpool.Pool
+	db    database
+	close func()
 	pause time.Duration // longest between tries
+
+	// within is set, and held by each call, when all happens in a transaction
+	// of somebody else's, on its one connection.
+	within *sync.Mutex
+}
+
+// database is a pool of connections, or a transaction.
+type database interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -65,7 +79,7 @@ func open(ctx context.Context, appURL string, pause time.Duration, adjust func(*
 	if err != nil {
 		return nil, failed("open the blob store", err)
 	}
-	s := &Store{pool: pool, pause: pause}
+	s := &Store{db: pool, close: pool.Close, pause: pause}
 	if err := s.clean(ctx, abandoned); err != nil {
 		pool.Close()
 		return nil, failed("open the blob store", err)
@@ -73,13 +87,19 @@ func open(ctx context.Context, appURL string, pause time.Duration, adjust func(*
 	return s, nil
 }
 
+// Within is the store inside a transaction whose role is `satchel_auth`: what
+// it does is seen when that commits. A restore needs it, which makes the tables anew.
+func Within(tx pgx.Tx) *Store {
+	return &Store{db: tx, close: func() {}, pause: time.Second, within: new(sync.Mutex)}
+}
+
 // Close waits for running calls and closes all connections. Readers that are
 // still open fail.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() { s.close() }
 
 func (s *Store) clean(ctx context.Context, age time.Duration) error {
 	return s.try(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `SELECT satchel.clean_blob_uploads($1)`, age)
+		_, err := s.db.Exec(ctx, `SELECT satchel.clean_blob_uploads($1)`, age)
 		return err
 	})
 }
@@ -130,20 +150,24 @@ func (s *Store) fill(ctx context.Context, upload string, r io.Reader) (size int6
 func (s *Store) sendParts(ctx context.Context, upload string, part int, data []byte) error {
 	return s.try(ctx, func(ctx context.Context) error {
 		var b pgx.Batch
-		b.Queue(`BEGIN`)
-		b.Queue(`SET LOCAL synchronous_commit = off`)
+		if s.within == nil {
+			b.Queue(`BEGIN`)
+			b.Queue(`SET LOCAL synchronous_commit = off`)
+		}
 		for i := 0; i*partSize < len(data); i++ {
 			b.Queue(`SELECT satchel.put_blob_part($1, $2, $3)`, upload, part+i, data[i*partSize:min((i+1)*partSize, len(data))])
 		}
-		b.Queue(`COMMIT`)
-		return s.pool.SendBatch(ctx, &b).Close()
+		if s.within == nil {
+			b.Queue(`COMMIT`)
+		}
+		return s.db.SendBatch(ctx, &b).Close()
 	})
 }
 
 func (s *Store) finish(ctx context.Context, key, upload string, size int64) error {
 	var whole bool
 	err := s.try(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, `SELECT satchel.finish_blob($1, $2, $3)`, key, upload, size).Scan(&whole)
+		return s.db.QueryRow(ctx, `SELECT satchel.finish_blob($1, $2, $3)`, key, upload, size).Scan(&whole)
 	})
 	if err == nil && !whole {
 		// Parts that were not yet on the disk, of a database that crashed since.
@@ -157,7 +181,7 @@ func (s *Store) drop(ctx context.Context, upload string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_ = s.try(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `SELECT satchel.drop_blob_upload($1)`, upload)
+		_, err := s.db.Exec(ctx, `SELECT satchel.drop_blob_upload($1)`, upload)
 		return err
 	})
 }
@@ -168,7 +192,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	return failed("delete blob "+key, s.try(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `SELECT satchel.delete_blob($1)`, key)
+		_, err := s.db.Exec(ctx, `SELECT satchel.delete_blob($1)`, key)
 		return err
 	}))
 }
@@ -201,7 +225,7 @@ func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 
 func (s *Store) list(ctx context.Context, after string) (infos []blob.Info, err error) {
 	err = s.try(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, `SELECT key, size, created FROM satchel.list_blobs($1, $2)`, after, page)
+		rows, err := s.db.Query(ctx, `SELECT key, size, created FROM satchel.list_blobs($1, $2)`, after, page)
 		if err != nil {
 			return err
 		}
@@ -216,6 +240,11 @@ func (s *Store) list(ctx context.Context, after string) (infos []blob.Info, err 
 const tries = 5
 
 func (s *Store) try(ctx context.Context, fn func(context.Context) error) error {
+	if s.within != nil { // what fails here fails all of the transaction
+		s.within.Lock()
+		defer s.within.Unlock()
+		return fn(ctx)
+	}
 	pause := &backoff.ExponentialBackOff{InitialInterval: s.pause / 20, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: s.pause}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := fn(ctx)

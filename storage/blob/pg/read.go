@@ -93,7 +93,7 @@ func (o *object) fetch(n int64) error {
 				break
 			}
 		}
-		results := o.s.pool.SendBatch(ctx, &b)
+		results := o.s.db.SendBatch(ctx, &b)
 		defer results.Close()
 		got := o.buf[:0]
 		for range b.Len() {

@@ -1,0 +1,168 @@
+package backup
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/blob"
+	"satchel/storage/fault"
+	"satchel/storage/mirror"
+	"satchel/storage/postgres"
+)
+
+// Objects of a blob store with backups, beside packs under their own names.
+const (
+	namePrefix = "backup-" // a named in JSON
+	rowsPrefix = "rows-"   // a stream
+)
+
+// named is the small object that makes a backup of others. It is written last.
+type named struct {
+	Header
+	Summary
+	Rows     string   `json:"rows_object"`
+	Size     int64    `json:"rows_size"`
+	SHA256   api.Hash `json:"rows_sha256"`
+	PackList []api.ID `json:"pack_list"` // content that is beside it
+}
+
+// maxNamed bounds what is read of one.
+const maxNamed = 256 << 20
+
+// SaveTo puts a backup into a blob store, where the packs of earlier ones are
+// not copied again.
+func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report, err error) {
+	defer r.time(time.Now())
+	r.Content = Beside
+	if src.Blobs == nil {
+		r.Content = None
+	}
+	id := api.NewID().String() // such ids are in the order of their making, and so are the names
+	n := named{Rows: rowsPrefix + id}
+	r.Name = namePrefix + id
+	packs, err := saveRows(ctx, src, to, &n, o, &r)
+	if err != nil {
+		return r, fmt.Errorf("save the rows: %w", err)
+	}
+	if r.Content == Beside {
+		if err := copyPacks(ctx, src.Blobs, to, packs, o, &r); err != nil {
+			return r, fmt.Errorf("save the content: %w", err)
+		}
+		for _, p := range packs {
+			n.PackList = append(n.PackList, p.ID)
+		}
+	}
+	fault.At(fault.BackupWhole)
+	n.Header, n.Summary = r.Header, r.Summary
+	text, err := json.Marshal(n)
+	if err != nil {
+		return r, err
+	}
+	return r, to.Put(ctx, r.Name, bytes.NewReader(text))
+}
+
+// saveRows puts the stream, and reads it back.
+func saveRows(ctx context.Context, src Source, to blob.Store, n *named, o Options, r *Report) (packs []postgres.KeptPack, err error) {
+	body, w := io.Pipe()
+	put := make(chan error, 1)
+	go func() {
+		err := to.Put(ctx, n.Rows, body)
+		body.CloseWithError(cmp.Or(err, io.ErrClosedPipe)) // the store reads no more
+		put <- err
+	}()
+	s, packs, err := start(ctx, src, w, o, r)
+	if err == nil {
+		n.SHA256, err = s.finish(r)
+		n.Size = r.Size
+	}
+	w.CloseWithError(err) // nil is the end
+	if putErr := <-put; putErr != nil && (err == nil || errors.Is(err, putErr)) {
+		err = putErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	back, err := to.Get(ctx, n.Rows, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer back.Close()
+	return packs, whole(back, n)
+}
+
+// whole reads a stream in a store to its end and compares it with what its
+// name says.
+func whole(stream io.Reader, n *named) error {
+	// The last frame has the hash of what is before it.
+	const tail = 5 + sha256.Size
+	sum := sha256.New()
+	read, err := io.CopyN(sum, stream, n.Size-tail)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	rest, err := io.Copy(io.Discard, stream)
+	if err != nil {
+		return err
+	}
+	if read+rest != n.Size || !bytes.Equal(sum.Sum(nil), n.SHA256[:]) {
+		return api.Errorf(api.Invalid, "the object %s is not what was written", n.Rows)
+	}
+	return nil
+}
+
+// copyPacks copies the packs that the rows name and tells which of them are
+// not whole.
+func copyPacks(ctx context.Context, from, to blob.Store, packs []postgres.KeptPack, o Options, r *Report) error {
+	want := make(map[string]bool, len(packs))
+	for _, p := range packs {
+		want[p.ID.String()] = true
+	}
+	copied, err := mirror.Copy(ctx, from, to, mirror.Options{
+		Parallel: 4,
+		Quick:    true, // what is there was compared when it was put there
+		Only:     func(key string) bool { return want[key] },
+		Progress: func(_ string, done, total int64) { o.progress("content", done, total) },
+		Each:     func() { fault.At(fault.PackSaved) },
+	})
+	r.Copied = copied.Copied
+	if err != nil {
+		return err
+	}
+	damaged := map[string]bool{}
+	for _, key := range copied.Damaged {
+		damaged[key] = true
+	}
+	sizes, err := list(ctx, to)
+	if err != nil {
+		return err
+	}
+	for _, p := range packs {
+		switch size, ok := sizes[p.ID.String()]; {
+		case !ok:
+			r.Missing = append(r.Missing, p.ID)
+		case size != p.Bytes || damaged[p.ID.String()]:
+			r.Damaged = append(r.Damaged, p.ID)
+		}
+	}
+	return nil
+}
+
+// list is the objects of a store and their sizes.
+func list(ctx context.Context, s blob.Store) (map[string]int64, error) {
+	sizes := map[string]int64{}
+	for info, err := range s.List(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		sizes[info.Key] = info.Size
+	}
+	return sizes, nil
+}
