@@ -118,10 +118,12 @@ type Content struct {
 func (tx *Tx) Content(ctx context.Context, drive, node, version api.ID) (Content, error) {
 	var c Content
 	var manifest []byte
+	// CASE and not coalesce: that might leak, PostgreSQL thinks, so under
+	// row-level security it would be compared after all rows had been read.
 	err := tx.conn.QueryRow(ctx, `
 		SELECT v.id, v.size, v.sha256, v.manifest, v.owner, v.created
 		FROM nodes n
-		JOIN versions v ON v.drive = n.drive AND v.id = coalesce($3, n.version)
+		CROSS JOIN LATERAL (SELECT * FROM versions v WHERE v.drive = $1 AND v.id = CASE WHEN $3::uuid IS NULL THEN n.version ELSE $3 END OFFSET 0) v
 		WHERE n.drive = $1 AND n.id = $2
 		  AND (v.id = n.version OR v.document = n.document OR v.node = n.id)`, drive, node, version).
 		Scan(&c.Version.ID, &c.Version.Size, &c.Version.SHA256, &manifest, &c.Owner, &c.Modified)

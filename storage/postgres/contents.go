@@ -17,6 +17,7 @@ type FoundContent struct {
 // than limit bytes together the versions come without their chunks.
 func (tx *Tx) Contents(ctx context.Context, drive api.ID, wanted []api.ContentRef, limit int64) ([]FoundContent, error) {
 	found := make([]FoundContent, len(wanted))
+	// CASE and not coalesce: see Tx.Content.
 	rows, _ := tx.conn.Query(ctx, `
 		SELECT k.ordinal, n.type::text, v.id, coalesce(v.size, 0), v.sha256, v.owner, v.created,
 			CASE WHEN sum(v.size) OVER () <= $4 THEN v.manifest END
@@ -24,9 +25,9 @@ func (tx *Tx) Contents(ctx context.Context, drive api.ID, wanted []api.ContentRe
 		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = k.node OFFSET 0) n
 		LEFT JOIN LATERAL (
 			SELECT * FROM versions v
-			WHERE v.drive = $1 AND v.id = coalesce(k.version, n.version)
-			  AND (v.id = n.version OR v.document = n.document OR v.node = n.id)
-			OFFSET 0) v ON true`,
+			WHERE v.drive = $1 AND v.id = CASE WHEN k.version IS NULL THEN n.version ELSE k.version END
+			OFFSET 0) v
+			ON v.id = n.version OR v.document = n.document OR v.node = n.id`,
 		drive,
 		column(wanted, func(w *api.ContentRef) api.ID { return w.Node }),
 		column(wanted, func(w *api.ContentRef) api.ID { return w.Version }), limit)

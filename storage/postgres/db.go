@@ -33,6 +33,15 @@ type DB struct {
 // must be one that row-level security binds. An unreachable server is of kind
 // [api.Unavailable].
 func Open(ctx context.Context, appURL string) (*DB, error) {
+	config, err := configure(appURL)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, config)
+}
+
+// configure says how connections are made at a URL.
+func configure(appURL string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(appURL)
 	if err != nil {
 		return nil, api.Errorf(api.Invalid, "database URL: %w", err)
@@ -51,6 +60,10 @@ func Open(ctx context.Context, appURL string) (*DB, error) {
 		registerTypes(conn.TypeMap())
 		return nil
 	}
+	return config, nil
+}
+
+func open(ctx context.Context, config *pgxpool.Config) (*DB, error) {
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, classify(err)
