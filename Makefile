@@ -17,7 +17,7 @@ ROUNDS   ?= 3
 NODES    ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check race fuzz bench bench-write plans clean
+.PHONY: help setup build run test check race fuzz bench bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: setup ## the everyday work on a plain folder, loopback, Satchel and rclon
 
 bench-write: setup ## the same, and write docs/benchmarks.md
 	$(GO) run ./integration/bench -rounds $(ROUNDS) -write docs/benchmarks.md
+
+scale: setup ## commits a second, and what a drive of a million nodes answers, into docs/benchmarks.md
+	$(GO) run ./integration/scale -write docs/benchmarks.md
 
 plans: setup ## what PostgreSQL does for each hot query on a drive of NODES (1,000,000), into docs/plans.md
 	$(GO) test ./storage/postgres -count 1 -timeout 20m -run '^TestPlans$$' -v -args -plans $(CURDIR)/docs/plans.md -nodes $(NODES)

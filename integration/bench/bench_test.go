@@ -24,7 +24,7 @@ func TestRowsAreRight(t *testing.T) {
 		require.Tool(t, tool)
 	}
 	file := filepath.Join(t.TempDir(), "benchmarks.md")
-	if err := os.WriteFile(file, []byte("# Title\n"+begin+"an earlier table\n"+end+"after\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte("# Title\n<!-- bench: begin -->\nan earlier table\n<!-- bench: end -->\nafter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var out, log strings.Builder

@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	table := result.markdown()
 	fmt.Fprint(stdout, table)
 	if *write != "" {
-		if err := replaceTable(*write, r.Dir, table); err != nil {
+		if err := rig.ReplaceSection(*write, "bench", rig.Machine(r.Dir)+"\n\n"+table); err != nil {
 			return err
 		}
 	}

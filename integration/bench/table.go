@@ -1,17 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // markdown is the table: seconds on the plain folder (or whatever system came
@@ -96,40 +90,4 @@ func mean(ratios []float64) string {
 		sum += math.Log(v)
 	}
 	return fmt.Sprintf(" **%.2f** |", math.Exp(sum/float64(len(ratios))))
-}
-
-const begin, end = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
-
-// replaceTable puts the table, and where it was measured, between the markers
-// of a Markdown file. Dir is on the disk that was measured.
-func replaceTable(file, dir, table string) error {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, found := bytes.Cut(b, []byte(begin))
-	_, after, found2 := bytes.Cut(rest, []byte(end))
-	if !found || !found2 {
-		return fmt.Errorf("%s has no lines %q and %q to put the table between", file, begin, end)
-	}
-	var u unix.Utsname
-	unix.Uname(&u)
-	where := fmt.Sprintf("Measured on %s: %d CPUs, Linux %s, %s.\n\n", time.Now().UTC().Format("2006-01-02"),
-		runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), fileSystem(dir))
-	text := slices.Concat(before, []byte(begin), []byte(where+table), []byte(end), after)
-	return os.WriteFile(file, text, 0o644)
-}
-
-// fileSystem is the type of the file system that dir is on, as /proc/mounts
-// calls it.
-func fileSystem(dir string) string {
-	b, _ := os.ReadFile("/proc/self/mounts")
-	best, kind := "", "an unknown file system"
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) > 2 && len(f[1]) >= len(best) && (f[1] == "/" || strings.HasPrefix(filepath.Clean(dir)+"/", f[1]+"/")) {
-			best, kind = f[1], f[2]
-		}
-	}
-	return kind
 }

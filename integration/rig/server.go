@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,6 +103,21 @@ func (s *Server) Kill() { s.proc.End(syscall.SIGKILL) }
 func (s *Server) Satcheld(ctx context.Context, stdin string, args ...string) (string, error) {
 	args = append([]string{filepath.Join(s.rig.Bin, "satcheld")}, args...)
 	return Process{Dir: "/", Env: s.env}.Run(ctx, stdin, append(args, "--data", s.Data)...)
+}
+
+// DatabaseURL is that of the server's private PostgreSQL for one of its
+// roles, while the server runs.
+func (s *Server) DatabaseURL(ctx context.Context, role string) (string, error) {
+	out, err := s.Satcheld(ctx, "", "psql-url")
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(strings.TrimSpace(out))
+	if err != nil {
+		return "", err
+	}
+	u.User = url.User(role)
+	return u.String(), nil
 }
 
 // AddUser makes an account. Role is editor or admin.
