@@ -63,7 +63,9 @@ type Drive struct {
 	drive   api.DriveInfo // as last heard
 	listing map[api.ID]*listed
 	parts   map[api.ID]*partial // what is here of cold large files, by node
-	bootID  string              // names this run of the machine
+	readers readers
+	walk    walk
+	bootID  string // names this run of the machine
 }
 
 // Open opens or makes the cache of a drive. The server is needed only when

@@ -2,9 +2,7 @@ package cache
 
 import (
 	"context"
-	"crypto/sha256"
 	"io"
-	"os"
 	"time"
 
 	"satchel/api"
@@ -122,6 +120,7 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	}
 	t.node(n)
 	d.grown(n)
+	d.ahead(n.list)
 	return t.commit()
 }
 
@@ -166,8 +165,7 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 			}
 			continue
 		}
-		f := d.start(n, func(ctx context.Context) error { return d.download(ctx, n) })
-		if err := d.awaitContent(f, intr); err != nil {
+		if err := d.awaitContent(d.fetchSmall(n), intr); err != nil {
 			return err
 		}
 	}
@@ -218,65 +216,6 @@ func (d *Drive) awaitContent(f *fetch, intr Interrupt) error {
 	case <-intr:
 		return errStopped
 	}
-}
-
-// download brings a file's current version to this machine, whole and verified.
-func (d *Drive) download(ctx context.Context, n *node) error {
-	d.mu.Lock()
-	version, sha, size := n.version, n.sha, n.size
-	c, err := d.slots.take(d)
-	id := n.id
-	d.mu.Unlock()
-	if err != nil {
-		return api.Errorf(kindOf(err), "make a content file: %w", err)
-	}
-	err = d.receive(ctx, c, id, version, size, sha)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err == nil && (n.version != version || n.slot != 0 || n.dead) {
-		err = nil // overtaken: whoever waits looks again
-	} else if err == nil {
-		t := d.begin()
-		c.look()
-		c.rec = slotRecord{node: n.id, version: version, ctime: c.ctime()}
-		n.slot, n.c = c.slot, c
-		n.size = size
-		t.slot(c)
-		t.node(n)
-		d.hold(n)
-		d.park(n)
-		d.wakeEvict()
-		return t.commit()
-	}
-	d.slots.later(func() { d.slots.recycle(d, c) })
-	return err
-}
-
-// receive writes a version into a content file and checks its hash.
-func (d *Drive) receive(ctx context.Context, c *content, id, version api.ID, size int64, sha api.Hash) error {
-	body, err := d.request(ctx, id, version, 0, -1)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	f, err := os.OpenFile(d.slotPath(c.slot), os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		return err
-	}
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), body)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	switch {
-	case err != nil:
-		return api.Errorf(orKind(err), "download: %w", err)
-	case n != size:
-		return api.Errorf(api.Unavailable, "download: %d bytes of %d arrived", n, size)
-	case !sha.IsZero() && api.Hash(h.Sum(nil)) != sha:
-		return api.Errorf(api.Internal, "download: the content does not have the hash that the server said")
-	}
-	return nil
 }
 
 // request asks for n bytes (n < 0: all) of a version from an offset on; the answer must begin within patience.

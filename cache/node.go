@@ -18,8 +18,9 @@ type node struct {
 	fid uint64 // the FUSE node id; a file whose content another device replaced while open gets a new one
 	ino uint64 // st_ino: the same for every fid of the node
 
-	aside   place // files: where it was before a rename moved it aside
-	asideAt int64 // when, ns
+	aside   place     // files: where it was before a rename moved it aside
+	asideAt int64     // when, ns
+	listed  time.Time // directories: when a program last listed it
 
 	lookups uint64 // the kernel's references
 	list    *listing
@@ -34,6 +35,7 @@ type node struct {
 	pass    bool // the open handles are passthrough (all of them or none)
 	rw      int  // descriptor for reading and writing while handles are not passthrough; -1 = none
 	c       *content
+	ahead   bool     // cold files, listings: fetched before anybody asked for it
 	part    *partial // cold files: what is here of the content, while somebody reads it
 	hot     *hot     // content may differ from version: see dirty.go
 	stale   bool     // another device replaced the content; this fid serves the handles opened before

@@ -73,6 +73,9 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 	if n.isDir() {
 		return Opened{}, errIsDir
 	}
+	if n.ahead {
+		d.opened(n)
+	}
 	trunc := flags&unix.O_TRUNC != 0 && writing(flags)
 	if trunc {
 		d.pull(n) // others may be writing it

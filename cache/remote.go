@@ -26,6 +26,9 @@ type Remote interface {
 	PutPack(ctx context.Context, pack []byte) error
 	// Content reads n bytes (n < 0: to the end) of a version from an offset.
 	Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error)
+	// Contents reads many small contents in one request and calls fn for each, with its index in
+	// files, in any order. One that can't be had fails in reading its body.
+	Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error
 	// Changes waits for changes of others after a cursor.
 	Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error)
 }

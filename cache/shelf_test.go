@@ -33,6 +33,8 @@ type shelf struct {
 
 	// before, if set, is called before a range is answered, and may fail it.
 	before func(off, n int64) error
+	// listing, if set, is called before a directory is listed.
+	listing func()
 }
 
 func newShelf() *shelf {
@@ -50,6 +52,12 @@ func (s *shelf) add(dir api.ID, name api.Name, data []byte) api.Node {
 	s.content[n.Version] = data
 	s.put(dir, name, n)
 	return n
+}
+
+func (s *shelf) mkdir(dir api.ID, name api.Name) api.ID {
+	n := api.Node{ID: api.NewID(), Type: api.Directory, Mode: 0o755, UID: api.Self, GID: api.Self, Nlink: 2}
+	s.put(dir, name, n)
+	return n.ID
 }
 
 func (s *shelf) put(dir api.ID, name api.Name, n api.Node) {
@@ -81,6 +89,9 @@ func (s *shelf) Node(_ context.Context, id api.ID) (api.Node, error) {
 }
 
 func (s *shelf) Children(_ context.Context, dir api.ID, _ api.Name, _ int) (api.Listing, error) {
+	if s.listing != nil {
+		s.listing()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listings++

@@ -208,6 +208,9 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 	if n.dead {
 		return nil
 	}
+	if off == 0 && n.isDir() {
+		d.passes(n)
+	}
 	l, err := d.dir(n, intr)
 	if err != nil {
 		return err

@@ -35,6 +35,9 @@ func (s *noServer) PutPack(context.Context, []byte) error                   { re
 func (s *noServer) Content(context.Context, api.ID, api.ID, int64, int64) (io.ReadCloser, error) {
 	return nil, errGone
 }
+func (s *noServer) Contents(context.Context, []api.ContentRef, func(int, api.Version, io.Reader) error) error {
+	return errGone
+}
 func (s *noServer) Changes(ctx context.Context, _ api.ID, _ int64, _ time.Duration) (api.Changes, error) {
 	return api.Changes{}, errGone
 }

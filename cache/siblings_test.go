@@ -1,0 +1,196 @@
+package cache
+
+import (
+	"bytes"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+func cat(t *testing.T, d *Drive, dir uint64, name string) []byte {
+	t.Helper()
+	a, err := d.Lookup(dir, name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, d, a.FID, unix.O_RDONLY)
+	defer d.Release(a.FID, unix.O_RDONLY)
+	b, err := readAt(d, a.FID, 0, int(a.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// settled waits until nothing is being fetched.
+func settled(t *testing.T, d *Drive) {
+	t.Helper()
+	soon(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.readers.running || d.walk.workers > 0 {
+			return false
+		}
+		for _, n := range d.byID {
+			if n.fetch != nil {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestSiblingsComeAlong(t *testing.T) {
+	s := newShelf()
+	for i := range 30 {
+		s.add(api.ID{}, api.Name(fmt.Sprintf("f%02d", i)), fmt.Appendf(nil, "content %d", i))
+	}
+	s.add(api.ID{}, "large", noise(2<<20))
+	d := openShelf(t, s, t.TempDir(), 0)
+	if got := cat(t, d, rootFID, "f17"); string(got) != "content 17" {
+		t.Fatalf("%q", got)
+	}
+	settled(t, d)
+	for i := range 30 {
+		if got := cat(t, d, rootFID, fmt.Sprintf("f%02d", i)); string(got) != fmt.Sprint("content ", i) {
+			t.Errorf("f%02d: %q", i, got)
+		}
+	}
+	if requests, _, fetched := s.counts(); requests != 1 || fetched > 1000 {
+		t.Errorf("%d requests, %d bytes", requests, fetched)
+	}
+}
+
+func TestSiblingsAreBounded(t *testing.T) {
+	s := newShelf()
+	for i := range 100 {
+		s.add(api.ID{}, api.Name(fmt.Sprintf("f%02d", i)), noise(200<<10))
+	}
+	d := openShelf(t, s, t.TempDir(), 0)
+	cat(t, d, rootFID, "f00")
+	settled(t, d)
+	if _, _, fetched := s.counts(); fetched > firstBatch+200<<10 {
+		t.Errorf("one small file brought %d bytes", fetched)
+	}
+}
+
+// A content that can't be had, or is wrong, spoils no other.
+func TestSiblingsFailAlone(t *testing.T) {
+	s := newShelf()
+	s.add(api.ID{}, "a", []byte("good"))
+	bad := s.add(api.ID{}, "b", []byte("right"))
+	s.content[bad.Version] = []byte("wrong")
+	s.add(api.ID{}, "c", []byte("fine"))
+	d := openShelf(t, s, t.TempDir(), 0)
+	if got := cat(t, d, rootFID, "a"); string(got) != "good" {
+		t.Errorf("a: %q", got)
+	}
+	settled(t, d)
+	if _, err := d.Open(find(t, d, "b"), unix.O_RDONLY, Cred{}, nil); api.KindOf(err) != api.Internal {
+		t.Errorf("wrong content: %v", err)
+	}
+	if got := cat(t, d, rootFID, "c"); string(got) != "fine" {
+		t.Errorf("c: %q", got)
+	}
+}
+
+// plant makes directories of so many small files each, three deep, and returns the files' number.
+func plant(s *shelf, dirs, files int) int {
+	n := 0
+	for i := range dirs {
+		a := s.mkdir(api.ID{}, api.Name(fmt.Sprintf("d%02d", i)))
+		b := s.mkdir(a, "sub")
+		for _, dir := range []api.ID{a, b, s.mkdir(b, "below")} {
+			for j := range files {
+				s.add(dir, api.Name(fmt.Sprintf("f%02d", j)), fmt.Appendf(nil, "%d %d %s", i, j, bytes.Repeat([]byte("x"), 2000)))
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// tour reads a tree as `grep -r` does, and returns how many files it read.
+func tour(t *testing.T, d *Drive, dir uint64, content bool) (files int) {
+	t.Helper()
+	var names []Dirent
+	err := d.ReadDir(dir, 0, nil, func(e Dirent) bool {
+		if e.Name != "." && e.Name != ".." {
+			names = append(names, e)
+		}
+		return true
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range names {
+		if e.Mode == typeBits('d') {
+			a, err := d.Lookup(dir, e.Name, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files += tour(t, d, a.FID, content)
+			continue
+		}
+		files++
+		if content {
+			cat(t, d, dir, e.Name)
+		}
+	}
+	return files
+}
+
+func TestATourThroughTheTreeIsFewRequests(t *testing.T) {
+	s := newShelf()
+	want := plant(s, 20, 20)
+	d := openShelf(t, s, t.TempDir(), 0)
+	if got := tour(t, d, rootFID, true); got != want {
+		t.Errorf("%d files of %d", got, want)
+	}
+	if requests, _, _ := s.counts(); requests > 20 {
+		t.Errorf("%d requests for the content of %d files", requests, want)
+	}
+}
+
+// Listings come before they are asked for, and content does not come with them.
+func TestATourListsAhead(t *testing.T) {
+	s := newShelf()
+	plant(s, 20, 1)
+	var most, now atomic.Int32
+	s.listing = func() {
+		if k := now.Add(1); k > most.Load() {
+			most.Store(k)
+		}
+		time.Sleep(10 * time.Millisecond)
+		now.Add(-1)
+	}
+	d := openShelf(t, s, t.TempDir(), 0)
+	tour(t, d, rootFID, false)
+	settled(t, d)
+	if requests, listings, _ := s.counts(); requests != 0 || listings != 61 {
+		t.Errorf("%d listings of 61 directories, %d requests for content", listings, requests)
+	}
+	if most.Load() < 3 {
+		t.Error("directories were listed one after the other")
+	}
+}
+
+// One look at a directory is no tour.
+func TestALookListsNothingAhead(t *testing.T) {
+	s := newShelf()
+	plant(s, 5, 1)
+	d := openShelf(t, s, t.TempDir(), 0)
+	if err := d.ReadDir(rootFID, 0, nil, func(Dirent) bool { return true }, nil); err != nil {
+		t.Fatal(err)
+	}
+	cat(t, d, find(t, d, "d03"), "f00")
+	settled(t, d)
+	if _, listings, _ := s.counts(); listings != 2 {
+		t.Errorf("%d listings", listings)
+	}
+}
