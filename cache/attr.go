@@ -26,7 +26,7 @@ type Change struct {
 	UID, GID     *uint32
 	Size         *int64
 	Atime, Mtime *int64 // ns
-	KillSuid     bool   // clear setuid and setgid (a truncate by somebody without the right to keep them)
+	By           Cred
 }
 
 // Setattr changes attributes; the kernel has checked the right to.
@@ -48,9 +48,16 @@ func (d *Drive) Setattr(fid uint64, c Change, intr Interrupt) (Attr, error) {
 	d.pull(n) // what was written before explicit times
 	t, tm := d.begin(), now()
 	a := api.Attr{}
+	if (c.UID != nil || c.GID != nil || c.By.KillSuid) && !n.isDir() && n.mode&0o6000 != 0 {
+		n.mode = c.By.killed(n.mode, fromOwner(n.gid, d.cfg.GID))
+		a.Mode = &n.mode
+	}
 	if c.Mode != nil {
 		n.mode = *c.Mode & 0o7777
 		a.Mode = &n.mode
+		if acl := n.xattrs[AccessACL]; acl != nil {
+			a.Xattrs = n.putXattr(AccessACL, chmodACL(acl, n.mode))
+		}
 	}
 	if c.UID != nil {
 		n.uid = toOwner(*c.UID, d.cfg.UID)
@@ -60,17 +67,15 @@ func (d *Drive) Setattr(fid uint64, c Change, intr Interrupt) (Attr, error) {
 		n.gid = toOwner(*c.GID, d.cfg.GID)
 		a.GID = &n.gid
 	}
-	if (c.UID != nil || c.GID != nil) && !n.isDir() && n.mode&0o6000 != 0 || c.KillSuid && n.mode&0o6000 != 0 {
-		n.mode = killed(n.mode)
-		a.Mode = &n.mode
-	}
 	if c.Atime != nil {
 		n.atime = *c.Atime
 	}
 	if c.Mtime != nil {
 		n.mtime = *c.Mtime
 		a.Mtime = &n.mtime
-		d.stamp(n)
+	}
+	if c.Atime != nil || c.Mtime != nil {
+		d.stamp(t, n)
 	}
 	n.ctime = tm
 	t.node(n)
@@ -83,27 +88,44 @@ func (d *Drive) Setattr(fid uint64, c Change, intr Interrupt) (Attr, error) {
 	return d.attr(n), nil
 }
 
-// killed clears setuid, and setgid where the group may execute.
-func killed(mode uint32) uint32 {
-	mode &^= 0o4000
-	if mode&0o010 != 0 {
-		mode &^= 0o2000
+// killSuid clears setuid and setgid of a file; locked.
+func (d *Drive) killSuid(n *node, c Cred) error {
+	if n.mode&0o6000 == 0 {
+		return nil
 	}
-	return mode
+	n.mode = c.killed(n.mode, fromOwner(n.gid, d.cfg.GID))
+	t, tm := d.begin(), now()
+	n.ctime = tm
+	t.node(n)
+	mode := n.mode
+	d.logAttr(t, n, api.Attr{Mode: &mode}, tm)
+	return t.commit()
 }
 
-// stamp gives the content file of a node that may still be written the node's
-// mtime, so that the next write is told from it; locked.
-func (d *Drive) stamp(n *node) {
-	if n.hot == nil || n.c == nil {
+// stamp gives a node's content file the node's times: the next write or read is told
+// from them, and the kernel's rule for access times (relatime) compares them. Locked.
+func (d *Drive) stamp(t *tx, n *node) {
+	if n.slot == 0 {
 		return
 	}
-	if n.hot.ready != nil {
+	c, err := d.attach(n)
+	if err != nil {
+		return // the next open says so
+	}
+	if n.hot != nil && n.hot.ready != nil {
 		n.hot.ready.mtime = n.mtime // it goes out with the content
 	}
-	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(n.mtime)}
+	was := c.ctime()
+	ts := []unix.Timespec{unix.NsecToTimespec(n.atime), unix.NsecToTimespec(n.mtime)}
 	if unix.UtimesNanoAt(unix.AT_FDCWD, d.slotPath(n.slot), ts, 0) == nil {
-		n.c.look()
+		c.look()
+		if !c.rec.dirty && c.rec.ctime == was { // it is still what it was found to be
+			c.rec.ctime = c.ctime()
+			t.slot(c)
+		}
+	}
+	if n.opens == 0 && n.hot == nil {
+		d.park(n)
 	}
 }
 
@@ -195,79 +217,6 @@ func (d *Drive) truncate(n *node, size int64, intr Interrupt) error {
 		return api.Errorf(kindOf(err), "truncate: %w", err)
 	}
 	return nil
-}
-
-// Getxattr returns an extended attribute's value, or ErrNoAttr.
-func (d *Drive) Getxattr(fid uint64, name string) ([]byte, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n, err := d.known(fid)
-	if err != nil {
-		return nil, err
-	}
-	if v, ok := n.xattrs[name]; ok {
-		return v, nil
-	}
-	return nil, ErrNoAttr
-}
-
-// Listxattr returns the names of a node's extended attributes.
-func (d *Drive) Listxattr(fid uint64) ([]string, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n, err := d.known(fid)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(n.xattrs))
-	for k := range n.xattrs {
-		names = append(names, k)
-	}
-	return names, nil
-}
-
-// MaxXattrs is how many bytes of names and values a node may have.
-const MaxXattrs = 64 << 10
-
-// Setxattr sets an extended attribute; create and replace are XATTR_CREATE
-// and XATTR_REPLACE. A nil value removes it.
-func (d *Drive) Setxattr(fid uint64, name string, value []byte, create, replace bool) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n, err := d.known(fid)
-	if err != nil {
-		return err
-	}
-	if n.stale {
-		return ErrStale
-	}
-	_, has := n.xattrs[name]
-	switch {
-	case has && create:
-		return errExists
-	case !has && (replace || value == nil):
-		return ErrNoAttr
-	}
-	total := len(name) + len(value)
-	x := make(map[string][]byte, len(n.xattrs)+1) // a copy: the old map may be on its way to the server
-	for k, v := range n.xattrs {
-		if k != name {
-			x[k] = v
-			total += len(k) + len(v)
-		}
-	}
-	if value != nil {
-		if total > MaxXattrs {
-			return errFull // as ext4 says
-		}
-		x[name] = append([]byte{}, value...)
-	}
-	n.xattrs = x
-	t, tm := d.begin(), now()
-	n.ctime = tm
-	t.node(n)
-	d.logAttr(t, n, api.Attr{Xattrs: map[string][]byte{name: x[name]}}, tm)
-	return t.commit()
 }
 
 // Space is what statfs(2) shows, in bytes and numbers of files.

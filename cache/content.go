@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +25,7 @@ type content struct {
 	rec     slotRecord
 
 	// What the file looked like when the record was last brought up to date by it (pull).
-	seenSize, seenMtime int64
+	seenSize, seenBlocks, seenMtime, seenAtime int64
 
 	synced int64 // its ctime when it was last made durable, ns
 
@@ -68,12 +69,16 @@ func (d *Drive) makeContent(slot uint64) (*content, error) {
 	return c, nil
 }
 
-// look notes size and mtime of the file as known.
+// look notes size and times of the file as known.
 func (c *content) look() {
 	var st unix.Stat_t
 	if unix.Fstat(c.fd, &st) == nil {
-		c.seenSize, c.seenMtime = st.Size, st.Mtim.Nano()
+		c.saw(&st)
 	}
+}
+
+func (c *content) saw(st *unix.Stat_t) {
+	c.seenSize, c.seenBlocks, c.seenMtime, c.seenAtime = st.Size, st.Blocks, st.Mtim.Nano(), st.Atim.Nano()
 }
 
 // ctime is the content file's change time, ns; 0 when it can't be had.
@@ -143,7 +148,7 @@ func (d *Drive) shed(t *tx, n *node) {
 	}
 	t.b.Delete(slotKey(n.slot), nil)
 	d.unhold(n.slot)
-	n.slot, n.c = 0, nil
+	n.slot, n.c, n.taken = 0, nil, 0
 }
 
 // park notes that nobody has n's content file open; locked. The oldest idle
@@ -183,11 +188,32 @@ func (d *Drive) pull(n *node) bool {
 	if unix.Fstat(n.c.fd, &st) != nil {
 		return false
 	}
-	if mt := st.Mtim.Nano(); st.Size != n.c.seenSize || mt != n.c.seenMtime {
-		n.c.seenSize, n.c.seenMtime = st.Size, mt
-		n.size, n.mtime = st.Size, mt
-		n.ctime = max(n.ctime, mt)
-		return true
+	size, blocks, mtime, atime := n.c.seenSize, n.c.seenBlocks, n.c.seenMtime, n.c.seenAtime
+	n.c.saw(&st)
+	changed := false
+	if st.Size != size || n.c.seenMtime != mtime {
+		n.size, changed = st.Size, true
+		// The kernel's clock for files may be a tick behind ours.
+		if mt := n.c.seenMtime; mt >= n.mtime || n.mtime-mt > tick {
+			n.mtime = mt
+		}
+		n.ctime = max(n.ctime, n.mtime)
 	}
-	return false
+	if st.Blocks != blocks || changed {
+		n.taken, changed = 0, true
+		if st.Blocks != sectorsOf(st.Size) {
+			n.taken = st.Blocks + 1
+		}
+	}
+	if n.c.seenAtime != atime {
+		n.atime, changed = n.c.seenAtime, true
+		d.saveLater(n)
+	}
+	return changed
 }
+
+// tick is how far the kernel's coarse clock may be behind, with a margin.
+const tick = int64(20 * time.Millisecond)
+
+// sectorsOf is how many sectors of 512 bytes a file without holes takes up.
+func sectorsOf(size int64) int64 { return (size + 4095) / 4096 * 8 }

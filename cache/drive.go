@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -56,6 +57,7 @@ type Drive struct {
 	mu      sync.Mutex
 	byID    map[api.ID]*node
 	byFID   map[uint64]*node
+	unsaved []*node // their access times are not in Pebble
 	lastFID uint64
 	root    *node
 	journal journal
@@ -227,7 +229,7 @@ func (d *Drive) Close() error {
 		}
 	}
 	t.b.Set(metaKey("clean"), []byte{1}, nil)
-	err := t.commit()
+	err := errors.Join(d.save(0), t.commit())
 	d.mu.Unlock()
 	d.syncContents(nil)
 	if serr := d.st.sync(); err == nil {

@@ -44,6 +44,14 @@ func (l *listing) remove(name api.Name) {
 	}
 }
 
+// rename gives an entry another name, which must be free; it keeps its place.
+func (l *listing) rename(k *kid, name api.Name) {
+	delete(l.byName, k.name)
+	l.bytes += int64(len(name)) - int64(len(k.name))
+	k.name = name
+	l.byName[name] = k
+}
+
 // after returns the entries whose seq is above a given one. It may contain removed ones.
 func (l *listing) after(seq uint64) []*kid {
 	i, _ := slices.BinarySearchFunc(l.order, seq+1, func(k *kid, s uint64) int {

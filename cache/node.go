@@ -25,13 +25,16 @@ type node struct {
 	lookups uint64 // the kernel's references
 	list    *listing
 	dead    bool // no entry points to it; it lives on for those who have it open
+	unborn  bool // and none did: made by O_TMPFILE
 
+	unsaved     bool // in Drive.unsaved
 	uncommitted int  // how often its record was written in a transaction that is not committed
 	leaving     bool // to be let go after that
 
 	// Files
 	opens   int  // open handles
 	writers int  // of which for writing
+	told    bool // the kernel may keep the attributes that it was told
 	pass    bool // the open handles are passthrough (all of them or none)
 	rw      int  // descriptor for reading and writing while handles are not passthrough; -1 = none
 	c       *content
@@ -51,6 +54,7 @@ type Attr struct {
 	Size                int64
 	Blocks              int64         // of 512 bytes
 	Atime, Mtime, Ctime int64         // ns
+	Btime               int64         // ns
 	Valid               time.Duration // how long the kernel may keep the attributes
 	EntryValid          time.Duration // and the name
 }
@@ -108,19 +112,30 @@ func fromOwner(id int64, self uint32) uint32 {
 
 // attr fills in what stat shows of n; locked.
 func (d *Drive) attr(n *node) Attr {
-	if n.writers > 0 {
+	if n.opens > 0 || n.hot != nil { // programs may be reading and writing unseen
 		d.pull(n)
 	}
 	a := Attr{
 		FID: n.fid, Ino: n.ino, Mode: n.mode | typeBits(n.typ),
 		Nlink: n.nlink, UID: fromOwner(n.uid, d.cfg.UID), GID: fromOwner(n.gid, d.cfg.GID), Rdev: n.rdev,
-		Size: n.size, Blocks: (n.size + 511) / 512, Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime,
+		Size: n.size, Blocks: n.blocks(), Btime: n.btime, Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime,
 	}
 	a.EntryValid = d.validity()
-	if n.writers == 0 {
+	if n.writers == 0 && !(n.pass && n.hot != nil && n.c != nil && !n.c.unwritten()) { // no handle, and no mapping that outlived one
 		a.Valid = a.EntryValid
+		n.told = true
 	}
 	return a
+}
+
+func (n *node) blocks() int64 {
+	switch {
+	case !n.isFile():
+		return 0
+	case n.taken > 0:
+		return n.taken - 1
+	}
+	return sectorsOf(n.size)
 }
 
 // validity is how long the kernel may keep what it was told: for hours while

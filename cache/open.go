@@ -56,8 +56,8 @@ func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, i
 }
 
 // Open opens a file. What is opened for writing is recorded as dirty before
-// the answer: from then on the kernel writes without asking, so setuid and setgid
-// are cleared now too (root keeps them, as with CAP_FSETID).
+// the answer: from then on the kernel writes without asking. But for setuid and setgid: those it
+// asks us to clear before the first write by somebody who may not keep them.
 func (d *Drive) Open(fid uint64, flags uint32, c Cred, intr Interrupt) (Opened, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,13 +76,14 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 	if n.ahead {
 		d.opened(n)
 	}
-	trunc := flags&unix.O_TRUNC != 0 && writing(flags)
-	if trunc {
-		d.pull(n) // others may be writing it
-	}
-	if trunc && (n.size > 0 || n.slot == 0) {
+	if flags&unix.O_TRUNC != 0 { // whatever the size: the times move
 		if err := d.truncate(n, 0, intr); err != nil {
 			return Opened{}, err
+		}
+		if c.KillSuid {
+			if err := d.killSuid(n, c); err != nil {
+				return Opened{}, err
+			}
 		}
 	}
 	prepare := d.readable
@@ -96,14 +97,15 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 		if err := d.roomy(); err != nil && !n.dead && n.hot == nil {
 			return Opened{}, err
 		}
+		if _, err := d.attach(n); err != nil { // cached by an earlier life of the daemon
+			return Opened{}, api.Errorf(kindOf(err), "open: %w", err)
+		}
+		if n.told { // a store through a mapping tells neither us nor the kernel
+			n.told = false
+			d.notes.inode(n, false)
+		}
 		t := d.begin()
 		d.dirty(t, n)
-		if n.mode&0o6000 != 0 && c.UID != 0 {
-			n.mode = killed(n.mode)
-			t.node(n)
-			mode := n.mode
-			d.logAttr(t, n, api.Attr{Mode: &mode}, now())
-		}
 		if err := t.commit(); err != nil {
 			return Opened{}, err
 		}
@@ -178,8 +180,8 @@ func (d *Drive) Release(fid uint64, flags uint32) {
 		return
 	}
 	n.opens--
+	d.pull(n)
 	if writing(flags) {
-		d.pull(n)
 		if n.writers--; n.writers == 0 {
 			if n.rw >= 0 {
 				rw := n.rw
@@ -195,6 +197,9 @@ func (d *Drive) Release(fid uint64, flags uint32) {
 		}
 	}
 	d.closed(n)
+	if err := d.save(maxUnsaved); err != nil {
+		d.log.Error("keep access times", "err", err)
+	}
 }
 
 // closed lets go of what only open handles needed; locked.
@@ -244,7 +249,7 @@ func (d *Drive) Read(fid uint64, off int64, size int, intr Interrupt) (fd int, e
 }
 
 // Write writes through the daemon, for handles without passthrough.
-func (d *Drive) Write(fid uint64, off int64, data []byte, appending bool) (int, error) {
+func (d *Drive) Write(fid uint64, off int64, data []byte, c Cred) (int, error) {
 	d.mu.Lock()
 	n, err := d.known(fid)
 	if err != nil || n.rw < 0 {
@@ -255,6 +260,12 @@ func (d *Drive) Write(fid uint64, off int64, data []byte, appending bool) (int, 
 		return 0, err
 	}
 	rw := n.rw // stays open: the kernel sends no RELEASE during a WRITE
+	if c.KillSuid {
+		if err := d.killSuid(n, c); err != nil {
+			d.mu.Unlock()
+			return 0, err
+		}
+	}
 	d.mu.Unlock()
 	w, err := unix.Pwrite(rw, data, off)
 	if err != nil {

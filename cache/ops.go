@@ -1,13 +1,11 @@
 package cache
 
 import (
+	"maps"
 	"time"
 
 	"satchel/api"
 )
-
-// Cred is who makes a call.
-type Cred struct{ UID, GID uint32 }
 
 // roomy refuses calls that need room on a full disk.
 func (d *Drive) roomy() error {
@@ -56,7 +54,9 @@ func (d *Drive) sprout(p *node, typ byte, mode uint32, c Cred) *node {
 	if typ == 'd' {
 		r.nlink, r.flags = 2, flagComplete
 	}
-	return d.adopt(api.NewID(), r)
+	n := d.adopt(api.NewID(), r)
+	n.inherit(p, c.Umask)
+	return n
 }
 
 // touch notes that a directory's entries changed; locked.
@@ -65,14 +65,14 @@ func touch(p *node, t int64) { p.mtime, p.ctime = t, t }
 // enter puts a new node under its name and journals it; locked.
 func (d *Drive) enter(t *tx, p *node, l *listing, name api.Name, n *node) *entry {
 	t.link(p, l, name, n)
-	touch(p, n.btime)
+	touch(p, n.ctime)
 	if n.isDir() {
 		p.nlink++
 	}
 	t.node(p, n)
 	mode, uid, gid, mtime := n.mode, n.uid, n.gid, n.mtime
-	return t.log(api.Mutation{Op: api.OpCreate, Node: n.id, Parent: p.id, Name: name, Time: n.btime, Attr: &api.Attr{
-		Type: api.Type(n.typ), Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime, Rdev: n.rdev, Target: api.Name(n.target)}})
+	return t.log(api.Mutation{Op: api.OpCreate, Node: n.id, Parent: p.id, Name: name, Time: n.ctime, Attr: &api.Attr{
+		Type: api.Type(n.typ), Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime, Rdev: n.rdev, Target: api.Name(n.target), Xattrs: maps.Clone(n.xattrs)}})
 }
 
 // Mknod makes a directory, FIFO, socket, device or closed regular file.
@@ -145,6 +145,7 @@ func (d *Drive) Readlink(fid uint64) (string, error) {
 	if n.typ != 'l' {
 		return "", api.Errorf(api.Invalid, "not a symlink")
 	}
+	d.accessed(n)
 	return n.target, nil
 }
 
@@ -162,6 +163,12 @@ func (d *Drive) Link(fid, parent uint64, name string, intr Interrupt) (Attr, err
 	}
 	if n.isDir() {
 		return Attr{}, api.Errorf(api.Permission, "directories can't have hard links")
+	}
+	if n.unborn {
+		if err := d.bear(p, l, api.Name(name), n); err != nil {
+			return Attr{}, err
+		}
+		return d.refer(n), nil
 	}
 	if n.dead || n.stale {
 		return Attr{}, errNotFound

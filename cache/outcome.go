@@ -240,7 +240,7 @@ func (d *Drive) recoveredDir(t *tx) (*node, *listing, error) {
 		return nil, nil, err
 	}
 	if p == nil {
-		p = d.sprout(d.root, 'd', 0o700, Cred{d.cfg.UID, d.cfg.GID})
+		p = d.sprout(d.root, 'd', 0o700, Cred{UID: d.cfg.UID, GID: d.cfg.GID})
 		p.list = newListing()
 		d.enter(t, d.root, rl, recovered, p)
 		d.notes.entry(d.root, recovered)

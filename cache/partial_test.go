@@ -234,7 +234,7 @@ func TestPartialWriterGetsTheWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, d, fid, unix.O_RDWR)
-	if _, err := d.Write(fid, 5, []byte("changed"), false); err != nil {
+	if _, err := d.Write(fid, 5, []byte("changed"), Cred{}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := readAt(d, fid, 0, 4096) // both handles are on the same content now

@@ -49,6 +49,7 @@ type record struct {
 	sha      api.Hash // of version
 	rev      int64    // seq of the server's last word about the node
 	slot     uint64   // files: the content file; 0 = cold
+	taken    int64    // files: 1 + the blocks that it takes up; 0 = as many as its size needs
 	flags    byte
 	target   string
 	xattrs   map[string][]byte
@@ -86,7 +87,11 @@ func (r *record) append(b []byte) []byte {
 	b = append(b, r.up[:]...)
 	b = appendString(b, string(r.name))
 	b = appendString(b, r.target)
-	return appendXattrs(b, r.xattrs)
+	b = appendXattrs(b, r.xattrs)
+	if r.taken != 0 { // few files have holes; older records have no such field
+		b = binary.AppendVarint(b, r.taken)
+	}
+	return b
 }
 
 func appendString(b []byte, s string) []byte {
@@ -205,6 +210,9 @@ func decodeRecord(b []byte) (record, error) {
 	r.up, r.name = d.id(), api.Name(d.string())
 	r.target = d.string()
 	r.xattrs = d.xattrs()
+	if len(d.b) > 0 {
+		r.taken = d.varint()
+	}
 	if d.bad || len(d.b) != 0 {
 		return record{}, errCorrupt
 	}

@@ -84,7 +84,6 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 	m := api.Mutation{Op: api.OpRename, Node: n.id, Parent: p.id, Name: name, ToParent: q.id, ToName: newName, Time: tm}
 	if old != nil {
 		m.Replaces, m.Base = old.id, old.version
-		t.unlink(q, ql, newName)
 		if old.isDir() {
 			q.nlink--
 		}
@@ -94,8 +93,16 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 		}
 		t.node(old)
 	}
-	t.unlink(p, l, name)
-	t.link(q, ql, newName, n)
+	switch {
+	case old != nil:
+		t.unlink(p, l, name)
+		t.point(q, ql.byName[newName], n)
+	case p == q:
+		t.rename(p, l, name, newName, n)
+	default:
+		t.unlink(p, l, name)
+		t.link(q, ql, newName, n)
+	}
 	if n.isDir() && p != q {
 		p.nlink--
 		q.nlink++

@@ -190,7 +190,7 @@ func fromNode(a *api.Node) record {
 func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	r := fromNode(an)
 	old := n.record
-	r.atime, r.slot, r.up, r.name = old.atime, old.slot, old.up, old.name
+	r.atime, r.slot, r.taken, r.up, r.name = old.atime, old.slot, old.taken, old.up, old.name
 	r.flags |= old.flags & flagComplete
 	if n.isDir() && old.flags&flagComplete != 0 {
 		r.nlink = old.nlink // counted by the entries

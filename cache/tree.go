@@ -58,7 +58,7 @@ func (d *Drive) letGo(n *node) {
 		n.leaving = true
 		return
 	}
-	if n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.part != nil || n.list != nil || n.fetch != nil {
+	if n.unsaved || n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.part != nil || n.list != nil || n.fetch != nil {
 		return
 	}
 	delete(d.byFID, n.fid)
@@ -213,6 +213,10 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 	}
 	l, err := d.dir(n, intr)
 	if err != nil {
+		return err
+	}
+	d.accessed(n)
+	if err := d.save(maxUnsaved); err != nil {
 		return err
 	}
 	// Offsets 1 and 2 are behind "." and ".."; entry k is at k.seq + 2.

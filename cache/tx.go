@@ -53,6 +53,17 @@ func (t *tx) unlink(p *node, l *listing, name api.Name) {
 	t.b.Delete(entryKey(p.id, name), nil)
 }
 
+// rename gives an entry another name in the same directory. It keeps its place, so that who
+// reads the directory meanwhile sees it once.
+func (t *tx) rename(p *node, l *listing, name, newName api.Name, n *node) {
+	var buf [48]byte
+	k := l.byName[name]
+	l.rename(k, newName)
+	t.b.Delete(entryKey(p.id, name), nil)
+	t.b.Set(entryKey(p.id, newName), k.append(buf[:0]), nil)
+	n.up, n.name = p.id, newName
+}
+
 // point makes an existing entry point to another node.
 func (t *tx) point(p *node, k *kid, n *node) {
 	var buf [48]byte

@@ -18,17 +18,17 @@ func made(a cache.Attr, err error, o *fuse.EntryOut) fuse.Status {
 }
 
 func (f *filesystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, o *fuse.EntryOut) fuse.Status {
-	a, err := f.d.Mknod(in.NodeId, name, in.Mode, in.Rdev, cred(&in.InHeader), cancel)
+	a, err := f.d.Mknod(in.NodeId, name, in.Mode, in.Rdev, cred(&in.InHeader, in.Umask), cancel)
 	return made(a, err, o)
 }
 
 func (f *filesystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, o *fuse.EntryOut) fuse.Status {
-	a, err := f.d.Mknod(in.NodeId, name, in.Mode&07777|syscall.S_IFDIR, 0, cred(&in.InHeader), cancel)
+	a, err := f.d.Mknod(in.NodeId, name, in.Mode&07777|syscall.S_IFDIR, 0, cred(&in.InHeader, in.Umask), cancel)
 	return made(a, err, o)
 }
 
 func (f *filesystem) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, o *fuse.EntryOut) fuse.Status {
-	a, err := f.d.Symlink(h.NodeId, name, target, cred(h), cancel)
+	a, err := f.d.Symlink(h.NodeId, name, target, cred(h, 0), cancel)
 	return made(a, err, o)
 }
 

@@ -9,7 +9,9 @@ import (
 )
 
 func (f *filesystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, o *fuse.CreateOut) fuse.Status {
-	a, h, err := f.d.Create(in.NodeId, name, in.Mode, in.Flags, cred(&in.InHeader), cancel)
+	c := cred(&in.InHeader, in.Umask)
+	c.KillSuid = in.OpenFlags&fuse.OPEN_KILL_SUIDGID != 0
+	a, h, err := f.d.Create(in.NodeId, name, in.Mode, in.Flags, c, cancel)
 	if err != nil {
 		return status(err)
 	}
@@ -19,7 +21,9 @@ func (f *filesystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 }
 
 func (f *filesystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, o *fuse.OpenOut) fuse.Status {
-	h, err := f.d.Open(in.NodeId, in.Flags, cred(&in.InHeader), cancel)
+	c := cred(&in.InHeader, 0)
+	c.KillSuid = in.Mode&fuse.OPEN_KILL_SUIDGID != 0
+	h, err := f.d.Open(in.NodeId, in.Flags, c, cancel)
 	if err != nil {
 		return status(err)
 	}
@@ -50,7 +54,9 @@ func (f *filesystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 }
 
 func (f *filesystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	n, err := f.d.Write(in.NodeId, int64(in.Offset), data, in.Flags&syscall.O_APPEND != 0)
+	c := cred(&in.InHeader, 0)
+	c.KillSuid = in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0
+	n, err := f.d.Write(in.NodeId, int64(in.Offset), data, c)
 	return uint32(n), status(err)
 }
 
@@ -76,12 +82,17 @@ func (f *filesystem) Lseek(_ <-chan struct{}, in *fuse.LseekIn, o *fuse.LseekOut
 	return status(err)
 }
 
-// Tmpfile and CopyFileRange are not served: the kernel then answers EOPNOTSUPP
-// or copies by reading and writing.
-func (f *filesystem) Tmpfile(<-chan struct{}, *fuse.CreateIn, *fuse.CreateOut) fuse.Status {
-	return fuse.Status(syscall.EOPNOTSUPP)
+func (f *filesystem) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, o *fuse.CreateOut) fuse.Status {
+	a, h, err := f.d.Tmpfile(in.NodeId, in.Mode, in.Flags, cred(&in.InHeader, in.Umask))
+	if err != nil {
+		return status(err)
+	}
+	toEntry(&a, &o.EntryOut)
+	opened(h, in.Flags, &o.OpenOut)
+	return fuse.OK
 }
 
-func (f *filesystem) CopyFileRange(<-chan struct{}, *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
-	return 0, fuse.Status(syscall.EOPNOTSUPP)
+func (f *filesystem) CopyFileRange(_ <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
+	n, err := f.d.Copy(in.NodeId, int64(in.OffIn), in.NodeIdOut, int64(in.OffOut), in.Len)
+	return uint32(n), status(err)
 }

@@ -2,11 +2,13 @@ package fusefs
 
 import (
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"satchel/cache"
 	"satchel/fusefs/backing"
@@ -44,6 +46,18 @@ func toAttr(a *cache.Attr, o *fuse.Attr) {
 	setTime(&o.Ctime, &o.Ctimensec, a.Ctime)
 }
 
+func toStatx(a *cache.Attr, o *fuse.StatxOut) {
+	o.Mask = unix.STATX_BASIC_STATS | unix.STATX_BTIME
+	o.Ino, o.Mode, o.Nlink, o.Uid, o.Gid = a.Ino, uint16(a.Mode), a.Nlink, a.UID, a.GID
+	o.RdevMajor, o.RdevMinor = unix.Major(uint64(a.Rdev)), unix.Minor(uint64(a.Rdev))
+	o.Size, o.Blocks, o.Blksize = uint64(a.Size), uint64(a.Blocks), 4096
+	setTime(&o.Atime.Sec, &o.Atime.Nsec, a.Atime)
+	setTime(&o.Btime.Sec, &o.Btime.Nsec, a.Btime)
+	setTime(&o.Ctime.Sec, &o.Ctime.Nsec, a.Ctime)
+	setTime(&o.Mtime.Sec, &o.Mtime.Nsec, a.Mtime)
+	o.AttrValid, o.AttrValidNsec = uint64(a.Valid/time.Second), uint32(a.Valid%time.Second)
+}
+
 func toEntry(a *cache.Attr, o *fuse.EntryOut) {
 	o.NodeId, o.Generation = a.FID, 1
 	o.SetEntryTimeout(a.EntryValid)
@@ -51,7 +65,9 @@ func toEntry(a *cache.Attr, o *fuse.EntryOut) {
 	toAttr(a, &o.Attr)
 }
 
-func cred(h *fuse.InHeader) cache.Cred { return cache.Cred{UID: h.Uid, GID: h.Gid} }
+func cred(h *fuse.InHeader, umask uint32) cache.Cred {
+	return cache.Cred{UID: h.Uid, GID: h.Gid, PID: h.Pid, Umask: umask}
+}
 
 func (f *filesystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, o *fuse.EntryOut) fuse.Status {
 	a, err := f.d.Lookup(h.NodeId, name, cancel)
@@ -83,8 +99,23 @@ func (f *filesystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, o *fuse.Attr
 // killSuid is FATTR_KILL_SUIDGID: a truncate by somebody who may not keep the bits.
 const killSuid = 1 << 11
 
+// setsSomething are the bits of SetAttrIn.Valid that change an attribute. A request with none of
+// them is what is left of "clear setuid and setgid": before the first write by somebody who may not
+// keep them, and at chown(file, -1, -1) (fuse_setattr in fs/fuse/dir.c).
+const setsSomething = fuse.FATTR_MODE | fuse.FATTR_UID | fuse.FATTR_GID | fuse.FATTR_SIZE |
+	fuse.FATTR_ATIME | fuse.FATTR_MTIME | fuse.FATTR_ATIME_NOW | fuse.FATTR_MTIME_NOW | fuse.FATTR_CTIME
+
+// maxSec is what fits into nanoseconds of 64 bits (the year 2262). Times beyond are cut, as ext4
+// does beyond 2446.
+const maxSec = math.MaxInt64/int64(time.Second) - 1
+
+func fromTime(sec uint64, nsec uint32) *int64 {
+	t := min(max(int64(sec), -maxSec), maxSec)*1e9 + int64(nsec)
+	return &t
+}
+
 func (f *filesystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, o *fuse.AttrOut) fuse.Status {
-	var c cache.Change
+	c := cache.Change{By: cred(&in.InHeader, 0)}
 	if in.Valid&fuse.FATTR_MODE != 0 {
 		c.Mode = &in.Mode
 	}
@@ -97,20 +128,18 @@ func (f *filesystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, o *fuse
 	if in.Valid&fuse.FATTR_SIZE != 0 {
 		size := int64(in.Size)
 		c.Size = &size
-		c.KillSuid = in.Valid&killSuid != 0
 	}
+	c.By.KillSuid = in.Valid&killSuid != 0 || in.Valid&setsSomething == 0
 	now := time.Now().UnixNano()
 	if in.Valid&fuse.FATTR_ATIME_NOW != 0 {
 		c.Atime = &now
 	} else if in.Valid&fuse.FATTR_ATIME != 0 {
-		t := int64(in.Atime)*1e9 + int64(in.Atimensec)
-		c.Atime = &t
+		c.Atime = fromTime(in.Atime, in.Atimensec)
 	}
 	if in.Valid&fuse.FATTR_MTIME_NOW != 0 {
 		c.Mtime = &now
 	} else if in.Valid&fuse.FATTR_MTIME != 0 {
-		t := int64(in.Mtime)*1e9 + int64(in.Mtimensec)
-		c.Mtime = &t
+		c.Mtime = fromTime(in.Mtime, in.Mtimensec)
 	}
 	a, err := f.d.Setattr(in.NodeId, c, cancel)
 	if err != nil {
@@ -141,56 +170,12 @@ func (f *filesystem) Ioctl(_ <-chan struct{}, _ *fuse.IoctlIn, _ []byte, _ *fuse
 	return fuse.Status(syscall.ENOTTY)
 }
 
-// Extended attributes
-
-func (f *filesystem) GetXAttr(_ <-chan struct{}, h *fuse.InHeader, name string, dest []byte) (uint32, fuse.Status) {
-	if f.noXattr {
-		return 0, neverAsk
-	}
-	v, err := f.d.Getxattr(h.NodeId, name)
+// Statx is asked by those who want the time of birth.
+func (f *filesystem) Statx(_ <-chan struct{}, in *fuse.StatxIn, o *fuse.StatxOut) fuse.Status {
+	a, err := f.d.Getattr(in.NodeId)
 	if err != nil {
-		return 0, status(err)
+		return status(err)
 	}
-	return fill(dest, v)
-}
-
-// fill answers with a value, or with its size when there is no room.
-func fill(dest, v []byte) (uint32, fuse.Status) {
-	if len(v) > len(dest) {
-		return uint32(len(v)), fuse.ERANGE
-	}
-	return uint32(copy(dest, v)), fuse.OK
-}
-
-func (f *filesystem) ListXAttr(_ <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
-	if f.noXattr {
-		return 0, neverAsk
-	}
-	names, err := f.d.Listxattr(h.NodeId)
-	if err != nil {
-		return 0, status(err)
-	}
-	var b []byte
-	for _, n := range names {
-		b = append(append(b, n...), 0)
-	}
-	return fill(dest, b)
-}
-
-func (f *filesystem) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string, data []byte) fuse.Status {
-	if f.noXattr {
-		return neverAsk
-	}
-	const create, replace = 1, 2 // XATTR_CREATE, XATTR_REPLACE
-	if data == nil {
-		data = []byte{}
-	}
-	return status(f.d.Setxattr(in.NodeId, name, data, in.Flags&create != 0, in.Flags&replace != 0))
-}
-
-func (f *filesystem) RemoveXAttr(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	if f.noXattr {
-		return neverAsk
-	}
-	return status(f.d.Setxattr(h.NodeId, name, nil, false, false))
+	toStatx(&a, o)
+	return fuse.OK
 }

@@ -48,9 +48,13 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
 		Options:                  []string{"default_permissions"},
-		// Without these the kernel asks on every write for security.capability,
-		// truncates in a second request, and opens directories.
-		ExtraCapabilities: fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_NO_OPENDIR_SUPPORT,
+		EnableAcl:                !o.NoXattr,
+		// Without the first three the kernel asks on every write for security.capability,
+		// truncates in a second request, and opens directories. The umask counts only where no
+		// default ACL does, which is ours to see. SETXATTR_EXT tells who sets an ACL. File handles
+		// (name_to_handle_at, NFS) are refused at once: a node that nobody uses could not be found by one.
+		ExtraCapabilities: fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_NO_OPENDIR_SUPPORT |
+			fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT | fuse.CAP_NO_EXPORT_SUPPORT,
 	}
 	if o.Log != nil {
 		mo.Logger = slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)

@@ -1,0 +1,131 @@
+package cache
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// MaxXattrs is how many bytes of names and values a node may have. One value may have
+// 64 KiB, as the kernel says (XATTR_SIZE_MAX).
+const MaxXattrs = 128 << 10
+
+// errNoXattr: names outside the namespaces of xattr(7). The kernel has checked who may
+// use which.
+var errNoXattr error = unix.EOPNOTSUPP
+
+func knownXattr(name string) bool {
+	for _, space := range [...]string{"user.", "trusted.", "security."} {
+		if len(name) > len(space) && strings.HasPrefix(name, space) {
+			return true
+		}
+	}
+	return isACL(name)
+}
+
+// Getxattr returns an extended attribute's value, or ErrNoAttr.
+func (d *Drive) Getxattr(fid uint64, name string) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return nil, err
+	}
+	if v, ok := n.xattrs[name]; ok {
+		return v, nil
+	}
+	if !knownXattr(name) {
+		return nil, errNoXattr
+	}
+	return nil, ErrNoAttr
+}
+
+// Listxattr returns the names of a node's extended attributes; those of the namespace
+// trusted only to a privileged caller.
+func (d *Drive) Listxattr(fid uint64, trusted bool) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(n.xattrs))
+	for k := range n.xattrs {
+		if trusted || !strings.HasPrefix(k, "trusted.") {
+			names = append(names, k)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Setxattr sets an extended attribute; create and replace are XATTR_CREATE
+// and XATTR_REPLACE. A nil value removes it. For ACLs there is SetACL.
+func (d *Drive) Setxattr(fid uint64, name string, value []byte, create, replace bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.known(fid)
+	if err != nil {
+		return err
+	}
+	_, has := n.xattrs[name]
+	switch {
+	case n.stale:
+		return ErrStale
+	case !knownXattr(name) || isACL(name):
+		return errNoXattr
+	case has && create:
+		return errExists
+	case !has && (replace || value == nil):
+		return ErrNoAttr
+	}
+	return d.storeXattr(n, name, value, n.mode)
+}
+
+// storeXattr puts an attribute into a node's record and the journal, and with it
+// the mode; locked.
+func (d *Drive) storeXattr(n *node, name string, value []byte, mode uint32) error {
+	if value != nil && n.xattrBytes(name)+len(name)+len(value) > MaxXattrs {
+		return errFull // as ext4 says
+	}
+	a := api.Attr{Xattrs: n.putXattr(name, value)}
+	if mode != n.mode {
+		n.mode = mode
+		a.Mode = &n.mode
+	}
+	t, tm := d.begin(), now()
+	n.ctime = tm
+	t.node(n)
+	d.logAttr(t, n, a, tm)
+	return t.commit()
+}
+
+// xattrBytes is what the attributes take up without one of them.
+func (n *node) xattrBytes(but string) (total int) {
+	for k, v := range n.xattrs {
+		if k != but {
+			total += len(k) + len(v)
+		}
+	}
+	return total
+}
+
+// putXattr changes one attribute (nil: removes it) and returns the change as a mutation
+// has it. The map is replaced: the old one may be on its way to the server.
+func (n *node) putXattr(name string, value []byte) map[string][]byte {
+	x := make(map[string][]byte, len(n.xattrs)+1)
+	for k, v := range n.xattrs {
+		if k != name {
+			x[k] = v
+		}
+	}
+	if value != nil {
+		value = append([]byte{}, value...)
+		x[name] = value
+	}
+	n.xattrs = x
+	return map[string][]byte{name: value}
+}
