@@ -35,3 +35,13 @@ type Device struct {
 	Seen    time.Time `json:"seen"`
 	Current bool      `json:"current"` // the caller's own
 }
+
+// AppPassword is a password for one program that knows no tokens, such as a
+// WebDAV client. It is a login of its own, so it can be revoked alone.
+type AppPassword struct {
+	ID       ID        `json:"id"`
+	Name     string    `json:"name"` // of the program, for people
+	Created  time.Time `json:"created"`
+	Seen     time.Time `json:"seen"`
+	Password string    `json:"password,omitempty"` // shown when it is made, and never again
+}

@@ -43,6 +43,14 @@ have rsync || need rsync
 have tar || need tar
 have diff || need diffutils
 have_vim || need vim-tiny
+if [ "${1:-}" != run ]; then # clients that the tests use
+	have litmus || need litmus
+	have cadaver || need cadaver
+	have mount.davfs || need davfs2
+	have rclone || need rclone
+	have s3cmd || need s3cmd
+	have aws || need awscli
+fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
 
 if [ -n "$packages" ]; then

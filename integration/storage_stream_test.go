@@ -22,36 +22,54 @@ const streamVariable = "SATCHEL_TEST_STREAM_GIB"
 // TestStoreFileStreams: whatever a file's size, satcheld takes and gives it in
 // under 200 MB of memory.
 func TestStoreFileStreams(t *testing.T) {
+	s := ownServer(t)
+	anna := newAccount(t, s, "anna")
+	authorization := "Bearer " + anna.token
+	size, hash := streams(t, s, func(method string, body io.Reader) *http.Request {
+		if method == http.MethodGet {
+			return newRequest(t, "GET", s.URL+"/rpc/retrieve_file?p_file_path=films/long", authorization, nil)
+		}
+		req := newRequest(t, "POST", s.URL+"/rpc/store_file", authorization, body)
+		req.Header.Set("File-Path", "films/long")
+		req.Header.Set("Content-Type", "application/octet-stream")
+		return req
+	})
+	if all := anna.files(t, "file_path=eq.films/long"); len(all) != 1 || all[0].Size != size || all[0].Hash != hash {
+		t.Errorf("the row is %+v; sent were %d bytes of %s", all, size, hash)
+	}
+}
+
+func newRequest(t *testing.T, method, url, authorization string, body io.Reader) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	must(t, err)
+	req.Header.Set("Authorization", authorization)
+	return req
+}
+
+// streams sends a large file to a server, which has done nothing yet, and
+// gets it back, and looks at the server's memory: request makes the request with PUT
+// that has a body, and the one with GET.
+func streams(t *testing.T, s *rig.Server, request func(method string, body io.Reader) *http.Request) (size int64, hash string) {
+	t.Helper()
 	const allowed = 200e6 // bytes
-	size := int64(1 << 30)
+	size = int64(1 << 30)
 	if v := os.Getenv(streamVariable); v != "" {
 		n, err := strconv.Atoi(v)
 		must(t, err)
 		size = int64(n) << 30
 	}
-	s := ownServer(t)
-	anna := newAccount(t, s, "anna")
-
 	sum := sha256.New()
 	begin := time.Now()
-	body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{1}), size), sum)
-	req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/rpc/store_file", body)
-	must(t, err)
-	req.Header.Set("File-Path", "films/long")
-	req.Header.Set("Content-Type", "application/octet-stream")
-	req.Header.Set("Authorization", "Bearer "+anna.token)
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(request(http.MethodPut, io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{1}), size), sum)))
 	must(t, err)
 	said, err := io.ReadAll(res.Body)
 	res.Body.Close()
-	if err != nil || res.StatusCode != 200 {
-		t.Fatalf("store_file of %d bytes: %s %s %v", size, res.Status, said, err)
+	if err != nil || res.StatusCode/100 != 2 {
+		t.Fatalf("storing %d bytes: %s %s %v", size, res.Status, said, err)
 	}
 	stored := time.Since(begin)
-	hash := hex.EncodeToString(sum.Sum(nil))
-	if all := anna.files(t, "file_path=eq.films/long"); len(all) != 1 || all[0].Size != size || all[0].Hash != hash {
-		t.Errorf("the row is %+v; sent were %d bytes of %s", all, size, hash)
-	}
+	hash = hex.EncodeToString(sum.Sum(nil))
 	peak := peakMemory(t, s)
 	t.Logf("%d MiB stored in %v (%.0f MB/s); satcheld's peak is %.0f MB", size>>20, stored.Round(time.Second), float64(size)/1e6/stored.Seconds(), float64(peak)/1e6)
 	if peak > allowed {
@@ -59,10 +77,7 @@ func TestStoreFileStreams(t *testing.T) {
 	}
 
 	begin = time.Now()
-	req, err = http.NewRequestWithContext(t.Context(), "GET", s.URL+"/rpc/retrieve_file?p_file_path=films/long", nil)
-	must(t, err)
-	req.Header.Set("Authorization", "Bearer "+anna.token)
-	res, err = http.DefaultClient.Do(req)
+	res, err = http.DefaultClient.Do(request(http.MethodGet, nil))
 	must(t, err)
 	defer res.Body.Close()
 	got := sha256.New()
@@ -74,6 +89,7 @@ func TestStoreFileStreams(t *testing.T) {
 	if peak > allowed {
 		t.Errorf("satcheld took %.0f MB of memory", float64(peak)/1e6)
 	}
+	return size, hash
 }
 
 // peakMemory is the most memory in bytes that satcheld had at a time

@@ -33,6 +33,7 @@ type account struct {
 	email    string
 	password string
 	token    string // for the HTTP APIs
+	dav      string // an app password
 }
 
 func newAccount(t *testing.T, s *rig.Server, name string) *account {

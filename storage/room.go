@@ -25,6 +25,17 @@ func (d *Drive) Room(ctx context.Context, path []api.Name, size int64) error {
 	return err
 }
 
+// Space is how much the drive's files have, and how much more the owner's quota
+// lets them have, in bytes; free is negative if there is no limit.
+func (d *Drive) Space(ctx context.Context) (used, free int64, err error) {
+	info, err := d.Info(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	left, err := d.room(ctx, nil)
+	return info.Used, left.bytes, err
+}
+
 // room is the limit of what replaces the file at a path, if there is one.
 func (d *Drive) room(ctx context.Context, path []api.Name) (r room, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
@@ -35,7 +46,7 @@ func (d *Drive) room(ctx context.Context, path []api.Name) (r room, err error) {
 		}
 		r = room{quota: drive.Quota, bytes: max(0, drive.Quota-drive.Elsewhere-drive.Used)}
 		walked, err := tx.Walk(ctx, d.id, d.root, path)
-		if err == nil && len(walked) == len(path) && walked[len(path)-1].Type == api.File {
+		if err == nil && len(path) > 0 && len(walked) == len(path) && walked[len(path)-1].Type == api.File {
 			r.bytes += walked[len(path)-1].Size
 		}
 		return err

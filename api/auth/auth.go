@@ -240,7 +240,7 @@ func (a *Auth) Logout(ctx context.Context, id Identity) error {
 // Devices lists the clients that the user is logged in on.
 func (a *Auth) Devices(ctx context.Context, id Identity) (devices []api.Device, err error) {
 	err = a.db.AsReadOnly(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
-		devices, err = tx.Devices(ctx)
+		devices, err = tx.Sessions(ctx, postgres.DeviceSession)
 		return err
 	})
 	for i := range devices {

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"context"
 	"errors"
-	"io"
 	"net/http"
 
 	"satchel/api"
@@ -82,12 +80,12 @@ func (s *server) serveContent(w http.ResponseWriter, r *http.Request, c *storage
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/octet-stream")
 	}
-	body := &contentReader{ctx: r.Context(), content: c}
+	body := c.Reader(r.Context())
 	defer body.Close()
 	http.ServeContent(&rangeResponse{ResponseWriter: w, r: r, fail: fail}, r, "", c.Modified, body)
-	if body.err != nil {
+	if err := body.Err(); err != nil {
 		if r.Context().Err() == nil {
-			s.log.Error("content broke off", "version", c.Version, "err", body.err)
+			s.log.Error("content broke off", "version", c.Version, "err", err)
 		}
 		panic(http.ErrAbortHandler) // so that the client can't take it for whole
 	}
@@ -134,60 +132,4 @@ func (w keepRange) WriteHeader(status int) {
 		w.Header().Set("Content-Range", w.value)
 	}
 	w.ResponseWriter.WriteHeader(status)
-}
-
-// contentReader makes content seekable: a seek costs nothing, and the read
-// after it opens the content there.
-type contentReader struct {
-	ctx     context.Context
-	content *storage.Content
-	off     int64
-	open    io.ReadCloser
-	err     error // why reading failed
-}
-
-func (c *contentReader) Read(p []byte) (int, error) {
-	if c.off >= c.content.Size {
-		return 0, io.EOF
-	}
-	if c.open == nil {
-		if c.open, c.err = c.content.Open(c.ctx, c.off, c.content.Size-c.off); c.err != nil {
-			return 0, c.err
-		}
-	}
-	n, err := c.open.Read(p)
-	c.off += int64(n)
-	if err == io.EOF && c.off < c.content.Size {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil && err != io.EOF {
-		c.err = err
-	}
-	return n, err
-}
-
-func (c *contentReader) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += c.off
-	case io.SeekEnd:
-		off += c.content.Size
-	}
-	if off < 0 {
-		return 0, api.Errorf(api.Invalid, "seek before the start")
-	}
-	if off != c.off {
-		c.Close()
-		c.off = off
-	}
-	return off, nil
-}
-
-func (c *contentReader) Close() error {
-	if c.open == nil {
-		return nil
-	}
-	err := c.open.Close()
-	c.open = nil
-	return err
 }

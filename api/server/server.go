@@ -60,6 +60,7 @@ func New(c Config) http.Handler {
 	s.routeServer(mux, doc)
 	s.routeRPC(mux, doc)
 	s.routeV1(mux, doc)
+	s.routeDAV(mux, doc)
 	return s.guard(mux)
 }
 
@@ -103,6 +104,7 @@ func (s *server) routeV1(mux *http.ServeMux, doc *route.Document) {
 	s.accountRoutes(v1)
 	s.driveRoutes(v1)
 	s.historyRoutes(v1)
+	s.appRoutes(v1)
 	s.byteRoutes(mux, v1)
 	s.contentsRoute(mux, v1)
 	mux.HandleFunc("/v1/", unmatched(mux, "/v1/", s.problemError))

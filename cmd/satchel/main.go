@@ -26,6 +26,8 @@ type commands struct {
 	Whoami  whoamiCmd  `cmd:"" help:"Show who is logged in, and where."`
 	Devices devicesCmd `cmd:"" help:"List the account's devices, or revoke one."`
 
+	AppPassword appPasswordCmd `cmd:"" help:"Make passwords for programs that know no tokens, as WebDAV clients."`
+
 	Mount  mountCmd  `cmd:"" help:"Show the drive as a folder."`
 	Umount umountCmd `cmd:"" help:"Take the folder away again."`
 	Status statusCmd `cmd:"" help:"Show what the mounted drive is doing."`

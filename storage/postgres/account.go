@@ -17,6 +17,7 @@ type SessionKind string
 const (
 	DeviceSession  SessionKind = "device"  // a client: does not expire
 	BrowserSession SessionKind = "browser" // a cookie
+	AppSession     SessionKind = "app"     // a program that sends it as a password
 )
 
 // Account is who may log in, with what a login is checked against.
@@ -120,13 +121,13 @@ func (tx *Tx) RevokeSession(ctx context.Context, id api.ID) error {
 	return nil
 }
 
-// Devices lists the user's live device sessions, the last seen first.
-func (tx *Tx) Devices(ctx context.Context) ([]api.Device, error) {
+// Sessions lists the user's live sessions of a kind, the last seen first.
+func (tx *Tx) Sessions(ctx context.Context, kind SessionKind) ([]api.Device, error) {
 	rows, err := tx.conn.Query(ctx, `
 		SELECT id, name, created, seen
 		FROM satchel.sessions
-		WHERE user_id = $1 AND kind = 'device' AND revoked IS NULL AND (expires IS NULL OR expires > now())
-		ORDER BY seen DESC, id`, tx.user)
+		WHERE user_id = $1 AND kind = $2 AND revoked IS NULL AND (expires IS NULL OR expires > now())
+		ORDER BY seen DESC, id`, tx.user, string(kind))
 	if err != nil {
 		return nil, err
 	}

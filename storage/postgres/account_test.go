@@ -273,7 +273,7 @@ func TestDevices(t *testing.T) {
 	other := a.session(t, a.bob, postgres.NewSession{Name: "bob's"})
 	list := func() (names []string) {
 		err := a.db.AsReadOnly(t.Context(), a.alice, func(ctx context.Context, tx *postgres.Tx) error {
-			devices, err := tx.Devices(ctx)
+			devices, err := tx.Sessions(ctx, postgres.DeviceSession)
 			for _, d := range devices {
 				names = append(names, d.Name)
 			}

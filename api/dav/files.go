@@ -1,0 +1,314 @@
+package dav
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/webdav"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// found is what a path leads to.
+type found struct {
+	real []api.Name
+	node *api.Node // nil: nothing is there
+	err  error
+}
+
+// find looks a path of the request up. A symlink at its end is followed, unless
+// it is the symlink itself that is meant.
+func (q *request) find(name string, follow bool) found {
+	key := path.Clean("/" + name)
+	if !follow {
+		key += "\x00"
+	}
+	if f, ok := q.cache[key]; ok {
+		return f
+	}
+	var f found
+	names, err := api.ParsePath(name)
+	if err == nil {
+		f.real, f.node, err = q.drive.Resolve(q.ctx, names, storage.Resolving{Fold: q.fold, Follow: follow})
+	}
+	if f.node != nil && f.node.Type != api.File && f.node.Type != api.Directory && follow {
+		f.node = nil // devices and the like have no place here
+		err = api.Errorf(api.NotFound, "this is neither a file nor a directory")
+	}
+	f.err = err
+	q.remember(key, f)
+	return f
+}
+
+func (q *request) remember(key string, f found) {
+	if q.cache == nil {
+		q.cache = map[string]found{}
+	}
+	q.cache[key] = f
+}
+
+// pathError is an error in the form in which x/net tells "not there" from others.
+func (q *request) pathError(op, name string, err error) error {
+	switch api.KindOf(err) {
+	case api.NotFound, api.NotDirectory:
+		return &os.PathError{Op: op, Path: name, Err: os.ErrNotExist}
+	}
+	q.refuse(err, 0)
+	return &os.PathError{Op: op, Path: name, Err: err}
+}
+
+// failed notes why a change was refused. What RFC 4918 says about each method's
+// status codes differs from what the kinds say.
+func (q *request) failed(op, name string, err error) error {
+	status := 0
+	switch kind := api.KindOf(err); {
+	case kind == api.NotFound && q.method != http.MethodDelete, kind == api.NotDirectory:
+		status = http.StatusConflict // what should be above it is missing
+	case (kind == api.Exists || kind == api.IsDirectory) && (q.method == "MKCOL" || q.method == http.MethodPut):
+		status = http.StatusMethodNotAllowed
+	case kind == api.Invalid && (q.method == "COPY" || q.method == "MOVE"):
+		status = http.StatusForbidden
+	}
+	q.refuse(err, status)
+	if status == http.StatusConflict {
+		err = os.ErrNotExist
+	}
+	return &os.PathError{Op: op, Path: name, Err: err}
+}
+
+// done notes a change.
+func (q *request) done() {
+	q.cache, q.props = nil, nil
+}
+
+// Stat is part of [webdav.FileSystem].
+func (q *request) Stat(_ context.Context, name string) (os.FileInfo, error) {
+	f := q.find(name, true)
+	if f.err != nil {
+		return nil, q.pathError("stat", name, f.err)
+	}
+	if f.node == nil {
+		return nil, &os.PathError{Op: "stat", Path: name, Err: os.ErrNotExist}
+	}
+	return info{path.Base(path.Clean("/" + name)), f.node}, nil
+}
+
+// Mkdir is part of [webdav.FileSystem]. In a COPY it copies the whole directory.
+func (q *request) Mkdir(_ context.Context, name string, _ os.FileMode) error {
+	f := q.find(name, true)
+	err := f.err
+	switch {
+	case err != nil:
+	case q.method == "COPY":
+		err = q.copyTo(f.real)
+	default:
+		_, err = q.drive.Mkdir(q.ctx, f.real, false)
+	}
+	if err != nil {
+		return q.failed("mkdir", name, err)
+	}
+	q.done()
+	return nil
+}
+
+// OpenFile is part of [webdav.FileSystem].
+func (q *request) OpenFile(ctx context.Context, name string, flag int, _ os.FileMode) (webdav.File, error) {
+	if flag&os.O_CREATE != 0 {
+		f := q.find(name, true)
+		if f.err != nil {
+			return nil, q.failed("open", name, f.err)
+		}
+		return &upload{q: q, name: name, real: f.real}, nil
+	}
+	i, err := q.Stat(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &file{q: q, name: name, info: i.(info)}, nil
+}
+
+// RemoveAll is part of [webdav.FileSystem]. In a COPY or MOVE it is the first
+// step of a replacement that [request.Mkdir] and [request.Rename] do in one.
+func (q *request) RemoveAll(_ context.Context, name string) error {
+	if q.method != http.MethodDelete {
+		return nil
+	}
+	f := q.find(name, false)
+	err := f.err
+	if err == nil {
+		err = q.drive.Remove(q.ctx, f.real)
+	}
+	if err != nil {
+		return q.failed("remove", name, err)
+	}
+	q.removed = f.real
+	q.done()
+	return nil
+}
+
+// Rename is part of [webdav.FileSystem].
+func (q *request) Rename(_ context.Context, from, to string) error {
+	source, target := q.find(from, false), q.find(to, false)
+	err := source.err
+	if err == nil {
+		err = target.err
+	}
+	if err != nil {
+		return q.failed("rename", from, err)
+	}
+	if source.node == nil {
+		q.refuse(api.Errorf(api.NotFound, "there is no such file or directory"), 0)
+		return &os.PathError{Op: "rename", Path: from, Err: os.ErrNotExist}
+	}
+	real := target.real
+	if target.node != nil && target.node.ID == source.node.ID && len(real) > 0 {
+		// A case-blind client changes the case of a name: its target is what it moves.
+		literal, _ := api.ParsePath(to)
+		real = append(append([]api.Name(nil), real[:len(real)-1]...), literal[len(literal)-1])
+	}
+	_, err = q.drive.Move(q.ctx, source.real, real, storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"})
+	if err != nil {
+		return q.failed("rename", from, err)
+	}
+	q.removed = source.real
+	q.done()
+	return nil
+}
+
+// copyTo copies what the request names, in one step and without its bytes.
+func (q *request) copyTo(to []api.Name) error {
+	source := q.find(q.path, true)
+	if source.err != nil {
+		return source.err
+	}
+	_, err := q.drive.Copy(q.ctx, source.real, to, storage.CopyOptions{
+		MoveOptions: storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"},
+		Shallow:     q.r.Header.Get("Depth") == "0",
+	})
+	return err
+}
+
+// beforeCopy refuses a copy or move of nothing before x/net looks at locks.
+func (q *request) beforeCopy() error {
+	f := q.find(q.path, q.method == "COPY")
+	if f.err == nil && f.node == nil {
+		f.err = api.Errorf(api.NotFound, "there is no such file or directory")
+	}
+	if api.KindOf(f.err) == api.NotDirectory {
+		f.err = api.Errorf(api.NotFound, "%w", f.err)
+	}
+	return f.err
+}
+
+// upload is a file that is written: by PUT from the request's body, by COPY
+// from another file.
+type upload struct {
+	q    *request
+	name string
+	real []api.Name
+}
+
+// ReadFrom is what io.Copy calls with the whole of it.
+func (u *upload) ReadFrom(body io.Reader) (n int64, err error) {
+	q := u.q
+	if q.method == "COPY" {
+		if err := q.copyTo(u.real); err != nil {
+			return 0, q.failed("copy", u.name, err)
+		}
+		q.done()
+		return 0, nil
+	}
+	count := &counting{r: body}
+	_, created, err := q.drive.Put(q.ctx, u.real, count, storage.PutOptions{NoParents: true, Mtime: q.sentMtime(), Check: q.preconditions})
+	if err != nil {
+		return count.n, q.failed("write", u.name, err)
+	}
+	q.created = created
+	q.done()
+	return count.n, nil
+}
+
+type counting struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (u *upload) Stat() (os.FileInfo, error) { return u.q.Stat(u.q.ctx, u.name) }
+func (u *upload) Close() error               { return nil }
+
+// x/net writes files by ReadFrom alone.
+func (u *upload) Write([]byte) (int, error)          { return 0, os.ErrInvalid }
+func (u *upload) Read([]byte) (int, error)           { return 0, os.ErrInvalid }
+func (u *upload) Seek(int64, int) (int64, error)     { return 0, os.ErrInvalid }
+func (u *upload) Readdir(int) ([]os.FileInfo, error) { return nil, os.ErrInvalid }
+
+// beforePut refuses what can be refused before the body is sent.
+func (q *request) beforePut() error {
+	if q.r.Header.Get("Content-Range") != "" { // RFC 9110 section 14.5
+		return api.Errorf(api.Invalid, "a part of a file can't be written: send all of it")
+	}
+	if strings.HasSuffix(q.path, "/") {
+		return api.Errorf(api.Invalid, "the path %q names a directory", q.path)
+	}
+	// io.Copy shall ask the upload to read, not an empty body to write itself.
+	q.r.Body = struct{ io.ReadCloser }{q.r.Body}
+	f := q.find(q.path, true)
+	if f.err != nil {
+		return nil // x/net finds it too, and says so in its order
+	}
+	if err := q.preconditions(f.node); err != nil {
+		return err
+	}
+	if n := len(f.real); f.node == nil && n > 1 {
+		if above := q.find(api.JoinPath(f.real[:n-1]), true); above.node == nil {
+			q.refuse(api.Errorf(api.NotFound, "there is no directory to put it in"), http.StatusConflict)
+			return q.err
+		}
+	}
+	if q.r.ContentLength > 0 {
+		return q.drive.Room(q.ctx, f.real, q.r.ContentLength)
+	}
+	return nil
+}
+
+// preconditions holds a PUT to its If-Match and If-None-Match (RFC 9110 section 13.1).
+func (q *request) preconditions(old *api.Node) error {
+	matches := func(header string) bool {
+		for _, tag := range strings.Split(header, ",") {
+			if tag = strings.TrimSpace(tag); old != nil && (tag == "*" || tag == etag(old)) {
+				return true
+			}
+		}
+		return false
+	}
+	if h := q.r.Header.Get("If-Match"); h != "" && !matches(h) {
+		return api.Errorf(api.Conflict, "the file is another one by now")
+	}
+	if h := q.r.Header.Get("If-None-Match"); h != "" && matches(h) {
+		return api.Errorf(api.Conflict, "there is such a file already")
+	}
+	return nil
+}
+
+// sentMtime is the time of the file that ownCloud's clients, and rclone's
+// remote for them, send with a PUT: seconds since 1970. 0 if there is none.
+func (q *request) sentMtime() int64 {
+	s, err := strconv.ParseFloat(q.r.Header.Get("X-OC-Mtime"), 64)
+	if err != nil || s <= 0 || s > 1<<33 {
+		return 0
+	}
+	return int64(s * float64(time.Second))
+}

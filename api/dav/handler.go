@@ -1,0 +1,253 @@
+package dav
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/webdav"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// Fault is an error as a client may see it.
+type Fault struct {
+	Status  int
+	Message string
+	Header  http.Header
+}
+
+// Handler serves WebDAV below Prefix. It is safe for concurrent use.
+type Handler struct {
+	Prefix   string // such as /dav
+	Drives   *storage.Service
+	Identify func(*http.Request) (storage.Caller, error)
+	Fault    func(error) Fault // classifies and logs
+}
+
+// maxXML is the largest body that is not a file's content, in bytes.
+const maxXML = 1 << 20
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := &request{Handler: h, ctx: r.Context(), r: r, method: r.Method}
+	caller, err := h.Identify(r)
+	if err == nil {
+		q.drive, err = h.Drives.Home(q.ctx, caller)
+	}
+	if err != nil {
+		if api.KindOf(err) == api.Unauthenticated {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Satchel", charset="UTF-8"`)
+		}
+		q.fail(w, err)
+		return
+	}
+	q.fold = !tellsCase(r.UserAgent())
+	q.path = strings.TrimPrefix(r.URL.Path, h.Prefix)
+	if _, err := api.ParsePath(q.path); err != nil {
+		q.fail(w, err)
+		return
+	}
+	q.serve(w)
+}
+
+// tellsCase is whether a program is known to keep names apart that differ in
+// case or Unicode form, as its users' file systems do. For such a program a
+// name that is not there is not there; the others get the unique match.
+func tellsCase(agent string) bool {
+	agent = strings.ToLower(agent)
+	for _, name := range []string{"davfs2", "rclone", "cadaver", "litmus", "gvfs", "kio"} {
+		if strings.Contains(agent, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *request) serve(w http.ResponseWriter) {
+	switch q.method {
+	case http.MethodGet, http.MethodHead:
+		q.get(w)
+		return
+	case "LOCK":
+		q.lock(w)
+		return
+	case "UNLOCK":
+		q.unlock(w)
+		return
+	case http.MethodPut:
+		if err := q.beforePut(); err != nil {
+			q.fail(w, err)
+			return
+		}
+	case "PROPFIND":
+		if !q.beforePropfind(w) {
+			return
+		}
+	case "PROPPATCH", "MKCOL", "DELETE", "OPTIONS":
+		q.r.Body = http.MaxBytesReader(w, q.r.Body, maxXML)
+	case "MOVE", "COPY":
+		if q.r.Header.Get("Overwrite") == "" {
+			q.r.Header.Set("Overwrite", "T") // RFC 4918 section 10.6; x/net takes F for MOVE
+		}
+		if err := q.beforeCopy(); err != nil {
+			q.fail(w, err)
+			return
+		}
+	default:
+		w.Header().Set("Allow", "OPTIONS, GET, HEAD, PUT, DELETE, MKCOL, COPY, MOVE, PROPFIND, PROPPATCH, LOCK, UNLOCK")
+		q.refuse(api.Errorf(api.Invalid, "%s is not allowed here", q.method), http.StatusMethodNotAllowed)
+		q.fail(w, q.err)
+		return
+	}
+	dav := webdav.Handler{Prefix: q.Prefix, FileSystem: q, LockSystem: q}
+	dav.ServeHTTP(&answer{ResponseWriter: w, q: q}, q.r)
+	if q.removed != nil { // locks end with what they were on, and do not move (RFC 4918 section 7.6)
+		if err := q.drive.RemoveDAVLocks(q.ctx, q.removed); err != nil {
+			q.Fault(err) // logs it; they expire
+		}
+	}
+}
+
+// maxInfinite is the most entries below a directory that one PROPFIND lists all
+// the way down.
+const maxInfinite = 10_000
+
+// beforePropfind answers what must not be walked: more than a reasonable tree
+// with Depth: infinity (RFC 4918 section 9.1, propfind-finite-depth).
+func (q *request) beforePropfind(w http.ResponseWriter) bool {
+	body, err := io.ReadAll(http.MaxBytesReader(w, q.r.Body, maxXML))
+	if err != nil {
+		q.fail(w, api.Errorf(api.TooLarge, "the body is larger than %d bytes", maxXML))
+		return false
+	}
+	if !namespaced(body) {
+		q.fail(w, api.Errorf(api.Invalid, "the body is no XML with namespaces"))
+		return false
+	}
+	q.r.Body = io.NopCloser(bytes.NewReader(body))
+	// They cost a query, so they are told when asked for by name (RFC 4331 section 2).
+	q.quota = bytes.Contains(body, []byte("quota-")) || bytes.Contains(body, []byte("propname"))
+	if d := q.r.Header.Get("Depth"); d != "" && d != "infinity" {
+		return true
+	}
+	f := q.find(q.path, true)
+	if f.err != nil || f.node == nil || f.node.Type != api.Directory {
+		return true // x/net says what is wrong
+	}
+	u, err := q.drive.Usage(q.ctx, f.node.ID)
+	if err != nil {
+		q.fail(w, err)
+		return false
+	}
+	if u.Files+u.Directories <= maxInfinite {
+		return true
+	}
+	q.xmlError(w, http.StatusForbidden, "propfind-finite-depth")
+	return false
+}
+
+// namespaced tells whether XML declares its namespaces rightly, which
+// encoding/xml does not ask for: a prefix can't be bound to nothing (XML Names 1.0, section 2.2).
+func namespaced(body []byte) bool {
+	for d := xml.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return err == io.EOF
+		}
+		element, _ := token.(xml.StartElement)
+		for _, a := range element.Attr {
+			if a.Name.Space == "xmlns" && a.Value == "" {
+				return false
+			}
+		}
+	}
+}
+
+// xmlError answers with a precondition that failed (RFC 4918 section 16).
+func (q *request) xmlError(w http.ResponseWriter, status int, condition string) {
+	w.Header().Set("Content-Type", "application/xml; charset=utf-8")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<D:error xmlns:D=\"DAV:\"><D:%s/></D:error>\n", condition)
+}
+
+// fail answers with an error.
+func (q *request) fail(w http.ResponseWriter, err error) {
+	f := q.Fault(err)
+	if q.status != 0 {
+		f.Status = q.status
+	}
+	h := w.Header()
+	for name, values := range f.Header {
+		if h.Get(name) == "" {
+			h[name] = values
+		}
+	}
+	h.Del("Content-Length")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(f.Status)
+	fmt.Fprintln(w, f.Message)
+}
+
+// answer gives x/net's refusals the reason that a request has noted, and its
+// successes the status that they should have.
+type answer struct {
+	http.ResponseWriter
+	q        *request
+	replaced bool
+}
+
+func (a *answer) WriteHeader(status int) {
+	switch {
+	case status >= 400 && a.q.err != nil:
+		a.replaced = true
+		a.q.fail(a.ResponseWriter, a.q.err)
+	case status == http.StatusCreated && a.q.method == http.MethodPut && !a.q.created:
+		a.replaced = true
+		a.ResponseWriter.WriteHeader(http.StatusNoContent)
+	default:
+		a.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.replaced {
+		return len(p), nil
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// request is one HTTP request on the caller's drive: x/net's file system and
+// lock system for as long as it takes. It is used by one goroutine.
+type request struct {
+	*Handler
+	ctx    context.Context
+	r      *http.Request
+	drive  *storage.Drive
+	method string
+	path   string // the request's, below Prefix
+	fold   bool
+
+	cache map[string]found // what paths led to; gone after a change
+	props map[api.ID][]storage.Property
+	locks []storage.DAVLock
+	known bool // locks are loaded
+	quota bool // quota properties are asked for
+
+	created bool       // PUT made a new file
+	removed []api.Name // DELETE and MOVE: what is there no more
+
+	err    error // why the request is refused
+	status int   // what err is answered with; 0: what its kind says
+}
+
+// refuse notes why the request fails; the first reason counts.
+func (q *request) refuse(err error, status int) {
+	if q.err == nil {
+		q.err, q.status = err, status
+	}
+}

@@ -1,0 +1,98 @@
+package dav
+
+import (
+	"context"
+	"io"
+	"os"
+	"path"
+	"time"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// info is a node under the name by which it was asked for.
+type info struct {
+	name string
+	node *api.Node
+}
+
+func (i info) Name() string       { return i.name }
+func (i info) Size() int64        { return i.node.Size }
+func (i info) ModTime() time.Time { return time.Unix(0, i.node.Mtime) }
+func (i info) IsDir() bool        { return i.node.Type == api.Directory }
+func (i info) Sys() any           { return nil }
+
+func (i info) Mode() os.FileMode {
+	mode := os.FileMode(i.node.Mode & 0o777)
+	if i.IsDir() {
+		mode |= os.ModeDir
+	}
+	return mode
+}
+
+// ETag is part of [webdav.ETager].
+func (i info) ETag(context.Context) (string, error) { return etag(i.node), nil }
+
+// ContentType is part of [webdav.ContentTyper].
+func (i info) ContentType(context.Context) (string, error) { return storage.ContentType(i.name), nil }
+
+// etag is half of the hash of a file's content: what is left is as unlikely to
+// meet, and some clients have room for no more in an If header.
+func etag(n *api.Node) string { return `"` + n.SHA256.String()[:32] + `"` }
+
+// file is a file or directory that is looked at. Content is not read through
+// it: GET streams by itself, and COPY needs no bytes.
+type file struct {
+	q    *request
+	name string
+	info
+}
+
+func (f *file) Stat() (os.FileInfo, error)     { return f.info, nil }
+func (f *file) Close() error                   { return nil }
+func (f *file) Read([]byte) (int, error)       { return 0, io.EOF }
+func (f *file) Write([]byte) (int, error)      { return 0, os.ErrInvalid }
+func (f *file) Seek(int64, int) (int64, error) { return 0, os.ErrInvalid }
+
+// Readdir lists a directory, and remembers what it saw for the questions that
+// follow about each entry. In a COPY there is nothing left to do in it.
+func (f *file) Readdir(int) ([]os.FileInfo, error) {
+	q := f.q
+	if q.method == "COPY" {
+		return nil, nil
+	}
+	self := q.find(f.name, true)
+	var infos []os.FileInfo
+	var ids []api.ID
+	for after := api.Name(""); ; {
+		page, err := q.drive.Children(q.ctx, f.node.ID, after, storage.MaxPage)
+		if err != nil {
+			return nil, q.pathError("readdir", f.name, err)
+		}
+		nodes := make(map[api.ID]*api.Node, len(page.Nodes))
+		for i := range page.Nodes {
+			nodes[page.Nodes[i].ID] = &page.Nodes[i]
+		}
+		for _, e := range page.Entries {
+			at := path.Join("/", f.name, string(e.Name))
+			n := nodes[e.Node]
+			switch n.Type {
+			case api.File, api.Directory:
+				real := append(append([]api.Name(nil), self.real...), e.Name)
+				q.remember(at, found{real: real, node: n})
+			default:
+				if n = q.find(at, true).node; n == nil {
+					continue // a device, or a symlink that leads nowhere
+				}
+			}
+			infos = append(infos, info{string(e.Name), n})
+			ids = append(ids, n.ID)
+		}
+		if !page.More {
+			break
+		}
+		after = page.Entries[len(page.Entries)-1].Name
+	}
+	return infos, q.loadProperties(append(ids, f.node.ID))
+}

@@ -1,0 +1,108 @@
+package dav
+
+import (
+	"encoding/xml"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/net/webdav"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+const davSpace = "DAV:"
+
+// loadProperties reads the dead properties of nodes at once.
+func (q *request) loadProperties(ids []api.ID) error {
+	all, err := q.drive.Properties(q.ctx, ids)
+	if err != nil {
+		q.refuse(err, 0)
+		return err
+	}
+	if q.props == nil {
+		q.props = map[api.ID][]storage.Property{}
+	}
+	for _, id := range ids {
+		q.props[id] = nil
+	}
+	for _, p := range all {
+		q.props[p.Node] = append(q.props[p.Node], p)
+	}
+	return nil
+}
+
+// DeadProps is part of [webdav.DeadPropsHolder]. x/net looks here first, so the
+// live properties that it lacks are here too.
+func (f *file) DeadProps() (map[xml.Name]webdav.Property, error) {
+	q := f.q
+	if _, ok := q.props[f.node.ID]; !ok {
+		if err := q.loadProperties([]api.ID{f.node.ID}); err != nil {
+			return nil, err
+		}
+	}
+	props := map[xml.Name]webdav.Property{}
+	for _, p := range q.props[f.node.ID] {
+		name := xml.Name{Space: p.Space, Local: p.Name}
+		props[name] = webdav.Property{XMLName: name, Lang: p.Lang, InnerXML: []byte(p.Value)}
+	}
+	live := func(local, value string) {
+		name := xml.Name{Space: davSpace, Local: local}
+		props[name] = webdav.Property{XMLName: name, InnerXML: []byte(value)}
+	}
+	locks, err := q.loadLocks()
+	if err != nil {
+		return nil, err
+	}
+	live("creationdate", time.Unix(0, f.node.Btime).UTC().Format(time.RFC3339))
+	live("lockdiscovery", q.discovery(covering(locks, lockPath(q.find(f.name, true).real))))
+	if q.quota && f.IsDir() {
+		used, free, err := q.drive.Space(q.ctx)
+		if err != nil {
+			q.refuse(err, 0)
+			return nil, err
+		}
+		live("quota-used-bytes", strconv.FormatInt(used, 10))
+		if free >= 0 { // without a quota there is no such property (RFC 4331 section 3)
+			live("quota-available-bytes", strconv.FormatInt(free, 10))
+		}
+	}
+	return props, nil
+}
+
+// Patch is part of [webdav.DeadPropsHolder].
+func (f *file) Patch(patches []webdav.Proppatch) ([]webdav.Propstat, error) {
+	var names, protected []webdav.Property
+	var all []storage.PropertyPatch
+	for _, patch := range patches {
+		for _, p := range patch.Props {
+			name := webdav.Property{XMLName: p.XMLName}
+			if p.XMLName.Space == davSpace && (p.XMLName.Local == "quota-used-bytes" || p.XMLName.Local == "quota-available-bytes") {
+				protected = append(protected, name)
+				continue
+			}
+			names = append(names, name)
+			all = append(all, storage.PropertyPatch{Remove: patch.Remove, Property: storage.Property{
+				Space: p.XMLName.Space, Name: p.XMLName.Local, Lang: p.Lang, Value: string(p.InnerXML),
+			}})
+		}
+	}
+	if len(protected) > 0 {
+		stats := []webdav.Propstat{{Status: http.StatusForbidden, Props: protected, XMLError: `<D:cannot-modify-protected-property xmlns:D="DAV:"/>`}}
+		if len(names) > 0 {
+			stats = append(stats, webdav.Propstat{Status: webdav.StatusFailedDependency, Props: names})
+		}
+		return stats, nil
+	}
+	err := f.q.drive.PatchProperties(f.q.ctx, f.node.ID, all)
+	switch api.KindOf(err) {
+	case "":
+		f.q.done()
+		return []webdav.Propstat{{Status: http.StatusOK, Props: names}}, nil
+	case api.TooLarge, api.Invalid:
+		return []webdav.Propstat{{Status: webdav.StatusInsufficientStorage, Props: names, ResponseDescription: err.Error()}}, nil
+	}
+	f.q.refuse(err, 0)
+	return nil, err
+}
