@@ -124,9 +124,16 @@ func (d *Drive) attr(n *node) Attr {
 	if n.writers == 0 && !(n.pass && n.hot != nil && n.c != nil && !n.c.unwritten()) { // no handle, and no mapping that outlived one
 		a.Valid = a.EntryValid
 		n.told = true
+	} else {
+		a.Valid = writtenValid
 	}
 	return a
 }
+
+// writtenValid is how long the kernel may keep the attributes of a file that is open for writing.
+// It takes back by itself what its own writes change, so only stores through a mapping
+// may be seen this much later; and programs like to fstat what they just opened.
+const writtenValid = 10 * time.Millisecond
 
 func (n *node) blocks() int64 {
 	switch {

@@ -16,7 +16,7 @@ func (f *filesystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 		return status(err)
 	}
 	toEntry(&a, &o.EntryOut)
-	opened(h, in.Flags, &o.OpenOut)
+	opened(h, &o.OpenOut)
 	return fuse.OK
 }
 
@@ -27,21 +27,19 @@ func (f *filesystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, o *fuse.OpenO
 	if err != nil {
 		return status(err)
 	}
-	opened(h, in.Flags, o)
+	opened(h, o)
 	return fuse.OK
 }
 
-// opened tells the kernel how to treat a handle. Only the close of a handle for
-// writing is worth a FLUSH: it says that the content can be sent.
-func opened(h cache.Opened, flags uint32, o *fuse.OpenOut) {
+// opened tells the kernel how to treat a handle. No close waits for us (FLUSH): content is
+// recorded as changed from its opening on, so a sync that comes before the RELEASE finds it.
+func opened(h cache.Opened, o *fuse.OpenOut) {
+	o.OpenFlags |= fuse.FOPEN_NOFLUSH
 	if h.Backing > 0 {
 		o.OpenFlags |= fuse.FOPEN_PASSTHROUGH
 		o.BackingID = h.Backing
 	} else {
 		o.OpenFlags |= fuse.FOPEN_KEEP_CACHE
-	}
-	if flags&syscall.O_ACCMODE == syscall.O_RDONLY {
-		o.OpenFlags |= fuse.FOPEN_NOFLUSH
 	}
 }
 

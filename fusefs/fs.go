@@ -163,8 +163,18 @@ func (f *filesystem) StatFs(_ <-chan struct{}, _ *fuse.InHeader, o *fuse.StatfsO
 	return fuse.OK
 }
 
-// Access is never asked with default_permissions; whoever asks may.
-func (f *filesystem) Access(_ <-chan struct{}, _ *fuse.AccessIn) fuse.Status { return fuse.OK }
+// Access is asked only without default_permissions, that is by root in a mount of his own. He may
+// do all but execute what nobody may.
+func (f *filesystem) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
+	if in.Mask&unix.X_OK == 0 {
+		return fuse.OK
+	}
+	a, err := f.d.Getattr(in.NodeId)
+	if err == nil && a.Mode&unix.S_IFMT == unix.S_IFREG && a.Mode&0o111 == 0 {
+		return fuse.EACCES
+	}
+	return status(err)
+}
 
 func (f *filesystem) Ioctl(_ <-chan struct{}, _ *fuse.IoctlIn, _ []byte, _ *fuse.IoctlOut, _ []byte) fuse.Status {
 	return fuse.Status(syscall.ENOTTY)

@@ -37,6 +37,9 @@ type Server struct {
 // background work. The caller closes the drive after Wait returned.
 func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	f := &filesystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), d: d, log: o.Log, readOnly: o.ReadOnly, noXattr: o.NoXattr}
+	// Root alone in his mount may do everything. Letting the kernel find that out (ACLs make it look
+	// too) would cost a GETATTR of the directory after every change in it.
+	alone := os.Getuid() == 0 && !o.AllowOther
 	mo := &fuse.MountOptions{
 		AllowOther:               o.AllowOther,
 		FsName:                   o.FsName,
@@ -47,8 +50,7 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		EnableLocks:              false, // the kernel keeps them
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
-		Options:                  []string{"default_permissions"},
-		EnableAcl:                !o.NoXattr,
+		EnableAcl:                !o.NoXattr && !alone,
 		// Without the first three the kernel asks on every write for security.capability,
 		// truncates in a second request, and opens directories. The umask counts only where no
 		// default ACL does, which is ours to see. SETXATTR_EXT tells who sets an ACL. File handles
@@ -60,6 +62,9 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		mo.Logger = slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
 	} else {
 		mo.Logger = log.New(os.Stderr, "fuse: ", 0)
+	}
+	if !alone {
+		mo.Options = append(mo.Options, "default_permissions")
 	}
 	if o.ReadOnly {
 		mo.Options = append(mo.Options, "ro")
