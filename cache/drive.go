@@ -48,6 +48,7 @@ type Drive struct {
 	connected atomic.Bool  // the change feed is up: what the kernel was told stays true or is taken back
 	stirred   atomic.Int64 // when a program last changed something, ns
 	full      atomic.Bool  // the disk under the cache is full: calls that need room fail
+	fineTimes bool         // two changes of a content file never have one ctime
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -118,6 +119,7 @@ func (d *Drive) open() error {
 	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
 	}
+	d.fineTimes = fineTimes(dir)
 	d.space = newBallast(filepath.Join(dir, "ballast"), func(full bool) { d.full.Store(full) })
 	if d.st, err = openStore(dir, d.log, d.space, func() { d.syncContents(nil) }, d.limbo); err != nil {
 		return err
@@ -283,10 +285,37 @@ func (d *Drive) syncContents(but *content) {
 	d.mu.Lock()
 	for _, f := range all {
 		if !f.unwritten {
-			f.c.synced = f.ctime
+			d.noteSynced(f.c, f.ctime)
 		}
 	}
 	d.mu.Unlock()
+}
+
+// noteSynced notes that a content file is durable as it was at a change time; locked. Where two
+// changes in a row can have one time that proves nothing.
+func (d *Drive) noteSynced(c *content, ctime int64) {
+	if d.fineTimes {
+		c.synced = ctime
+	}
+}
+
+// fineTimes tells whether a file system gives two changes that were seen different times, as Linux
+// does from 6.13 on for most of them (Documentation/filesystems/multigrain-ts.rst). Others take the time of the last tick.
+func fineTimes(dir string) bool {
+	f, err := os.CreateTemp(dir, "times")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	c := content{fd: int(f.Fd())}
+	for range 3 {
+		before := c.ctime()
+		if _, err := f.Write([]byte{0}); err != nil || c.ctime() == before {
+			return false
+		}
+	}
+	return true
 }
 
 // limbo hands over the discarded content files whose records' removal the

@@ -275,21 +275,17 @@ func (d *Drive) Write(fid uint64, off int64, data []byte, c Cred) (int, error) {
 }
 
 // Fsync makes a file's content and all that was journalled so far durable on this machine, or with
-// FsyncServer on the server.
-func (d *Drive) Fsync(fid uint64, intr Interrupt) error {
+// FsyncServer on the server. With dataOnly (fdatasync) the file's times may be left out. A dirty file's record
+// need not be brought up to date for it: after a crash, size and times are taken from the content file.
+func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	d.mu.Lock()
 	n, err := d.known(fid)
-	fd := -1
+	fd, ctime := -1, int64(0)
 	var c *content
 	if err == nil && n.c != nil {
 		c = n.c
-		d.pull(n)
-		if !n.dead && !n.stale && n.hot != nil {
-			t := d.begin()
-			t.node(n)
-			t.commit()
-		}
-		fd, err = unix.Dup(n.c.fd)
+		ctime = c.ctime()
+		fd, err = unix.Dup(c.fd)
 	}
 	d.mu.Unlock()
 	if err != nil {
@@ -297,23 +293,32 @@ func (d *Drive) Fsync(fid uint64, intr Interrupt) error {
 	}
 	// What the other records refer to comes first; then both at once: the disk's own
 	// journal commits them together.
-	d.syncContents(c)
-	content := make(chan error, 1)
-	go func() {
-		if fd < 0 {
-			content <- nil
-			return
-		}
-		err := unix.Fdatasync(fd)
-		unix.Close(fd)
-		content <- err
-	}()
-	err = d.st.sync()
-	if cerr := <-content; cerr != nil {
-		return api.Errorf(kindOf(cerr), "fsync: %w", cerr)
+	journal := make(chan error, 1)
+	if d.st.unsynced() {
+		d.syncContents(c)
+		go func() { journal <- d.st.sync() }()
+	} else {
+		journal <- nil
 	}
+	if fd >= 0 {
+		if dataOnly {
+			err = unix.Fdatasync(fd)
+		} else {
+			err = unix.Fsync(fd)
+		}
+		unix.Close(fd)
+	}
+	jerr := <-journal
 	if err != nil {
-		return err
+		return api.Errorf(kindOf(err), "fsync: %w", err)
+	}
+	if jerr != nil {
+		return jerr
+	}
+	if c != nil {
+		d.mu.Lock()
+		d.noteSynced(c, ctime)
+		d.mu.Unlock()
 	}
 	if d.cfg.FsyncServer {
 		return d.syncServer(intr)

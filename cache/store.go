@@ -32,8 +32,12 @@ const (
 // its NoSync loses acknowledged commits at kill -9.
 type store struct {
 	*pebble.DB
-	hard   atomic.Int32 // > 0: a Sync of the log is a real one
-	dirty  atomic.Bool
+	hard  atomic.Int32 // > 0: a Sync of the log is a real one
+	dirty atomic.Bool
+
+	commits atomic.Int64 // how many there were
+	synced  atomic.Int64 // how many of them are durable
+
 	wake   chan struct{}
 	done   chan struct{}
 	wg     sync.WaitGroup
@@ -110,6 +114,7 @@ func (s *store) commit(b *pebble.Batch) error {
 	if err != nil {
 		return fmt.Errorf("write the replica: %w", err)
 	}
+	s.commits.Add(1)
 	if !s.dirty.Swap(true) {
 		select {
 		case s.wake <- struct{}{}:
@@ -119,13 +124,23 @@ func (s *store) commit(b *pebble.Batch) error {
 	return nil
 }
 
+// unsynced tells whether there are commits that are not durable.
+func (s *store) unsynced() bool { return s.synced.Load() < s.commits.Load() }
+
 // sync makes all commits durable against power loss.
 func (s *store) sync() error {
+	n := s.commits.Load()
+	if s.synced.Load() >= n {
+		return nil
+	}
 	done := s.during()
 	s.hard.Add(1)
 	defer s.hard.Add(-1)
 	if err := s.LogData(nil, pebble.Sync); err != nil {
 		return err
+	}
+	for was := s.synced.Load(); was < n && !s.synced.CompareAndSwap(was, n); {
+		was = s.synced.Load()
 	}
 	done()
 	return nil
@@ -133,6 +148,9 @@ func (s *store) sync() error {
 
 // settle is sync, after the content that the records refer to.
 func (s *store) settle() error {
+	if !s.unsynced() {
+		return nil
+	}
 	s.before()
 	return s.sync()
 }

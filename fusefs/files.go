@@ -67,7 +67,8 @@ func (f *filesystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 }
 
 func (f *filesystem) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return status(f.d.Fsync(in.NodeId, cancel))
+	const dataOnly = 1 // FUSE_FSYNC_FDATASYNC
+	return status(f.d.Fsync(in.NodeId, in.FsyncFlags&dataOnly != 0, cancel))
 }
 
 func (f *filesystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
