@@ -1,8 +1,6 @@
 package fusefs
 
 import (
-	"syscall"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"satchel/cache"
@@ -87,7 +85,7 @@ func (f *filesystem) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, o *fuse.Creat
 		return status(err)
 	}
 	toEntry(&a, &o.EntryOut)
-	opened(h, in.Flags, &o.OpenOut)
+	opened(h, &o.OpenOut)
 	return fuse.OK
 }
 

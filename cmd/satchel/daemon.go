@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -39,8 +40,17 @@ type daemon struct {
 	closed bool
 }
 
+// moreProcs lets more goroutines be in system calls at once. Readers of /dev/fuse and fsyncs sit
+// in them, and Go gives their processors to others only when it notices, up to 10 ms later.
+func moreProcs() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(max(4, 2*runtime.NumCPU()))
+	}
+}
+
 // serve mounts the drive and stays until it is unmounted.
 func (cmd *mountCmd) serve(sh *shell) error {
+	moreProcs()
 	l, dir, err := cmd.check(sh)
 	if err != nil {
 		return err
