@@ -31,6 +31,8 @@ type hot struct {
 	opened uint64 // counts opens for writing: content is the same only while it stands still
 	mtime  int64  // the node's when the pending write began
 	tries  int    // failed uploads in a row
+
+	arrived int64 // bytes that the server has of the present attempt
 }
 
 // A checkpoint is content as it was hashed.

@@ -33,6 +33,8 @@ type shelf struct {
 
 	// before, if set, is called before a range is answered, and may fail it.
 	before func(off, n int64) error
+	// putting, if set, is called before a pack is taken, and may refuse it.
+	putting func(pack []byte) error
 	// listing, if set, is called before a directory is listed.
 	listing func()
 }
@@ -161,13 +163,13 @@ func (s *shelf) Missing(_ context.Context, hashes []api.Hash) (missing []api.Has
 }
 
 func (s *shelf) PutPack(_ context.Context, pack []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.before != nil {
-		if err := s.before(0, int64(len(pack))); err != nil {
+	if s.putting != nil {
+		if err := s.putting(pack); err != nil {
 			return err
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.packs = append(s.packs, len(pack))
 	return chunk.ReadPack(bytes.NewReader(pack), func(h api.Hash, _ int64, data []byte) error {
 		s.chunks[h] = bytes.Clone(data)

@@ -44,7 +44,7 @@ func (d *Drive) Status() Status {
 	for _, n := range d.syn.hots {
 		if n.hot.entry != nil {
 			d.pull(n)
-			s.PendingBytes += n.size
+			s.PendingBytes += max(n.size-n.hot.arrived, 0)
 		}
 	}
 	for _, n := range d.byID {

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -24,7 +23,7 @@ const (
 	largeLane = 1
 
 	largeSize = 32 << 20 // bytes; larger content goes in the large lane
-	packSize  = 30 << 20 // bytes of chunks sent in one request
+	groupSize = 32 << 20 // bytes of files whose content is sent together
 	calm      = 150 * time.Millisecond
 	overdue   = 2 * time.Second
 	rest      = 2 * time.Second // without a write before an open file is sent
@@ -110,7 +109,7 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 			if next.IsZero() || h.due.Before(next) {
 				next = h.due
 			}
-		case len(group) > 0 && (bytes+n.size > packSize || len(group) == groupMax):
+		case len(group) > 0 && (bytes+n.size > groupSize || len(group) == groupMax):
 			keep = append(keep, l.queue[i:]...)
 			clear(l.queue[len(keep):])
 			l.queue = keep
@@ -170,27 +169,29 @@ type job struct {
 }
 
 // uploadGroup hashes the content of a group and sends the chunks that the
-// server lacks; then their mutations are ready to be sent. Memory is bounded by packSize.
+// server lacks; then their mutations are ready to be sent.
 func (d *Drive) uploadGroup(group []*node) error {
-	up := uploader{d: d}
+	up := d.newSender()
 	var done []*job
 	for _, n := range group {
 		j := d.beginJob(n)
 		if j == nil {
 			continue
 		}
-		changed, err := up.hash(j)
+		changed, err := d.hash(j, up)
 		switch {
 		case errors.Is(err, os.ErrNotExist): // the node died meanwhile
 			continue
 		case err != nil:
+			up.cancel(err)
+			up.finish()
 			return err
 		case changed && !d.insists(j):
 			continue // somebody wrote while it was read: later
 		}
 		done = append(done, j)
 	}
-	if err := up.flush(); err != nil {
+	if err := up.finish(); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -230,6 +231,7 @@ func (d *Drive) beginJob(n *node) *job {
 		return nil
 	}
 	d.pull(n)
+	h.arrived = 0
 	return &job{n: n, h: h, entry: h.entry, path: d.slotPath(n.slot), cp: checkpoint{
 		ctime: c.ctime(), mtime: n.mtime, opened: h.opened, proven: n.writers == 0 && c.unwritten()}}
 }
@@ -272,84 +274,24 @@ func (d *Drive) finishJob(t *tx, j *job) {
 	h.ready = &j.cp
 }
 
-// An uploader gathers chunks and sends those that the server lacks.
-type uploader struct {
-	d     *Drive
-	held  map[api.Hash][]byte
-	order []api.Hash
-	bytes int
-}
-
-// hash reads a job's file, gathers its chunks and tells whether it changed meanwhile.
-func (u *uploader) hash(j *job) (changed bool, err error) {
+// hash reads a job's file, gives its chunks to a sender and tells whether it changed meanwhile.
+func (d *Drive) hash(j *job, up *sender) (changed bool, err error) {
 	f, err := os.Open(j.path)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
 	v, err := chunk.Version(f, func(c api.Chunk, data []byte) error {
-		if err := u.d.ctx.Err(); err != nil {
-			return err
-		}
-		return u.add(c.Hash, data)
+		return up.add(j.h, c.Hash, data)
 	})
 	if err != nil {
 		return false, err
 	}
 	v.ID = api.NewID()
 	j.cp.version = v
-	u.d.mu.Lock()
-	defer u.d.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return j.n.c != nil && j.n.c.ctime() != j.cp.ctime, nil
-}
-
-func (u *uploader) add(h api.Hash, data []byte) error {
-	if u.bytes+len(data) > packSize {
-		if err := u.flush(); err != nil {
-			return err
-		}
-	}
-	if u.held == nil {
-		u.held = map[api.Hash][]byte{}
-	}
-	if _, ok := u.held[h]; ok {
-		return nil
-	}
-	u.held[h] = append([]byte(nil), data...)
-	u.order = append(u.order, h)
-	u.bytes += len(data)
-	return nil
-}
-
-// flush sends what is gathered.
-func (u *uploader) flush() error {
-	if len(u.order) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(u.d.ctx, 10*time.Minute)
-	defer cancel()
-	missing, err := u.d.cfg.Remote.Missing(ctx, u.order)
-	if err != nil {
-		return err
-	}
-	if len(missing) > 0 {
-		var p chunk.PackWriter
-		for _, h := range missing {
-			data, ok := u.held[h]
-			if !ok {
-				return api.Errorf(api.Internal, "the server asked for a chunk that was not offered")
-			}
-			p.Add(h, data)
-		}
-		u.d.syn.uploading.Store(int64(p.Size()))
-		err := u.d.cfg.Remote.PutPack(ctx, p.Bytes())
-		u.d.syn.uploading.Store(0)
-		if err != nil {
-			return err
-		}
-	}
-	u.held, u.order, u.bytes = nil, nil, 0
-	return nil
 }
 
 // nothing is the version of an empty file.
