@@ -18,7 +18,7 @@ func save(t *testing.T, d *Drive, name string, data []byte) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Write(a.FID, 0, data, false); err != nil {
+	if _, err := d.Write(a.FID, 0, data, Cred{}); err != nil {
 		t.Fatal(err)
 	}
 	d.Flush(a.FID)
@@ -96,7 +96,7 @@ func TestUploadGoesOnWhereItWas(t *testing.T) {
 		t.Errorf("%d bytes were sent of %d", total, len(data))
 	}
 	open(t, d, fid, unix.O_WRONLY)
-	if _, err := d.Write(fid, 40<<20, []byte("a small change"), false); err != nil {
+	if _, err := d.Write(fid, 40<<20, []byte("a small change"), Cred{}); err != nil {
 		t.Fatal(err)
 	}
 	d.Flush(fid)

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash"
@@ -50,11 +49,15 @@ type partial struct {
 	working int    // requests under way
 	all     int    // calls that wait for the whole
 	stop    chan struct{}
-	news    chan struct{} // closed when something arrived or failed; nil when nobody waits
-	heard   time.Time     // when something last arrived
-	fails   int           // failed requests
-	failure error         // of the last one
-	unsaved int64         // bytes that arrived since the map was saved
+	waiters []*waiter
+	heard   time.Time // when something last arrived
+	fails   int       // failed requests
+	failure error     // of the last one
+	unsaved int64     // bytes that arrived since the map was saved
+
+	fast      bool // content comes faster than it could be hashed beside all else
+	clocked   time.Time
+	clockRest int64
 
 	hashing bool
 	hash    hash.Hash
@@ -373,79 +376,4 @@ func (d *Drive) loadPartials(t *tx, used map[uint64]bool) error {
 func bootID() string {
 	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return string(b)
-}
-
-// follow hashes what is here from the start on, as far as it reaches, and judges the whole;
-// called with mu held, which it gives up.
-func (p *partial) follow() {
-	end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
-	if p.hashing || p.proven || p.damaged != nil || end-p.hashed < 1<<20 && p.have.left > 0 {
-		p.mu.Unlock()
-		return
-	}
-	p.hashing = true
-	p.users++
-	fd := p.c.fd
-	if p.hash == nil {
-		p.hash = sha256.New()
-	}
-	p.mu.Unlock()
-	p.d.wg.Go(func() {
-		p.hashOn(fd)
-		p.d.mu.Lock()
-		p.d.unuse(p)
-		p.d.mu.Unlock()
-	})
-}
-
-func (p *partial) hashOn(fd int) {
-	buf := make([]byte, 1<<20)
-	for {
-		p.mu.Lock()
-		end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
-		if end == p.hashed || p.d.ctx.Err() != nil {
-			done := p.hashed == p.size && p.have.left == 0
-			p.hashing = false
-			p.mu.Unlock()
-			if done {
-				p.judge()
-			}
-			return
-		}
-		off := p.hashed
-		p.mu.Unlock()
-		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), end-off)], off)
-		if err != nil || n == 0 {
-			p.d.log.Error("read back fetched content", "err", err)
-			p.mu.Lock()
-			p.hashing = false
-			p.mu.Unlock()
-			return
-		}
-		p.hash.Write(buf[:n])
-		p.mu.Lock()
-		p.hashed += int64(n)
-		p.mu.Unlock()
-	}
-}
-
-// judge compares the hash of the whole with the version's.
-func (p *partial) judge() {
-	good := p.sha.IsZero() || api.Hash(p.hash.Sum(nil)) == p.sha
-	if !good {
-		p.d.spoil(p)
-	}
-	p.mu.Lock()
-	if good {
-		p.proven = true
-	} else {
-		p.damaged = api.Errorf(api.Internal, "the content does not have the hash that the server said")
-	}
-	p.mu.Unlock()
-	if good {
-		p.d.adoptPart(p)
-	}
-	p.mu.Lock()
-	p.tell()
-	p.mu.Unlock()
 }

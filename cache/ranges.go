@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 )
 
 const (
-	maxRange  = 8 << 20   // bytes of one request
+	maxRange  = 16 << 20  // bytes of one request
 	piece     = 256 << 10 // bytes written at once
-	inFlight  = 4         // requests of one file at the same time,
+	inFlight  = 3         // requests of one file at the same time,
 	urgentToo = 8         // with those that a read waits for
 	soonAgain = 250 * time.Millisecond
 )
@@ -35,8 +36,8 @@ func (p *partial) await(off, end int64, intr Interrupt) error {
 	since, fails := time.Now(), p.fails
 	for {
 		// The end of a file that is here is shown when the whole is proven: whoever reads to the end
-		// knows that it was right.
-		unproven := p.have.left == 0 && end == p.size && !p.proven
+		// knows that it was right. Unless that takes long.
+		unproven := p.have.left == 0 && end == p.size && !p.proven && p.size-p.hashed <= proveFirst
 		if p.damaged != nil {
 			return p.damaged
 		}
@@ -46,14 +47,14 @@ func (p *partial) await(off, end int64, intr Interrupt) error {
 		}
 		if p.fails != fails {
 			fails = p.fails
-			if err := p.failed(intr); err != nil {
+			if err := p.failed(first, last, intr); err != nil {
 				return err
 			}
 			continue
 		}
 		p.demand(first, last)
 		p.work()
-		if err := p.attend(since, intr); err != nil {
+		if err := p.attend(since, first, last, intr); err != nil {
 			return err
 		}
 	}
@@ -72,12 +73,12 @@ func (p *partial) awaitAll(intr Interrupt) error {
 		}
 		if p.fails != fails {
 			fails = p.fails
-			if err := p.failed(intr); err != nil {
+			if err := p.failed(0, 0, intr); err != nil {
 				return err
 			}
 		}
 		p.work()
-		if err := p.attend(since, intr); err != nil {
+		if err := p.attend(since, 0, 0, intr); err != nil {
 			return err
 		}
 	}
@@ -85,18 +86,18 @@ func (p *partial) awaitAll(intr Interrupt) error {
 }
 
 // failed decides after a failed request whether to try again, and pauses before that; with mu held.
-func (p *partial) failed(intr Interrupt) error {
+func (p *partial) failed(first, end int64, intr Interrupt) error {
 	if api.KindOf(p.failure) != api.Unavailable || !p.d.connected.Load() {
 		return p.failure
 	}
-	if !p.sleep(soonAgain, intr) {
+	if !p.sleep(soonAgain, first, end, intr) {
 		return errStopped
 	}
 	return nil
 }
 
 // attend waits for news, for no longer than patience without any; with mu held. since is when the call began.
-func (p *partial) attend(since time.Time, intr Interrupt) error {
+func (p *partial) attend(since time.Time, first, end int64, intr Interrupt) error {
 	wait := patience - time.Since(later(since, p.heard))
 	if p.have.left == 0 {
 		if !p.hashing {
@@ -107,7 +108,7 @@ func (p *partial) attend(since time.Time, intr Interrupt) error {
 	if wait <= 0 {
 		return errOffline
 	}
-	if !p.sleep(wait, intr) {
+	if !p.sleep(wait, first, end, intr) {
 		return errStopped
 	}
 	return nil
@@ -120,33 +121,42 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// sleep waits for news, with mu given up; false when the caller gave up.
-func (p *partial) sleep(most time.Duration, intr Interrupt) bool {
-	if p.news == nil {
-		p.news = make(chan struct{})
-	}
-	news := p.news
-	p.mu.Unlock()
-	defer p.mu.Lock()
-	t := time.NewTimer(most)
-	defer t.Stop()
-	select {
-	case <-news:
-	case <-t.C:
-	case <-intr:
-		return false
-	case <-p.d.done:
-		return false
-	}
-	return true
+// A waiter is a call that waits for blocks; for first = end, for the proof of the whole.
+type waiter struct {
+	first, end int64
+	woken      chan struct{}
 }
 
-// tell wakes who waits; with mu held.
-func (p *partial) tell() {
-	if p.news != nil {
-		close(p.news)
-		p.news = nil
+// sleep waits until the blocks are there or something went wrong, with mu given up; false when the caller gave up.
+func (p *partial) sleep(most time.Duration, first, end int64, intr Interrupt) bool {
+	w := &waiter{first, end, make(chan struct{})}
+	p.waiters = append(p.waiters, w)
+	p.mu.Unlock()
+	t := time.NewTimer(most)
+	ok := true
+	select {
+	case <-w.woken:
+	case <-t.C:
+	case <-intr:
+		ok = false
+	case <-p.d.done:
+		ok = false
 	}
+	t.Stop()
+	p.mu.Lock()
+	p.waiters = slices.DeleteFunc(p.waiters, func(x *waiter) bool { return x == w })
+	return ok
+}
+
+// tell wakes those whose blocks are there, or everybody; with mu held.
+func (p *partial) tell(all bool) {
+	p.waiters = slices.DeleteFunc(p.waiters, func(w *waiter) bool {
+		if all || w.first < w.end && p.have.hasAll(w.first, w.end) {
+			close(w.woken)
+			return true
+		}
+		return false
+	})
 }
 
 // demand requests at once what a read waits for; with mu held.
@@ -222,7 +232,7 @@ func (p *partial) request(s span) {
 		if ctx.Err() == nil && err == nil {
 			p.work()
 		}
-		p.tell()
+		p.tell(err != nil || p.have.left == 0)
 		save := p.unsaved >= saveEvery
 		p.mu.Unlock()
 		p.d.mu.Lock()
@@ -285,6 +295,7 @@ func (p *partial) arrived(from, end int64) {
 	}
 	p.heard = time.Now()
 	p.unsaved += end - from
-	p.tell()
+	p.clock(end - from)
+	p.tell(p.have.left == 0)
 	p.follow() // gives mu up
 }

@@ -1,0 +1,104 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// The hash of a file that is fetched in parts follows what has arrived, beside the fetching, so that it is known when
+// the last part is here. Only where a link is as fast as the hash does it wait for the end: there it would
+// slow down the reader.
+const (
+	fastLink   = 400 << 20 // bytes a second
+	clockEvery = 8 << 20   // bytes
+	proveFirst = 64 << 20  // bytes not hashed yet for which the end of a file is withheld: some 50 ms
+)
+
+// clock notes how fast content comes; with mu held.
+func (p *partial) clock(n int64) {
+	if p.clockRest -= n; p.clockRest > 0 {
+		return
+	}
+	now := time.Now()
+	p.fast = now.Sub(p.clocked) < time.Second*clockEvery/fastLink
+	p.clocked, p.clockRest = now, clockEvery
+}
+
+// follow hashes what is here from the start on, as far as it reaches, and judges the whole;
+// called with mu held, which it gives up.
+func (p *partial) follow() {
+	end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
+	if p.hashing || p.proven || p.damaged != nil || p.have.left > 0 && (p.fast || end-p.hashed < 1<<20) {
+		p.mu.Unlock()
+		return
+	}
+	p.hashing = true
+	p.users++
+	fd := p.c.fd
+	if p.hash == nil {
+		p.hash = sha256.New()
+	}
+	p.mu.Unlock()
+	p.d.wg.Go(func() {
+		p.hashOn(fd)
+		p.d.mu.Lock()
+		p.d.unuse(p)
+		p.d.mu.Unlock()
+	})
+}
+
+func (p *partial) hashOn(fd int) {
+	buf := make([]byte, 1<<20)
+	for {
+		p.mu.Lock()
+		end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
+		if end == p.hashed || p.fast && p.have.left > 0 || p.d.ctx.Err() != nil {
+			done := p.hashed == p.size && p.have.left == 0
+			p.hashing = false
+			p.mu.Unlock()
+			if done {
+				p.judge()
+			}
+			return
+		}
+		off := p.hashed
+		p.mu.Unlock()
+		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), end-off)], off)
+		if err != nil || n == 0 {
+			p.d.log.Error("read back fetched content", "err", err)
+			p.mu.Lock()
+			p.hashing = false
+			p.mu.Unlock()
+			return
+		}
+		p.hash.Write(buf[:n])
+		p.mu.Lock()
+		p.hashed += int64(n)
+		p.mu.Unlock()
+	}
+}
+
+// judge compares the hash of the whole with the version's.
+func (p *partial) judge() {
+	good := p.sha.IsZero() || api.Hash(p.hash.Sum(nil)) == p.sha
+	if !good {
+		p.d.spoil(p)
+	}
+	p.mu.Lock()
+	if good {
+		p.proven = true
+	} else {
+		p.damaged = api.Errorf(api.Internal, "the content does not have the hash that the server said")
+	}
+	p.mu.Unlock()
+	if good {
+		p.d.adoptPart(p)
+	}
+	p.mu.Lock()
+	p.tell(true)
+	p.mu.Unlock()
+}
