@@ -131,6 +131,17 @@ func TestServeAndCommands(t *testing.T) {
 			t.Errorf("user list lacks %q:\n%s", want, list)
 		}
 	}
+	must(t, "", "user", "quota", "alice@example.org", "3T", "--data", data)
+	if list := must(t, "", "user", "list", "--data", data); !strings.Contains(list, "3T") {
+		t.Errorf("the new quota is not in the list:\n%s", list)
+	}
+	must(t, "", "user", "quota", "alice@example.org", "none", "--data", data)
+	if list := must(t, "", "user", "list", "--data", data); strings.Contains(list, "3T") {
+		t.Errorf("the quota is still in the list:\n%s", list)
+	}
+	if code, _, errs := satcheld(t, "", "user", "quota", "nobody@example.org", "1G", "--data", data); code != 1 || !strings.Contains(errs, "nobody@example.org") {
+		t.Errorf("a quota for nobody: exit code %d, %q", code, errs)
+	}
 	resp = login(t, http.DefaultClient, url, "alice@example.org", "first")
 	var rows []struct{ Token string }
 	if err := json.NewDecoder(resp.Body).Decode(&rows); err != nil {
@@ -243,6 +254,8 @@ func TestWrongUsage(t *testing.T) {
 		{"user add someone --password-stdin", "not an e-mail address"},
 		{"user add a@example.org --role owner --password-stdin", "owner"},
 		{"user add a@example.org --quota many --password-stdin", "many"},
+		{"user quota a@example.org many", "many"},
+		{"user quota a@example.org", "size"},
 	} {
 		code, _, errs := satcheld(t, "pw\n", append(strings.Fields(tt.args), "--data", data)...)
 		if code != 2 || !strings.Contains(errs, tt.says) {

@@ -20,6 +20,7 @@ type userCmd struct {
 	Add     userAddCmd     `cmd:"" help:"Make an account."`
 	List    userListCmd    `cmd:"" help:"List the accounts."`
 	Disable userDisableCmd `cmd:"" help:"End an account's sessions and let it log in no more; its files stay."`
+	Quota   userQuotaCmd   `cmd:"" help:"Change how much an account may store; what is there stays, even if it is more."`
 	Passwd  userPasswdCmd  `cmd:"" help:"Change an account's password and end its sessions; a disabled one is enabled."`
 }
 
@@ -87,6 +88,16 @@ func (cmd *userDisableCmd) Run(p *program) error {
 	return p.operate(func(o *postgres.Operator) error { return o.DisableUser(p.ctx, cmd.Email) })
 }
 
+type userQuotaCmd struct {
+	Email string `arg:"" help:"The account's address."`
+	Quota size   `arg:"" name:"size" help:"Most bytes to store, such as 500M or 20G; none = no limit."`
+}
+
+// Run changes the quota.
+func (cmd *userQuotaCmd) Run(p *program) error {
+	return p.operate(func(o *postgres.Operator) error { return o.SetQuota(p.ctx, cmd.Email, int64(cmd.Quota)) })
+}
+
 type userPasswdCmd struct {
 	Email         string `arg:"" help:"The account's address."`
 	PasswordStdin bool   `required:"" help:"Read the password from standard input (one line)."`
@@ -131,8 +142,12 @@ type size int64
 
 const units = "KMGTP"
 
-// UnmarshalText reads a size.
+// UnmarshalText reads a size; "none" is 0.
 func (s *size) UnmarshalText(b []byte) error {
+	if string(b) == "none" {
+		*s = 0
+		return nil
+	}
 	text := strings.ToUpper(strings.TrimSuffix(strings.TrimSuffix(string(b), "B"), "i"))
 	shift := 0
 	if text != "" {

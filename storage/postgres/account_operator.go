@@ -82,13 +82,26 @@ func (o *Operator) SetPassword(ctx context.Context, email, passwordHash string) 
 	return o.change(ctx, email, `UPDATE satchel.users SET password_hash = $2, disabled = NULL WHERE email = lower($1) RETURNING id`, passwordHash)
 }
 
+// SetQuota changes how many bytes an account may store; 0 is no limit. What is
+// there stays, even if it is more: only new content is refused then. An unknown
+// address is [api.NotFound].
+func (o *Operator) SetQuota(ctx context.Context, email string, bytes int64) error {
+	tag, err := o.conn.Exec(ctx, `UPDATE satchel.users SET quota = $2 WHERE email = lower($1)`, email, bytes)
+	if err == nil && tag.RowsAffected() == 0 {
+		return errNoUser(email)
+	}
+	return classify(err)
+}
+
+func errNoUser(email string) error { return api.Errorf(api.NotFound, "there is no user %s", email) }
+
 // change updates an account and revokes its sessions, both or neither.
 func (o *Operator) change(ctx context.Context, email, update string, args ...any) error {
 	err := pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
 		var id api.ID
 		err := tx.QueryRow(ctx, update, append([]any{email}, args...)...).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return api.Errorf(api.NotFound, "there is no user %s", email)
+			return errNoUser(email)
 		}
 		if err != nil {
 			return err
