@@ -183,6 +183,9 @@ func (d *Drive) truncate(n *node, size int64, intr Interrupt) error {
 		if err := d.roomy(); err != nil {
 			return err
 		}
+		if err := d.affords(size - n.size); err != nil && !n.dead {
+			return err
+		}
 	}
 	t := d.begin()
 	if n.slot == 0 {
@@ -225,8 +228,8 @@ type Space struct {
 	Files       uint64
 }
 
-// Statfs tells the space of the drive: its quota less its files, or without a
-// quota the room on the disk under the cache. It never waits.
+// Statfs tells the space of the drive: its quota less its files and what they have
+// grown by here, or without a quota the room on the disk under the cache. It never waits.
 func (d *Drive) Statfs() (Space, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(d.cfg.Dir, &fs); err != nil {
@@ -237,7 +240,7 @@ func (d *Drive) Statfs() (Space, error) {
 	s := Space{Total: fs.Blocks * uint64(fs.Bsize), Free: fs.Bavail * uint64(fs.Bsize), Files: uint64(d.drive.Files)}
 	if q := d.drive.Quota; q > 0 {
 		s.Total = uint64(q)
-		s.Free = min(s.Free, uint64(max(q-d.drive.Used, 0)))
+		s.Free = min(s.Free, uint64(max(d.room(), 0)))
 	}
 	return s, nil
 }

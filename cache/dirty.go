@@ -31,6 +31,7 @@ type hot struct {
 	opened uint64 // counts opens for writing: content is the same only while it stands still
 	mtime  int64  // the node's when the pending write began
 	tries  int    // failed uploads in a row
+	base   int64  // bytes of it that count on the server
 
 	arrived int64 // bytes that the server has of the present attempt
 }
@@ -52,7 +53,7 @@ const (
 // heat makes a node hot; locked.
 func (d *Drive) heat(n *node) *hot {
 	if n.hot == nil {
-		n.hot = &hot{}
+		n.hot = &hot{base: n.size}
 		d.syn.hots[n.id] = n
 	}
 	return n.hot

@@ -40,6 +40,7 @@ type Drive struct {
 	lock  *os.File // held with flock as long as the drive is open
 	st    *store
 	space *ballast
+	quota quota
 	slots *slots
 	mem   *memory
 	notes *notifier
@@ -86,6 +87,7 @@ func Open(cfg Config) (*Drive, error) {
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
 		journal: newJournal(), listing: map[api.ID]*listed{},
 		parts: map[api.ID]*partial{}, bootID: bootID(),
+		quota: quota{news: make(chan struct{}, 1)},
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.notes = newNotifier(d)
@@ -198,6 +200,7 @@ func (d *Drive) Start(kernel Kernel) {
 	d.wg.Go(d.notes.run)
 	d.wg.Go(d.runSyncer)
 	d.wg.Go(d.runFeed)
+	d.wg.Go(d.runQuota)
 	d.wg.Go(func() { d.runUploader(smallLane) })
 	d.wg.Go(func() { d.runUploader(largeLane) })
 }

@@ -78,6 +78,7 @@ func (d *Drive) setConnected(up bool, err error) {
 	}
 	if up {
 		d.log.Info("connected")
+		d.quotaNews()
 		d.setProblem(nil)
 		d.hurryUploads()
 		d.wakeSyncer()
@@ -131,6 +132,7 @@ func (d *Drive) hear(h heard) bool {
 		return false
 	}
 	d.syn.epoch, d.syn.seq = p.Epoch, p.Seq
+	d.quotaNews()
 	d.saveCursor(t)
 	if err := t.commit(); err != nil {
 		d.log.Error("apply changes", "err", err)

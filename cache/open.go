@@ -38,6 +38,9 @@ func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, i
 	if err != nil {
 		return Attr{}, Opened{}, err
 	}
+	if err := d.solvent(); err != nil {
+		return Attr{}, Opened{}, err
+	}
 	n := d.sprout(p, 'f', mode, c)
 	t := d.begin()
 	if _, err := d.fresh(t, n, true); err != nil {
@@ -97,6 +100,9 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 		if err := d.roomy(); err != nil && !n.dead && n.hot == nil {
 			return Opened{}, err
 		}
+		if err := d.solvent(); err != nil && flags&unix.O_TRUNC == 0 && !n.dead && n.hot == nil {
+			return Opened{}, err
+		}
 		if _, err := d.attach(n); err != nil { // cached by an earlier life of the daemon
 			return Opened{}, api.Errorf(kindOf(err), "open: %w", err)
 		}
@@ -138,7 +144,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 		if c.backing == 0 {
 			c.backing = d.kernel().Register(c.fd)
 		}
-		n.pass = c.backing != 0
+		n.pass = c.backing != 0 && !(writing(flags) && d.tight())
 	}
 	n.opens++
 	d.hold(n)
@@ -259,6 +265,13 @@ func (d *Drive) Write(fid uint64, off int64, data []byte, c Cred) (int, error) {
 		}
 		return 0, err
 	}
+	if d.drive.Quota > 0 && !n.dead {
+		d.pull(n)
+		if err := d.affords(max(0, off+int64(len(data))-n.size)); err != nil {
+			d.mu.Unlock()
+			return 0, err
+		}
+	}
 	rw := n.rw // stays open: the kernel sends no RELEASE during a WRITE
 	if c.KillSuid {
 		if err := d.killSuid(n, c); err != nil {
@@ -344,6 +357,13 @@ func (d *Drive) Fallocate(fid uint64, off, length int64, mode uint32, intr Inter
 	if err != nil {
 		d.mu.Unlock()
 		return err
+	}
+	if mode&(unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE) == 0 && !n.dead {
+		d.pull(n)
+		if err := d.affords(max(0, off+length-n.size)); err != nil {
+			d.mu.Unlock()
+			return err
+		}
 	}
 	path := d.slotPath(n.slot)
 	d.mu.Unlock()

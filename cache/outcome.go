@@ -57,6 +57,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	if err := d.applyState(t, &c.State); err != nil {
 		d.log.Error("apply the server's answer", "err", err)
 	}
+	d.quotaNews()
 	d.syn.flight, d.syn.problem = nil, nil
 	d.syn.acked = max(d.syn.acked, c.Seq)
 	t.b.Delete(metaKey("flight"), nil)
@@ -84,6 +85,7 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 	}
 	if m.Version != nil {
 		n.version, n.sha = m.Version.ID, m.Version.SHA256
+		d.committed(n, m.Version.Size)
 		if n.hot == nil && n.slot == 0 {
 			n.size = m.Version.Size
 		}

@@ -42,6 +42,7 @@ func (d *Drive) bear(p *node, l *listing, name api.Name, n *node) error {
 	d.pull(n)
 	n.nlink, n.dead, n.unborn, n.ctime = 1, false, false, tm
 	h := d.heat(n)
+	h.base = 0
 	h.opened++
 	n.c.rec.dirty = true
 	t.slot(n.c)
