@@ -16,8 +16,12 @@ FUZZTIME ?= 20s
 ROUNDS   ?= 3
 NODES    ?= 1000000
 
+# The end-to-end tests whose content goes all the way to the blob store and
+# back: `make test` runs them with each store, and all others with files.
+STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git)$$
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check race fuzz bench bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream check race fuzz bench bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +38,17 @@ run: setup build ## a server, a demo user and a mounted folder; Ctrl-C ends all 
 
 test: setup check ## check, then every test: what CI runs
 	$(GO) test -timeout $(TIMEOUT) -p 2 ./...
+	@for store in s3 postgres; do \
+		SATCHEL_TEST_BLOBS=$$store $(GO) test -timeout $(TIMEOUT) -run '$(STORED)' ./integration || exit 1; \
+	done
+
+test-stores: setup ## every end-to-end test with each of the three blob stores (long)
+	@for store in file s3 postgres; do \
+		SATCHEL_TEST_BLOBS=$$store $(GO) test -timeout 60m ./integration || exit 1; \
+	done
+
+stream: setup ## 10 GiB through store_file and back, in under 200 MB of memory
+	SATCHEL_TEST_STREAM_GIB=10 $(GO) test -timeout 60m -count 1 -run '^TestStoreFileStreams$$' -v ./integration
 
 check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations
 	@out=$$(gofmt -l $(FOLDERS)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
