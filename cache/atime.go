@@ -2,9 +2,9 @@ package cache
 
 import "time"
 
-// Access times are this machine's own: they are not sent. Those of files are what the
-// kernel makes of reading their content files, by the rules of the disk that these are on
-// (relatime, usually); those of directories and symlinks are kept here, by relatime.
+// Access times are this machine's own: they are not sent. With passthrough those of files
+// are what the kernel makes of reading their content files, by the rules of the disk that these
+// are on (relatime, usually); what is read through this process is kept here, by relatime.
 //
 // Reading is frequent and an access time is worth little, so a new one is written to
 // Pebble with many others. A crash forgets the last ones.
@@ -12,7 +12,16 @@ import "time"
 // maxUnsaved is how many nodes wait in memory for that.
 const maxUnsaved = 1024
 
-// accessed notes that a directory or symlink was read; locked.
+// Accessed notes that a file was read through this process.
+func (d *Drive) Accessed(fid uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := d.byFID[fid]; n != nil {
+		d.accessed(n)
+	}
+}
+
+// accessed notes that a node was read; locked.
 func (d *Drive) accessed(n *node) {
 	if t := now(); n.atime <= n.mtime || n.atime <= n.ctime || t-n.atime > int64(24*time.Hour) {
 		n.atime = t

@@ -151,7 +151,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 	if writing(flags) {
 		n.writers++
 		if !n.pass && n.rw < 0 {
-			if n.rw, err = unix.Open(d.slotPath(n.slot), unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+			if n.rw, err = unix.Open(d.slotPath(n.slot), unix.O_RDWR|unix.O_NOATIME|unix.O_CLOEXEC, 0); err != nil {
 				n.rw = -1
 				n.opens, n.writers = n.opens-1, n.writers-1
 				return Opened{}, api.Errorf(kindOf(err), "open for writing: %w", err)

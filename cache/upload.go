@@ -6,6 +6,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"satchel/api"
 	"satchel/api/chunk"
 )
@@ -276,7 +278,7 @@ func (d *Drive) finishJob(t *tx, j *job) {
 
 // hash reads a job's file, gives its chunks to a sender and tells whether it changed meanwhile.
 func (d *Drive) hash(j *job, up *sender) (changed bool, err error) {
-	f, err := os.Open(j.path)
+	f, err := os.OpenFile(j.path, os.O_RDONLY|unix.O_NOATIME, 0)
 	if err != nil {
 		return false, err
 	}

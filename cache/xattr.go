@@ -13,17 +13,24 @@ import (
 // 64 KiB, as the kernel says (XATTR_SIZE_MAX).
 const MaxXattrs = 128 << 10
 
-// errNoXattr: names outside the namespaces of xattr(7). The kernel has checked who may
-// use which.
-var errNoXattr error = unix.EOPNOTSUPP
+// The namespaces of xattr(7) that files have. The kernel has checked who may use which.
+var namespaces = [...]string{"user.", "trusted.", "security."}
 
 func knownXattr(name string) bool {
-	for _, space := range [...]string{"user.", "trusted.", "security."} {
+	for _, space := range namespaces {
 		if len(name) > len(space) && strings.HasPrefix(name, space) {
 			return true
 		}
 	}
 	return isACL(name)
+}
+
+// noXattr is what is wrong with a name that is not known.
+func noXattr(name string) error {
+	if slices.Contains(namespaces[:], name) {
+		return api.Errorf(api.Invalid, "an attribute needs a name after %q", name)
+	}
+	return unix.EOPNOTSUPP
 }
 
 // Getxattr returns an extended attribute's value, or ErrNoAttr.
@@ -38,7 +45,7 @@ func (d *Drive) Getxattr(fid uint64, name string) ([]byte, error) {
 		return v, nil
 	}
 	if !knownXattr(name) {
-		return nil, errNoXattr
+		return nil, noXattr(name)
 	}
 	return nil, ErrNoAttr
 }
@@ -75,8 +82,8 @@ func (d *Drive) Setxattr(fid uint64, name string, value []byte, create, replace 
 	switch {
 	case n.stale:
 		return ErrStale
-	case !knownXattr(name) || isACL(name):
-		return errNoXattr
+	case !knownXattr(name):
+		return noXattr(name)
 	case has && create:
 		return errExists
 	case !has && (replace || value == nil):

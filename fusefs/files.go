@@ -1,6 +1,8 @@
 package fusefs
 
 import (
+	"syscall"
+
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"satchel/cache"
@@ -45,6 +47,9 @@ func (f *filesystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 	fd, err := f.d.Read(in.NodeId, int64(in.Offset), len(buf), cancel)
 	if err != nil {
 		return nil, status(err)
+	}
+	if in.Flags&syscall.O_NOATIME == 0 {
+		f.d.Accessed(in.NodeId)
 	}
 	return fuse.ReadResultFd(uintptr(fd), int64(in.Offset), len(buf)), fuse.OK
 }

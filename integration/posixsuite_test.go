@@ -1,0 +1,91 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"satchel/integration/posix"
+	"satchel/integration/require"
+	"satchel/integration/rig"
+)
+
+// TestPosixCases holds a plain folder and mounts of every kind to the same expectations: the folder
+// proves the cases right.
+func TestPosixCases(t *testing.T) {
+	posix.Child = filepath.Join(parts.Bin, "posix-child")
+	must(t, parts.Build(t.Context(), posix.Child, "./integration/posix/child"))
+	me := posix.User{UID: os.Getuid(), GID: os.Getgid()}
+	t.Run("plain folder", func(t *testing.T) { posixCases(t, plainFolder(t, nil), me) })
+	for _, mode := range mountModes {
+		t.Run(mode.name, func(t *testing.T) { posixCases(t, mode.mount(t, nil).Mount, me) })
+	}
+	if me.UID != 0 {
+		return // what follows is the same once more
+	}
+	require.Tool(t, "fusermount3")
+	openFuse(t)
+	cred := nobody(t)
+	other := posix.User{UID: int(cred.Uid), GID: int(cred.Gid)}
+	t.Run("ordinary user, plain folder", func(t *testing.T) { posixCases(t, plainFolder(t, cred), other) })
+	t.Run("ordinary user", func(t *testing.T) {
+		posixCases(t, mountAs(t, cred, filepath.Join(t.TempDir(), "no-helper")).Mount, other)
+	})
+	t.Run("ordinary user with satchel-helper", func(t *testing.T) {
+		posixCases(t, mountAs(t, cred, startHelper(t)).Mount, other)
+	})
+}
+
+// posixCases runs the cases in a folder of dir that other users can enter.
+func posixCases(t *testing.T, dir string, me posix.User) {
+	if err := os.Chmod(dir, 0o755); err != nil && me.UID == os.Getuid() {
+		t.Fatal(err)
+	}
+	posix.Run(t, dir, me)
+}
+
+// mountMode is a way to mount.
+type mountMode struct {
+	name string
+	args []string
+}
+
+var mountModes = []mountMode{
+	{"passthrough", nil},
+	{"no passthrough", []string{"--no-passthrough"}},
+}
+
+// mount mounts a new account's drive in a place that other users can enter.
+func (m mountMode) mount(t *testing.T, cred *syscall.Credential, more ...string) *rig.Device {
+	t.Helper()
+	d := newAccount(t, server(t), "anna").newDeviceAs(t, "posix", cred)
+	d.Args = append(append(d.Args, m.args...), more...)
+	if os.Getuid() == 0 && cred == nil {
+		d.Args = append(d.Args, "--allow-other")
+		must(t, os.Chmod(d.Home, 0o711))
+	}
+	mount(t, d)
+	return d
+}
+
+// mountAs mounts as an ordinary user.
+func mountAs(t *testing.T, cred *syscall.Credential, helper string) *rig.Device {
+	t.Helper()
+	d := newAccount(t, server(t), "anna").newDeviceAs(t, "posix", cred)
+	d.Setenv("SATCHEL_HELPER_SOCKET", helper)
+	mount(t, d)
+	return d
+}
+
+// plainFolder is one on the disk under the caches, which belongs to cred.
+func plainFolder(t *testing.T, cred *syscall.Credential) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(parts.Dir, "plain-")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if cred != nil {
+		must(t, os.Chown(dir, int(cred.Uid), int(cred.Gid)))
+	}
+	return dir
+}
