@@ -19,6 +19,7 @@ import (
 type gcCmd struct {
 	Grace time.Duration `default:"24h" help:"Leave alone what came, or became garbage, within this time (${default})."`
 	JSON  bool          `name:"json" help:"Print the figures as JSON."`
+	retention
 }
 
 // Run collects garbage now, beside a running server or without.
@@ -35,7 +36,7 @@ func (cmd *gcCmd) Run(p *program) error {
 		}
 		defer app.Close()
 		report, err := gc.Run(p.ctx, k, blobs, gc.Options{
-			Grace: cmd.Grace, Changes: gc.DefaultChanges, Expire: expire(storage.New(app, blobs, p.log)), Progress: bars.show,
+			Grace: cmd.Grace, Changes: gc.DefaultChanges, Expire: expire(storage.New(app, blobs, p.log), cmd.policy()), Progress: bars.show,
 		}, p.log)
 		bars.close()
 		if err != nil {
@@ -49,9 +50,9 @@ func (cmd *gcCmd) Run(p *program) error {
 	})
 }
 
-func expire(drives *storage.Service) func(context.Context) (postgres.Expired, error) {
+func expire(drives *storage.Service, keep storage.Retention) func(context.Context) (postgres.Expired, error) {
 	return func(ctx context.Context) (postgres.Expired, error) {
-		return drives.Expire(ctx, storage.DefaultRetention)
+		return drives.Expire(ctx, keep)
 	}
 }
 
@@ -113,7 +114,7 @@ func (p *program) keep(fn func(*postgres.Keeper, blob.Store, *database) error) e
 
 // collectGarbage collects garbage about every so often until ctx ends. Of
 // several servers of one database whichever comes first does it.
-func collectGarbage(ctx context.Context, every time.Duration, ownerURL string, blobs blob.Store, drives *storage.Service, log *slog.Logger) {
+func collectGarbage(ctx context.Context, every time.Duration, ownerURL string, blobs blob.Store, expire func(context.Context) (postgres.Expired, error), log *slog.Logger) {
 	for {
 		// A third more or less, so that servers that start together don't meet
 		// each time.
@@ -123,7 +124,7 @@ func collectGarbage(ctx context.Context, every time.Duration, ownerURL string, b
 			return
 		case <-time.After(wait):
 		}
-		report, err := collectOnce(ctx, ownerURL, blobs, drives, log)
+		report, err := collectOnce(ctx, ownerURL, blobs, expire, log)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -136,13 +137,13 @@ func collectGarbage(ctx context.Context, every time.Duration, ownerURL string, b
 	}
 }
 
-func collectOnce(ctx context.Context, ownerURL string, blobs blob.Store, drives *storage.Service, log *slog.Logger) (gc.Report, error) {
+func collectOnce(ctx context.Context, ownerURL string, blobs blob.Store, expire func(context.Context) (postgres.Expired, error), log *slog.Logger) (gc.Report, error) {
 	k, err := postgres.OpenKeeper(ctx, ownerURL)
 	if err != nil {
 		return gc.Report{}, err
 	}
 	defer k.Close()
-	return gc.Run(ctx, k, blobs, gc.Options{Grace: gc.DefaultGrace, Changes: gc.DefaultChanges, Expire: expire(drives)}, log)
+	return gc.Run(ctx, k, blobs, gc.Options{Grace: gc.DefaultGrace, Changes: gc.DefaultChanges, Expire: expire}, log)
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -247,6 +247,8 @@ func TestWrongUsage(t *testing.T) {
 		{"serve --listen nonsense", "--listen"},
 		{"serve --app-database-url postgres://x", "--database-url"},
 		{"serve --log-level loud", "--log-level"},
+		{"serve --keep-trash -1h", "--keep-trash"},
+		{"gc --keep-versions fortnight", "30d"},
 		{"serve --config /nonexistent", "/nonexistent"},
 		{"user add", "--password-stdin"},
 		{"user add --password-stdin", "email"},

@@ -29,6 +29,7 @@ type serveCmd struct {
 	OpenSignup bool `help:"Let anyone make an account."`
 
 	GCEvery time.Duration `name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
+	retention
 }
 
 // Run serves until the program is asked to end.
@@ -159,7 +160,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Hand
 		}
 	})
 	if cmd.GCEvery > 0 {
-		d.background.Go(func() { collectGarbage(ctx, cmd.GCEvery, database.owner, blobs, drives, p.log) })
+		d.background.Go(func() { collectGarbage(ctx, cmd.GCEvery, database.owner, blobs, expire(drives, cmd.policy()), p.log) })
 	}
 	if database.server != nil {
 		d.background.Go(func() {
