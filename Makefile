@@ -14,6 +14,7 @@ FOLDERS  := cmd fusefs api cache storage migrations integration
 TIMEOUT  ?= 20m
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
+OPERATIONS ?= 1000000
 NODES    ?= 1000000
 
 # The end-to-end tests whose content goes all the way to the blob store and
@@ -21,7 +22,7 @@ NODES    ?= 1000000
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream check race fuzz bench bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream exercise check race fuzz bench bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ test-stores: setup ## every end-to-end test with each of the three blob stores (
 
 stream: setup ## 10 GiB through store_file and back, in under 200 MB of memory
 	SATCHEL_TEST_STREAM_GIB=10 $(GO) test -timeout 60m -count 1 -run '^TestStoreFileStreams$$' -v ./integration
+
+exercise: setup ## 1,000,000 random operations on files and trees, with the cache evicting (hours)
+	SATCHEL_EXERCISE_OPERATIONS=$(OPERATIONS) $(GO) test -timeout 0 -count 1 -v -run TestExercise ./integration
 
 check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations
 	@out=$$(gofmt -l $(FOLDERS)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
