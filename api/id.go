@@ -13,8 +13,9 @@ import (
 // the client (RFC 9562), so they sort by the time they were made.
 type ID [16]byte
 
-// SystemOwner owns the named system drives.
-var SystemOwner ID
+// SystemOwner owns the named system drives. It is not the nil UUID, which means
+// absence.
+var SystemOwner = ID{15: 1}
 
 // NewID makes a UUIDv7 of the present millisecond.
 func NewID() ID {

@@ -50,7 +50,15 @@ func (d *Drive) Contents(ctx context.Context, wanted []api.ContentRef) (*Content
 				hashes = append(hashes, c.Hash)
 			}
 		}
-		chunks, err = tx.FindChunks(ctx, d.owner, hashes)
+		if d.own() {
+			chunks, err = tx.FindChunks(ctx, d.owner, hashes)
+			return err
+		}
+		versions := make([]api.ID, len(rows))
+		for i, row := range rows {
+			versions[i] = row.Version.ID
+		}
+		chunks, err = tx.SharedChunks(ctx, d.id, versions, hashes)
 		return err
 	})
 	if err != nil {

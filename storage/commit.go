@@ -28,9 +28,12 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 	if len(b.Mutations) > api.MaxBatch { // before looking into them
 		return c, api.Errorf(api.Invalid, "a batch has at most %d mutations, not %d", api.MaxBatch, len(b.Mutations))
 	}
+	if !d.own() {
+		return c, api.Errorf(api.Permission, "the drive is another one's: change what is shared with you through /api/vfs")
+	}
 	by := postgres.Author{Device: d.caller.Device, Incarnation: b.Incarnation, Echo: b.Echo}
 	hashes := named(b.Mutations)
-	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		locked, err := tx.Lock(ctx, d.id, d.owner, by, hashes)
 		if err != nil {
 			return err
@@ -120,7 +123,7 @@ func named(batch []api.Mutation) []api.Hash {
 // themselves. They may name the given chunks. If one is not applied as asked
 // nothing is, and the error says why.
 func (d *Drive) change(ctx context.Context, chunks []api.Hash, build func(context.Context, *postgres.Tx) ([]api.Mutation, error)) error {
-	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		by := postgres.Author{Device: d.caller.Device}
 		locked, err := tx.Lock(ctx, d.id, d.owner, by, chunks)
 		if err != nil {
@@ -129,6 +132,11 @@ func (d *Drive) change(ctx context.Context, chunks []api.Hash, build func(contex
 		batch, err := build(ctx, tx)
 		if err != nil || len(batch) == 0 {
 			return err
+		}
+		if !d.own() {
+			if err := tx.Act(ctx, &locked, needs(batch), chunks); err != nil {
+				return err
+			}
 		}
 		_, answer, err := d.apply(ctx, tx, locked, by, 0, batch)
 		if err != nil {

@@ -65,7 +65,11 @@ func (c *Content) Open(ctx context.Context, off, n int64) (io.ReadCloser, error)
 	}
 	var found map[api.Hash]postgres.Extent
 	err := c.drive.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
-		found, err = tx.FindChunks(ctx, c.owner, hashes)
+		if c.drive.own() {
+			found, err = tx.FindChunks(ctx, c.owner, hashes)
+		} else {
+			found, err = tx.SharedChunks(ctx, c.drive.id, []api.ID{c.Version}, hashes)
+		}
 		return err
 	})
 	if err != nil {

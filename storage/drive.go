@@ -16,6 +16,31 @@ type Drive struct {
 	owner  api.ID
 }
 
+// Owner is whose drive it is.
+func (d *Drive) Owner() api.ID { return d.owner }
+
+// Same tells whether two handles are of one drive, seen from one root.
+func (d *Drive) Same(e *Drive) bool { return d.id == e.id && d.root == e.root }
+
+// own tells whether the caller owns the drive. Everyone else is a guest, who
+// acts with what grants give him.
+func (d *Drive) own() bool { return d.caller.User == d.owner }
+
+// as runs fn in a transaction as the caller.
+func (d *Drive) as(ctx context.Context, fn func(context.Context, *postgres.Tx) error) error {
+	return d.s.db.As(ctx, d.caller.User, d.guarded(fn))
+}
+
+func (d *Drive) guarded(fn func(context.Context, *postgres.Tx) error) func(context.Context, *postgres.Tx) error {
+	if d.own() {
+		return fn
+	}
+	return func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Guest()
+		return fn(ctx, tx)
+	}
+}
+
 // Pages of a directory.
 const (
 	DefaultPage = 1000
@@ -30,7 +55,7 @@ func (d *Drive) Root() api.ID { return d.root }
 
 // snapshot runs fn on one snapshot of the drive.
 func (d *Drive) snapshot(ctx context.Context, fn func(context.Context, *postgres.Tx) error) error {
-	return d.s.db.AsReadOnly(ctx, d.caller.User, fn)
+	return d.s.db.AsReadOnly(ctx, d.caller.User, d.guarded(fn))
 }
 
 // Info describes the drive as it is now.

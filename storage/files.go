@@ -130,7 +130,7 @@ func (d *Drive) DeleteFile(ctx context.Context, doc api.ID) error {
 
 // Describe sets a document's description. A missing one is [api.NotFound].
 func (d *Drive) Describe(ctx context.Context, doc api.ID, description string) error {
-	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		if _, _, err := tx.Document(ctx, d.id, doc); err != nil {
 			return err
 		}
@@ -142,10 +142,14 @@ func (d *Drive) Describe(ctx context.Context, doc api.ID, description string) er
 // is nil, and returns the file.
 func (d *Drive) describeNode(ctx context.Context, node api.ID, description *string) (File, error) {
 	var files []File
-	err := d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		n, err := d.live(ctx, tx, node)
 		if err != nil {
 			return err
+		}
+		if !d.own() { // the file's path is not a guest's to know
+			files = []File{{ID: n.Document, UserID: d.owner, Size: n.Size, Hash: n.SHA256, CreatedAt: time.Unix(0, n.Btime), UpdatedAt: time.Unix(0, n.Ctime)}}
+			return nil
 		}
 		if description != nil {
 			if err := tx.Describe(ctx, d.id, d.owner, n.Document, *description); err != nil {

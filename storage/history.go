@@ -141,8 +141,11 @@ type amendment struct {
 // amend lets edit change the drive and writes what it changed; nothing if it
 // fails. It may run more than once.
 func (d *Drive) amend(ctx context.Context, edit func(context.Context, *postgres.Tx, *amendment) error) (diff tree.Diff, err error) {
+	if !d.own() {
+		return diff, errNotYours()
+	}
 	by := postgres.Author{Device: d.caller.Device}
-	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		locked, err := tx.Lock(ctx, d.id, d.owner, by, nil)
 		if err != nil {
 			return err

@@ -21,6 +21,9 @@ const MaxMissing = 10_000
 // Missing is those of the hashes that must be sent before a version can name
 // them. More than [MaxMissing] hashes are [api.TooLarge].
 func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.Hash, err error) {
+	if !d.own() {
+		return hashes, nil // what the owner has is not a guest's to know
+	}
 	if len(hashes) > MaxMissing {
 		return nil, api.Errorf(api.TooLarge, "at most %d hashes may be asked for at once, not %d", MaxMissing, len(hashes))
 	}
@@ -34,7 +37,7 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 	}
 	// What the caller is told to be here must be here when it commits.
 	var gone []api.Hash
-	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		gone, err = tx.Spare(ctx, d.owner, condemned)
 		return err
 	})
@@ -44,7 +47,8 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 // PutPack stores a pack and makes its n chunks known to the drive's owner. The
 // blob is durable before any row refers to it, and every chunk's SHA-256 is
 // verified on the way; a pack with one that is wrong is refused whole
-// ([api.Invalid], or [api.TooLarge] for one over [chunk.MaxPack]).
+// ([api.Invalid], or [api.TooLarge] for one over [chunk.MaxPack]). A guest must
+// be allowed to change something in the drive ([api.Permission]).
 func (d *Drive) PutPack(ctx context.Context, r io.Reader) (pack api.ID, n int, err error) {
 	pack = api.NewID()
 	ctx, cancel := context.WithCancel(ctx)
@@ -94,7 +98,10 @@ func (c *counter) Write(b []byte) (int, error) {
 func (d *Drive) addPack(ctx context.Context, pack api.ID, size int64, chunks []postgres.Extent) error {
 	slices.SortFunc(chunks, func(a, b postgres.Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	chunks = slices.CompactFunc(chunks, func(a, b postgres.Extent) bool { return a.Hash == b.Hash })
-	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if !d.own() {
+			return tx.AddSharedPack(ctx, d.id, pack, size, chunks)
+		}
 		err := tx.AddPack(ctx, d.owner, pack, size, chunks)
 		fault.At(fault.PackRows)
 		return err

@@ -32,6 +32,8 @@ type Service struct {
 	blobs blob.Store
 	log   *slog.Logger
 	feeds *feeds
+
+	mounts mounts
 }
 
 // New makes a service over a database and a blob store, neither of which it closes.
@@ -86,17 +88,36 @@ func (s *Service) Home(ctx context.Context, c Caller) (*Drive, error) {
 	return s.open(c, home), nil
 }
 
-// Drive is a drive by its id. A hidden one is [api.NotFound], as is a missing one.
+// Drive is a drive by its id, the caller's own or one of which something is
+// shared with him. A hidden one is [api.NotFound], as is a missing one.
 func (s *Service) Drive(ctx context.Context, c Caller, id api.ID) (*Drive, error) {
 	var drive postgres.Drive
 	err := s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) (err error) {
 		drive, err = tx.Drive(ctx, id)
+		if api.KindOf(err) == api.NotFound {
+			drive, err = tx.SharedDrive(ctx, id)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s.open(c, drive), nil
+}
+
+// SystemDrive is a named drive of the system, made on first use, for the
+// server's own work: it acts as the drive's owner, so it must not be handed to a
+// request.
+func (s *Service) SystemDrive(ctx context.Context, name string) (*Drive, error) {
+	var drive postgres.Drive
+	err := s.db.As(ctx, api.SystemOwner, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		drive, err = tx.EnsureSystemDrive(ctx, name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.open(Caller{User: api.SystemOwner}, drive), nil
 }
 
 func (s *Service) open(c Caller, d postgres.Drive) *Drive {

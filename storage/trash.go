@@ -65,7 +65,10 @@ func (d *Drive) RestoreTrash(ctx context.Context, node api.ID) (done api.Restore
 
 // EmptyTrash removes all that is in the trash for good, with its history.
 func (d *Drive) EmptyTrash(ctx context.Context) (gone api.Emptied, err error) {
-	err = d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	if !d.own() {
+		return gone, errNotYours()
+	}
+	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		if _, err := tx.Lock(ctx, d.id, d.owner, postgres.Author{}, nil); err != nil {
 			return err
 		}

@@ -23,3 +23,13 @@ func (d *Drive) Usage(ctx context.Context, dir api.ID) (u api.Usage, err error) 
 	})
 	return u, err
 }
+
+// Sizes is the bytes of all files below each of some directories, as far as the
+// caller sees them.
+func (d *Drive) Sizes(ctx context.Context, dirs []api.ID) (sizes map[api.ID]int64, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		sizes, err = tx.Sizes(ctx, d.id, dirs)
+		return err
+	})
+	return sizes, err
+}

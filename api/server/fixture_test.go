@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"satchel/api"
 	"satchel/api/auth"
@@ -105,7 +106,7 @@ func newFixtureTLS(t *testing.T, isTLS bool) *fixture {
 	}()
 	stopping, stopWaiting := context.WithCancel(running)
 	f.stop = stopWaiting
-	handler := New(Config{Auth: f.auth, Drives: f.drives, Ready: f.db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: log, OpenSignup: true})
+	handler := New(Config{BanStore: f.db, Bans: BanConfig{Time: time.Minute}, Auth: f.auth, Drives: f.drives, Ready: f.db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: log, OpenSignup: true})
 	web := httptest.NewServer(handler)
 	f.url = web.URL
 	t.Cleanup(func() {

@@ -66,6 +66,9 @@ func (s *server) family(r *http.Request) failure {
 	return s.pgrstError
 }
 
+// refuse writes an error in the family's shape.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) { s.family(r)(w, r, err) }
+
 // secure sets what every answer says to browsers; pages and content loosen it
 // for themselves.
 func (s *server) secure(h http.Header) {

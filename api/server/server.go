@@ -36,6 +36,8 @@ type Config struct {
 	Ready    func(context.Context) error // nil error: requests can be served
 	Stopping <-chan struct{}             // closed when the server ends: requests that wait then end too
 	TLS      bool                        // clients reach the server by https
+	Bans     BanConfig                   // what becomes of attackers
+	BanStore banStore                    // where it is kept; nil: only paths are refused, and nobody
 	Log      *slog.Logger
 
 	OpenSignup bool // anyone may make an account
@@ -50,18 +52,25 @@ type server struct {
 	log      *slog.Logger
 
 	openSignup bool
+	archives   perMinute
 }
 
 // New makes the handler of all APIs.
 func New(c Config) http.Handler {
-	s := &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup}
+	s := &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup,
+		archives: perMinute{limit: archivesPerMinute}}
 	mux := http.NewServeMux()
 	doc := route.New("Satchel", "1", description)
 	s.routeServer(mux, doc)
 	s.routeRPC(mux, doc)
+	s.routeVFS(mux, doc)
 	s.routeV1(mux, doc)
 	s.routeDAV(mux, doc)
-	return s.guard(mux)
+	if c.BanStore == nil {
+		c.Bans.Time = 0
+	}
+	b := &bans{config: c.Bans, store: c.BanStore, log: c.Log}
+	return s.guard(b.front(mux, s.refuse))
 }
 
 const description = `One tree of files for each user, by several APIs. Log in with /rpc/login for a token that every one of them takes.

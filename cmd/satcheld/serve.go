@@ -26,7 +26,12 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM)."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 
-	OpenSignup bool `help:"Let anyone make an account."`
+	OpenSignup bool   `help:"Let anyone make an account."`
+	VFSConfig  string `name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
+
+	BanTime       time.Duration `default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
+	BanLoopback   bool          `help:"Ban this machine's own addresses too."`
+	AddressHeader string        `placeholder:"NAME" help:"Believe this header of a proxy's, such as X-Forwarded-For: its last address is the client's. Only behind a proxy that sets it."`
 
 	GCEvery time.Duration `name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
 	retention
@@ -146,6 +151,11 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Hand
 		return stopper{}, nil, err
 	}
 	drives := storage.New(db, blobs, p.log)
+	mounts, err := cmd.mounts()
+	if err != nil {
+		return stopper{}, nil, err
+	}
+	drives.UseMounts(mounts)
 
 	// Not the program's context: requests that are drained still need these.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(p.ctx))
@@ -175,6 +185,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Hand
 	return stopper{stop}, server.New(server.Config{
 		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
 		OpenSignup: cmd.OpenSignup,
+		BanStore:   db, Bans: server.BanConfig{Time: cmd.BanTime, Loopback: cmd.BanLoopback, AddressHeader: cmd.AddressHeader},
 	}), nil
 }
 

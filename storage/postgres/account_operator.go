@@ -62,7 +62,7 @@ func (o *Operator) AddUser(ctx context.Context, u User, passwordHash string) err
 func (o *Operator) Users(ctx context.Context) ([]User, error) {
 	rows, err := o.conn.Query(ctx, `
 		SELECT id, email, name, role, quota, disabled IS NOT NULL, created
-		FROM satchel.users ORDER BY email`)
+		FROM satchel.users WHERE id <> $1 ORDER BY email`, api.SystemOwner)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -79,7 +79,7 @@ func (o *Operator) DisableUser(ctx context.Context, email string) error {
 // SetPassword changes an account's password, lets it log in again if it was
 // disabled, and ends its sessions. An unknown address is [api.NotFound].
 func (o *Operator) SetPassword(ctx context.Context, email, passwordHash string) error {
-	return o.change(ctx, email, `UPDATE satchel.users SET password_hash = $2, disabled = NULL WHERE email = lower($1) RETURNING id`, passwordHash)
+	return o.change(ctx, email, `UPDATE satchel.users SET password_hash = $2, disabled = NULL WHERE email = lower($1) AND id <> $3 RETURNING id`, passwordHash, api.SystemOwner)
 }
 
 // SetQuota changes how many bytes an account may store; 0 is no limit. What is

@@ -73,9 +73,13 @@ type Extent struct {
 
 // FindChunks is where chunks are; those that are not here are left out.
 func (tx *Tx) FindChunks(ctx context.Context, owner api.ID, hashes []api.Hash) (map[api.Hash]Extent, error) {
-	found := make(map[api.Hash]Extent, len(hashes))
 	rows, _ := tx.conn.Query(ctx, `
 		SELECT sha256, pack, off, len FROM chunks WHERE owner = $1 AND sha256 = ANY ($2)`, owner, nonNil(hashes))
+	return collectExtents(rows, len(hashes))
+}
+
+func collectExtents(rows pgx.Rows, n int) (map[api.Hash]Extent, error) {
+	found := make(map[api.Hash]Extent, n)
 	var e Extent
 	_, err := pgx.ForEachRow(rows, []any{&e.Hash, &e.Pack, &e.Off, &e.Len}, func() error {
 		found[e.Hash] = e

@@ -84,8 +84,9 @@ func (db *DB) Ping(ctx context.Context) error { return classify(db.pool.Ping(ctx
 // Tx is a transaction bound to a user. It is not safe for concurrent use and
 // ends with the function that [DB.As] gave it to.
 type Tx struct {
-	conn *pgx.Conn
-	user api.ID
+	conn  *pgx.Conn
+	user  api.ID
+	guest bool // in another one's drive: see Tx.Guest
 }
 
 // As runs fn in a transaction as the user; the zero id sets none, and then

@@ -15,7 +15,26 @@ const HomeName = "home"
 
 // EnsureHome makes the home drive of the transaction's user, with an empty
 // root directory. It does nothing when there is one, or another transaction makes it.
-func (tx *Tx) EnsureHome(ctx context.Context) error {
+func (tx *Tx) EnsureHome(ctx context.Context) error { return tx.ensureDrive(ctx, HomeName) }
+
+// EnsureSystemDrive is EnsureHome for a drive of the system, which must be the
+// transaction's user. Admins may list it and grant access to it.
+func (tx *Tx) EnsureSystemDrive(ctx context.Context, name string) (Drive, error) {
+	if _, err := tx.conn.Exec(ctx, `SELECT ensure_system()`); err != nil {
+		return Drive{}, err
+	}
+	if err := tx.ensureDrive(ctx, name); err != nil {
+		return Drive{}, err
+	}
+	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.owner = $1 AND d.name = $2`, tx.user, name)
+	d, err := oneDrive(rows)
+	if err == nil {
+		_, err = tx.conn.Exec(ctx, `SELECT zone_root($1)`, d.ID)
+	}
+	return d, err
+}
+
+func (tx *Tx) ensureDrive(ctx context.Context, name string) error {
 	const query = `
 		WITH drive AS (
 			INSERT INTO drives (id, owner, name, root) VALUES ($1, $2, $3, $4)
@@ -26,7 +45,7 @@ func (tx *Tx) EnsureHome(ctx context.Context) error {
 			SELECT id, root, owner, 'd', $5, $6, $6, 2, 0, $7, $7, $7, 0 FROM drive
 		)
 		INSERT INTO dirs (drive, id, owner) SELECT id, root, owner FROM drive`
-	_, err := tx.conn.Exec(ctx, query, api.NewID(), tx.user, HomeName, api.NewID(), 0o755, api.Self, time.Now().UnixNano())
+	_, err := tx.conn.Exec(ctx, query, api.NewID(), tx.user, name, api.NewID(), 0o755, api.Self, time.Now().UnixNano())
 	return err
 }
 
@@ -53,6 +72,9 @@ func scanDrive(row pgx.CollectableRow) (Drive, error) {
 
 // Drive is a drive by its id; one that the user may not see is [api.NotFound].
 func (tx *Tx) Drive(ctx context.Context, id api.ID) (Drive, error) {
+	if tx.guest {
+		return tx.SharedDrive(ctx, id)
+	}
 	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.id = $1`, id)
 	return oneDrive(rows)
 }
@@ -83,4 +105,16 @@ func oneDrive(rows pgx.Rows) (Drive, error) {
 func (tx *Tx) Drives(ctx context.Context) ([]Drive, error) {
 	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.owner = $1 ORDER BY d.name, d.id`, tx.user)
 	return pgx.CollectRows(rows, scanDrive)
+}
+
+// WasImported tells whether a system drive's directory was imported whole.
+func (tx *Tx) WasImported(ctx context.Context, drive api.ID) (yes bool, err error) {
+	err = tx.conn.QueryRow(ctx, `SELECT imported IS NOT NULL FROM drives WHERE id = $1`, drive).Scan(&yes)
+	return yes, err
+}
+
+// MarkImported notes that it was.
+func (tx *Tx) MarkImported(ctx context.Context, drive api.ID) error {
+	_, err := tx.conn.Exec(ctx, `UPDATE drives SET imported = now() WHERE id = $1`, drive)
+	return err
 }

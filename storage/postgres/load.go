@@ -49,7 +49,7 @@ const loadQuery = `
 			SELECT node FROM trash
 			WHERE drive = $1 AND parent = k.parent AND name = k.name COLLATE "C" AND device = $8 OFFSET 0) t
 	)
-	SELECT ` + nodeColumns + `, n.created, d.parent, coalesce(d.files, 0), coalesce(d.bytes, 0),
+	SELECT ` + nodeColumns + `, n.created, d.parent, d.zone, coalesce(d.files, 0), coalesce(d.bytes, 0),
 		t.parent, t.name, coalesce(t.seq, 0), coalesce(t.time, 0), t.device, e.parents, e.names
 	FROM ids
 	CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = ids.id OFFSET 0) n
@@ -86,7 +86,7 @@ func scanInodes(r pgx.Rows, rows *tree.Rows) error {
 		var n tree.Inode
 		var parents []api.ID
 		var names []api.Name
-		err := r.Scan(append(nodeTargets(&n.Node), &n.Created, &n.Dir.Parent, &n.Dir.Files, &n.Dir.Bytes,
+		err := r.Scan(append(nodeTargets(&n.Node), &n.Created, &n.Dir.Parent, &n.Dir.Zone, &n.Dir.Files, &n.Dir.Bytes,
 			&n.Trash.Parent, &n.Trash.Name, &n.Trash.Seq, &n.Trash.Time, &n.Trash.Device, &parents, &names)...)
 		if err != nil {
 			return err

@@ -35,36 +35,53 @@ type Locked struct {
 // Lock waits until the transaction is the only one that may change the drive.
 // What it returns, and what is read after it, stays true to the end of the
 // transaction. A drive that the user may not change is [api.NotFound].
+//
+// A guest's lock is the drive's alone, and one who may change nothing in it has
+// [api.Permission]: the chunks are found when he acts ([Tx.Act]).
 func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash) (Locked, error) {
-	l := Locked{Chunks: make(map[api.Hash]uint32, len(hashes))}
+	if tx.guest {
+		return tx.lockShared(ctx, drive)
+	}
+	var l Locked
 	var batch pgx.Batch
 	batch.Queue(driveQuery+`WHERE d.id = $1 FOR NO KEY UPDATE OF d`, drive).Query(func(rows pgx.Rows) error {
 		d, err := oneDrive(rows)
-		l.Drive = tree.Drive{
-			ID: d.ID, Owner: d.Owner, Root: d.Root, Epoch: d.Epoch,
-			Seq: d.Seq, Files: d.Files, Bytes: d.Used, Quota: d.room(),
-			Stored: d.Stored, Since: d.Since,
-		}
+		l.Drive = d.working()
 		return err
 	})
 	if !by.Incarnation.IsZero() {
 		batch.Queue(`SELECT number, outcomes, touched FROM batches WHERE drive = $1 AND device = $2 AND incarnation = $3`,
 			drive, by.Device, by.Incarnation).Query(l.Last.collect)
 	}
-	if len(hashes) > 0 {
-		batch.Queue(`SELECT sha256, len FROM chunks WHERE owner = $1 AND sha256 = ANY ($2) FOR KEY SHARE`, owner, hashes).
-			Query(func(rows pgx.Rows) error {
-				var h api.Hash
-				var n uint32
-				_, err := pgx.ForEachRow(rows, []any{&h, &n}, func() error {
-					l.Chunks[h] = n
-					return nil
-				})
-				return err
-			})
-		batch.Queue(spare, owner, hashes)
-	}
+	l.lockChunks(&batch, owner, hashes)
 	return l, tx.conn.SendBatch(ctx, &batch).Close()
+}
+
+func (l *Locked) lockChunks(batch *pgx.Batch, owner api.ID, hashes []api.Hash) {
+	l.Chunks = make(map[api.Hash]uint32, len(hashes))
+	if len(hashes) == 0 {
+		return
+	}
+	batch.Queue(`SELECT sha256, len FROM chunks WHERE owner = $1 AND sha256 = ANY ($2) FOR KEY SHARE`, owner, hashes).
+		Query(func(rows pgx.Rows) error {
+			var h api.Hash
+			var n uint32
+			_, err := pgx.ForEachRow(rows, []any{&h, &n}, func() error {
+				l.Chunks[h] = n
+				return nil
+			})
+			return err
+		})
+	batch.Queue(spare, owner, hashes)
+}
+
+// working is the drive as the rules of package tree have it.
+func (d *Drive) working() tree.Drive {
+	return tree.Drive{
+		ID: d.ID, Owner: d.Owner, Root: d.Root, Epoch: d.Epoch,
+		Seq: d.Seq, Files: d.Files, Bytes: d.Used, Quota: d.room(),
+		Stored: d.Stored, Since: d.Since,
+	}
 }
 
 func (a *Answer) collect(rows pgx.Rows) error {

@@ -46,6 +46,9 @@ func oneNode(rows pgx.Rows) (api.Node, error) {
 // before the first that is missing: the nodes on the way, without the
 // directory it starts from.
 func (tx *Tx) Walk(ctx context.Context, drive, dir api.ID, path []api.Name) ([]api.Node, error) {
+	if tx.guest {
+		return tx.walkShared(ctx, drive, dir, path)
+	}
 	// OFFSET 0 keeps the planner from turning the walk into a join with all
 	// entries of the drive.
 	rows, _ := tx.conn.Query(ctx, `

@@ -40,6 +40,9 @@ func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error
 		FROM x
 		WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`)
 	w.changeDirs(d.Dirs)
+	if len(d.Rezoned) > 0 {
+		w.batch.Queue(`SELECT rezone($1, $2)`, d.Drive.ID, d.Rezoned)
+	}
 	w.gone("dirs", "id", d.GoneDirs)
 	w.trashed(d.Trashed)
 	w.gone("trash", "node", d.Untrashed)
@@ -248,8 +251,9 @@ func (w *writer) newDirs(rows []tree.Inode) {
 		return
 	}
 	w.queue(len(rows), `
-		INSERT INTO dirs (drive, owner, id, parent, files, bytes)
-		SELECT $1, $2, x.* FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[]) x`, dirColumns(rows)...)
+		INSERT INTO dirs (drive, owner, id, parent, files, bytes, zone)
+		SELECT $1, $2, x.* FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::uuid[]) x`,
+		append(dirColumns(rows), column(rows, func(n *tree.Inode) api.ID { return n.Dir.Zone }))...)
 }
 
 func (w *writer) changeDirs(rows []tree.Inode) {

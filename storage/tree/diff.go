@@ -12,6 +12,11 @@ import (
 // is not in it, but the versions and the line of history are.
 func (s *Set) Diff() Diff {
 	d := Diff{Drive: s.drive, Changes: s.changes, Adopted: s.adopted}
+	for _, id := range unique(s.rezoned) {
+		if s.nodes[id].now.Live() {
+			d.Rezoned = append(d.Rezoned, id)
+		}
+	}
 	for _, v := range s.written {
 		d.Versions = append(d.Versions, *v)
 	}

@@ -21,6 +21,7 @@ type Set struct {
 	written  []*Version
 	adopted  []Adoption
 	changes  []Change
+	rezoned  []api.ID
 
 	// What conflict rules did to earlier mutations of the batch, whose author
 	// did not know it when it made the later ones.
@@ -185,6 +186,7 @@ func (s *Set) attach(k Key, id api.ID, time int64) {
 	n.Ctime, n.Trash = time, Trash{}
 	dir.Mtime, dir.Ctime = time, time
 	if n.Type == api.Directory {
+		s.rezone(n, dir.Dir.Zone)
 		n.Dir.Parent = k.Parent
 		n.Nlink = max(n.Nlink, 2)
 		dir.Nlink++
@@ -199,6 +201,16 @@ func (s *Set) attach(k Key, id api.ID, time int64) {
 			s.drive.Bytes += n.Size
 		}
 	}
+}
+
+// rezone gives a directory the zone of the one that it comes into. One with
+// grants of its own keeps its, which the database sees to: for what is new
+// there is nothing to see to.
+func (s *Set) rezone(n *Inode, zone api.ID) {
+	if was := s.nodes[n.ID].before; was != nil && (was.Dir.Zone != zone || !was.Live()) {
+		s.rezoned = append(s.rezoned, n.ID)
+	}
+	n.Dir.Zone = zone
 }
 
 // detach removes an entry. A file's last one leaves it with Nlink 0; what then

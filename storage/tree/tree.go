@@ -31,6 +31,7 @@ type Dir struct {
 	Parent api.ID // zero for the root
 	Files  int64  // entries in it that are not directories
 	Bytes  int64  // size of the regular files among them, once for each entry
+	Zone   api.ID // the nearest one with grants of its own; zero: none
 }
 
 // Trash is where a node was when its last entry went. The zero value means
@@ -126,6 +127,10 @@ type Diff struct {
 	// Adopted are documents that ended: the versions that they had before are
 	// those of others now.
 	Adopted []Adoption
+
+	// Rezoned are live directories whose zone, and that of what is below them, may
+	// be another by now: they moved, or came back.
+	Rezoned []api.ID
 }
 
 // Adoption moves the versions of a document to another.

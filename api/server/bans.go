@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+// BanConfig says who is refused for what looks like an attack. The zero value
+// bans nobody, but refuses all the same.
+type BanConfig struct {
+	Time     time.Duration // how long an address is banned; 0 = never
+	Loopback bool          // ban 127.0.0.0/8 and ::1 too
+	// AddressHeader is the header in which a proxy says where a request comes
+	// from: its last address counts. Empty: there is no proxy, and no such header is believed.
+	AddressHeader string
+}
+
+// banStore keeps bans; it is the database, which all server processes share.
+type banStore interface {
+	Ban(ctx context.Context, network netip.Prefix, reason string, howLong time.Duration) error
+	Bans(ctx context.Context) ([]postgres.Ban, error)
+}
+
+// recheck is how old the known bans may be: how long a ban, or its lifting, by
+// another process takes to be noticed.
+const recheck = 2 * time.Second
+
+// bans refuses requests before anything looks at them. It is safe for
+// concurrent use.
+type bans struct {
+	config BanConfig
+	store  banStore
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	loaded time.Time
+	until  map[netip.Prefix]time.Time
+}
+
+// front stands before the mux, which answers .. and // with a redirect before
+// any handler.
+func (b *bans) front(next http.Handler, fail failure) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from := b.address(r)
+		if from.IsValid() && b.banned(r.Context(), from) {
+			fail(w, r, api.Errorf(api.Permission, "requests from your address are refused for a while"))
+			return
+		}
+		if reason := attack(r.RequestURI); reason != "" {
+			b.caught(r, from, reason)
+			fail(w, r, api.Errorf(api.Permission, "a path can't have %s", reason))
+			return
+		}
+		if b.config.AddressHeader != "" && from.IsValid() { // all that follows shall know who asks, and not the proxy
+			r.RemoteAddr = netip.AddrPortFrom(from, 0).String()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// address is where a request comes from; invalid when nobody can say.
+func (b *bans) address(r *http.Request) netip.Addr {
+	from := address(r)
+	if b.config.AddressHeader == "" {
+		return from.Unmap()
+	}
+	values := r.Header.Values(b.config.AddressHeader)
+	if len(values) == 0 {
+		return netip.Addr{}
+	}
+	last := values[len(values)-1]
+	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+	if ap, err := netip.ParseAddrPort(last); err == nil {
+		return ap.Addr().Unmap()
+	}
+	from, _ = netip.ParseAddr(last)
+	return from.Unmap()
+}
+
+// network is the addresses that one attacker is taken to have.
+func network(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.WithZone("").Prefix(bits)
+	return p
+}
+
+// banned tells whether an address is refused now.
+func (b *bans) banned(ctx context.Context, from netip.Addr) bool {
+	b.mu.Lock()
+	if b.store != nil && time.Since(b.loaded) > recheck {
+		b.loaded = time.Now() // others go on with what is known
+		b.mu.Unlock()
+		b.load(ctx)
+		b.mu.Lock()
+	}
+	defer b.mu.Unlock()
+	until, ok := b.until[network(from)]
+	return ok && time.Now().Before(until)
+}
+
+func (b *bans) load(ctx context.Context) {
+	list, err := b.store.Bans(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			b.log.Warn("the bans can't be read", "err", err)
+		}
+		return
+	}
+	until := make(map[netip.Prefix]time.Time, len(list))
+	for _, ban := range list {
+		until[ban.Network] = ban.Until
+	}
+	b.mu.Lock()
+	b.until = until
+	b.mu.Unlock()
+}
+
+// caught logs an attack and bans who makes it.
+func (b *bans) caught(r *http.Request, from netip.Addr, reason string) {
+	ban := b.config.Time > 0 && from.IsValid() && (b.config.Loopback || !from.IsLoopback())
+	b.log.Warn("attack refused", "from", from, "method", r.Method, "target", r.RequestURI[:min(300, len(r.RequestURI))], "why", reason, "banned", ban)
+	if !ban {
+		return
+	}
+	b.mu.Lock()
+	if b.until == nil {
+		b.until = map[netip.Prefix]time.Time{}
+	}
+	b.until[network(from)] = time.Now().Add(b.config.Time)
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
+	defer cancel()
+	if err := b.store.Ban(ctx, network(from), reason+" in a path", b.config.Time); err != nil {
+		b.log.Error("a ban can't be kept", "network", network(from), "err", err)
+	}
+}
+
+// guardedPath is what lies under it that is looked at.
+const guardedPath = "/api/vfs"
+
+// attack says what in a request's target no honest client sends: a NUL, a
+// backslash, or .. as a name, as it stands or after one or two decodings. It is
+// empty for all else, and for what is not under /api/vfs.
+func attack(target string) string {
+	if _, after, ok := strings.Cut(target, "://"); ok && !strings.HasPrefix(target, "/") {
+		target = after[max(0, strings.IndexByte(after, '/')):] // absolute form, as to a proxy
+	}
+	path, _, _ := strings.Cut(target, "?")
+	levels := []string{path, decoded(path), decoded(decoded(path))}
+	guarded := false
+	for _, p := range levels {
+		guarded = guarded || strings.Contains(strings.ToLower(p), guardedPath)
+	}
+	if !guarded {
+		return ""
+	}
+	for _, p := range append(levels, decoded(target)) {
+		if strings.IndexByte(p, 0) >= 0 {
+			return "a NUL"
+		}
+	}
+	for _, p := range levels {
+		if strings.IndexByte(p, '\\') >= 0 {
+			return "a backslash"
+		}
+		for name := range strings.SplitSeq(p, "/") {
+			if name == ".." {
+				return ".. as a name"
+			}
+		}
+	}
+	return ""
+}
+
+// decoded takes one layer of percent-encoding away; what is none stays.
+func decoded(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if hi, lo := hexDigit(s[i+1]), hexDigit(s[i+2]); hi >= 0 && lo >= 0 {
+				b.WriteByte(byte(hi<<4 | lo))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func hexDigit(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}

@@ -1,0 +1,225 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"strings"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// vfsWrite makes the body a file's content.
+func (s *server) vfsWrite(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
+	if err := t.place(r.Context()); err != nil {
+		return err
+	}
+	_, created, err := t.drive.Put(r.Context(), t.path, r.Body, storage.PutOptions{})
+	if err != nil {
+		return err
+	}
+	t.done(w, http.StatusOK, created)
+	return nil
+}
+
+// vfsUpload stores the files of a form in the directory at the path. They are
+// stored as they come; those before one that fails stay.
+func (s *server) vfsUpload(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
+	form, err := r.MultipartReader()
+	if err != nil {
+		return api.Errorf(api.Invalid, "the body is not multipart/form-data: %w", err)
+	}
+	dir := t.path
+	files := []vfsDone{}
+	for {
+		part, err := form.NextPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return api.Errorf(api.Invalid, "the form broke off: %w", err)
+		}
+		name := uploadName(part)
+		if name == "" {
+			continue // a field
+		}
+		t.path = append(dir[:len(dir):len(dir)], name)
+		if err := t.place(r.Context()); err != nil {
+			return err
+		}
+		_, created, err := t.drive.Put(r.Context(), t.path, formBody{part}, storage.PutOptions{})
+		if err != nil {
+			return err
+		}
+		files = append(files, vfsDone{Success: true, Path: "/" + api.Name(api.JoinPath(t.path)).Escape(), Name: t.path[len(t.path)-1], Created: created})
+	}
+	if len(files) == 0 {
+		return api.Errorf(api.Invalid, "the form has no file")
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"success": true, "files": files})
+	return nil
+}
+
+// uploadName is a file's own name in a form; some browsers send a whole path.
+func uploadName(p *multipart.Part) api.Name {
+	name := p.FileName()
+	return cleanName(api.Name(name[strings.LastIndexAny(name, `/\`)+1:]))
+}
+
+// formBody reads a part; one that ends too soon is the client's fault.
+type formBody struct{ io.Reader }
+
+func (b formBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = api.Errorf(api.Invalid, "the form broke off")
+	}
+	return n, err
+}
+
+func (s *server) vfsMkdir(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
+	if err := t.place(r.Context()); err != nil {
+		return err
+	}
+	if _, err := t.drive.Mkdir(r.Context(), t.path, true); err != nil {
+		return err
+	}
+	t.done(w, http.StatusCreated, true)
+	return nil
+}
+
+// vfsDelete removes what is at the path itself, not what a symlink leads to.
+func (s *server) vfsDelete(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
+	if err := t.drive.Remove(r.Context(), t.path); err != nil {
+		return err
+	}
+	t.done(w, http.StatusOK, false)
+	return nil
+}
+
+// vfsTo is where something goes: a new name in its directory, or a path.
+type vfsTo struct {
+	Name      string `json:"name"`
+	To        string `json:"to"`
+	Mount     string `json:"mount"` // of To; empty: the same
+	Overwrite bool   `json:"overwrite"`
+}
+
+// destination reads the body of rename and copy.
+func (s *server) destination(w http.ResponseWriter, r *http.Request, t *vfsTarget) (to vfsTarget, in vfsTo, err error) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxArguments))
+	if err != nil {
+		return to, in, tooLarge(err)
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return to, in, api.Errorf(api.Invalid, "the body is not a JSON object with name, or to: %w", err)
+	}
+	to = *t
+	switch {
+	case in.Name != "" && in.To == "" && len(t.path) > 0:
+		to.path = append(t.path[:len(t.path)-1:len(t.path)-1], api.Name(in.Name))
+	case in.To != "" && in.Name == "":
+		if to.path, err = api.ParsePath(in.To); err != nil {
+			return to, in, err
+		}
+	default:
+		return to, in, api.Errorf(api.Invalid, "say name (in the same directory) or to (a path in the mount)")
+	}
+	if in.Mount != "" && in.Mount != t.mount {
+		to.mount = in.Mount
+	}
+	if in.To != "" { // a bind on the way may lead elsewhere
+		if to.drive, err = s.drives.Mounted(r.Context(), t.caller, to.mount); err != nil {
+			return to, in, err
+		}
+		if to.drive, to.path, err = to.drive.Through(r.Context(), to.path); err != nil {
+			return to, in, err
+		}
+	}
+	return to, in, to.place(r.Context())
+}
+
+// vfsRename moves within a drive. Between drives there is copy, and delete.
+func (s *server) vfsRename(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
+	to, in, err := s.destination(w, r, t)
+	if err != nil {
+		return err
+	}
+	if !to.drive.Same(t.drive) {
+		return api.Errorf(api.Invalid, "a rename stays within a drive: copy it there and delete it here")
+	}
+	created, err := t.drive.Move(r.Context(), t.path, to.path, storage.MoveOptions{Replace: in.Overwrite})
+	if err != nil {
+		return err
+	}
+	to.done(w, http.StatusOK, created)
+	return nil
+}
+
+// vfsCopy copies within an owner's drive without copying bytes; what goes into
+// another one's must be his own, so its bytes are stored again.
+func (s *server) vfsCopy(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
+	to, in, err := s.destination(w, r, t)
+	if err != nil {
+		return err
+	}
+	n, err := t.find(r.Context(), api.PermCopy|api.PermRead)
+	if err != nil {
+		return err
+	}
+	o := storage.CopyOptions{MoveOptions: storage.MoveOptions{Replace: in.Overwrite}}
+	var created bool
+	switch {
+	case to.drive.Same(t.drive):
+		created, err = t.drive.Copy(r.Context(), t.path, to.path, o)
+	default:
+		created, err = t.copyOver(r.Context(), n, &to, in.Overwrite)
+	}
+	if err != nil {
+		return err
+	}
+	to.done(w, http.StatusOK, created)
+	return nil
+}
+
+// copyOver copies a node, with all below it, into another drive.
+func (t *vfsTarget) copyOver(ctx context.Context, n api.Node, to *vfsTarget, overwrite bool) (created bool, err error) {
+	_, err = to.drive.Lookup(ctx, to.path)
+	switch {
+	case err == nil && !overwrite:
+		return false, api.Errorf(api.Exists, "the path is taken")
+	case err != nil && api.KindOf(err) != api.NotFound:
+		return false, err
+	}
+	created = err != nil
+	return created, t.copyNode(ctx, n, to.drive, to.path)
+}
+
+func (t *vfsTarget) copyNode(ctx context.Context, n api.Node, to *storage.Drive, path []api.Name) error {
+	switch n.Type {
+	case api.File:
+		c, err := t.drive.Content(ctx, n.ID, api.ID{})
+		if err != nil {
+			return err
+		}
+		body, err := c.Open(ctx, 0, -1)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		_, _, err = to.Put(ctx, path, body, storage.PutOptions{Mtime: n.Mtime})
+		return err
+	case api.Directory:
+		if _, err := to.Mkdir(ctx, path, true); err != nil && api.KindOf(err) != api.Exists {
+			return err
+		}
+		return t.each(ctx, n.ID, func(name api.Name, child api.Node) error {
+			return t.copyNode(ctx, child, to, append(path[:len(path):len(path)], name))
+		})
+	}
+	return nil // links and devices mean nothing elsewhere
+}

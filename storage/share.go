@@ -1,0 +1,154 @@
+package storage
+
+import (
+	"context"
+	"slices"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+func errNotYours() error {
+	return api.Errorf(api.Permission, "only the drive's owner may do this")
+}
+
+// needs is what a guest must hold to make changes, besides what he makes
+// himself on the way: a directory's permissions count for what is in it.
+func needs(batch []api.Mutation) []postgres.Need {
+	var all []postgres.Need
+	made := map[api.ID]bool{}
+	add := func(node api.ID, anyOf api.Permissions) {
+		if n := (postgres.Need{Node: node, AnyOf: anyOf}); !made[node] && !slices.Contains(all, n) {
+			all = append(all, n)
+		}
+	}
+	for _, m := range batch {
+		switch m.Op {
+		case api.OpCreate:
+			if m.Attr != nil && m.Attr.Type == api.Directory {
+				add(m.Parent, api.PermMkdir)
+			} else {
+				add(m.Parent, api.PermWrite)
+			}
+			made[m.Node] = true
+		case api.OpLink:
+			add(m.Node, api.PermCopy)
+			add(m.Parent, api.PermWrite)
+		case api.OpUnlink, api.OpRmdir:
+			add(m.Parent, api.PermDelete)
+		case api.OpRename:
+			add(m.Parent, api.PermRename)
+			if m.ToParent != m.Parent { // it may be in other hands there
+				add(m.Parent, api.PermRead)
+				add(m.ToParent, api.PermRename|api.PermWrite|api.PermMkdir)
+			}
+			if !m.Replaces.IsZero() {
+				add(m.ToParent, api.PermDelete|api.PermWrite)
+			}
+		case api.OpExchange:
+			add(m.Parent, api.PermRename)
+			add(m.ToParent, api.PermRename)
+			if m.ToParent != m.Parent {
+				add(m.Parent, api.PermRead)
+				add(m.ToParent, api.PermRead)
+			}
+		default: // write, setattr
+			add(m.Node, api.PermWrite)
+		}
+	}
+	return all
+}
+
+// Permissions is what the caller may do at a live node: everything in his own
+// drive. A node that he does not see is [api.NotFound].
+func (d *Drive) Permissions(ctx context.Context, node api.ID) (p api.Permissions, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if p, err = tx.Permissions(ctx, d.id, node); err == nil && p == 0 {
+			err = errNoNode()
+		}
+		return err
+	})
+	return p, err
+}
+
+// Grants lists who has what in the drive, by path, for those who decide that:
+// its owner, and admins for system drives. All others have [api.Permission].
+func (d *Drive) Grants(ctx context.Context) (grants []api.Grant, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		yes, err := tx.DecidesGrants(ctx, d.id)
+		if err == nil && !yes {
+			err = errNotYours()
+		}
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Grants(ctx, d.id)
+		grants = make([]api.Grant, len(rows))
+		for i, row := range rows {
+			grants[i] = row.Grant
+		}
+		return err
+	})
+	return grants, err
+}
+
+// Grant adds permissions to what principals have on paths; all of the grants
+// or none. A missing path or user is [api.NotFound], an unknown principal [api.Invalid].
+func (d *Drive) Grant(ctx context.Context, grants ...api.Grant) error {
+	return d.eachGrant(ctx, grants, (*postgres.Tx).Grant)
+}
+
+// Revoke takes permissions away from principals; without any, all that they
+// have on the path itself. A grant that is not there is [api.NotFound].
+func (d *Drive) Revoke(ctx context.Context, grants ...api.Grant) error {
+	grants = slices.Clone(grants)
+	for i := range grants {
+		if grants[i].Permissions == 0 {
+			grants[i].Permissions = api.AllPermissions
+		}
+	}
+	return d.eachGrant(ctx, grants, (*postgres.Tx).Revoke)
+}
+
+func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
+	do func(tx *postgres.Tx, ctx context.Context, drive, node api.ID, principal string, p api.Permissions) error) error {
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		yes, err := tx.DecidesGrants(ctx, d.id)
+		if err == nil && !yes {
+			err = errNotYours()
+		}
+		if err != nil {
+			return err
+		}
+		for _, g := range grants {
+			if err := checkGrant(g); err != nil {
+				return err
+			}
+			path, err := api.ParsePath(g.Path)
+			if err != nil {
+				return err
+			}
+			n, err := d.lookup(ctx, tx, path)
+			if err != nil {
+				return err
+			}
+			if err := do(tx, ctx, d.id, n.ID, g.UserID, g.Permissions); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func checkGrant(g api.Grant) error {
+	if g.Permissions <= 0 || g.Permissions > api.AllPermissions {
+		return api.Errorf(api.Invalid, "a grant gives some of %q", api.AllPermissions.Names())
+	}
+	if g.UserID == api.Anonymous || g.UserID == api.Authenticated {
+		return nil
+	}
+	if _, err := api.ParseID(g.UserID); err != nil {
+		return api.Errorf(api.Invalid, "userId is %s, %s or a user's id", api.Anonymous, api.Authenticated)
+	}
+	return nil
+}
