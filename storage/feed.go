@@ -89,7 +89,10 @@ func (s *Service) Run(ctx context.Context) error {
 		err := s.db.Listen(ctx, func() {
 			pause.Reset()
 			s.feeds.wakeAll() // what changed while nobody listened
-		}, s.feeds.wake)
+		}, func(drive api.ID) {
+			s.feeds.wake(drive)
+			s.index.wake(drive)
+		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -14,6 +14,7 @@ import (
 
 	"satchel/api"
 	"satchel/storage/blob"
+	"satchel/storage/extract"
 	"satchel/storage/postgres"
 )
 
@@ -34,11 +35,20 @@ type Service struct {
 	feeds *feeds
 
 	mounts mounts
+	index  *indexing
+
+	extract func(ctx context.Context, name string, content []byte) (string, error)
 }
 
 // New makes a service over a database and a blob store, neither of which it closes.
 func New(db *postgres.DB, blobs blob.Store, log *slog.Logger) *Service {
-	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds()}
+	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), index: newIndexing(), extract: extract.Text}
+}
+
+// ExtractWith has another function find the text in documents, such as one that
+// does it in a process of its own. It is for before the service is used.
+func (s *Service) ExtractWith(f func(ctx context.Context, name string, content []byte) (string, error)) {
+	s.extract = f
 }
 
 // EnsureHome makes the user's home drive with an empty root directory, if it

@@ -102,7 +102,13 @@ func newFixtureTLS(t *testing.T, isTLS bool) *fixture {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		indexing := make(chan struct{})
+		go func() {
+			defer close(indexing)
+			f.drives.RunIndex(running)
+		}()
 		f.drives.Run(running)
+		<-indexing
 	}()
 	stopping, stopWaiting := context.WithCancel(running)
 	f.stop = stopWaiting

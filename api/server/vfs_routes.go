@@ -66,6 +66,15 @@ func (s *server) vfsReadRoutes(f *route.Family) {
 			Header: map[string]string{"Range": "bytes=0-2"}, Status: 206, Contains: "Buy"}},
 	}, false, s.vfsGet)
 	s.vfsAction(f, route.Operation{
+		ID: "search", Method: http.MethodGet, Summary: "Find files by their names and the words in them",
+		Params: []route.Param{
+			{Name: "q", In: route.Query, Doc: "Words, as web searches have them; also parts of names, unless name is given"},
+			{Name: "name", In: route.Query, Doc: "A part of a name"}, {Name: "limit", In: route.Query, Type: "integer", Doc: "100 unless said otherwise, at most 1000"},
+		},
+		Answers:  []route.Answer{{Status: 200, Doc: "What was found, the best first"}},
+		Examples: []route.Example{{Summary: "By a part of a name", As: route.You, Path: "/api/vfs/search/home/?q=today", Status: 200, Contains: "today.txt"}},
+	}, true, s.vfsSearch)
+	s.vfsAction(f, route.Operation{
 		ID: "compress", Method: http.MethodGet, Summary: "A directory as a ZIP archive, 3 a minute", Access: route.Known,
 		Answers:  []route.Answer{{Status: 200, Type: "application/zip", Doc: "The archive, as it is made"}},
 		Examples: []route.Example{{Summary: "The notes", As: route.You, Path: "/api/vfs/compress/home/notes", Status: 200, Contains: "PK"}},
@@ -158,6 +167,11 @@ func (s *server) vfsShareRoutes(f *route.Family) {
 	}, s.vfsRemoveBind)
 	acl("vfs-acl-revoke", http.MethodPost, "/api/vfs/acl/revoke/{mount}", "Revoke access", entry, route.Example{Summary: "A friend's", Path: "/api/vfs/acl/revoke/home",
 		Header: jsonHeader, Body: `{"path":"/lists","userId":"$friend"}`, Status: 200, Contains: `"acl":[]`}, s.vfsChangeACL(true))
+	f.Handle(route.Operation{
+		ID: "vfs-index", Method: http.MethodPost, Path: "/api/vfs/admin/index", Summary: "Build the search index again (an admin)", Access: route.Known,
+		Answers:  []route.Answer{{Status: 202, Doc: "It is being built"}},
+		Examples: []route.Example{{Summary: "By an admin", As: route.Admin, Status: 202}, {Summary: "Not by you", As: route.You, Status: 403}},
+	}, s.vfsIndex)
 	f.Handle(route.Operation{
 		ID: "vfs-import", Method: http.MethodPost, Path: "/api/vfs/admin/import/{mount}", Summary: "Import a local mount's directory again (an admin)", Access: route.Known,
 		Params:   []route.Param{{Name: "mount", In: route.Path, Doc: "A system drive's name"}},

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"satchel/storage"
 )
@@ -401,6 +402,48 @@ func TestContract(t *testing.T) {
 				v.t.Error("429 without Retry-After")
 			}
 			v.call("", "GET", "compress/"+v.alice+"/z", nil, 401)
+		}},
+		{"GET search by name and by text content (PostgreSQL full-text search, filled as files arrive); POST admin/index (admin) rebuilds it", func(v *vfs) {
+			v.write(alice, "home/notes/fruit.md", "The quick brown fox likes pears.")
+			v.write(alice, "home/notes/code.go", "package pears // and apples")
+			v.write(alice, "home/page.html", "<script>pears</script><p>nothing here")
+			v.write(alice, "home/pears.bin", "\x00\x01")
+			finds := func(as, path, want string) {
+				v.t.Helper()
+				got := ""
+				for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+					var list []vfsEntry
+					if err := json.Unmarshal([]byte(v.call(as, "GET", "search/"+path, nil, 200).body), &list); err != nil {
+						v.t.Fatal(err)
+					}
+					var paths []string
+					for _, e := range list {
+						paths = append(paths, string(e.Path))
+					}
+					slices.Sort(paths)
+					if got = strings.Join(paths, " "); got == want {
+						return
+					}
+				}
+				v.t.Errorf("search %s finds %q, want %q", path, got, want)
+			}
+			finds(alice, "home?q=pears", "/notes/code.go /notes/fruit.md /pears.bin")
+			finds(alice, "home?q=%22quick+brown%22", "/notes/fruit.md")
+			finds(alice, "home/notes?q=pears+-apples", "/notes/fruit.md")
+			finds(alice, "home?name=PEARS", "/pears.bin")
+			v.write(alice, "home/notes/fruit.md", "Only plums.")
+			finds(alice, "home?q=brown", "")
+			finds(alice, "home?q=plums", "/notes/fruit.md")
+			v.call(bob, "GET", "search/"+v.alice+"/notes?q=plums", nil, 404)
+			v.grant(alice, "home", "/notes", v.bob, 200, "read", "list")
+			finds(bob, v.alice+"/notes?q=plums", "/notes/fruit.md")
+			v.call(bob, "GET", "search/"+v.alice+"?q=pears", nil, 404)
+			finds(bob, "home?q=plums", "")
+			v.call(alice, "GET", "search/home", nil, 400)
+			v.call(alice, "POST", "admin/index", nil, 403)
+			v.call("", "POST", "admin/index", nil, 401)
+			v.call(root, "POST", "admin/index", nil, 202)
+			finds(alice, "home?q=apples", "/notes/code.go")
 		}},
 		{"write|upload|mkdir clean control characters from a name and return the name they used", func(v *vfs) {
 			a := v.call(alice, "PUT", "write/home/a%0Ab%07.txt", "x", 200)

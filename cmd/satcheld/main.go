@@ -32,6 +32,7 @@ type commands struct {
 	Restore restoreCmd `cmd:"" help:"Bring a backup back, while no server runs."`
 	Blobs   blobsCmd   `cmd:"" help:"Move content between blob stores."`
 	Bans    bansCmd    `cmd:"" help:"The addresses that are refused for attacks."`
+	Extract extractCmd `cmd:"" hidden:""`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version; print the SQL for what only its administrator may do."`
 	PsqlURL psqlURLCmd `cmd:"" name:"psql-url" help:"Print a URL with which psql connects as satchel_app."`
 }

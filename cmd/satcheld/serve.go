@@ -156,6 +156,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Hand
 		return stopper{}, nil, err
 	}
 	drives.UseMounts(mounts)
+	drives.ExtractWith(extractApart)
 
 	// Not the program's context: requests that are drained still need these.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(p.ctx))
@@ -164,6 +165,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Hand
 		d.background.Wait()
 	})
 	d.background.Go(func() { accounts.Run(ctx) })
+	d.background.Go(func() { drives.RunIndex(ctx) })
 	d.background.Go(func() {
 		if err := drives.Run(ctx); err != nil && ctx.Err() == nil {
 			d.failed <- fmt.Errorf("watch the database for changes: %w", err)

@@ -17,7 +17,7 @@ import (
 
 // driveTables are the tables that hold a user's drives, with an owner in each.
 var driveTables = []string{"drives", "versions", "nodes", "dirs", "entries", "trash", "documents", "changes", "batches", "packs", "chunks",
-	"properties", "locks", "objects", "past_entries", "past_nodes", "condemned"}
+	"properties", "locks", "objects", "past_entries", "past_nodes", "condemned", "texts"}
 
 // fill gives a user a home drive with a row in each of driveTables.
 func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
@@ -69,6 +69,9 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 			return err
 		}
 		if err := tx.SetObject(ctx, home.ID, user, file.Version.ID, postgres.Object{ETag: "x"}); err != nil {
+			return err
+		}
+		if err := tx.SetText(ctx, home.ID, user, postgres.Unindexed{Node: file.Node, Version: file.Version.ID}, "words"); err != nil {
 			return err
 		}
 		return tx.Describe(ctx, home.ID, user, file.Node, "a file")

@@ -1,0 +1,225 @@
+package storage
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/extract"
+	"satchel/storage/postgres"
+)
+
+// Found is something that a search found.
+type Found = postgres.Found
+
+// Search finds at most limit things below a directory: files whose content has
+// the words (as web searches have them: "a phrase", -without, or), and what has
+// the text in its name. A guest finds what he may read, and list.
+func (d *Drive) Search(ctx context.Context, dir api.ID, words, name string, limit int) (found []Found, err error) {
+	for _, text := range []string{words, name} {
+		if strings.ContainsRune(text, 0) || len(text) > 1000 {
+			return nil, api.Errorf(api.Invalid, "a search has at most 1000 bytes, and no NUL")
+		}
+	}
+	words, name = strings.ToValidUTF8(words, ""), strings.ToValidUTF8(name, "")
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		found, err = tx.Search(ctx, d.id, dir, words, name, limit)
+		return err
+	})
+	return found, err
+}
+
+// Reindex has the words of all files found again, in the background, for an admin.
+func (s *Service) Reindex(ctx context.Context, c Caller) error {
+	if !c.Admin {
+		return api.Errorf(api.Permission, "only an admin rebuilds the index")
+	}
+	if err := s.db.As(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error { return tx.ForgetTexts(ctx) }); err != nil {
+		return err
+	}
+	s.index.wakeAll()
+	return nil
+}
+
+// indexing knows which drives changed. It is safe for concurrent use.
+type indexing struct {
+	mu    sync.Mutex
+	all   bool
+	dirty map[api.ID]bool
+	woken chan struct{} // holds one
+}
+
+func newIndexing() *indexing {
+	return &indexing{dirty: map[api.ID]bool{}, woken: make(chan struct{}, 1)}
+}
+
+func (x *indexing) wake(drive api.ID) {
+	x.mu.Lock()
+	x.dirty[drive] = true
+	x.mu.Unlock()
+	x.signal()
+}
+
+func (x *indexing) wakeAll() {
+	x.mu.Lock()
+	x.all = true
+	x.mu.Unlock()
+	x.signal()
+}
+
+func (x *indexing) signal() {
+	select {
+	case x.woken <- struct{}{}:
+	default:
+	}
+}
+
+// take is the drives that changed since it was asked last; all means that
+// others may have, too.
+func (x *indexing) take() (dirty map[api.ID]bool, all bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	dirty, all = x.dirty, x.all
+	x.dirty, x.all = map[api.ID]bool{}, false
+	return dirty, all
+}
+
+// How long files may be written before their words are looked for, and how
+// often all drives are looked at, for what another process left undone.
+const (
+	indexQuiet = 200 * time.Millisecond
+	indexEvery = 5 * time.Minute
+)
+
+// RunIndex finds the words of files as they arrive, until ctx ends. It needs
+// [Service.Run] to hear of them at once. Several processes may do it: what they do
+// twice they do alike.
+func (s *Service) RunIndex(ctx context.Context) {
+	s.index.wakeAll()
+	every := time.NewTicker(indexEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			s.index.wakeAll()
+			continue
+		case <-s.index.woken:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(indexQuiet):
+		}
+		s.indexDirty(ctx)
+	}
+}
+
+func (s *Service) indexDirty(ctx context.Context) {
+	dirty, all := s.index.take()
+	var drives []postgres.OwnedDrive
+	err := s.db.AsReadOnly(ctx, api.ID{}, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		drives, err = tx.AllDrives(ctx)
+		return err
+	})
+	for _, d := range drives {
+		if !all && !dirty[d.Drive] {
+			continue
+		}
+		one := &Drive{s: s, caller: Caller{User: d.Owner}, id: d.Drive, owner: d.Owner}
+		if err = one.index(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("a drive's words were not found", "drive", d.Drive, "err", err)
+			err = nil
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("the index waits for the database", "err", err)
+		s.index.wakeAll()
+		select {
+		case <-time.After(5 * time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// indexPage is how many files are looked up at once.
+const indexPage = 200
+
+// index finds the words of what changed in the drive since it did so last.
+func (d *Drive) index(ctx context.Context) error {
+	var seq, indexed int64
+	var whole bool
+	if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		seq, indexed, whole, err = tx.IndexState(ctx, d.id)
+		return err
+	}); err != nil || seq == indexed {
+		return err
+	}
+	for after := (api.ID{}); ; {
+		var files []postgres.Unindexed
+		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+			files, err = tx.Unindexed(ctx, d.id, indexed, whole, after, indexPage)
+			return err
+		}); err != nil {
+			return err
+		}
+		for _, f := range files {
+			after = f.Node
+			text, err := d.words(ctx, f)
+			if err != nil {
+				return err
+			}
+			if err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+				return tx.SetText(ctx, d.id, d.owner, f, text)
+			}); err != nil {
+				return err
+			}
+		}
+		if len(files) < indexPage {
+			break
+		}
+	}
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, seq) })
+}
+
+// words is the text of a file; empty for one that has none, that can't be
+// understood, or that is gone.
+func (d *Drive) words(ctx context.Context, f postgres.Unindexed) (string, error) {
+	c, err := d.Content(ctx, f.Node, f.Version)
+	if api.KindOf(err) == api.NotFound {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	limit := extract.Limit(string(f.Name), c.Size)
+	if limit == 0 {
+		return "", nil
+	}
+	body, err := c.Open(ctx, 0, min(limit, c.Size))
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	content, err := io.ReadAll(body)
+	if err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		d.s.log.Warn("a file's words can't be read", "drive", d.id, "node", f.Node, "err", err)
+		return "", nil
+	}
+	find := extract.Text
+	if extract.Document(string(f.Name)) {
+		find = d.s.extract
+	}
+	text, err := find(ctx, string(f.Name), content)
+	if err != nil {
+		d.s.log.Debug("a file's words were not understood", "drive", d.id, "node", f.Node, "err", err)
+	}
+	return text, ctx.Err()
+}
