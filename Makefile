@@ -40,12 +40,12 @@ run: setup build ## a server, a demo user and a mounted folder; Ctrl-C ends all 
 test: setup check ## check, then every test: what CI runs
 	$(GO) test -timeout $(TIMEOUT) -p 2 ./...
 	@for store in s3 postgres; do \
-		SATCHEL_TEST_BLOBS=$$store $(GO) test -timeout $(TIMEOUT) -run '$(STORED)' ./integration || exit 1; \
+		SATCHEL_TEST_BLOBS=$$store $(GO) test -count 1 -timeout $(TIMEOUT) -run '$(STORED)' ./integration || exit 1; \
 	done
 
 test-stores: setup ## every end-to-end test with each of the three blob stores (long)
 	@for store in file s3 postgres; do \
-		SATCHEL_TEST_BLOBS=$$store $(GO) test -timeout 60m ./integration || exit 1; \
+		SATCHEL_TEST_BLOBS=$$store $(GO) test -count 1 -timeout 60m ./integration || exit 1; \
 	done
 
 stream: setup ## 10 GiB through store_file and back, in under 200 MB of memory
