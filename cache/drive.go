@@ -69,7 +69,11 @@ type Drive struct {
 	parts   map[api.ID]*partial // what is here of cold large files, by node
 	readers readers
 	walk    walk
-	bootID  string // names this run of the machine
+	pins    pins
+	diskNow func() disk // the room under the cache
+	looked  time.Time   // when roomy last asked
+	scarce  bool        // what it found
+	bootID  string      // names this run of the machine
 }
 
 // Open opens or makes the cache of a drive. The server is needed only when
@@ -87,7 +91,8 @@ func Open(cfg Config) (*Drive, error) {
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
 		journal: newJournal(), listing: map[api.ID]*listed{},
 		parts: map[api.ID]*partial{}, bootID: bootID(),
-		quota: quota{news: make(chan struct{}, 1)},
+		quota:   quota{news: make(chan struct{}, 1)},
+		diskNow: func() disk { return diskOf(cfg.Dir) },
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.notes = newNotifier(d)
@@ -130,6 +135,9 @@ func (d *Drive) open() error {
 		return err
 	}
 	if err := d.loadDrive(); err != nil {
+		return err
+	}
+	if err := d.loadPins(); err != nil {
 		return err
 	}
 	if err := d.recover(); err != nil {
@@ -201,6 +209,7 @@ func (d *Drive) Start(kernel Kernel) {
 	d.wg.Go(d.runSyncer)
 	d.wg.Go(d.runFeed)
 	d.wg.Go(d.runQuota)
+	d.wg.Go(d.runPinner)
 	d.wg.Go(func() { d.runUploader(smallLane) })
 	d.wg.Go(func() { d.runUploader(largeLane) })
 }

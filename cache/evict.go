@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"satchel/api"
 )
 
@@ -13,11 +11,8 @@ import (
 type holding struct {
 	node  api.ID
 	bytes int64
-	used  int64 // when it was last opened, ns; 0 = not since this process began
+	used  int64 // when it was last opened, ns; or, before this process began, its access time
 }
-
-// minFree is the part of the disk that clean content never takes: 1/minFree.
-const minFree = 20
 
 // hold notes that a node's content file was used, and how large it is; locked.
 func (d *Drive) hold(n *node) {
@@ -39,19 +34,6 @@ func (d *Drive) unhold(slot uint64) {
 	}
 }
 
-// limit is how many bytes of content may be kept now: the configured limit, less
-// when the disk is short of room.
-func (d *Drive) limit() int64 {
-	limit := d.cfg.Limit
-	var fs unix.Statfs_t
-	if unix.Statfs(d.cfg.Dir, &fs) == nil {
-		free := int64(fs.Bavail) * int64(fs.Bsize)
-		floor := int64(fs.Blocks) * int64(fs.Bsize) / minFree
-		limit = min(limit, d.slots.bytes+free-floor)
-	}
-	return limit
-}
-
 // wakeEvict looks in the background whether something must go; locked.
 func (d *Drive) wakeEvict() {
 	if d.slots.evicting {
@@ -67,7 +49,7 @@ func (d *Drive) wakeEvict() {
 }
 
 // evict makes room: the content that was used longest ago goes first. What is
-// open, mapped, or not proven to be on the server stays. Locked.
+// open, mapped, pinned, or not proven to be on the server stays. Locked.
 func (d *Drive) evict() {
 	limit := d.limit()
 	if d.slots.bytes <= limit {
@@ -89,8 +71,12 @@ func (d *Drive) evict() {
 			break
 		}
 		if p := d.parts[d.slots.held[s].node]; p != nil && p.slot == s {
-			if !p.busy() {
+			n, err := d.load(p.node)
+			if err == nil && !p.busy() && (n == nil || !d.pinned(n)) {
 				d.doom(t, p)
+			}
+			if n != nil {
+				d.letGo(n)
 			}
 			continue
 		}
@@ -98,7 +84,7 @@ func (d *Drive) evict() {
 		if err != nil || n == nil || n.slot != s {
 			continue
 		}
-		if n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() {
+		if n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || d.pinned(n) {
 			d.letGo(n)
 			continue
 		}

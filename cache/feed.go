@@ -81,6 +81,7 @@ func (d *Drive) setConnected(up bool, err error) {
 		d.quotaNews()
 		d.setProblem(nil)
 		d.hurryUploads()
+		d.pins.stir()
 		d.wakeSyncer()
 		return
 	}

@@ -7,14 +7,6 @@ import (
 	"satchel/api"
 )
 
-// roomy refuses calls that need room on a full disk.
-func (d *Drive) roomy() error {
-	if d.full.Load() {
-		return errFull
-	}
-	return nil
-}
-
 // vacant returns a directory, its entries and an error when a new name can't go there; locked.
 func (d *Drive) vacant(parent uint64, name string, intr Interrupt) (*node, *listing, error) {
 	if err := d.roomy(); err != nil {

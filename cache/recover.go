@@ -54,7 +54,7 @@ func (d *Drive) recover() error {
 			return nil
 		}
 		used[slot] = true
-		d.slots.held[slot] = &holding{node: n.id, bytes: n.size}
+		d.slots.held[slot] = &holding{node: n.id, bytes: n.size, used: n.atime}
 		d.slots.bytes += n.size
 		if err := d.examine(t, n, s, end); err != nil {
 			return err

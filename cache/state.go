@@ -267,6 +267,7 @@ func replay(r *record, e *entry, id api.ID) {
 // server; locked. Handles opened before keep what they opened: then the old inode
 // stays for them, and the name gets a new FUSE node id with the same st_ino.
 func (d *Drive) replaced(t *tx, n *node) *node {
+	d.touchPin(n.id)
 	if n.opens == 0 {
 		d.shed(t, n)
 		return n

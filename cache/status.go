@@ -21,6 +21,7 @@ type Status struct {
 	CacheLimitBytes  int64  `json:"cache_limit_bytes"`
 	MemoryBytes      int64  `json:"memory_bytes"`
 	Seq              int64  `json:"seq"`
+	Pinned           int    `json:"pinned"`            // files and folders that were pinned
 	Problem          string `json:"problem,omitempty"` // why nothing is sent, for people
 }
 
@@ -36,6 +37,7 @@ func (d *Drive) Status() Status {
 		Refused:          d.syn.refused,
 		CacheBytes:       d.slots.bytes,
 		CacheLimitBytes:  d.cfg.Limit,
+		Pinned:           len(d.pins.roots),
 		Seq:              max(d.syn.seq, d.syn.acked),
 	}
 	if d.syn.problem != nil {
@@ -52,10 +54,10 @@ func (d *Drive) Status() Status {
 			s.MemoryBytes += n.list.bytes
 		}
 	}
-	d.mu.Unlock()
-	if d.full.Load() && s.Problem == "" {
+	if (d.full.Load() || d.scarce) && s.Problem == "" {
 		s.Problem = "the disk under the cache is full"
 	}
+	d.mu.Unlock()
 	return s
 }
 

@@ -45,6 +45,7 @@ func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
 	t.b.Set(entryKey(p.id, name), k.append(buf[:0]), nil)
 	n.up, n.name = p.id, name
 	t.d.grown(p)
+	t.d.touchPin(n.id)
 }
 
 // unlink removes an entry of a complete directory.

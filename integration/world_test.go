@@ -54,11 +54,22 @@ func (a *account) newDevice(t *testing.T, name string) *rig.Device {
 
 func (a *account) newDeviceAs(t *testing.T, name string, cred *syscall.Credential) *rig.Device {
 	t.Helper()
+	return a.deviceOf(t, name, a.server.URL, cred)
+}
+
+// newDeviceAt is newDevice of a server that is reached by another URL.
+func (a *account) newDeviceAt(t *testing.T, name, url string) *rig.Device {
+	t.Helper()
+	return a.deviceOf(t, name, url, nil)
+}
+
+func (a *account) deviceOf(t *testing.T, name, url string, cred *syscall.Credential) *rig.Device {
+	t.Helper()
 	d, err := parts.NewDevice(unique(t, name), cred)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Login(t.Context(), a.server.URL, a.email, a.password); err != nil {
+	if err := d.Login(t.Context(), url, a.email, a.password); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

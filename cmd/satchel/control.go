@@ -29,10 +29,13 @@ const (
 	opStatus controlOp = "status"
 	opSync   controlOp = "sync"
 	opUmount controlOp = "umount"
+	opPin    controlOp = "pin"
+	opUnpin  controlOp = "unpin"
 )
 
 type controlRequest struct {
 	Op   controlOp `json:"op"`
+	Path string    `json:"path,omitempty"` // opPin, opUnpin: below the drive's root
 	Wait bool      `json:"wait,omitempty"` // opSync: until all is sent; opUmount: the same, while the server can be reached
 }
 
@@ -48,6 +51,9 @@ type controlled interface {
 	report() report
 	// sync sends what is pending; with wait it returns when all was sent.
 	sync(ctx context.Context, wait bool, progress func(report)) error
+	// pin keeps a path on this machine and returns when all of it is here; unpin takes that back.
+	pin(ctx context.Context, path string) error
+	unpin(ctx context.Context, path string) error
 	// umount ends the daemon's work. The answer goes out before the process ends.
 	umount(ctx context.Context, wait bool, progress func(report)) error
 }
@@ -161,6 +167,10 @@ func (c *control) answer(conn *net.UnixConn) {
 	case opStatus:
 	case opSync:
 		err = c.daemon.sync(ctx, r.Wait, progress)
+	case opPin:
+		err = c.daemon.pin(ctx, r.Path)
+	case opUnpin:
+		err = c.daemon.unpin(ctx, r.Path)
 	case opUmount:
 		err = c.daemon.umount(ctx, r.Wait, progress)
 	default:

@@ -180,6 +180,9 @@ func (d *daemon) sync(ctx context.Context, wait bool, progress func(report)) err
 	return d.drive.Sync(ctx, wait, func(now cache.Status) { progress(d.reportOf(now)) })
 }
 
+func (d *daemon) pin(ctx context.Context, path string) error   { return d.drive.Pin(ctx, path) }
+func (d *daemon) unpin(ctx context.Context, path string) error { return d.drive.Unpin(ctx, path) }
+
 // umount waits for unsent work while the server can be reached, and unmounts.
 func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) error {
 	if wait {

@@ -33,6 +33,9 @@ type commands struct {
 	Status statusCmd `cmd:"" help:"Show what the mounted drive is doing."`
 	Sync   syncCmd   `cmd:"" help:"Send what was changed in the folder now."`
 
+	Pin   pinCmd   `cmd:"" help:"Keep a file or folder on this machine, and fetch it now."`
+	Unpin unpinCmd `cmd:"" help:"Let a pinned file or folder go when room is needed."`
+
 	Ls  lsCmd  `cmd:"" help:"List a directory of the drive."`
 	Put putCmd `cmd:"" help:"Copy files and directories to the drive."`
 	Get getCmd `cmd:"" help:"Copy files and directories from the drive."`

@@ -35,6 +35,7 @@ type Status struct {
 	Passthrough      bool   `json:"passthrough"`
 	PendingMutations int    `json:"pending_mutations"`
 	PendingBytes     int64  `json:"pending_bytes"`
+	CacheBytes       int64  `json:"cache_bytes"`
 	Seq              int64  `json:"seq"`
 }
 

@@ -29,8 +29,8 @@ type lab struct {
 	users  int
 }
 
-func newLab(ctx context.Context, base string, size int64, trip time.Duration) (l *lab, err error) {
-	l = &lab{size: size}
+func newLab(ctx context.Context, base string, size int64, trip time.Duration) (_ *lab, err error) {
+	l := &lab{size: size}
 	if l.rig, err = rig.New(base); err != nil {
 		return nil, err
 	}

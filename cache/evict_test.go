@@ -1,0 +1,184 @@
+package cache
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// here tells whether a file's whole content is on this machine.
+func here(t *testing.T, d *Drive, name string) bool {
+	t.Helper()
+	return slotOf(d, find(t, d, name)) != 0
+}
+
+// shelfOf is a shelf with files of 1 MiB.
+func shelfOf(files int) *shelf {
+	s := newShelf()
+	for i := range files {
+		s.add(api.ID{}, api.Name(fmt.Sprintf("f%d", i)), noise(1<<20))
+	}
+	return s
+}
+
+func TestEvictsWhatWasUsedLongestAgo(t *testing.T) {
+	s := shelfOf(6)
+	d := openShelf(t, s, t.TempDir(), 4<<20)
+	for i := range 4 {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	cat(t, d, rootFID, "f0") // used again
+	cat(t, d, rootFID, "f4")
+	soon(t, func() bool { return d.Status().CacheBytes <= 4<<20 })
+	if !here(t, d, "f0") || here(t, d, "f1") || !here(t, d, "f4") {
+		t.Errorf("f0 %v, f1 %v, f4 %v", here(t, d, "f0"), here(t, d, "f1"), here(t, d, "f4"))
+	}
+}
+
+func TestEvictSparesOpenFiles(t *testing.T) {
+	s := shelfOf(6)
+	d := openShelf(t, s, t.TempDir(), 2<<20)
+	fid := find(t, d, "f0")
+	open(t, d, fid, unix.O_RDONLY)
+	for i := 1; i < 6; i++ {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	soon(t, func() bool { return d.Status().CacheBytes <= 2<<20 })
+	if slotOf(d, fid) == 0 {
+		t.Error("an open file was evicted")
+	}
+	d.Release(fid, unix.O_RDONLY)
+}
+
+func TestUnsentWorkIsNeverEvicted(t *testing.T) {
+	s := shelfOf(4)
+	var down atomic.Bool
+	down.Store(true)
+	s.putting = func([]byte) error {
+		if down.Load() {
+			return api.Errorf(api.Unavailable, "gone")
+		}
+		return nil
+	}
+	d := openShelf(t, s, t.TempDir(), 2<<20)
+	for i := range 4 {
+		save(t, d, fmt.Sprintf("new%d", i), noise(1<<20+i))
+	}
+	for i := range 4 {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	soon(t, func() bool { return !here(t, d, "f0") })
+	for i := range 4 {
+		if !here(t, d, fmt.Sprintf("new%d", i)) {
+			t.Errorf("new%d was evicted before it was sent", i)
+		}
+	}
+	down.Store(false)
+	if err := d.Sync(t.Context(), true, nil); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, func() bool { return d.Status().CacheBytes <= 2<<20 }) // clean now
+}
+
+func TestAShortDiskShrinksTheCache(t *testing.T) {
+	s := shelfOf(3)
+	d := openShelf(t, s, t.TempDir(), 0)
+	for i := range 3 {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	// Programs have filled the disk: less than a twentieth is left, but more than a fiftieth.
+	d.mu.Lock()
+	d.diskNow = func() disk { return disk{free: 30 << 20, size: 1 << 30} }
+	d.looked = time.Time{}
+	d.mu.Unlock()
+	save(t, d, "new", []byte("x"))
+	soon(t, func() bool { return !here(t, d, "f0") && !here(t, d, "f1") && !here(t, d, "f2") })
+
+	d.mu.Lock()
+	d.diskNow = func() disk { return disk{free: 10 << 20, size: 1 << 30} }
+	d.looked = time.Time{}
+	d.mu.Unlock()
+	_, _, err := d.Create(rootFID, "more", 0o644, unix.O_WRONLY, Cred{}, nil)
+	if api.KindOf(err) != api.NoSpace {
+		t.Errorf("a new file on a disk that is nearly full: %v", err)
+	}
+	if d.Status().Problem == "" {
+		t.Error("status does not tell")
+	}
+	d.mu.Lock()
+	d.diskNow = func() disk { return disk{free: 500 << 20, size: 1 << 30} }
+	d.looked = time.Time{}
+	d.mu.Unlock()
+	save(t, d, "more", []byte("x"))
+}
+
+func TestPinnedFolderStaysAndFollows(t *testing.T) {
+	s := newShelf()
+	keep := s.mkdir(api.ID{}, "keep")
+	sub := s.mkdir(keep, "sub")
+	var files []api.Node
+	for i := range 3 {
+		files = append(files, s.add(keep, api.Name(fmt.Sprintf("k%d", i)), noise(1<<20)), s.add(sub, api.Name(fmt.Sprintf("s%d", i)), noise(1000)))
+	}
+	large := s.add(sub, "large", noise(6<<20))
+	for i := range 4 {
+		s.add(api.ID{}, api.Name(fmt.Sprintf("f%d", i)), noise(1<<20))
+	}
+	dir := t.TempDir()
+	d := openShelf(t, s, dir, 10<<20)
+	if err := d.Pin(t.Context(), "/keep"); err != nil {
+		t.Fatal(err)
+	}
+	all := func(d *Drive) (missing int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, f := range append(files, large) {
+			n, err := d.load(f.ID)
+			if err != nil || n == nil || n.slot == 0 {
+				missing++
+			}
+		}
+		return missing
+	}
+	if n := all(d); n > 0 {
+		t.Fatalf("%d files are not here after Pin", n)
+	}
+	for i := range 4 {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	soon(t, func() bool { return !here(t, d, "f0") })
+	if n := all(d); n > 0 {
+		t.Errorf("%d pinned files were evicted", n)
+	}
+	// Another device changes one, after a restart too.
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d = openShelf(t, s, dir, 10<<20)
+	before := files[0].Version
+	files[0] = s.replace(files[0].ID, noise(1<<20))
+	soon(t, func() bool {
+		d.mu.Lock()
+		n, err := d.load(files[0].ID)
+		d.mu.Unlock()
+		return err == nil && n.version != before && all(d) == 0
+	})
+	if err := d.Unpin(t.Context(), "/keep/sub"); api.KindOf(err) != api.NotFound {
+		t.Errorf("unpin of what is pinned with its folder: %v", err)
+	}
+	if err := d.Unpin(t.Context(), "/keep"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	soon(t, func() bool { return all(d) > 0 })
+	if err := d.Pin(t.Context(), "/nowhere"); api.KindOf(err) != api.NotFound {
+		t.Errorf("pin of nothing: %v", err)
+	}
+}

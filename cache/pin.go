@@ -1,0 +1,256 @@
+package cache
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"satchel/api"
+)
+
+// Pinned folders and files are fetched at once, kept up to date, and never evicted. A pin belongs to the node: it
+// moves with it. The pinner is one more program that reads the tree, and profits from what is fetched ahead
+// of such programs.
+type pins struct {
+	roots map[api.ID]bool // kept in Pebble
+	todo  map[api.ID]bool // nodes that may have to be fetched
+	wake  chan struct{}
+}
+
+// pinRetry is how long the pinner waits after it failed.
+const pinRetry = 10 * time.Second
+
+// loadPins reads what is pinned.
+func (d *Drive) loadPins() error {
+	d.pins = pins{roots: map[api.ID]bool{}, todo: map[api.ID]bool{}, wake: make(chan struct{}, 1)}
+	v, err := d.st.meta("pins")
+	if err != nil || v == nil {
+		return err
+	}
+	var ids []api.ID
+	if err := json.Unmarshal(v, &ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		d.pins.roots[id], d.pins.todo[id] = true, true
+	}
+	return nil
+}
+
+func (d *Drive) savePins() error {
+	ids := make([]api.ID, 0, len(d.pins.roots))
+	for id := range d.pins.roots {
+		ids = append(ids, id)
+	}
+	t := d.begin()
+	t.b.Set(metaKey("pins"), mustJSON(ids), nil)
+	return t.commit()
+}
+
+// Pin keeps a file, or a folder with all that is in it, on this machine. The path is below the drive's root, "" is
+// all of it. It returns when all is here. An error of kind Unavailable means that it is pinned, but not everything could be
+// fetched: that goes on by itself. NotFound: there is no such path.
+func (d *Drive) Pin(ctx context.Context, path string) error {
+	d.mu.Lock()
+	n, err := d.resolvePath(ctx, path)
+	if err == nil {
+		d.pins.roots[n.id] = true
+		d.touchPin(n.id)
+		err = d.savePins()
+	}
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for {
+		d.mu.Lock()
+		left := len(d.pins.todo)
+		d.mu.Unlock()
+		switch {
+		case left == 0:
+			return nil
+		case !d.connected.Load():
+			return api.Errorf(api.Unavailable, "it is pinned, but the server can't be reached: what is missing will be fetched when it can")
+		}
+		select {
+		case <-ctx.Done():
+			return api.Errorf(api.Cancelled, "it is pinned; what is missing is fetched in the background")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Unpin lets go of a pin. What is here stays until the room is needed. NotFound: nothing is pinned by this path.
+func (d *Drive) Unpin(ctx context.Context, path string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.resolvePath(ctx, path)
+	if err != nil {
+		return err
+	}
+	if !d.pins.roots[n.id] {
+		if d.pinned(n) {
+			return api.Errorf(api.NotFound, "%q is pinned with a folder above it: unpin that one", path)
+		}
+		return api.Errorf(api.NotFound, "%q is not pinned", path)
+	}
+	delete(d.pins.roots, n.id)
+	d.wakeEvict()
+	return d.savePins()
+}
+
+// resolvePath finds a node by its path; locked, and given up while directories are listed.
+func (d *Drive) resolvePath(ctx context.Context, path string) (*node, error) {
+	n := d.root
+	for name := range strings.SplitSeq(path, "/") {
+		if name == "" {
+			continue
+		}
+		l, err := d.dir(n, ctx.Done())
+		if err != nil {
+			return nil, err
+		}
+		kid, err := d.child(l, api.Name(name))
+		if err != nil {
+			return nil, err
+		}
+		if kid == nil {
+			return nil, api.Errorf(api.NotFound, "%q: no such file or directory", path)
+		}
+		kid.up, kid.name = n.id, api.Name(name)
+		n = kid
+	}
+	return n, nil
+}
+
+// pinned tells whether a node, or a folder that it is in, is pinned; locked.
+func (d *Drive) pinned(n *node) bool {
+	if len(d.pins.roots) == 0 {
+		return false
+	}
+	id, up := n.id, n.up
+	for {
+		if d.pins.roots[id] {
+			return true
+		}
+		if id == d.root.id || up.IsZero() {
+			return false
+		}
+		p, err := d.load(up)
+		if err != nil || p == nil {
+			return false
+		}
+		id, up = p.id, p.up
+		d.letGo(p)
+	}
+}
+
+// touchPin notes that a node is new in its place, or has another version; locked. Whether it is pinned is found out
+// later.
+func (d *Drive) touchPin(id api.ID) {
+	if len(d.pins.roots) == 0 {
+		return
+	}
+	d.pins.todo[id] = true
+	d.pins.stir()
+}
+
+// stir lets the pinner look at its list.
+func (p *pins) stir() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// runPinner fetches what is pinned and not here, until Close.
+func (d *Drive) runPinner() {
+	for {
+		var retry <-chan time.Time
+		if err := d.pinAll(); err != nil && d.ctx.Err() == nil {
+			d.log.Warn("fetch what is pinned", "err", err)
+			if d.connected.Load() { // else that wakes us
+				retry = time.After(pinRetry)
+			}
+		}
+		select {
+		case <-d.done:
+			return
+		case <-d.pins.wake:
+		case <-retry:
+		}
+	}
+}
+
+// pinAll looks at all nodes on the list; those that fail stay on it.
+func (d *Drive) pinAll() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.pins.todo) > 0 {
+		for id := range d.pins.todo {
+			n, err := d.load(id)
+			if err == nil && n != nil && !n.dead && d.pinned(n) {
+				err = d.pinTree(n)
+			}
+			switch {
+			case d.ctx.Err() != nil:
+				return nil
+			case api.KindOf(err) == api.Unavailable, api.KindOf(err) == api.NoSpace, api.KindOf(err) == api.Unauthenticated:
+				return err // try again later
+			case err != nil:
+				d.log.Error("a pinned file can't be fetched", "err", err)
+			}
+			delete(d.pins.todo, id)
+		}
+	}
+	return nil
+}
+
+// pinTree fetches a node and what is below it; locked, and given up while it waits.
+func (d *Drive) pinTree(n *node) error {
+	if n.dead || n.stale {
+		return nil
+	}
+	if n.isFile() {
+		if n.ahead {
+			d.opened(n)
+		}
+		if n.slot == 0 && n.size > 0 {
+			return d.local(n, d.done)
+		}
+		return nil
+	}
+	if !n.isDir() {
+		return nil
+	}
+	d.passes(n)
+	l, err := d.dir(n, d.done)
+	if err != nil {
+		return err
+	}
+	ids := make([]api.ID, 0, len(l.byName))
+	for _, k := range l.order { // in the order in which others are fetched ahead
+		if k.name != "" && (k.typ == 'f' || k.typ == 'd') {
+			ids = append(ids, k.id)
+		}
+	}
+	for _, id := range ids {
+		kid, err := d.load(id)
+		if err != nil {
+			return err
+		}
+		if kid == nil {
+			continue
+		}
+		err = d.pinTree(kid)
+		d.letGo(kid)
+		if err == errNotFound {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
