@@ -22,7 +22,7 @@ NODES    ?= 1000000
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream exercise check race fuzz bench bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream exercise programs check race fuzz bench bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ stream: setup ## 10 GiB through store_file and back, in under 200 MB of memory
 
 exercise: setup ## 1,000,000 random operations on files and trees, with the cache evicting (hours)
 	SATCHEL_EXERCISE_OPERATIONS=$(OPERATIONS) $(GO) test -timeout 0 -count 1 -v -run TestExercise ./integration
+
+programs: SETUP := programs
+programs: setup ## stress-ng, fio, dbench, git, npm, LibreOffice, … on the mount (installs them; long)
+	SATCHEL_PROGRAMS=all $(GO) test -timeout 0 -count 1 -v -run TestPrograms ./integration
 
 check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations
 	@out=$$(gofmt -l $(FOLDERS)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }

@@ -42,6 +42,8 @@ have sqlite3 || need sqlite3
 have rsync || need rsync
 have tar || need tar
 have diff || need diffutils
+have setfacl || need acl
+have setfattr || need attr
 have_vim || need vim-tiny
 if [ "${1:-}" != run ]; then # clients that the tests use
 	have litmus || need litmus
@@ -52,6 +54,13 @@ if [ "${1:-}" != run ]; then # clients that the tests use
 	have aws || need awscli
 fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
+if [ "${1:-}" = programs ]; then # for make programs
+	have fio || need fio
+	have stress-ng || need stress-ng
+	have dbench || need dbench
+	have npm || need npm
+	have soffice || need libreoffice-writer-nogui
+fi
 
 if [ -n "$packages" ]; then
 	have apt-get || {
