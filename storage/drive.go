@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"strings"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -122,6 +123,9 @@ func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit 
 		limit = DefaultPage
 	}
 	limit = min(limit, MaxPage)
+	if strings.ContainsRune(string(after), 0) {
+		return l, api.Errorf(api.Invalid, "no name has a NUL in it")
+	}
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		drive, err := tx.Drive(ctx, d.id)
 		if err != nil {

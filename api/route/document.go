@@ -64,6 +64,20 @@ func WithExamples(op huma.Operation, examples ...Example) huma.Operation {
 	return op
 }
 
+// Examples gives an operation examples, by its id: for those that a library
+// has added.
+func (d *Document) Examples(id string, examples ...Example) {
+	for _, item := range d.api.Paths {
+		for _, op := range operations(item) {
+			if op.OperationID == id {
+				*op = WithExamples(*op, examples...)
+				return
+			}
+		}
+	}
+	panic("no operation has the id " + id)
+}
+
 // Tag describes a group of operations. They follow in the order of their tags.
 func (d *Document) Tag(name, description string) {
 	if !slices.ContainsFunc(d.api.Tags, func(t *huma.Tag) bool { return t.Name == name }) {

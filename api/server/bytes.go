@@ -71,12 +71,17 @@ func tooLarge(err error) error {
 	return err
 }
 
-// serveContent sends content by the rules of net/http for ranges and
-// conditions (RFC 9110 sections 13 and 14). Its hash is its entity tag.
+// serveContent sends a user's own content.
 func (s *server) serveContent(w http.ResponseWriter, r *http.Request, c *storage.Content, fail failure) {
+	s.sendContent(w, r, c, "private, no-cache", fail)
+}
+
+// sendContent sends content by the rules of net/http for ranges and conditions
+// (RFC 9110 sections 13 and 14), to be kept as cache says. Its hash is its entity tag.
+func (s *server) sendContent(w http.ResponseWriter, r *http.Request, c *storage.Content, cache string, fail failure) {
 	h := w.Header()
 	h.Set("Etag", `"`+c.SHA256.String()+`"`)
-	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Cache-Control", cache)
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/octet-stream")
 	}

@@ -26,6 +26,9 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.listings.Take(id.User, address(r)); err != nil {
+		return err
+	}
 	req, err := filesTable.parse(r.URL.RawQuery)
 	if err != nil {
 		return err

@@ -259,3 +259,23 @@ func FuzzParseFiles(f *testing.F) {
 		}
 	})
 }
+
+// Expensive calls are limited by account: 429 with Retry-After.
+func TestListsAreLimited(t *testing.T) {
+	f := newFixture(t)
+	f.token(bob)
+	for range 3000 {
+		a := f.do(request{path: "/files?limit=0", as: alice})
+		if a.status == 429 {
+			f.fails(a, 429, "too many lists of files")
+			if a.header.Get("Retry-After") == "" {
+				t.Error("429 without Retry-After")
+			}
+			if other := f.do(request{path: "/files?limit=0", as: bob}); other.status != 200 {
+				t.Errorf("another account: %d %s", other.status, other.body)
+			}
+			return
+		}
+	}
+	t.Error("3000 lists were let through")
+}

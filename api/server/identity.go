@@ -21,8 +21,10 @@ func (s *server) identify(r *http.Request) (auth.Identity, error) {
 	if c, err := r.Cookie(s.cookieName()); err == nil {
 		return s.auth.ByCookie(r.Context(), c.Value)
 	}
-	return auth.Identity{}, api.Errorf(api.Unauthenticated, "log in first")
+	return auth.Identity{}, errNobody()
 }
+
+func errNobody() error { return api.Errorf(api.Unauthenticated, "log in first") }
 
 // cookieName has a prefix under TLS that makes browsers refuse the cookie from
 // any other host or path (RFC 6265bis section 4.1.3).

@@ -11,6 +11,7 @@ func (s *server) routeRPC(mux *http.ServeMux, doc *route.Document) {
 	f := doc.Family("rpc", "Functions, as PostgREST has them: arguments in the query, or as a JSON object", "/rpc/", s.pgrstError)
 	s.sessionRoutes(f)
 	s.storeRoutes(f)
+	s.publicRoutes(f)
 	f.Mount(mux)
 	files := doc.Family("files", "Rows, as PostgREST has them: select, order, limit, offset, Range, and column=operator.value", "/files", s.pgrstError)
 	s.fileRoutes(files)
@@ -74,7 +75,7 @@ func (s *server) fileRoutes(f *route.Family) {
 	f.Handle(route.Operation{
 		ID: "get-files", Method: http.MethodGet, Path: "/files", Access: route.Known, Summary: "Your files; an admin sees everyone's, without content",
 		Params:  order,
-		Answers: []route.Answer{{Status: 200, Doc: "The rows"}, {Status: 206, Doc: "Some of the rows"}, {Status: 400, Doc: "The query is wrong"}, {Status: 416, Doc: "There are not so many rows"}},
+		Answers: []route.Answer{{Status: 200, Doc: "The rows"}, {Status: 206, Doc: "Some of the rows"}, {Status: 400, Doc: "The query is wrong"}, {Status: 416, Doc: "There are not so many rows"}, {Status: 429, Doc: "More than ten a second"}},
 		Examples: []route.Example{
 			{Summary: "All", As: route.You, Status: 200, Contains: "notes/today.txt"},
 			{Summary: "The largest of a folder", As: route.You, Path: "/files?select=id,file_path,size&file_path=like.notes/*&order=size.desc&limit=1", Status: 200, Contains: `"size"`},

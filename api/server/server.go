@@ -53,12 +53,13 @@ type server struct {
 
 	openSignup bool
 	archives   perMinute
+	listings   *auth.Limit // of /files: one may walk a whole drive
 }
 
 // New makes the handler of all APIs.
 func New(c Config) http.Handler {
 	s := &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup,
-		archives: perMinute{limit: archivesPerMinute}}
+		archives: perMinute{limit: archivesPerMinute}, listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond)}
 	mux := http.NewServeMux()
 	doc := route.New("Satchel", "1", description)
 	s.routeServer(mux, doc)
@@ -116,6 +117,7 @@ func (s *server) routeV1(mux *http.ServeMux, doc *route.Document) {
 	s.appRoutes(v1)
 	s.byteRoutes(mux, v1)
 	s.contentsRoute(mux, v1)
+	v1Examples(doc)
 	mux.HandleFunc("/v1/", unmatched(mux, "/v1/", s.problemError))
 }
 

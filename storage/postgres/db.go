@@ -89,8 +89,8 @@ type Tx struct {
 	guest bool // in another one's drive: see Tx.Guest
 }
 
-// As runs fn in a transaction as the user; the zero id sets none, and then
-// only functions made for strangers return anything. Every statement sees what
+// As runs fn in a transaction as the user; the zero id sets none, and says so:
+// then only what is public and functions made for strangers return anything. Every statement sees what
 // was committed before it began (READ COMMITTED), which the lock of a drive
 // turns into a sequence of commits.
 //
@@ -133,13 +133,13 @@ func (db *DB) once(ctx context.Context, begin string, user api.ID, fn func(conte
 	// a panic or a failed rollback can't hand one user's transaction to another.
 	defer conn.Release()
 
-	setting := ""
+	setting, anonymous := "", "on"
 	if !user.IsZero() {
-		setting = user.String()
+		setting, anonymous = user.String(), ""
 	}
 	var start pgx.Batch
 	start.Queue(begin)
-	start.Queue("SELECT set_config('satchel.user_id', $1, true)", setting)
+	start.Queue("SELECT set_config('satchel.user_id', $1, true), set_config('satchel.anonymous', $2, true)", setting, anonymous)
 	if err := conn.SendBatch(ctx, &start).Close(); err != nil {
 		if conn.Conn().IsClosed() && ctx.Err() == nil {
 			return fmt.Errorf("%w: %w", errStale, err)

@@ -1,0 +1,45 @@
+package server
+
+import "satchel/api/route"
+
+// v1Examples shows how Satchel's own clients ask.
+func v1Examples(doc *route.Document) {
+	you := func(summary, path string, status int, contains string) route.Example {
+		return route.Example{Summary: summary, As: route.You, Path: path, Status: status, Contains: contains}
+	}
+	body := func(e route.Example, text string) route.Example {
+		e.Header, e.Body = asJSON, text
+		return e
+	}
+	keep := func(e route.Example, name, at string) route.Example {
+		e.Keep = map[string]string{name: at}
+		return e
+	}
+	doc.Examples("login", route.Example{
+		Summary: "With a wrong password", Header: asJSON, Body: `{"email":"nobody@example.org","password":"wrong","device":"laptop"}`,
+		Status: 401, Contains: `"kind":"unauthenticated"`,
+	})
+	doc.Examples("token", route.Example{Summary: "For a secret that nobody has", Header: asJSON, Body: `{"secret":"none"}`, Status: 401})
+	doc.Examples("whoami", you("With a token", "", 200, `"user":"$you"`))
+	doc.Examples("devices", you("All", "", 200, "["))
+	doc.Examples("revoke-device", you("One that is not there", "/v1/devices/00000000-0000-7000-8000-000000000000", 404, `"kind":"not_found"`))
+	doc.Examples("drives", you("Yours", "", 200, `"name":"home"`))
+	drive := keep(you("Yours", "/v1/drives/home", 200, `"id":"$home"`), "root", "root")
+	drive.Keep["epoch"], drive.Keep["seq"] = "epoch", "seq"
+	doc.Examples("drive", drive)
+	doc.Examples("lookup", keep(you("A file", "/v1/drives/home/lookup?path=notes/today.txt", 200, `"type":"f"`), "file", "id"),
+		keep(you("A directory", "/v1/drives/home/lookup?path=notes", 200, `"type":"d"`), "notes", "id"),
+		keep(you("Its document", "/v1/drives/home/lookup?path=notes/today.txt", 200, `"document"`), "today", "document"))
+	doc.Examples("node", you("The root", "/v1/drives/$home/nodes/$root", 200, `"type":"d"`))
+	doc.Examples("children", you("The root", "/v1/drives/$home/nodes/$root/children?limit=10", 200, `"notes"`))
+	doc.Examples("changes", you("Without waiting", "/v1/drives/home/changes?epoch=$epoch&after=$seq&wait=0", 200, `"seq"`))
+	doc.Examples("content", you("A file", "/v1/drives/home/nodes/$file/content", 200, "Buy bread."))
+	doc.Examples("usage", you("A directory", "/v1/drives/home/nodes/$notes/usage", 200, `"bytes"`))
+	doc.Examples("versions", you("A file's", "/v1/drives/home/documents/$today/versions", 200, `"current":true`))
+	doc.Examples("trash", you("The last ones", "/v1/drives/home/trash?limit=10", 200, "["))
+	doc.Examples("missing", body(you("Chunks that nobody has", "/v1/drives/home/missing", 200, "abab"),
+		`{"hashes":["abababababababababababababababababababababababababababababababab"]}`))
+	doc.Examples("commit", body(you("A new directory", "/v1/drives/home/batches", 200, `"status":"applied"`),
+		`{"incarnation":"0190aaaa-0000-7000-8000-000000000001","number":1,"mutations":[{"op":"create","node":"0190aaaa-0000-7000-8000-000000000002",`+
+			`"parent":"$root","name":"by-batch","attr":{"type":"d","mode":493},"time":1}]}`))
+}
