@@ -73,6 +73,8 @@ while ! port_is_free "$port"; do
 done
 echo "$port" >"$run/port"
 url=http://127.0.0.1:$port
+chmod 0600 "$run/env" # it has the password from here on
+printf 'export URL=%q EMAIL=%q PASSWORD=%q\n' "$url" "$user" "$password" >>"$run/env"
 
 # In a shell of its own: bash ends when exec can't redirect.
 healthy() (
@@ -138,8 +140,8 @@ cat <<TXT
     . .run/env                  # then:
     satchel status              # what is not on the server yet
     satchel sync --wait         # come back when all is
-    curl -s $url/rpc/login -H 'Content-Type: application/json' \\
-         -d '{"email":"$user","password":"$password"}'
+    curl -s \$URL/rpc/login -H 'Content-Type: application/json' \\
+         -d "{\\"email\\":\\"\$EMAIL\\",\\"password\\":\\"\$PASSWORD\\"}"
 
   Ctrl-C ends the server and unmounts the folder; your files are kept.
 
