@@ -217,6 +217,7 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	e.after = time.Now().Add(holdBack)
 	h := d.heat(n)
 	h.entry, h.ready, h.sent, h.due = e, nil, nil, e.after
+	h.base = 0 // a new file, of which the server has nothing
 	if c, err := d.attach(n); err == nil {
 		c.rec.dirty = true
 		t.slot(c)
