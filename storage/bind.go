@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -112,15 +113,19 @@ func (s *Service) AddBind(ctx context.Context, c Caller, b Bind) (Bind, error) {
 	if err != nil {
 		return b, err
 	}
-	node, err := target.bindDir(ctx, at)
+	node, undo, err := target.bindDir(ctx, at)
 	if err != nil {
 		return b, err
 	}
 	b.ID = api.NewID()
-	return b, s.db.As(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
+	err = s.db.As(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
 		return tx.AddBind(ctx, postgres.Bind{ID: b.ID, Drive: target.id, Node: node,
 			SourceDrive: source.id, SourceNode: dir.ID, Inherit: b.ACL == InheritACL})
 	})
+	if err != nil && undo != nil {
+		err = errors.Join(err, undo())
+	}
+	return b, err
 }
 
 func (s *Service) placed(ctx context.Context, c Caller, p Place) (*Drive, []api.Name, error) {
@@ -136,15 +141,15 @@ func (s *Service) placed(ctx context.Context, c Caller, p Place) (*Drive, []api.
 }
 
 // bindDir is the directory at a path of a drive in which the caller may bind; it
-// is made if it is missing.
-func (d *Drive) bindDir(ctx context.Context, path []api.Name) (node api.ID, err error) {
+// is made if it is missing, and then undo removes it again.
+func (d *Drive) bindDir(ctx context.Context, path []api.Name) (node api.ID, undo func() error, err error) {
 	if len(path) == 0 {
-		return node, api.Errorf(api.Exists, "a bind needs a directory of its own")
+		return node, nil, api.Errorf(api.Exists, "a bind needs a directory of its own")
 	}
 	maker := d
 	if !d.own() {
 		if d.owner != api.SystemOwner || !d.caller.Admin {
-			return node, errNotYours()
+			return node, nil, errNotYours()
 		}
 		system := *d // an admin arranges the system's drives
 		system.caller = Caller{User: api.SystemOwner, Device: d.caller.Device}
@@ -152,12 +157,13 @@ func (d *Drive) bindDir(ctx context.Context, path []api.Name) (node api.ID, err 
 	}
 	n, err := maker.Lookup(ctx, path)
 	if api.KindOf(err) == api.NotFound {
-		return maker.Mkdir(ctx, path, true)
+		node, err := maker.Mkdir(ctx, path, true)
+		return node, func() error { return maker.Remove(ctx, path) }, err
 	}
 	if err == nil && n.Type != api.Directory {
 		err = api.Errorf(api.Exists, "the path is taken by what is not a directory")
 	}
-	return n.ID, err
+	return n.ID, nil, err
 }
 
 // Binds lists the binds in the caller's drives, and those that show others

@@ -27,6 +27,9 @@ const feedPage = 2000
 // APIs is not. A point that the drive never had, or one so old that the changes
 // after it are forgotten, is [api.Resync].
 func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	if !d.own() {
+		return api.Changes{}, errNotYours() // a feed tells of all of the drive
+	}
 	timeout := time.NewTimer(min(wait, MaxWait))
 	defer timeout.Stop()
 	for {

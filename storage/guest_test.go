@@ -2,8 +2,10 @@ package storage
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -19,6 +21,13 @@ func TestReadGrantCannotWrite(t *testing.T) {
 		if _, err := d.Store(t.Context(), names(t, path), strings.NewReader("x"), nil); api.KindOf(err) != api.Permission {
 			t.Errorf("a reader stores %s: %v", path, err)
 		}
+	}
+	// Refused before a byte of it is read, let alone stored.
+	if _, err := d.Store(t.Context(), names(t, "shared/one"), iotest.ErrReader(io.ErrUnexpectedEOF), nil); api.KindOf(err) != api.Permission {
+		t.Errorf("a reader's content is read: %v", err)
+	}
+	if _, err := d.Changes(t.Context(), api.ID{}, 0, 0); api.KindOf(err) != api.Permission {
+		t.Errorf("a guest follows the feed: %v", err)
 	}
 	shared, err := d.Lookup(t.Context(), names(t, "shared"))
 	if err != nil {

@@ -36,9 +36,33 @@ func (d *Drive) Space(ctx context.Context) (used, free int64, err error) {
 	return info.Used, left.bytes, err
 }
 
+// mayStore refuses a guest's content before it is read: he must be able to
+// change something where the path leads, as far as it does.
+func (d *Drive) mayStore(ctx context.Context, tx *postgres.Tx, path []api.Name) error {
+	deepest := d.root
+	if len(path) > 0 {
+		walked, err := tx.Walk(ctx, d.id, d.root, path)
+		if err != nil {
+			return err
+		}
+		if len(walked) > 0 {
+			deepest = walked[len(walked)-1].ID
+		}
+	}
+	held, err := tx.Permissions(ctx, d.id, deepest)
+	if err == nil && held&(api.PermWrite|api.PermMkdir) == 0 {
+		err = api.Errorf(api.Permission, "you may not do this here")
+	}
+	return err
+}
+
 // room is the limit of what replaces the file at a path, if there is one.
 func (d *Drive) room(ctx context.Context, path []api.Name) (r room, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if !d.own() { // the owner's quota is the commit's to see
+			r.bytes = -1
+			return d.mayStore(ctx, tx, path)
+		}
 		drive, err := tx.Drive(ctx, d.id)
 		if err != nil || drive.Quota == 0 {
 			r.bytes = -1

@@ -194,6 +194,7 @@ func TestContract(t *testing.T) {
 				v.call(alice, "POST", "binds", map[string]any{"source": storage.Place{Mount: "home", Path: cycle[0]}, "target": storage.Place{Mount: "home", Path: cycle[1]}}, 400)
 			}
 			v.call(alice, "POST", "binds", map[string]any{"source": storage.Place{Mount: "home", Path: "/c"}, "target": storage.Place{Mount: "home", Path: "/a"}}, 409)
+			v.expect("nothing is left of those that were refused", v.names(alice, "home/a"), "x y")
 		}},
 		{"a bind into home is how a folder shared by another user appears", func(v *vfs) {
 			v.write(alice, "home/shared/x", "x")

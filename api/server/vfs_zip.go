@@ -22,7 +22,7 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 	if t.caller.User.IsZero() {
 		return api.Errorf(api.Unauthenticated, "log in first")
 	}
-	n, err := t.find(r.Context(), api.PermRead)
+	n, err := t.find(r.Context(), api.PermRead|api.PermList)
 	if err != nil {
 		return err
 	}
