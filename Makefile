@@ -16,13 +16,14 @@ FUZZTIME ?= 20s
 ROUNDS   ?= 3
 OPERATIONS ?= 1000000
 NODES    ?= 1000000
+MODEL_ROUNDS ?= 300
 
 # The end-to-end tests whose content goes all the way to the blob store and
 # back: `make test` runs them with each store, and all others with files.
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream exercise programs check race fuzz bench bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream exercise programs check race fuzz model bench bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 		echo "== $$pkg $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
 	done
+
+model: setup ## MODEL_ROUNDS (default 300) rounds of random devices, crashes and disconnects against the promises
+	SATCHEL_MODEL_ROUNDS=$(MODEL_ROUNDS) SATCHEL_MODEL_STEPS=120 $(GO) test -timeout 5h -count 1 -run '^TestModel$$' ./cache
 
 bench: setup ## the everyday work on a plain folder, loopback, Satchel and rclone
 	$(GO) run ./integration/bench -rounds $(ROUNDS)

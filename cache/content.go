@@ -32,6 +32,7 @@ type content struct {
 
 	idle bool // in slots.idle
 
+	described bool // its extended attribute says that it is unsent
 }
 
 // maxIdle is how many content files nobody has open stay open and registered.
@@ -54,6 +55,10 @@ func (d *Drive) openContent(slot uint64) (*content, error) {
 	c := &content{slot: slot, rec: rec}
 	if c.fd, err = unix.Open(d.slotPath(slot), unix.O_RDONLY|unix.O_NOATIME|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("content file %x: %w", slot, err)
+	}
+	if rec.dirty {
+		n, err := unix.Fgetxattr(c.fd, describedAttr, nil)
+		c.described = err == nil && n > 0
 	}
 	c.look()
 	return c, nil

@@ -28,6 +28,10 @@ type hot struct {
 	ready *checkpoint // hashed and uploaded, not committed
 	sent  *checkpoint // in the batch in flight, or committed but not proven final
 
+	waited   bool   // it was hot when content was last made durable
+	again    api.ID // the version that the content was, and the server lost (resend)
+	againSHA api.Hash
+
 	opened uint64 // counts opens for writing: content is the same only while it stands still
 	mtime  int64  // the node's when the pending write began
 	tries  int    // failed uploads in a row
@@ -118,6 +122,7 @@ func (d *Drive) clean(t *tx, n *node) {
 		d.perish(t, n)
 		return
 	}
+	n.c.nondescript()
 	n.c.rec = slotRecord{node: n.id, version: n.version, ctime: n.c.ctime()}
 	t.slot(n.c)
 	d.hold(n)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
@@ -30,6 +31,49 @@ type Config struct {
 	ReadOnly    bool
 	UID, GID    uint32 // the mounting user's
 	Log         *slog.Logger
+
+	// Notice is told of events as they happen, from the goroutine that syncs: it
+	// must not wait. May be nil.
+	Notice func([]Event)
+
+	seam seam // where faults are injected; the zero value is the real thing
+}
+
+// A seam is how the cache meets the machine's disk, as far as tests must lose
+// power on it.
+type seam struct {
+	replica vfs.FS       // under Pebble
+	synced  func(fd int) // after a content file was made durable
+	boot    string       // names this run of the machine
+}
+
+func (k *seam) fs() vfs.FS {
+	if k.replica == nil {
+		return vfs.Default
+	}
+	return k.replica
+}
+
+// bootID names this run of the machine.
+func (k *seam) bootID() string {
+	if k.boot != "" {
+		return k.boot
+	}
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(b)
+}
+
+// sync is fsync(2), or with dataOnly fdatasync(2).
+func (k *seam) sync(fd int, dataOnly bool) error {
+	call := unix.Fsync
+	if dataOnly {
+		call = unix.Fdatasync
+	}
+	err := call(fd)
+	if err == nil && k.synced != nil {
+		k.synced(fd)
+	}
+	return err
 }
 
 // A Drive is one drive on this machine. See the package's doc for its parts.
@@ -48,6 +92,7 @@ type Drive struct {
 
 	connected atomic.Bool  // the change feed is up: what the kernel was told stays true or is taken back
 	stirred   atomic.Int64 // when a program last changed something, ns
+	suspect   atomic.Bool  // the replica was found damaged
 	full      atomic.Bool  // the disk under the cache is full: calls that need room fail
 	fineTimes bool         // two changes of a content file never have one ctime
 
@@ -55,6 +100,8 @@ type Drive struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	wg     sync.WaitGroup
+
+	newborn bool // the replica was made by this Open
 
 	mu      sync.Mutex
 	byID    map[api.ID]*node
@@ -86,11 +133,22 @@ func Open(cfg Config) (*Drive, error) {
 	if cfg.Memory == 0 {
 		cfg.Memory = 256 << 20
 	}
+	d, err := openOnce(cfg)
+	if damaged(err) {
+		if err := rebuild(&cfg, err); err != nil {
+			return nil, err
+		}
+		return openOnce(cfg)
+	}
+	return d, err
+}
+
+func openOnce(cfg Config) (*Drive, error) {
 	d := &Drive{
 		cfg: cfg, log: cfg.Log, slots: newSlots(), done: make(chan struct{}),
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
 		journal: newJournal(), listing: map[api.ID]*listed{},
-		parts: map[api.ID]*partial{}, bootID: bootID(),
+		parts: map[api.ID]*partial{}, bootID: cfg.seam.bootID(),
 		quota:   quota{news: make(chan struct{}, 1)},
 		diskNow: func() disk { return diskOf(cfg.Dir) },
 	}
@@ -128,7 +186,10 @@ func (d *Drive) open() error {
 	}
 	d.fineTimes = fineTimes(dir)
 	d.space = newBallast(filepath.Join(dir, "ballast"), func(full bool) { d.full.Store(full) })
-	if d.st, err = openStore(dir, d.log, d.space, func() { d.syncContents(nil) }, d.limbo); err != nil {
+	if why, err := os.ReadFile(filepath.Join(dir, "damaged")); err == nil {
+		return fmt.Errorf("%w, as was found before: %s", errCorrupt, why)
+	}
+	if d.st, err = openStore(dir, d.cfg.seam.fs(), d.distrust, d.log, d.space, func() { d.syncContents(nil) }, d.limbo); err != nil {
 		return err
 	}
 	if d.mem, err = newMemory(d.cfg.Memory, d.forgetListing); err != nil {
@@ -155,14 +216,10 @@ func (d *Drive) loadDrive() error {
 	}
 	if v != nil {
 		if err := json.Unmarshal(v, &d.drive); err != nil {
-			return fmt.Errorf("the replica's drive record: %w", err)
+			return fmt.Errorf("%w: the drive: %w", errCorrupt, err)
 		}
-	} else {
-		ctx, cancel := context.WithTimeout(d.ctx, 15*time.Second)
-		defer cancel()
-		if d.drive, err = d.cfg.Remote.Info(ctx); err != nil {
-			return err
-		}
+	} else if err := d.identify(); err != nil {
+		return err
 	}
 	if err := d.loadSyncer(); err != nil {
 		return err
@@ -189,6 +246,25 @@ func (d *Drive) loadDrive() error {
 	root.lookups = 1 // for ever
 	d.byFID[rootFID] = root
 	d.root = root
+	return nil
+}
+
+// identify finds out for a new replica which drive it is of. The file beside the
+// replica is for the day when one is rebuilt without the server.
+func (d *Drive) identify() error {
+	d.newborn = true
+	path := filepath.Join(d.cfg.Dir, "drive.json")
+	ctx, cancel := context.WithTimeout(d.ctx, 15*time.Second)
+	defer cancel()
+	info, err := d.cfg.Remote.Info(ctx)
+	if err == nil {
+		d.drive = info
+		return os.WriteFile(path, mustJSON(info), 0o600)
+	}
+	b, rerr := os.ReadFile(path)
+	if rerr != nil || json.Unmarshal(b, &d.drive) != nil || d.drive.Root.IsZero() {
+		return err
+	}
 	return nil
 }
 
@@ -269,6 +345,10 @@ func (d *Drive) syncContents(but *content) {
 	d.mu.Lock()
 	var all []changed
 	for _, n := range d.syn.hots {
+		if n.hot.waited { // it was unsent a while ago already
+			d.describe(n)
+		}
+		n.hot.waited = true
 		if n.c == nil || n.c == but {
 			continue
 		}
@@ -286,8 +366,8 @@ func (d *Drive) syncContents(but *content) {
 	var failed error
 	for i := range all {
 		switch {
-		case !many:
-			failed = unix.Fdatasync(all[i].fd)
+		case !many || d.cfg.seam.synced != nil:
+			failed = d.cfg.seam.sync(all[i].fd, true)
 		case i == 0:
 			failed = unix.Syncfs(all[i].fd)
 		}

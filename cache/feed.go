@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -109,6 +110,13 @@ func (d *Drive) hurryUploads() {
 // hear applies a page of the feed and tells whether it did.
 func (d *Drive) hear(h heard) bool {
 	if h.resync {
+		d.mu.Lock()
+		waits := d.syn.flight != nil // whether a listing shows it applied can't be known
+		d.mu.Unlock()
+		if waits {
+			d.wakeSyncer()
+			return false
+		}
 		if err := d.relist(); err != nil {
 			d.log.Warn("list again", "err", err)
 			return false
@@ -172,6 +180,11 @@ func (d *Drive) relist() (err error) {
 	if err != nil {
 		return err
 	}
+	if !epoch.IsZero() && epoch != info.Epoch {
+		if err := d.resend(d.parentsFirst(dirs)); err != nil {
+			return err
+		}
+	}
 	if err := d.listAgain(dirs); err != nil {
 		return err
 	}
@@ -182,6 +195,27 @@ func (d *Drive) relist() (err error) {
 	err = t.commit()
 	d.mu.Unlock()
 	return err
+}
+
+// parentsFirst puts directories into an order in which each comes after those
+// above it.
+func (d *Drive) parentsFirst(dirs []api.ID) []api.ID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	depth := make(map[api.ID]int, len(dirs))
+	for _, id := range dirs {
+		for up := id; up != d.root.id && depth[id] < len(dirs); depth[id]++ {
+			n, err := d.load(up)
+			if err != nil || n == nil {
+				break
+			}
+			up = n.up
+			d.letGo(n)
+		}
+	}
+	sorted := slices.Clone(dirs)
+	slices.SortStableFunc(sorted, func(a, b api.ID) int { return depth[a] - depth[b] })
+	return sorted
 }
 
 // listAgain makes directories what the server says they are.

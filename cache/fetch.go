@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -37,7 +38,8 @@ func (d *Drive) start(n *node, run func(context.Context) error) *fetch {
 
 // listed is a directory being listed, with what was heard of it meanwhile.
 type listed struct {
-	late []lateEntry
+	late   []lateEntry
+	landed map[api.ID]int64 // nodes of our own mutations that the server answered meanwhile, and when
 }
 
 type lateEntry struct {
@@ -49,19 +51,36 @@ type lateEntry struct {
 // fetchDir lists a directory for the first time; locked.
 func (d *Drive) fetchDir(n *node) *fetch {
 	return d.start(n, func(ctx context.Context) error {
+		l := &listed{landed: map[api.ID]int64{}}
 		d.mu.Lock()
-		d.listing[n.id] = &listed{}
+		d.listing[n.id] = l
 		d.mu.Unlock()
 		pages, err := d.pages(ctx, n.id)
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		l := d.listing[n.id]
 		delete(d.listing, n.id)
 		if err != nil {
 			return err
 		}
+		d.forgetLanded(pages, l.landed)
 		return d.complete(n, pages, l.late)
 	})
+}
+
+// forgetLanded drops from pages the nodes that this machine knows better: the
+// server answered a change of theirs after it sent the page. Locked.
+func (d *Drive) forgetLanded(pages []api.Listing, landed map[api.ID]int64) {
+	for i := range pages {
+		p := &pages[i]
+		p.Nodes = slices.DeleteFunc(p.Nodes, func(n api.Node) bool {
+			seq, ok := landed[n.ID]
+			if !ok || p.Seq >= seq {
+				return false
+			}
+			here, err := d.load(n.ID)
+			return err == nil && here != nil && !here.dead
+		})
+	}
 }
 
 // pages reads a whole directory. A page that is older than what is known here is read again.
@@ -118,10 +137,40 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 			}
 		}
 	}
+	if err := d.reenter(t, n); err != nil {
+		t.close()
+		n.list, n.flags = nil, n.flags&^flagComplete
+		return err
+	}
 	t.node(n)
 	d.grown(n)
 	d.ahead(n.list)
 	return t.commit()
+}
+
+// reenter gives what was made here in a directory before it was listed (salvage)
+// its name in it; locked.
+func (d *Drive) reenter(t *tx, p *node) error {
+	if d.journal.under[p.id] == 0 {
+		return nil
+	}
+	for _, e := range d.journal.order {
+		if e.gone || e.m.Op != api.OpCreate || e.m.Parent != p.id || p.list.byName[e.m.Name] != nil {
+			continue
+		}
+		n, err := d.load(e.m.Node)
+		if err != nil {
+			return err
+		}
+		if n != nil && n.up == p.id && n.name == e.m.Name {
+			t.link(p, p.list, e.m.Name, n)
+			if n.isDir() {
+				p.nlink++
+			}
+			d.letGo(n)
+		}
+	}
+	return nil
 }
 
 // pageOf finds the page that speaks of a name.

@@ -297,6 +297,7 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	var c *content
 	if err == nil && n.c != nil {
 		c = n.c
+		d.describe(n)
 		ctime = c.ctime()
 		fd, err = unix.Dup(c.fd)
 	}
@@ -314,11 +315,7 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 		journal <- nil
 	}
 	if fd >= 0 {
-		if dataOnly {
-			err = unix.Fdatasync(fd)
-		} else {
-			err = unix.Fsync(fd)
-		}
+		err = d.cfg.seam.sync(fd, dataOnly)
 		unix.Close(fd)
 	}
 	jerr := <-journal

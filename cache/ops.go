@@ -313,22 +313,38 @@ func (d *Drive) bury(t *tx, n *node) {
 // never heard of, so that nothing need be sent: of a node that was only made, changed
 // and written, and that no other pending mutation needs as a directory. It tells whether it did. Locked.
 func (d *Drive) annihilate(t *tx, n *node) bool {
+	_, ok := d.annihilateAt(t, n, place{})
+	return ok
+}
+
+// annihilateAt is annihilate of a file that something replaces where its own rename had put
+// it: that rename goes too, and what replaces it has to replace what it had (was). Saved again and
+// again by rename, a file has one pending change. Locked.
+func (d *Drive) annihilateAt(t *tx, n *node, at place) (was api.Mutation, ok bool) {
 	if n.flags&flagAcked != 0 || d.journal.under[n.id] > 0 {
-		return false
+		return was, false
 	}
 	l := d.journal.byNode[n.id]
 	for _, e := range l {
 		if e.sent || e.m.Node != n.id {
-			return false
+			return was, false
 		}
 		switch e.m.Op {
 		case api.OpCreate, api.OpSetattr, api.OpWrite:
+		case api.OpRename:
+			if !n.isFile() || was.Op != "" || (place{e.m.ToParent, e.m.ToName}) != at {
+				return was, false
+			}
+			if r, err := d.load(e.m.Replaces); err != nil || r != nil && !r.dead {
+				return was, false // it has other links, which may be what replaces
+			}
+			was = e.m
 		default:
-			return false
+			return was, false
 		}
 	}
 	for _, e := range append([]*entry(nil), l...) {
 		t.drop(e)
 	}
-	return true
+	return was, true
 }

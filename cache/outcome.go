@@ -30,7 +30,11 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	}
 	for i, o := range c.Outcomes {
 		m := &f.Batch.Mutations[i]
+		for _, l := range d.listing {
+			l.landed[m.Node], l.landed[m.Replaces] = c.Seq, c.Seq
+		}
 		if o.Status != api.Applied {
+			d.eventOf(m, &o)
 			d.log.Info("not applied as made", "op", m.Op, "node", m.Node, "name", m.Name, "status", o.Status, "kind", o.Kind, "why", o.Message)
 		}
 		switch {
@@ -64,9 +68,16 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	t.b.Set(metaKey("refused"), mustJSON(d.syn.refused), nil)
 	t.b.Set(metaKey("conflicts"), mustJSON(d.syn.conflicts), nil)
 	t.b.Set(metaKey("unions"), mustJSON(d.syn.unions), nil)
+	told := d.takeTold()
+	if len(told) > 0 {
+		t.b.Set(metaKey("events"), mustJSON(d.syn.events), nil)
+	}
 	t.j = true
 	err := t.commit()
 	d.mu.Unlock()
+	if d.cfg.Notice != nil && len(told) > 0 {
+		d.cfg.Notice(told)
+	}
 	return err
 }
 
@@ -228,6 +239,7 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 		w.up, w.name = old, oldName
 		d.perish(t, w) // the server has no such node
 	}
+	d.noteEvent(EventRefused, old, oldName, recovered+"/"+string(name), o.Message)
 	d.log.Warn("refused by the server; kept in the Recovered folder", "name", oldName, "as", name, "why", o.Message)
 	return nil
 }

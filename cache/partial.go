@@ -165,7 +165,7 @@ func (d *Drive) restPartial(p *partial) {
 		fd, _ = unix.Dup(p.c.fd)
 	}
 	d.mu.Unlock()
-	synced := fd >= 0 && unix.Fdatasync(fd) == nil
+	synced := fd >= 0 && d.cfg.seam.sync(fd, true) == nil
 	if fd >= 0 {
 		unix.Close(fd)
 	}
@@ -276,7 +276,7 @@ func (d *Drive) markFetched(n *node, version api.ID) {
 	if fd < 0 {
 		return
 	}
-	err := unix.Fdatasync(fd)
+	err := d.cfg.seam.sync(fd, true)
 	unix.Close(fd)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -370,10 +370,4 @@ func (d *Drive) loadPartials(t *tx, used map[uint64]bool) error {
 		d.slots.held[p.slot].used = 0
 		return nil
 	})
-}
-
-// bootID names this run of the machine.
-func bootID() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return string(b)
 }

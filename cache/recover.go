@@ -3,8 +3,6 @@ package cache
 import (
 	"encoding/binary"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,8 +23,8 @@ func (d *Drive) recover() error {
 	if err != nil {
 		return err
 	}
-	now, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	end := lastEnd{crashed: clean == nil, rebooted: string(boot) != string(now)}
+	now := d.bootID
+	end := lastEnd{crashed: clean == nil, rebooted: string(boot) != now}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.loadJournal(); err != nil {
@@ -34,7 +32,7 @@ func (d *Drive) recover() error {
 	}
 	t := d.begin()
 	t.b.Delete(metaKey("clean"), nil)
-	t.b.Set(metaKey("boot"), now, nil)
+	t.b.Set(metaKey("boot"), []byte(now), nil)
 	used := map[uint64]bool{}
 	err = d.st.scan([]byte{keySlot}, func(k, v []byte) error {
 		slot := binary.BigEndian.Uint64(k[1:])
@@ -64,6 +62,11 @@ func (d *Drive) recover() error {
 	})
 	if err != nil {
 		return err
+	}
+	if d.newborn {
+		if err := d.salvage(t, used); err != nil {
+			return err
+		}
 	}
 	if err := d.loadPartials(t, used); err != nil {
 		return err
@@ -132,26 +135,15 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 // sweep removes the content files that no record names, and finds the next
 // free number; locked.
 func (d *Drive) sweep(used map[uint64]bool) error {
-	root := filepath.Join(d.cfg.Dir, "content")
-	dirs, err := os.ReadDir(root)
+	err := d.eachContent(func(slot uint64, path string) error {
+		d.slots.next = max(d.slots.next, slot+1)
+		if !used[slot] {
+			os.Remove(path)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	for _, dir := range dirs {
-		files, err := os.ReadDir(filepath.Join(root, dir.Name()))
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			slot, err := strconv.ParseUint(f.Name(), 16, 64)
-			if err != nil {
-				continue
-			}
-			d.slots.next = max(d.slots.next, slot+1)
-			if !used[slot] {
-				os.Remove(d.slotPath(slot))
-			}
-		}
 	}
 	for slot := range used {
 		d.slots.next = max(d.slots.next, slot+1)

@@ -88,8 +88,10 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 			q.nlink--
 		}
 		d.lose(t, old, tm)
-		if old.dead && d.annihilate(t, old) {
-			m.Replaces, m.Base = api.ID{}, api.ID{}
+		if old.dead {
+			if was, ok := d.annihilateAt(t, old, place{q.id, newName}); ok {
+				m.Replaces, m.Base = was.Replaces, was.Base
+			}
 		}
 		t.node(old)
 	}

@@ -109,6 +109,7 @@ func (s *slots) recycle(d *Drive, c *content) {
 	d.mu.Unlock()
 	// Somebody may still have it mapped, though no handle is open.
 	if room && c.unused() && os.Truncate(path, 0) == nil {
+		c.nondescript()
 		c.rec, c.idle = slotRecord{}, false
 		c.look()
 		d.mu.Lock()

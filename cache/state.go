@@ -200,6 +200,9 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	}
 	for _, e := range d.journal.byNode[n.id] {
 		replay(&r, e, n.id)
+		if countsLinks(&e.m) {
+			d.doubt(t, r.up)
+		}
 	}
 	changed := n.isFile() && r.version != old.version
 	same := !changed && reflect.DeepEqual(r, old)
@@ -217,7 +220,7 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 // replay puts a pending mutation's effect on a node's record.
 func replay(r *record, e *entry, id api.ID) {
 	if e.m.Node != id {
-		if e.m.Replaces == id && e.m.Op == api.OpRename && r.nlink > 0 {
+		if e.m.Replaces == id && countsLinks(&e.m) && r.nlink > 1 {
 			r.nlink--
 		}
 		return
@@ -227,7 +230,7 @@ func replay(r *record, e *entry, id api.ID) {
 	case api.OpLink:
 		r.nlink++
 	case api.OpUnlink:
-		if r.nlink > 0 {
+		if r.nlink > 1 { // it lives
 			r.nlink--
 		}
 	}
@@ -261,6 +264,13 @@ func replay(r *record, e *entry, id api.ID) {
 		}
 		r.xattrs = x
 	}
+}
+
+// countsLinks tells whether a mutation changes a number of links. Replaying such a one on
+// a state that has it already (it was applied, and the answer is under way or lost) counts
+// it twice; so the directory is listed again when nothing is pending.
+func countsLinks(m *api.Mutation) bool {
+	return m.Op == api.OpLink || m.Op == api.OpUnlink || m.Op == api.OpRename && !m.Replaces.IsZero()
 }
 
 // replaced gives up the local content of a file that has a new version on the

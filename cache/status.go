@@ -10,19 +10,20 @@ import (
 // Status is the state of a drive on this machine, as `satchel status --json`
 // shows it (without what only the daemon knows: pid, mountpoint, server, user, device, passthrough).
 type Status struct {
-	Connected        bool   `json:"connected"`
-	PendingMutations int    `json:"pending_mutations"`
-	PendingBytes     int64  `json:"pending_bytes"` // of content that the server lacks
-	Unproven         int    `json:"unproven"`      // files open for writing, mapped or changed: not known to equal a version
-	Uploading        int64  `json:"uploading"`     // bytes in requests under way
-	Conflicts        int    `json:"conflicts"`
-	Refused          int    `json:"refused"`
-	CacheBytes       int64  `json:"cache_bytes"`
-	CacheLimitBytes  int64  `json:"cache_limit_bytes"`
-	MemoryBytes      int64  `json:"memory_bytes"`
-	Seq              int64  `json:"seq"`
-	Pinned           int    `json:"pinned"`            // files and folders that were pinned
-	Problem          string `json:"problem,omitempty"` // why nothing is sent, for people
+	Connected        bool    `json:"connected"`
+	PendingMutations int     `json:"pending_mutations"`
+	PendingBytes     int64   `json:"pending_bytes"` // of content that the server lacks
+	Unproven         int     `json:"unproven"`      // files open for writing, mapped or changed: not known to equal a version
+	Uploading        int64   `json:"uploading"`     // bytes in requests under way
+	Conflicts        int     `json:"conflicts"`
+	Refused          int     `json:"refused"`
+	CacheBytes       int64   `json:"cache_bytes"`
+	CacheLimitBytes  int64   `json:"cache_limit_bytes"`
+	MemoryBytes      int64   `json:"memory_bytes"`
+	Seq              int64   `json:"seq"`
+	Pinned           int     `json:"pinned"`            // files and folders that were pinned
+	Events           []Event `json:"events,omitempty"`  // what met another device's changes, the last ones
+	Problem          string  `json:"problem,omitempty"` // why nothing is sent, for people
 }
 
 // Status tells how things stand.
@@ -38,6 +39,7 @@ func (d *Drive) Status() Status {
 		CacheBytes:       d.slots.bytes,
 		CacheLimitBytes:  d.cfg.Limit,
 		Pinned:           len(d.pins.roots),
+		Events:           append([]Event(nil), d.syn.events...),
 		Seq:              max(d.syn.seq, d.syn.acked),
 	}
 	if d.syn.problem != nil {

@@ -48,10 +48,10 @@ type store struct {
 	log    *slog.Logger
 }
 
-func openStore(dir string, log *slog.Logger, space *ballast, before func(), during func() func()) (*store, error) {
+func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func()) (*store, error) {
 	s := &store{wake: make(chan struct{}, 1), done: make(chan struct{}), log: log, space: space, before: before, during: during, rush: make(chan struct{}, 1)}
 	db, err := pebble.Open(filepath.Join(dir, "replica"), &pebble.Options{
-		FS:           storeFS{vfs.Default, s},
+		FS:           storeFS{fs, s},
 		MemTableSize: 16 << 20,
 		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
 		// not wait for the flush.
@@ -59,11 +59,16 @@ func openStore(dir string, log *slog.Logger, space *ballast, before func(), duri
 		Logger:                      pebbleLog{log},
 		EventListener: &pebble.EventListener{
 			// A flush makes records durable: first what they refer to.
-			FlushBegin: func(pebble.FlushInfo) { before() },
+			FlushBegin:     func(pebble.FlushInfo) { before() },
+			DataCorruption: func(i pebble.DataCorruptionInfo) { damage(i.Details) },
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the replica in %s: %w", dir, err)
+		err = fmt.Errorf("open the replica in %s: %w", dir, err)
+		if k := kindOf(err); k != api.NoSpace && k != api.Permission { // else people can mend it
+			err = fmt.Errorf("%w: %w", errCorrupt, err)
+		}
+		return nil, err
 	}
 	s.DB = db
 	if err := s.checkFormat(); err != nil {

@@ -29,9 +29,11 @@ type syncer struct {
 	seq    int64
 	acked  int64 // seq of the last batch that the server answered: nothing older is believed
 
-	refused   int   // mutations that the server refused since the cache was made
-	conflicts int   // conflict copies made
-	problem   error // why nothing is sent, for people; nil when all is well
+	refused   int     // mutations that the server refused since the cache was made
+	conflicts int     // conflict copies made
+	events    []Event // the last ones, for people
+	told      []Event // of which Config.Notice was not told yet
+	problem   error   // why nothing is sent, for people; nil when all is well
 
 	wake      chan struct{}
 	heard     chan heard // pages of the feed
@@ -70,7 +72,7 @@ func (d *Drive) loadSyncer() error {
 	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
 	s.epoch, s.seq = d.drive.Epoch, d.drive.Seq
 	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "number": &s.number, "life": &s.life,
-		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "unions": &s.unions} {
+		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "unions": &s.unions, "events": &s.events} {
 		v, err := d.st.meta(word)
 		if err != nil {
 			return err
@@ -96,11 +98,8 @@ func (d *Drive) saveCursor(t *tx) {
 // runSyncer is the one goroutine that applies what the server says.
 func (d *Drive) runSyncer() {
 	retry := time.Duration(0)
+	var again <-chan time.Time // fires when what failed is to be tried again, whatever is heard meanwhile
 	for {
-		var again <-chan time.Time
-		if retry > 0 {
-			again = time.After(retry)
-		}
 		select {
 		case <-d.done:
 			return
@@ -117,13 +116,14 @@ func (d *Drive) runSyncer() {
 		case <-again:
 		}
 		err := d.send()
-		switch {
+		switch again = nil; {
 		case err == nil:
 			retry = 0
 		case d.ctx.Err() != nil:
 			return
 		default:
 			retry = min(max(2*retry, 250*time.Millisecond), 15*time.Second)
+			again = time.After(retry)
 			d.setProblem(err)
 			d.log.Warn("not sent", "again_in", retry, "err", err)
 		}

@@ -290,9 +290,12 @@ func (d *Drive) hash(j *job, up *sender) (changed bool, err error) {
 		return false, err
 	}
 	v.ID = api.NewID()
-	j.cp.version = v
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if j.h.againSHA == v.SHA256 && !j.h.again.IsZero() {
+		v.ID = j.h.again
+	}
+	j.cp.version = v
 	return j.n.c != nil && j.n.c.ctime() != j.cp.ctime, nil
 }
 

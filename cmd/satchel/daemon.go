@@ -64,10 +64,12 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		return err
 	}
 	defer c.Close()
+	desktop := newNotices(log)
+	go desktop.run(sh.ctx)
 	drive, err := cache.Open(cache.Config{
 		Dir: cmd.CacheDir, Remote: c.Drive("home"), User: l.User, Device: l.Device, DeviceName: l.DeviceName,
 		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Log: log,
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Notice: desktop.tell, Log: log,
 	})
 	if api.KindOf(err) == api.Unavailable {
 		return fmt.Errorf("the first mount needs the server: %w", err)

@@ -60,6 +60,9 @@ func (r report) print(w io.Writer) {
 	if r.Conflicts > 0 || r.Refused > 0 {
 		fmt.Fprintf(w, "look at: %s, %s\n", plural(r.Conflicts, "conflict copy"), plural(r.Refused, "refused change")+" (see Recovered in the folder)")
 	}
+	for _, e := range r.Events {
+		fmt.Fprintf(w, "         %s %s\n", e.Time.Local().Format("2006-01-02 15:04"), eventLine(e))
+	}
 	fmt.Fprintf(w, "cache:   %s of %s, %s of memory\n", size(r.CacheBytes), size(r.CacheLimitBytes), size(r.MemoryBytes))
 	way := "through the daemon"
 	if r.Passthrough {

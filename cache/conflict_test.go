@@ -1,0 +1,138 @@
+package cache
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Every way in which two devices can meet has a rule (docs/design.md), and
+// each rule keeps the work of both and says so. Both devices start with the same folder,
+// work while they can't hear of each other, and then laptop is heard first.
+func TestConflicts(t *testing.T) {
+	type work func(v *device) error
+	all := func(steps ...work) work {
+		return func(v *device) error {
+			for _, s := range steps {
+				if err := s(v); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	write := func(path, text string) work { return func(v *device) error { return v.write(path, text) } }
+	unlink := func(path string) work { return func(v *device) error { return v.unlink(path) } }
+	rmdir := func(path string) work { return func(v *device) error { return v.rmdir(path) } }
+	mkdir := func(path string) work { return func(v *device) error { return v.mkdir(path) } }
+	rename := func(from, to string) work { return func(v *device) error { return v.rename(from, to, 0) } }
+	symlink := func(target, path string) work { return func(v *device) error { return v.symlink(target, path) } }
+
+	for _, c := range []struct {
+		name         string
+		before       work
+		laptop, desk work
+		want         []string // "path: content", "path/" of directories; * stands for the conflict's label
+		event        string   // that desk tells of; "" if none
+	}{
+		{"edit and edit", write("a.txt", "0"), write("a.txt", "laptop's"), write("a.txt", "desk's"),
+			[]string{"a.txt: laptop's", "a *.txt: desk's"}, EventConflict},
+		{"edit and edit of a file with two names", all(write("a", "0"), func(v *device) error { return v.link("a", "b") }),
+			write("a", "laptop's"), write("b", "desk's"), []string{"a: laptop's", "b: laptop's", "b *: desk's"}, EventConflict},
+		{"edit and delete", write("a", "0"), write("a", "edited"), unlink("a"), []string{"a: edited"}, EventKept},
+		{"delete and edit", write("a", "0"), unlink("a"), write("a", "edited"), []string{"a: edited"}, EventReturned},
+		{"delete of a tree and edit in it", all(mkdir("d"), mkdir("d/e"), write("d/e/a", "0")),
+			all(unlink("d/e/a"), rmdir("d/e"), rmdir("d")), write("d/e/a", "edited"), []string{"d/", "d/e/", "d/e/a: edited"}, EventReturned},
+		{"delete of a tree and a new file in it", mkdir("d"), rmdir("d"), write("d/new", "new"), []string{"d/", "d/new: new"}, ""},
+		{"a new file in a tree and its delete", mkdir("d"), write("d/new", "new"), rmdir("d"), []string{"d/", "d/new: new"}, EventKept},
+		{"delete and delete", write("a", "0"), unlink("a"), unlink("a"), nil, ""},
+		{"rename and rename", write("a", "0"), rename("a", "laptop's"), rename("a", "desk's"), []string{"laptop's: 0"}, EventUndone},
+		{"rename and rename to one name", all(write("a", "A"), write("b", "B")), rename("a", "c"), rename("b", "c"),
+			[]string{"c: A", "c *: B"}, EventConflict},
+		{"rename and edit", write("a", "0"), rename("a", "b"), write("a", "edited"), []string{"b: edited"}, ""},
+		{"rename and delete", write("a", "0"), rename("a", "b"), unlink("a"), []string{"b: 0"}, EventKept},
+		{"delete and rename", write("a", "0"), unlink("a"), rename("a", "b"), nil, EventUndone},
+		{"moves into each other", all(mkdir("a"), mkdir("b"), write("a/1", "1"), write("b/2", "2")),
+			rename("a", "b/a"), rename("b", "a/b"), []string{"b/", "b/2: 2", "b/a/", "b/a/1: 1"}, EventUndone},
+		{"a move into a directory that is deleted", all(mkdir("d"), write("a", "0")), rmdir("d"), rename("a", "d/a"),
+			[]string{"a: 0"}, EventUndone},
+		{"one new name, two files", nil, write("new.txt", "laptop's"), write("new.txt", "desk's"),
+			[]string{"new.txt: laptop's", "new *.txt: desk's"}, EventConflict},
+		{"one new name, two directories", nil, all(mkdir("d"), write("d/1", "1"), write("d/both", "laptop's")),
+			all(mkdir("d"), write("d/2", "2"), write("d/both", "desk's")),
+			[]string{"d/", "d/1: 1", "d/2: 2", "d/both: laptop's", "d/both *: desk's"}, EventConflict},
+		{"one new name, a directory and a file", nil, all(mkdir("x"), write("x/1", "1")), write("x", "desk's"),
+			[]string{"x/", "x/1: 1", "x *: desk's"}, EventConflict},
+		{"one new name, a file and a directory", nil, write("x", "laptop's"), all(mkdir("x"), write("x/1", "1")),
+			[]string{"x: laptop's", "x */", "x */1: 1"}, EventConflict},
+		{"one new name, a file and a symlink", nil, write("x", "laptop's"), symlink("there", "x"),
+			[]string{"x: laptop's", "x *: → there"}, EventConflict},
+		{"names that differ in case", nil, write("Readme", "laptop's"), write("README", "desk's"),
+			[]string{"README: desk's", "Readme: laptop's"}, ""},
+		{"names that differ in Unicode normalisation", nil, write("caf\u00e9", "composed"), write("cafe\u0301", "decomposed"),
+			[]string{"caf\u00e9: composed", "cafe\u0301: decomposed"}, ""},
+		{"a rename over what the other edited", all(write("a", "A"), write("b", "B")), write("a", "edited"), rename("b", "a"),
+			[]string{"a: B", "a *: edited"}, EventRescued},
+		{"a save by rename and an edit", write("a", "0"), all(write("a~", "saved"), rename("a~", "a")), write("a", "edited"),
+			[]string{"a: saved", "a *: edited"}, EventConflict},
+		{"an edit and a save by rename", write("a", "0"), write("a", "edited"), all(write("a~", "saved"), rename("a~", "a")),
+			[]string{"a: saved", "a *: edited"}, EventRescued},
+		{"an exchange and an edit", all(write("a", "A"), write("b", "B")),
+			func(v *device) error { return v.rename("a", "b", unix.RENAME_EXCHANGE) }, write("a", "edited"),
+			[]string{"a: B", "b: edited"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			laptop, desk, _, _ := pair(t)
+			if c.before != nil {
+				must(t, c.before(laptop))
+			}
+			mustQuiet(t, laptop, desk)
+			laptop.wire.cut()
+			desk.wire.cut()
+			must(t, c.laptop(laptop))
+			must(t, c.desk(desk))
+			laptop.wire.mend()
+			must(t, laptop.sync())
+			truth := mustQuiet(t, laptop, desk)
+
+			want := map[string]bool{}
+			for _, w := range c.want {
+				want[w] = true
+			}
+			for path, s := range truth {
+				line := path + ": " + s.content
+				switch s.typ {
+				case "d":
+					line = path + "/"
+				case "l":
+					line += "→ " + s.target
+				}
+				short := line
+				if i := strings.Index(line, "(conflict, desk, "); i >= 0 {
+					j := i + strings.Index(line[i:], ")")
+					short = line[:i] + "*" + line[j+1:]
+				}
+				if !want[short] {
+					t.Errorf("%q is there", line)
+				}
+				delete(want, short)
+			}
+			for w := range want {
+				t.Errorf("%q is missing", w)
+			}
+			events := fmt.Sprint(desk.d.Status().Events)
+			if c.event != "" && !strings.Contains(events, " "+c.event+" ") || c.event == "" && len(desk.d.Status().Events) > 0 {
+				t.Errorf("desk tells of %v, not of %q", events, c.event)
+			}
+			if len(laptop.d.Status().Events) > 0 {
+				t.Errorf("laptop was first, and tells of %v", laptop.d.Status().Events)
+			}
+			if t.Failed() {
+				t.Logf("the server has\n%v--- laptop\n%s--- desk\n%s", truth, laptop.log, desk.log)
+			}
+		})
+	}
+}

@@ -1,0 +1,323 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
+
+	"satchel/api/client"
+	"satchel/integration/live"
+)
+
+func TestMain(m *testing.M) { live.Main(m) }
+
+// A device is a drive whose parts are real but for the kernel (see dcache),
+// the disk under the replica (which can lose power) and the wire to the server
+// (which can be cut).
+type device struct {
+	name  string
+	t     testing.TB
+	d     *Drive
+	cfg   Config
+	wire  *wire
+	kern  *dcache
+	mem   *vfs.MemFS
+	home  string
+	lives int
+	boots int
+	rng   *rand.Rand
+
+	log *logBuffer
+
+	durable map[string]durable // content files as of their last sync, by name
+	mu      sync.Mutex         // guards durable
+}
+
+type durable struct{ data []byte }
+
+// logBuffer is a device's log, to be shown when a test fails.
+type logBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// newToken logs in for the HTTP API.
+func newToken(t testing.TB, u *live.User, url string) string {
+	t.Helper()
+	cred, err := client.Login(t.Context(), url, u.Email, u.Password, "a browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cred.Token.Token
+}
+
+func hashOf(content string) string {
+	h := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(h[:])
+}
+
+func newDevice(t testing.TB, u *live.User, url, name string, rng *rand.Rand) *device {
+	t.Helper()
+	cred, err := client.Login(t.Context(), url, u.Email, u.Password, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(url, cred, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	v := &device{name: name, t: t, wire: newWire(c.Drive("home")), mem: vfs.NewCrashableMem(), rng: rng,
+		home: scratch(t), log: &logBuffer{}, durable: map[string]durable{}}
+	v.cfg = Config{Remote: v.wire, User: u.ID, Device: cred.Device, DeviceName: name, Limit: 1 << 30, Memory: 8 << 20,
+		UID: 1000, GID: 1000, Log: slog.New(slog.NewTextHandler(v.log, nil))}
+	v.start()
+	t.Cleanup(v.end)
+	return v
+}
+
+// scratch is a directory in memory where there is one: tests lose power by themselves.
+func scratch(t testing.TB) string {
+	if dir, err := os.MkdirTemp("/dev/shm", "satchel-test-"); err == nil {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		return dir
+	}
+	return t.TempDir()
+}
+
+func (v *device) dir() string { return filepath.Join(v.home, fmt.Sprint(v.lives)) }
+
+// start opens the cache and begins its work.
+func (v *device) start() {
+	v.t.Helper()
+	if err := v.open(); err != nil {
+		v.t.Fatalf("%s: open: %v", v.name, err)
+	}
+}
+
+func (v *device) open() error {
+	v.cfg.Dir = v.dir()
+	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots)}
+	d, err := Open(v.cfg)
+	if err != nil {
+		return err
+	}
+	v.d = d
+	v.kern = newDcache(d)
+	d.Start(v.kern)
+	return nil
+}
+
+// end closes the drive in order.
+func (v *device) end() {
+	if v.d == nil {
+		return
+	}
+	v.wire.cut()
+	if err := v.d.Close(); err != nil {
+		v.t.Errorf("%s: close: %v", v.name, err)
+	}
+	v.closeFiles(v.d)
+	v.d = nil
+}
+
+func (v *device) restart() {
+	v.t.Helper()
+	v.wire.cut()
+	if err := v.d.Close(); err != nil {
+		v.t.Fatalf("%s: close: %v", v.name, err)
+	}
+	v.closeFiles(v.d)
+	v.wire.mend()
+	v.start()
+}
+
+// closeFiles does what the end of a process would.
+func (v *device) closeFiles(d *Drive) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	closed := map[*content]bool{}
+	shut := func(c *content) {
+		if c != nil && !closed[c] {
+			closed[c] = true
+			unix.Close(c.fd)
+		}
+	}
+	for _, n := range d.byFID {
+		shut(n.c)
+		if n.rw >= 0 {
+			unix.Close(n.rw)
+		}
+	}
+	for _, c := range append(append([]*content(nil), d.slots.free...), d.slots.limbo...) {
+		shut(c)
+	}
+	for _, i := range d.slots.idle {
+		shut(i.c)
+	}
+}
+
+// synced notes that a content file is durable as it is now.
+func (v *device) synced(fd int) {
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.durable[filepath.Base(path)] = durable{data}
+}
+
+// kill ends the device as kill -9 does, in one moment: what was written to files
+// stays, what was only in the process is gone. With power it is as if the
+// machine had lost power: of what was not synced anything may be gone.
+// It does not start again by itself.
+func (v *device) kill(power bool) {
+	v.t.Helper()
+	old, was := v.d, v.dir()
+	v.wire.cut()
+	old.mu.Lock() // no commit is under way
+	percent := 100
+	if power {
+		percent = v.rng.IntN(3) * 40
+	}
+	mem := v.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: v.rng})
+	v.lives++
+	// What the old life does to files from here on it does to paths that are not there.
+	if err := os.Rename(was, v.dir()); err != nil {
+		old.mu.Unlock()
+		v.t.Fatal(err)
+	}
+	old.mu.Unlock()
+	os.Remove(filepath.Join(v.dir(), "lock")) // the old life has it locked
+	old.Close()
+	v.closeFiles(old)
+	v.d = nil
+	v.moveReplica(mem, was)
+	if power {
+		v.boots++
+		v.losePower()
+	}
+	v.wire.mend()
+}
+
+// moveReplica puts the replica where the new life looks for it.
+func (v *device) moveReplica(mem *vfs.MemFS, was string) {
+	v.mem = mem
+	if err := v.mem.MkdirAll(v.dir(), 0o700); err != nil {
+		v.t.Fatal(err)
+	}
+	if err := v.mem.Rename(filepath.Join(was, "replica"), filepath.Join(v.dir(), "replica")); err != nil {
+		v.t.Fatal(err)
+	}
+	for dir := v.dir(); ; dir = filepath.Dir(dir) { // the move itself is durable
+		if f, err := v.mem.OpenDir(dir); err == nil {
+			f.Sync()
+			f.Close()
+		}
+		if dir == "/" {
+			return
+		}
+	}
+}
+
+// losePower makes content files what may be left of them: as they are, as they
+// were when they were last synced, or something in between.
+func (v *device) losePower() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for path := range v.contentFiles() {
+		now, err := os.ReadFile(path)
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		was, ok := v.durable[filepath.Base(path)]
+		if ok && string(was.data) == string(now) {
+			continue
+		}
+		switch v.rng.IntN(3) {
+		case 0: // it was written just in time
+		case 1:
+			if !ok {
+				os.Remove(path)
+			} else if err := os.WriteFile(path, was.data, 0o600); err != nil {
+				v.t.Fatal(err)
+			}
+		case 2: // the size got there, the blocks did not
+			if err := os.WriteFile(path, make([]byte, len(now)), 0o600); err != nil {
+				v.t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (v *device) contentFiles() map[string]bool {
+	files, err := filepath.Glob(filepath.Join(v.dir(), "content", "*", "*"))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	m := map[string]bool{}
+	for _, f := range files {
+		m[f] = true
+	}
+	return m
+}
+
+// settled waits for what kill -9 must not lose any more.
+func (v *device) settled() {
+	time.Sleep(5 * softInterval)
+	for range 200 {
+		if !v.d.st.dirty.Load() {
+			break
+		}
+		time.Sleep(softInterval)
+	}
+	time.Sleep(2 * softInterval)
+}
+
+// sync waits until the server has all, as `satchel sync --wait`; refused work
+// is offered again at once.
+func (v *device) sync() error {
+	v.d.mu.Lock()
+	for _, e := range v.d.journal.order {
+		if !e.after.IsZero() {
+			e.after = time.Time{}
+			if n := v.d.syn.hots[e.m.Node]; n != nil {
+				n.hot.due = time.Now()
+				v.d.enqueue(n)
+			}
+		}
+	}
+	v.d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return v.d.Sync(ctx, true, nil)
+}

@@ -1,0 +1,194 @@
+package cache
+
+import (
+	"context"
+
+	"satchel/api"
+)
+
+// A server that was restored from a backup, or lost content, has another epoch. What
+// this machine had sent before may be unknown to it now. So before such a
+// server's word is taken for the truth, everything of which this machine has the
+// content and the server has not is journalled again.
+
+// A missing is an entry whose node, or whose content, the server lacks.
+type missing struct {
+	place place
+	id    api.ID
+	base  api.ID // the version that the server has instead; of a lost node zero
+	whole bool   // the node itself is lost
+}
+
+// resend journals again what the server lacks of the directories, which come
+// parents first.
+func (d *Drive) resend(dirs []api.ID) error {
+	made := map[api.ID]bool{}
+	for _, dir := range dirs {
+		there := map[api.Name]*api.Node{}
+		pages, err := d.pages(d.ctx, dir)
+		if err != nil && api.KindOf(err) != api.NotFound {
+			return err
+		}
+		for i := range pages {
+			nodes := map[api.ID]*api.Node{}
+			for j := range pages[i].Nodes {
+				nodes[pages[i].Nodes[j].ID] = &pages[i].Nodes[j]
+			}
+			for _, e := range pages[i].Entries {
+				there[e.Name] = nodes[e.Node]
+			}
+		}
+		suspects, err := d.suspects(dir, there, made)
+		if err != nil {
+			return err
+		}
+		var lost []missing
+		for _, m := range suspects {
+			if is, err := d.lacks(d.ctx, &m); err != nil {
+				return err
+			} else if is {
+				lost = append(lost, m)
+			}
+		}
+		if err := d.journalAgain(dir, lost, made); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// suspects are the entries of a directory that the server shows otherwise.
+func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.ID]bool) (found []missing, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.load(dir)
+	if err != nil || p == nil || p.dead {
+		return nil, err
+	}
+	l, err := d.dir(p, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range l.order {
+		if k.name == "" || d.journal.places[place{dir, k.name}] > 0 {
+			continue
+		}
+		n, err := d.load(k.id)
+		if err != nil {
+			return nil, err
+		}
+		if n == nil || n.flags&flagAcked == 0 && !made[n.id] {
+			continue
+		}
+		m := missing{place: place{dir, k.name}, id: n.id}
+		an := there[k.name]
+		switch {
+		case an == nil || an.ID != n.id:
+			m.whole = true
+			if !n.isFile() || n.slot != 0 {
+				found = append(found, m)
+			}
+		case n.isFile() && an.Version != n.version && n.slot != 0 && n.hot == nil:
+			m.base = an.Version
+			found = append(found, m)
+		}
+		d.letGo(n)
+	}
+	return found, nil
+}
+
+// lacks asks the server whether it knows a node, or the version that is here.
+func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
+	var err error
+	if m.whole {
+		_, err = d.cfg.Remote.Node(ctx, m.id)
+	} else {
+		d.mu.Lock()
+		n, lerr := d.load(m.id)
+		var version api.ID
+		if lerr == nil && n != nil {
+			version = n.version
+		}
+		d.mu.Unlock()
+		if lerr != nil || n == nil {
+			return false, lerr
+		}
+		body, cerr := d.cfg.Remote.Content(ctx, m.id, version, 0, 1)
+		if err = cerr; err == nil {
+			body.Close()
+		}
+	}
+	if api.KindOf(err) == api.NotFound {
+		return true, nil
+	}
+	return false, err
+}
+
+// journalAgain journals what the server lacks as if it were made now; made has the nodes
+// for which that was done.
+func (d *Drive) journalAgain(dir api.ID, lost []missing, made map[api.ID]bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.begin()
+	t.behind = true
+	for _, m := range lost {
+		n, err := d.load(m.id)
+		if err != nil {
+			t.close()
+			return err
+		}
+		if n == nil || n.dead || n.stale {
+			continue
+		}
+		d.log.Warn("the server has lost this: it is sent again", "name", m.place.name, "node", n.id, "whole", m.whole)
+		if n.isFile() && !made[n.id] && !d.reheat(t, n) {
+			continue
+		}
+		switch {
+		case !m.whole:
+			n.version, n.sha = m.base, api.Hash{}
+			d.logWrite(t, n)
+		case made[n.id]:
+			t.log(api.Mutation{Op: api.OpLink, Node: n.id, Parent: dir, Name: m.place.name, Time: now()})
+		default:
+			made[n.id] = true
+			n.flags &^= flagAcked
+			n.version, n.sha = api.ID{}, api.Hash{}
+			e := t.log(d.creation(n, m.place))
+			if n.isFile() {
+				n.hot.entry = e
+			}
+		}
+		t.node(n)
+	}
+	return t.commit()
+}
+
+// reheat makes a file's content count as unsent; locked. It is false when there is none.
+func (d *Drive) reheat(t *tx, n *node) bool {
+	c, err := d.attach(n)
+	if err != nil {
+		d.log.Error("content file of a lost file", "name", n.name, "err", err)
+		return false
+	}
+	h := d.heat(n)
+	h.opened++
+	// Other devices send the same again: it must be the same version.
+	h.ready, h.sent = nil, nil
+	h.again, h.againSHA = n.version, n.sha
+	c.rec.dirty = true
+	t.slot(c)
+	if h.entry != nil {
+		t.drop(h.entry)
+		h.entry = nil
+	}
+	d.settle(n)
+	return true
+}
+
+// creation is the mutation that makes a node as it is now.
+func (d *Drive) creation(n *node, at place) api.Mutation {
+	mode, uid, gid, mtime := n.mode, n.uid, n.gid, n.mtime
+	return api.Mutation{Op: api.OpCreate, Node: n.id, Parent: at.parent, Name: at.name, Time: now(), Attr: &api.Attr{
+		Type: api.Type(n.typ), Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime, Rdev: n.rdev, Target: api.Name(n.target), Xattrs: n.xattrs}}
+}

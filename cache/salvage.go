@@ -1,0 +1,192 @@
+package cache
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// The replica can be had from the server again, unsent content can't. So each
+// content file that may hold some describes itself in an extended attribute, and
+// when the replica turns out to be damaged, a new one is made and what was
+// unsent goes to the Recovered folder.
+const describedAttr = "user.satchel"
+
+// A description says what an unsent content file is.
+type description struct {
+	Node api.ID   `json:"node"`
+	Base api.ID   `json:"base,omitzero"` // the version that was edited
+	Path api.Name `json:"path"`          // when it was described; may be a name only
+	Mode uint32   `json:"mode"`
+}
+
+// describe makes the content files that may hold unsent work describe
+// themselves. It comes before the content is made durable, not in the calls of
+// programs: what damages a replica is never sooner. Locked.
+func (d *Drive) describe(n *node) {
+	c := n.c
+	if c == nil || c.described || n.hot == nil || n.dead || n.stale {
+		return
+	}
+	v := mustJSON(description{Node: n.id, Base: n.version, Path: api.Name(d.pathOf(n)), Mode: n.mode})
+	// It moves the ctime, as a write would: the content is not taken for changed by it.
+	clean := c.ctime() == c.synced
+	if err := unix.Fsetxattr(c.fd, describedAttr, v, 0); err != nil {
+		d.log.Debug("unsent content can't describe itself", "err", err)
+	}
+	c.described = true
+	if clean {
+		c.synced = c.ctime()
+	}
+}
+
+// nondescript takes the description from content that is the server's, or nobody's. It
+// moves the ctime.
+func (c *content) nondescript() {
+	if c.described {
+		unix.Fremovexattr(c.fd, describedAttr)
+		c.described = false
+	}
+}
+
+// pathOf is a node's path as far as the directories above it are in memory; locked.
+func (d *Drive) pathOf(n *node) string {
+	path := string(n.name)
+	for p := d.byID[n.up]; p != nil && p != d.root && len(path) < 2000; p = d.byID[p.up] {
+		path = string(p.name) + "/" + path
+	}
+	return path
+}
+
+// damaged tells whether an error of opening means that the replica can't be trusted.
+func damaged(err error) bool {
+	return errors.Is(err, errCorrupt) || pebble.IsCorruptionError(err)
+}
+
+// distrust notes that the replica is damaged, so that the next start makes a new one.
+func (d *Drive) distrust(err error) {
+	if !d.suspect.Swap(true) {
+		d.log.Error("the replica is damaged; the next mount makes a new one", "err", err)
+		if err := os.WriteFile(filepath.Join(d.cfg.Dir, "damaged"), []byte(err.Error()), 0o600); err != nil {
+			d.log.Error("note the damage", "err", err)
+		}
+	}
+}
+
+// rebuild begins a new replica: the damaged one is put aside (the one put aside
+// before goes), and with it all content but what describes itself as
+// unsent. Nothing of it is open.
+func rebuild(cfg *Config, why error) error {
+	cfg.Log.Error("the replica is damaged: a new one is made, and unsent content goes to the Recovered folder", "err", why)
+	fs, dir := cfg.seam.fs(), cfg.Dir
+	aside := filepath.Join(dir, "replica.damaged")
+	if err := fs.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := fs.Rename(filepath.Join(dir, "replica"), aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(dir, "damaged"))
+}
+
+// A foundling is unsent content without a record.
+type foundling struct {
+	slot uint64
+	size int64
+	description
+}
+
+// foundlings are the content files that describe themselves, in the order in which they were made.
+func (d *Drive) foundlings() (found []foundling, err error) {
+	err = d.eachContent(func(slot uint64, path string) error {
+		var f foundling
+		buf := make([]byte, 4096)
+		n, err := unix.Getxattr(path, describedAttr, buf)
+		if err != nil || json.Unmarshal(buf[:n], &f.description) != nil {
+			return nil // not unsent
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil {
+			return err
+		}
+		f.slot, f.size = slot, st.Size
+		found = append(found, f)
+		return nil
+	})
+	slices.SortFunc(found, func(a, b foundling) int { return strings.Compare(a.Node.String(), b.Node.String()) })
+	return found, err
+}
+
+// eachContent calls fn with every content file there is.
+func (d *Drive) eachContent(fn func(slot uint64, path string) error) error {
+	root := filepath.Join(d.cfg.Dir, "content")
+	dirs, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		files, err := os.ReadDir(filepath.Join(root, dir.Name()))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			slot, err := strconv.ParseUint(f.Name(), 16, 64)
+			if err != nil {
+				continue
+			}
+			if err := fn(slot, d.slotPath(slot)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// salvage puts unsent content into the Recovered folder of a replica that was just
+// made; used gets its slots. The folder is a new one: if the server has one already, the two
+// become one when it is sent. Locked.
+func (d *Drive) salvage(t *tx, used map[uint64]bool) error {
+	found, err := d.foundlings()
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	// The root's entries are not known yet: the folder gets its name there when
+	// they are (complete).
+	p := d.sprout(d.root, 'd', 0o700, Cred{UID: d.cfg.UID, GID: d.cfg.GID})
+	p.list = newListing()
+	p.up, p.name = d.root.id, recovered
+	t.node(p)
+	mode, uid, gid, mtime := p.mode, p.uid, p.gid, p.mtime
+	t.log(api.Mutation{Op: api.OpCreate, Node: p.id, Parent: d.root.id, Name: recovered, Time: p.btime, Attr: &api.Attr{
+		Type: api.Directory, Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime}})
+	for _, f := range found {
+		name := api.Name(filepath.Base(string(f.Path)))
+		for i := 2; p.list.byName[name] != nil; i++ {
+			name = api.Name(fmt.Sprintf("%d %.200s", i, filepath.Base(string(f.Path))))
+		}
+		n := d.sprout(p, 'f', f.Mode, Cred{UID: d.cfg.UID, GID: d.cfg.GID})
+		n.slot, n.size = f.slot, f.size
+		used[f.slot] = true
+		t.b.Set(slotKey(f.slot), (&slotRecord{node: n.id, dirty: true}).append(nil), nil)
+		d.slots.held[f.slot] = &holding{node: n.id, bytes: n.size}
+		d.slots.bytes += n.size
+		h := d.heat(n)
+		h.entry = d.enter(t, p, p.list, name, n)
+		h.opened++
+		h.due = time.Now()
+		d.enqueue(n)
+		d.log.Warn("unsent content is kept in the Recovered folder", "path", f.Path, "as", name, "bytes", f.size)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package cache
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"satchel/api"
+)
+
+// A wire is the way to the server.
+type wire struct {
+	Remote
+
+	mu   sync.Mutex
+	down bool
+	lost int  // answers of changes still to be lost
+	mute int  // answers of batches still to be lost
+	held bool // no content gets through
+	ctx  context.Context
+	stop context.CancelFunc
+	skew time.Duration // of the device's clock
+
+	resyncs int // answers that told the device to list again
+	lists   int // pages of directories
+}
+
+func newWire(r Remote) *wire {
+	w := &wire{Remote: r}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	return w
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = true
+	w.stop()
+}
+
+func (w *wire) mend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down {
+		w.down = false
+		w.ctx, w.stop = context.WithCancel(context.Background())
+	}
+}
+
+func (w *wire) listings() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lists
+}
+
+// loseAnswers makes the next n changes happen without an answer.
+func (w *wire) loseAnswers(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lost = n
+}
+
+// loseCommits makes the next n batches happen without an answer; the result
+// tells how many are still to come.
+func (w *wire) loseCommits(n int) (left func() int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mute = n
+	return func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.mute
+	}
+}
+
+// stopUploads lets no content through while all else gets through.
+func (w *wire) stopUploads(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = on
+}
+
+var errCut = api.Errorf(api.Unavailable, "the wire is cut")
+
+// over makes a call over the wire.
+func over[T any](w *wire, ctx context.Context, change bool, call func(context.Context) (T, error)) (T, error) {
+	var none T
+	w.mu.Lock()
+	if w.down {
+		w.mu.Unlock()
+		return none, errCut
+	}
+	link, lose := w.ctx, change && w.lost > 0
+	if lose {
+		w.lost--
+	}
+	w.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(link, cancel)()
+	v, err := call(ctx)
+	if _, body := any(v).(io.ReadCloser); !body {
+		cancel()
+	} else {
+		context.AfterFunc(link, cancel) // the body ends with the wire too
+	}
+	if link.Err() != nil || lose && err == nil {
+		return none, errCut
+	}
+	return v, err
+}
+
+func (w *wire) Info(ctx context.Context) (api.DriveInfo, error) {
+	return over(w, ctx, false, w.Remote.Info)
+}
+
+func (w *wire) Node(ctx context.Context, id api.ID) (api.Node, error) {
+	return over(w, ctx, false, func(ctx context.Context) (api.Node, error) { return w.Remote.Node(ctx, id) })
+}
+
+func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
+	w.mu.Lock()
+	w.lists++
+	w.mu.Unlock()
+	return over(w, ctx, false, func(ctx context.Context) (api.Listing, error) { return w.Remote.Children(ctx, dir, after, limit) })
+}
+
+func (w *wire) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {
+	if w.skew != 0 {
+		b.Mutations = append([]api.Mutation(nil), b.Mutations...)
+		for i := range b.Mutations {
+			b.Mutations[i].Time += int64(w.skew)
+		}
+	}
+	c, err := over(w, ctx, true, func(ctx context.Context) (api.Committed, error) { return w.Remote.Commit(ctx, b) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil && w.mute > 0 {
+		w.mute--
+		return api.Committed{}, errCut
+	}
+	return c, err
+}
+
+func (w *wire) Missing(ctx context.Context, hashes []api.Hash) ([]api.Hash, error) {
+	w.mu.Lock()
+	held := w.held
+	w.mu.Unlock()
+	if held {
+		return nil, errCut
+	}
+	return over(w, ctx, false, func(ctx context.Context) ([]api.Hash, error) { return w.Remote.Missing(ctx, hashes) })
+}
+
+func (w *wire) PutPack(ctx context.Context, pack []byte) error {
+	_, err := over(w, ctx, true, func(ctx context.Context) (struct{}, error) { return struct{}{}, w.Remote.PutPack(ctx, pack) })
+	return err
+}
+
+func (w *wire) Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error) {
+	return over(w, ctx, false, func(ctx context.Context) (io.ReadCloser, error) { return w.Remote.Content(ctx, node, version, off, n) })
+}
+
+func (w *wire) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	c, err := over(w, ctx, false, func(ctx context.Context) (api.Changes, error) { return w.Remote.Changes(ctx, epoch, after, wait) })
+	if api.KindOf(err) == api.Resync {
+		w.mu.Lock()
+		w.resyncs++
+		w.mu.Unlock()
+	}
+	return c, err
+}
+
+func (w *wire) Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error {
+	_, err := over(w, ctx, false, func(ctx context.Context) (struct{}, error) { return struct{}{}, w.Remote.Contents(ctx, files, fn) })
+	return err
+}
