@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"satchel/integration/rig"
 )
@@ -85,6 +86,13 @@ func forget(t *testing.T, device *rig.Device) {
 	if err := errors.Join(err, device.Sync(t.Context())); err != nil {
 		t.Error(err)
 	}
+	eventually(t, 20*time.Second, func() error {
+		status, err := device.Status(t.Context())
+		if err == nil && status.CacheBytes >= tooLarge {
+			err = fmt.Errorf("nothing left the cache: it has %d bytes", status.CacheBytes)
+		}
+		return err
+	})
 }
 
 func exerciser(t *testing.T, device *rig.Device, program, what, path string, seed, ops int) error {
