@@ -32,11 +32,12 @@ type node struct {
 	leaving     bool // to be let go after that
 
 	// Files
-	opens   int  // open handles
-	writers int  // of which for writing
-	told    bool // the kernel may keep the attributes that it was told
-	pass    bool // the open handles are passthrough (all of them or none)
-	rw      int  // descriptor for reading and writing while handles are not passthrough; -1 = none
+	opens   int   // open handles
+	writers int   // of which for writing
+	told    bool  // the kernel may keep the attributes that it was told
+	lent    int64 // when it last was told some for writtenValid, ns; 0 = not since the file was made
+	pass    bool  // the open handles are passthrough (all of them or none)
+	rw      int   // descriptor for reading and writing while handles are not passthrough; -1 = none
 	c       *content
 	ahead   bool     // cold files, listings: fetched before anybody asked for it
 	part    *partial // cold files: what is here of the content, while somebody reads it
@@ -126,6 +127,7 @@ func (d *Drive) attr(n *node) Attr {
 		n.told = true
 	} else {
 		a.Valid = writtenValid
+		n.lent = now()
 	}
 	return a
 }

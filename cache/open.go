@@ -55,7 +55,9 @@ func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, i
 		d.settle(n) // no close will come
 		return Attr{}, Opened{}, err
 	}
-	return d.refer(n), o, nil
+	a := d.refer(n)
+	n.lent = 0 // what is written now the kernel sees, and nobody has a map
+	return a, o, nil
 }
 
 // Open opens a file. What is opened for writing is recorded as dirty before
@@ -186,7 +188,9 @@ func (d *Drive) Release(fid uint64, flags uint32) {
 		return
 	}
 	n.opens--
-	d.pull(n)
+	if d.pull(n) && writing(flags) && n.pass && now()-n.lent < int64(2*writtenValid) {
+		d.notes.inode(n, false) // a store through a mapping may be what changed it
+	}
 	if writing(flags) {
 		if n.writers--; n.writers == 0 {
 			if n.rw >= 0 {
