@@ -45,3 +45,14 @@ type AppPassword struct {
 	Seen     time.Time `json:"seen"`
 	Password string    `json:"password,omitempty"` // shown when it is made, and never again
 }
+
+// AccessKey is a pair with which an S3 client signs. It is a login of its own,
+// so it can be revoked alone.
+type AccessKey struct {
+	Key     string    `json:"key"`
+	Name    string    `json:"name"` // of the program, for people
+	Created time.Time `json:"created"`
+	Rotated time.Time `json:"rotated"` // when the present secret was made
+	Seen    time.Time `json:"seen"`
+	Secret  string    `json:"secret,omitempty"` // shown when it is made or rotated, and never again
+}

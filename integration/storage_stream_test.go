@@ -43,7 +43,9 @@ func newRequest(t *testing.T, method, url, authorization string, body io.Reader)
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	must(t, err)
-	req.Header.Set("Authorization", authorization)
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
 	return req
 }
 
@@ -53,12 +55,7 @@ func newRequest(t *testing.T, method, url, authorization string, body io.Reader)
 func streams(t *testing.T, s *rig.Server, request func(method string, body io.Reader) *http.Request) (size int64, hash string) {
 	t.Helper()
 	const allowed = 200e6 // bytes
-	size = int64(1 << 30)
-	if v := os.Getenv(streamVariable); v != "" {
-		n, err := strconv.Atoi(v)
-		must(t, err)
-		size = int64(n) << 30
-	}
+	size = streamSize(t)
 	sum := sha256.New()
 	begin := time.Now()
 	res, err := http.DefaultClient.Do(request(http.MethodPut, io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{1}), size), sum)))
@@ -90,6 +87,18 @@ func streams(t *testing.T, s *rig.Server, request func(method string, body io.Re
 		t.Errorf("satcheld took %.0f MB of memory", float64(peak)/1e6)
 	}
 	return size, hash
+}
+
+// streamSize is how large a file the tests of streaming send, in bytes.
+func streamSize(t *testing.T) int64 {
+	t.Helper()
+	v := os.Getenv(streamVariable)
+	if v == "" {
+		return 1 << 30
+	}
+	n, err := strconv.Atoi(v)
+	must(t, err)
+	return int64(n) << 30
 }
 
 // peakMemory is the most memory in bytes that satcheld had at a time

@@ -11,11 +11,14 @@ import (
 // CopyOptions says how [Drive.Copy] copies.
 type CopyOptions struct {
 	MoveOptions
-	Shallow bool // of a directory only itself, without what is in it
+	From    *Drive // where the first path begins, if not here: another directory of the same drive
+	Shallow bool   // of a directory only itself, without what is in it
 
 	// Check may refuse to copy content; source is the file, old what it would
 	// replace, nil if there is nothing.
 	Check func(source, old *api.Node) error
+
+	Mtime int64 // ns, of a file's copy; 0 = now
 
 	// Object is what the S3 API keeps of a file's copy; nil: what it keeps of the file.
 	Object *Object
@@ -29,11 +32,15 @@ func (d *Drive) Copy(ctx context.Context, from, to []api.Name, o CopyOptions) (c
 	if err := checkPath(to); err != nil {
 		return false, err
 	}
-	source, err := d.copySource(ctx, from, o.Shallow)
+	of := d
+	if o.From != nil {
+		of = o.From
+	}
+	source, err := of.copySource(ctx, from, o.Shallow)
 	if err != nil {
 		return false, err
 	}
-	if source.node.Type == api.Directory && within(to, from) {
+	if source.node.Type == api.Directory && of.root == d.root && within(to, from) {
 		return false, api.Errorf(api.Invalid, "a directory can't be copied into itself")
 	}
 	err = d.change(ctx, source.chunks(), func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
@@ -52,7 +59,7 @@ func (d *Drive) Copy(ctx context.Context, from, to []api.Name, o CopyOptions) (c
 				return nil, err
 			}
 		}
-		c := copier{source: source, now: now}
+		c := copier{source: source, now: now, mtime: o.Mtime}
 		switch {
 		case target == nil:
 		case !o.Replace:
@@ -132,6 +139,7 @@ func (s copySource) chunks() []api.Hash {
 type copier struct {
 	source   copySource
 	now      int64
+	mtime    int64                // of the top; 0: now
 	over     *postgres.Descendant // a file that gets the content; nil: everything is new
 	nodes    []postgres.Copied
 	versions []postgres.Copied
@@ -139,6 +147,9 @@ type copier struct {
 
 func (c *copier) mutations(parent api.ID, name api.Name) []api.Mutation {
 	top := c.one(c.source.node, parent, name)
+	if c.mtime != 0 {
+		top.Attr.Mtime = &c.mtime
+	}
 	if c.over != nil {
 		top.Op, top.Node, top.Base = api.OpWrite, c.over.Node.ID, c.over.Node.Version
 		top.Attr.Type, top.Attr.Mode = "", nil

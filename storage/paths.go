@@ -66,6 +66,57 @@ func (d *Drive) Remove(ctx context.Context, path []api.Name) error {
 	}
 }
 
+// RemoveLeaf removes the file at a path, or the empty directory, and the
+// directories above it that this leaves empty, but not the root. A directory that is not
+// empty is [api.NotEmpty], one where a file is meant [api.IsDirectory].
+func (d *Drive) RemoveLeaf(ctx context.Context, path []api.Name, directory bool) error {
+	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+		e, err := d.entryAt(ctx, tx, path)
+		switch {
+		case err != nil:
+			return nil, err
+		case directory && e.Node.Type != api.Directory:
+			return nil, api.Errorf(api.NotDirectory, "this is not a directory")
+		case !directory && e.Node.Type == api.Directory:
+			return nil, api.Errorf(api.IsDirectory, "this is a directory")
+		case directory:
+			in, err := tx.Children(ctx, d.id, e.Node.ID, "", 1)
+			if err == nil && len(in) > 0 {
+				err = api.Errorf(api.NotEmpty, "the directory is not empty")
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		now := time.Now().UnixNano()
+		batch := []api.Mutation{removalOf(e, now)}
+		for above := path[:len(path)-1]; len(above) > 0; above = above[:len(above)-1] {
+			e, err := d.entryAt(ctx, tx, above)
+			if err != nil {
+				return nil, err
+			}
+			in, err := tx.Children(ctx, d.id, e.Node.ID, "", 2)
+			if err != nil {
+				return nil, err
+			}
+			if len(in) > 1 {
+				return batch, nil
+			}
+			batch = append(batch, removalOf(e, now))
+		}
+		return batch, nil
+	})
+}
+
+// removalOf removes one entry; a directory must be empty by then.
+func removalOf(e postgres.Descendant, now int64) api.Mutation {
+	m := api.Mutation{Op: api.OpUnlink, Node: e.Node.ID, Parent: e.Parent, Name: e.Name, Time: now}
+	if e.Node.Type == api.Directory {
+		m.Op = api.OpRmdir
+	}
+	return m
+}
+
 // entryAt is the entry at a path that is not the root's. A missing one is
 // [api.NotFound].
 func (d *Drive) entryAt(ctx context.Context, tx *postgres.Tx, path []api.Name) (e postgres.Descendant, err error) {
@@ -87,13 +138,6 @@ func (d *Drive) entryAt(ctx context.Context, tx *postgres.Tx, path []api.Name) (
 // is too much for one transaction, whole is false and they remove a part.
 func (d *Drive) removal(ctx context.Context, tx *postgres.Tx, e postgres.Descendant) (batch []api.Mutation, whole bool, err error) {
 	now := time.Now().UnixNano()
-	remove := func(e postgres.Descendant) {
-		m := api.Mutation{Op: api.OpUnlink, Node: e.Node.ID, Parent: e.Parent, Name: e.Name, Time: now}
-		if e.Node.Type == api.Directory {
-			m.Op = api.OpRmdir
-		}
-		batch = append(batch, m)
-	}
 	if e.Node.Type == api.Directory {
 		below, err := tx.Subtree(ctx, d.id, e.Node.ID, maxTree+1)
 		if err != nil {
@@ -102,7 +146,7 @@ func (d *Drive) removal(ctx context.Context, tx *postgres.Tx, e postgres.Descend
 		if len(below) > maxTree {
 			for _, b := range below {
 				if b.Node.Type != api.Directory {
-					remove(b)
+					batch = append(batch, removalOf(b, now))
 				}
 			}
 			if len(batch) == 0 {
@@ -111,10 +155,10 @@ func (d *Drive) removal(ctx context.Context, tx *postgres.Tx, e postgres.Descend
 			return batch, false, nil
 		}
 		for _, b := range slices.Backward(below) {
-			remove(b)
+			batch = append(batch, removalOf(b, now))
 		}
 	}
-	remove(e)
+	batch = append(batch, removalOf(e, now))
 	return batch, true, nil
 }
 

@@ -15,11 +15,21 @@ import (
 // dead peer from holding a connection for ever, and logs each request without
 // its query, which may hold what a log must not.
 func (s *server) guard(next http.Handler) http.Handler {
+	return s.guarded(s.sameSite(next))
+}
+
+// sameSite says no to what another site's page asks a browser to do.
+func (s *server) sameSite(next http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.family(r)(w, r, api.Errorf(api.Permission, "a page of another site asked for this"))
 	}))
-	next = cross.Handler(next)
+	return cross.Handler(next)
+}
+
+// guarded is guard but for the other sites: where no browser is logged in
+// there is nothing for their pages to use.
+func (s *server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
 		rw := &response{ResponseWriter: w, control: http.NewResponseController(w)}

@@ -24,6 +24,12 @@ var hostForm = regexp.MustCompile(`^[A-Za-z0-9._-]+(:[0-9]{1,5})?$|^\[[0-9A-Fa-f
 // page says what this is, and how to mount it from the address that it was
 // reached at.
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
+	if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html") {
+		writeJSON(w, http.StatusOK, map[string]any{
+			"success": true, "message": "Satchel", "health": "/health", "openapi": "/openapi.json", "documentation": "/openapi",
+		})
+		return
+	}
 	address := "http://" + r.Host
 	if s.tls {
 		address = "https://" + r.Host

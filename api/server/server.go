@@ -58,8 +58,7 @@ type server struct {
 
 // New makes the handler of all APIs.
 func New(c Config) http.Handler {
-	s := &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup,
-		archives: perMinute{limit: archivesPerMinute}, listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond)}
+	s := newServer(c)
 	mux := http.NewServeMux()
 	doc := route.New("Satchel", "1", description)
 	s.routeServer(mux, doc)
@@ -67,11 +66,17 @@ func New(c Config) http.Handler {
 	s.routeVFS(mux, doc)
 	s.routeV1(mux, doc)
 	s.routeDAV(mux, doc)
+	s.routeBuckets(mux, doc)
 	if c.BanStore == nil {
 		c.Bans.Time = 0
 	}
 	b := &bans{config: c.Bans, store: c.BanStore, log: c.Log}
 	return s.guard(b.front(mux, s.refuse))
+}
+
+func newServer(c Config) *server {
+	return &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup,
+		archives: perMinute{limit: archivesPerMinute}, listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond)}
 }
 
 const description = `One tree of files for each user, by several APIs. Log in with /rpc/login for a token that every one of them takes.
@@ -115,6 +120,7 @@ func (s *server) routeV1(mux *http.ServeMux, doc *route.Document) {
 	s.driveRoutes(v1)
 	s.historyRoutes(v1)
 	s.appRoutes(v1)
+	s.keyRoutes(v1)
 	s.byteRoutes(mux, v1)
 	s.contentsRoute(mux, v1)
 	v1Examples(doc)

@@ -27,6 +27,7 @@ type commands struct {
 	Devices devicesCmd `cmd:"" help:"List the account's devices, or revoke one."`
 
 	AppPassword appPasswordCmd `cmd:"" help:"Make passwords for programs that know no tokens, as WebDAV clients."`
+	AccessKey   accessKeyCmd   `cmd:"" help:"Make keys for S3 clients."`
 
 	Mount  mountCmd  `cmd:"" help:"Show the drive as a folder."`
 	Umount umountCmd `cmd:"" help:"Take the folder away again."`

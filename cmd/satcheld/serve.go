@@ -22,7 +22,9 @@ import (
 )
 
 type serveCmd struct {
-	Listen  string `default:"127.0.0.1:7070" placeholder:"ADDR" help:"Address and port to serve at (${default})."`
+	Listen   string `default:"127.0.0.1:7070" placeholder:"ADDR" help:"Address and port to serve at (${default})."`
+	S3Listen string `name:"s3-listen" placeholder:"ADDR" help:"Serve buckets to S3 clients at this address and port too."`
+
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM)."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 
@@ -44,6 +46,9 @@ func (cmd *serveCmd) Run(p *program) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "satcheld serves %s\n", d.url)
+	if d.s3URL != "" {
+		fmt.Fprintf(p.stdout, "satcheld serves S3 clients at %s\n", d.s3URL)
+	}
 	select {
 	case <-p.ctx.Done():
 		return d.Close()
@@ -56,9 +61,10 @@ func (cmd *serveCmd) Run(p *program) error {
 // daemon is a running server.
 type daemon struct {
 	url    string
+	s3URL  string     // "" without --s3-listen
 	failed chan error // why it can't go on
 
-	http       *http.Server
+	servers    []*http.Server
 	background sync.WaitGroup
 	cleanup    []func() // what Close undoes, last first
 	log        *slog.Logger
@@ -73,7 +79,7 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{failed: make(chan error, 2), log: p.log}
+	d := &daemon{failed: make(chan error, 4), log: p.log}
 	defer func() {
 		if err != nil {
 			d.undo()
@@ -81,79 +87,101 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 	}()
 	// First, since a busy port is the likeliest to fail. Clients that connect
 	// meanwhile wait in the backlog.
-	listener, err := listen(p.ctx, cmd.Listen)
+	listener, err := d.listen(p.ctx, "--listen", cmd.Listen)
 	if err != nil {
 		return nil, err
 	}
-	d.cleanup = append(d.cleanup, func() { listener.Close() })
+	var s3Listener net.Listener
+	if cmd.S3Listen != "" {
+		if s3Listener, err = d.listen(p.ctx, "--s3-listen", cmd.S3Listen); err != nil {
+			return nil, err
+		}
+	}
+	drives, config, err := d.open(p, cmd, certificate != nil)
+	if err != nil {
+		return nil, err
+	}
+	d.url = d.serve(listener, server.New(config), certificate, drives.stop)
+	if s3Listener != nil {
+		d.s3URL = d.serve(s3Listener, server.NewS3(config), certificate, drives.stop)
+	}
+	return d, nil
+}
 
-	drives, handler, err := d.open(p, cmd, certificate != nil)
-	if err != nil {
-		return nil, err
+// listen opens a port that Close closes.
+func (d *daemon) listen(ctx context.Context, flag, address string) (net.Listener, error) {
+	l, err := listen(ctx, flag, address)
+	if err == nil {
+		d.cleanup = append(d.cleanup, func() { l.Close() })
 	}
-	d.http = &http.Server{
-		Handler:           handler,
+	return l, err
+}
+
+// serve begins to serve a handler and returns its URL.
+func (d *daemon) serve(l net.Listener, h http.Handler, certificate *tls.Certificate, stop func()) string {
+	s := &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
-	d.http.RegisterOnShutdown(drives.stop)
-	serve, scheme := d.http.Serve, "http"
+	s.RegisterOnShutdown(stop)
+	serve, scheme := s.Serve, "http"
 	if certificate != nil {
-		d.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}}
-		serve, scheme = func(l net.Listener) error { return d.http.ServeTLS(l, "", "") }, "https"
+		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}}
+		serve, scheme = func(l net.Listener) error { return s.ServeTLS(l, "", "") }, "https"
 	}
-	d.url = scheme + "://" + listener.Addr().String()
+	d.servers = append(d.servers, s)
 	d.background.Go(func() {
-		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 			d.failed <- fmt.Errorf("serve: %w", err)
 		}
 	})
-	return d, nil
+	return scheme + "://" + l.Addr().String()
 }
 
 // stopper tells requests that wait to end.
 type stopper struct{ stop func() }
 
 // open opens the database and what stands on it, and starts their background work.
-func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Handler, error) {
+func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Config, error) {
 	database, err := p.openDatabase(p.ctx, false)
 	if err != nil {
 		if _, ok := errors.AsType[*migrations.MissingRoles](err); ok {
 			err = fmt.Errorf("%w\nsatcheld migrate prints the SQL for its administrator to run", err)
 		}
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	d.cleanup = append(d.cleanup, database.close)
 	if err := p.makeData(); err != nil { // with --database-url too: the key and the blobs
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	key, err := p.sealingKey()
 	if err != nil {
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	open, err := p.blobStore()
 	if err != nil {
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	blobs, closeBlobs, err := open(p.ctx, database, p.log)
 	if err != nil {
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	d.cleanup = append(d.cleanup, closeBlobs)
 	db, err := postgres.Open(p.ctx, database.app)
 	if err != nil {
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	d.cleanup = append(d.cleanup, db.Close)
 	accounts, err := auth.New(p.ctx, db, key, p.log)
 	if err != nil {
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	drives := storage.New(db, blobs, p.log)
 	mounts, err := cmd.mounts()
 	if err != nil {
-		return stopper{}, nil, err
+		return stopper{}, server.Config{}, err
 	}
 	drives.UseMounts(mounts)
 	drives.ExtractWith(extractApart)
@@ -184,11 +212,11 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, http.Hand
 		})
 	}
 	stopping, stop := context.WithCancel(ctx)
-	return stopper{stop}, server.New(server.Config{
+	return stopper{stop}, server.Config{
 		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
 		OpenSignup: cmd.OpenSignup,
 		BanStore:   db, Bans: server.BanConfig{Time: cmd.BanTime, Loopback: cmd.BanLoopback, AddressHeader: cmd.AddressHeader},
-	}), nil
+	}, nil
 }
 
 // drain is how long requests may take to end when the server does.
@@ -199,10 +227,16 @@ const drain = 10 * time.Second
 func (d *daemon) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	if err := d.http.Shutdown(ctx); err != nil {
-		d.log.Warn("requests were cut off", "err", err)
-		d.http.Close()
+	var ending sync.WaitGroup
+	for _, s := range d.servers {
+		ending.Go(func() {
+			if err := s.Shutdown(ctx); err != nil {
+				d.log.Warn("requests were cut off", "err", err)
+				s.Close()
+			}
+		})
 	}
+	ending.Wait()
 	d.undo()
 	return nil
 }
@@ -229,17 +263,17 @@ func (cmd *serveCmd) certificate() (*tls.Certificate, error) {
 }
 
 // listen opens the port; the error says what to do.
-func listen(ctx context.Context, address string) (net.Listener, error) {
+func listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, api.Errorf(api.Unavailable, "%s is in use by another program: stop it, or choose another address with --listen", address)
+		return nil, api.Errorf(api.Unavailable, "%s is in use by another program: stop it, or choose another address with %s", address, flag)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, api.Errorf(api.Invalid, "--listen %s: this machine has no such address", address)
+		return nil, api.Errorf(api.Invalid, "%s %s: this machine has no such address", flag, address)
 	case errors.Is(err, os.ErrPermission):
-		return nil, api.Errorf(api.Permission, "--listen %s: only root may use this port: choose one from 1024 on", address)
+		return nil, api.Errorf(api.Permission, "%s %s: only root may use this port: choose one from 1024 on", flag, address)
 	case err != nil:
-		return nil, usageError{fmt.Sprintf("--listen %s: %v", address, err)}
+		return nil, usageError{fmt.Sprintf("%s %s: %v", flag, address, err)}
 	}
 	return l, nil
 }

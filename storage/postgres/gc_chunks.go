@@ -36,7 +36,8 @@ type Mark struct {
 	xmin  string // all transactions before this one had ended
 }
 
-// Mark looks at the manifests of an owner's versions and remembers the chunks
+// Mark looks at the manifests of an owner's versions, and of parts of uploads
+// that are not complete, and remembers the chunks
 // that they name until the next call.
 func (k *Keeper) Mark(ctx context.Context, owner api.ID) (Mark, error) {
 	m := Mark{owner: owner}
@@ -52,7 +53,10 @@ func (k *Keeper) Mark(ctx context.Context, owner api.ID) (Mark, error) {
 			INSERT INTO referenced (sha256)
 			SELECT substring(v.manifest FROM $2 * g + 1 FOR 32)
 			FROM drives d
-			JOIN versions v ON v.drive = d.id
+			CROSS JOIN LATERAL (
+				SELECT manifest FROM versions WHERE drive = d.id
+				UNION ALL
+				SELECT manifest FROM parts WHERE drive = d.id) v
 			CROSS JOIN LATERAL generate_series(0, octet_length(v.manifest) / $2 - 1) g
 			WHERE d.owner = $1`, owner, manifestRecord)
 		return err

@@ -17,7 +17,8 @@ import (
 
 // driveTables are the tables that hold a user's drives, with an owner in each.
 var driveTables = []string{"drives", "versions", "nodes", "dirs", "entries", "trash", "documents", "changes", "batches", "packs", "chunks",
-	"properties", "locks", "objects", "past_entries", "past_nodes", "condemned", "texts"}
+	"properties", "locks", "objects", "past_entries", "past_nodes", "condemned", "texts",
+	"access_keys", "buckets", "uploads", "parts"}
 
 // fill gives a user a home drive with a row in each of driveTables.
 func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
@@ -72,6 +73,23 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 			return err
 		}
 		if err := tx.SetText(ctx, home.ID, user, postgres.Unindexed{Node: file.Node, Version: file.Version.ID}, "words"); err != nil {
+			return err
+		}
+		key := postgres.NewSession{ID: api.NewID(), Kind: postgres.KeySession, Name: "key", Secret: chunk}
+		if err := tx.AddSession(ctx, key); err != nil {
+			return err
+		}
+		if err := tx.AddAccessKey(ctx, "key of "+user.String(), key.ID, []byte("sealed")); err != nil {
+			return err
+		}
+		if err := tx.AddBucket(ctx, postgres.Bucket{Name: "bucket of " + user.String(), Drive: home.ID, Node: home.Root, Owner: user}); err != nil {
+			return err
+		}
+		upload := postgres.Upload{ID: api.NewID(), Bucket: home.Root, Key: "k"}
+		if err := tx.AddUpload(ctx, home.ID, user, upload); err != nil {
+			return err
+		}
+		if err := tx.SetPart(ctx, home.ID, user, upload.ID, postgres.Part{Number: 1, Size: 5, SHA256: chunk, Chunks: file.Version.Chunks}); err != nil {
 			return err
 		}
 		return tx.Describe(ctx, home.ID, user, file.Node, "a file")

@@ -1,0 +1,314 @@
+package s3
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// beginUpload answers CreateMultipartUpload.
+func (q *request) beginUpload() error {
+	b, err := q.open(q.bucket, "PutObject", q.key)
+	if err != nil {
+		return err
+	}
+	if _, dir, err := q.place(); err != nil {
+		return err
+	} else if dir {
+		return refuse(http.StatusConflict, "InvalidObjectKey", "a key that ends with a slash is a directory here and has no content")
+	}
+	headers, err := q.headers()
+	if err != nil {
+		return err
+	}
+	id, err := b.BeginUpload(q.ctx, q.key, headers)
+	if err != nil {
+		return err
+	}
+	q.xml(http.StatusOK, struct {
+		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
+		XMLNS    string   `xml:"xmlns,attr"`
+		Bucket   string
+		Key      string
+		UploadID string `xml:"UploadId"`
+	}{XMLNS: namespace, Bucket: q.bucket, Key: q.key, UploadID: id.String()})
+	return nil
+}
+
+// upload is the bucket and the id of the upload that the query names.
+func (q *request) upload(action string) (*storage.Bucket, api.ID, error) {
+	b, err := q.open(q.bucket, action, q.key)
+	if err != nil {
+		return nil, api.ID{}, err
+	}
+	id, err := api.ParseID(q.query.Get("uploadId"))
+	if err != nil {
+		return nil, id, errNoUpload()
+	}
+	return b, id, nil
+}
+
+func errNoUpload() error {
+	return refuse(http.StatusNotFound, "NoSuchUpload", "there is no such upload: it is complete, was aborted, or is over a week old")
+}
+
+func ofUpload(err error) error {
+	if api.KindOf(err) == api.NotFound {
+		return errNoUpload()
+	}
+	return err
+}
+
+// putPart answers UploadPart and UploadPartCopy.
+func (q *request) putPart() error {
+	b, id, err := q.upload("PutObject")
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(q.query.Get("partNumber"))
+	if err != nil {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "the part's number is missing")
+	}
+	var content io.Reader = q.body
+	if q.r.Header.Get("X-Amz-Copy-Source") != "" {
+		source, err := q.copyRange()
+		if err != nil {
+			return err
+		}
+		defer source.Close()
+		content = source
+	} else if q.body.length < 0 {
+		return refuse(http.StatusLengthRequired, "MissingContentLength", "the length of the body is not said")
+	}
+	var tag string
+	sum := md5.New()
+	err = b.PutPart(q.ctx, id, q.key, number, io.TeeReader(content, sum), func() ([16]byte, error) {
+		s := [16]byte(sum.Sum(nil))
+		tag = `"` + hex.EncodeToString(s[:]) + `"`
+		return s, nil
+	})
+	if err != nil {
+		return ofUpload(err)
+	}
+	if q.r.Header.Get("X-Amz-Copy-Source") != "" {
+		q.xml(http.StatusOK, copied{XMLName: xml.Name{Local: "CopyPartResult"}, ETag: tag, LastModified: stamp(q.Now())})
+		return nil
+	}
+	q.w.Header().Set("Etag", tag)
+	q.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// copyRange opens the part of another object that is copied.
+func (q *request) copyRange() (io.ReadCloser, error) {
+	from, n, _, err := q.copySource()
+	if err != nil {
+		return nil, err
+	}
+	if n.Type != api.File {
+		return nil, refuse(http.StatusBadRequest, "InvalidRequest", "the source is a directory")
+	}
+	c, err := from.Content(q.ctx, n.ID, n.Version)
+	if err != nil {
+		return nil, err
+	}
+	first, last := int64(0), c.Size-1
+	if r := q.r.Header.Get("X-Amz-Copy-Source-Range"); r != "" {
+		if _, err := fmt.Sscanf(r, "bytes=%d-%d", &first, &last); err != nil || first < 0 || last < first || last >= c.Size {
+			return nil, refuse(http.StatusBadRequest, "InvalidArgument", "X-Amz-Copy-Source-Range is not within the source")
+		}
+	}
+	return c.Open(q.ctx, first, last-first+1)
+}
+
+func (q *request) abortUpload() error {
+	b, id, err := q.upload("AbortMultipartUpload")
+	if err != nil {
+		return err
+	}
+	return q.noContent(ofUpload(b.AbortUpload(q.ctx, id, q.key)))
+}
+
+type part struct {
+	PartNumber   int
+	LastModified string `xml:",omitempty"`
+	ETag         string
+	Size         int64 `xml:",omitempty"`
+}
+
+func (q *request) listParts() error {
+	b, id, err := q.upload("ListMultipartUploadParts")
+	if err != nil {
+		return err
+	}
+	limit, err := q.number("max-parts", maxKeys)
+	if err != nil {
+		return err
+	}
+	after, err := q.number("part-number-marker", storage.MaxParts)
+	if q.query.Get("part-number-marker") == "" {
+		after = 0
+	}
+	if err != nil {
+		return err
+	}
+	_, parts, err := b.Upload(q.ctx, id, q.key, after, limit+1)
+	if err != nil {
+		return ofUpload(err)
+	}
+	var out struct {
+		XMLName              xml.Name `xml:"ListPartsResult"`
+		XMLNS                string   `xml:"xmlns,attr"`
+		Bucket, Key          string
+		UploadID             string `xml:"UploadId"`
+		PartNumberMarker     int
+		NextPartNumberMarker int `xml:",omitempty"`
+		MaxParts             int
+		IsTruncated          bool
+		Part                 []part
+	}
+	out.XMLNS, out.Bucket, out.Key, out.UploadID, out.PartNumberMarker, out.MaxParts = namespace, q.bucket, q.key, id.String(), after, limit
+	if out.IsTruncated = len(parts) > limit; out.IsTruncated {
+		parts = parts[:limit]
+	}
+	for _, p := range parts {
+		out.Part = append(out.Part, part{p.Number, stamp(p.At), `"` + hex.EncodeToString(p.MD5[:]) + `"`, p.Size})
+		out.NextPartNumberMarker = p.Number
+	}
+	q.xml(http.StatusOK, out)
+	return nil
+}
+
+func (q *request) listUploads() error {
+	b, err := q.open(q.bucket, "ListBucketMultipartUploads", "")
+	if err != nil {
+		return err
+	}
+	type upload struct {
+		Key       string
+		UploadID  string `xml:"UploadId"`
+		Initiated string
+	}
+	var out struct {
+		XMLName     xml.Name `xml:"ListMultipartUploadsResult"`
+		XMLNS       string   `xml:"xmlns,attr"`
+		Bucket      string
+		Prefix      string
+		MaxUploads  int
+		IsTruncated bool
+		Upload      []upload
+	}
+	out.XMLNS, out.Bucket, out.Prefix, out.MaxUploads = namespace, q.bucket, q.query.Get("prefix"), maxKeys
+	all, err := b.Uploads(q.ctx, out.Prefix, maxKeys)
+	if err != nil {
+		return err
+	}
+	for _, u := range all {
+		out.Upload = append(out.Upload, upload{u.Key, u.ID.String(), stamp(u.Created)})
+	}
+	q.xml(http.StatusOK, out)
+	return nil
+}
+
+// completeUpload answers CompleteMultipartUpload. The whole is read once for
+// its hash; if that takes long, white space keeps the client waiting, and an error
+// comes in an answer that began as a success, as with S3.
+func (q *request) completeUpload() error {
+	b, id, err := q.upload("PutObject")
+	if err != nil {
+		return err
+	}
+	var in struct{ Part []part }
+	if err := q.readXML(&in); err != nil {
+		return err
+	}
+	path, _, err := q.place()
+	if err != nil {
+		return err
+	}
+	u, stored, err := b.Upload(q.ctx, id, q.key, 0, storage.MaxParts)
+	if err != nil {
+		return ofUpload(err)
+	}
+	parts, tag, err := chosen(in.Part, stored)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- b.CompleteUpload(q.ctx, id, path, parts, storage.PutOptions{
+			Mtime: mtime(u.Headers), Check: q.conditions(b),
+			Object: func() *storage.Object { return &storage.Object{ETag: tag, Headers: u.Headers} },
+		})
+	}()
+	began := false
+	for {
+		select {
+		case err = <-done:
+		case <-time.After(5 * time.Second):
+			if !began {
+				began = true
+				q.w.Header().Set("Content-Type", "application/xml")
+				q.w.WriteHeader(http.StatusOK)
+				io.WriteString(q.w, xml.Header)
+			}
+			io.WriteString(q.w, " ")
+			http.NewResponseController(q.w).Flush()
+			continue
+		}
+		break
+	}
+	out := struct {
+		XMLName     xml.Name `xml:"CompleteMultipartUploadResult"`
+		XMLNS       string   `xml:"xmlns,attr"`
+		Location    string
+		Bucket, Key string
+		ETag        string
+	}{XMLNS: namespace, Location: "/" + q.bucket + "/" + q.key, Bucket: q.bucket, Key: q.key, ETag: `"` + tag + `"`}
+	switch err = taken(ofUpload(err)); {
+	case err != nil && began:
+		_, _, body := q.describe(err)
+		xml.NewEncoder(q.w).Encode(body)
+	case err != nil:
+		return err
+	case began:
+		xml.NewEncoder(q.w).Encode(out)
+	default:
+		q.xml(http.StatusOK, out)
+	}
+	return nil
+}
+
+// chosen are the parts that a client names, and the tag of the whole: the MD5
+// of their MD5s and their number.
+func chosen(named []part, stored []storage.Part) (parts []storage.Part, tag string, err error) {
+	if len(named) == 0 {
+		return nil, "", refuse(http.StatusBadRequest, "MalformedXML", "no part is named")
+	}
+	byNumber := make(map[int]storage.Part, len(stored))
+	for _, p := range stored {
+		byNumber[p.Number] = p
+	}
+	sums := md5.New()
+	for i, n := range named {
+		p, ok := byNumber[n.PartNumber]
+		if !ok || strings.Trim(n.ETag, `"`) != hex.EncodeToString(p.MD5[:]) {
+			return nil, "", refuse(http.StatusBadRequest, "InvalidPart", "the part %d was not sent, or has another tag", n.PartNumber)
+		}
+		if i > 0 && n.PartNumber <= named[i-1].PartNumber {
+			return nil, "", refuse(http.StatusBadRequest, "InvalidPartOrder", "the parts are not in their order")
+		}
+		sums.Write(p.MD5[:])
+		parts = append(parts, p)
+	}
+	return parts, fmt.Sprintf("%x-%d", sums.Sum(nil), len(named)), nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"satchel/api"
+)
+
+type accessKeyCmd struct {
+	Add    accessKeyAddCmd    `cmd:"" default:"withargs" help:"Make an access key and print it with its secret."`
+	List   accessKeyListCmd   `cmd:"" help:"List the account's access keys."`
+	Rotate accessKeyRotateCmd `cmd:"" help:"Replace a key's secret and print it."`
+	Revoke accessKeyRevokeCmd `cmd:"" help:"End an access key."`
+}
+
+type accessKeyAddCmd struct {
+	Name string `arg:"" optional:"" default:"S3" help:"The program, for people (${default})."`
+}
+
+func (cmd *accessKeyAddCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	k, err := c.AddAccessKey(sh.ctx, cmd.Name)
+	if err != nil {
+		return err
+	}
+	sh.printKey(k)
+	return nil
+}
+
+// printKey prints a pair as the lines that AWS's tools read from a profile.
+func (sh *shell) printKey(k api.AccessKey) {
+	fmt.Fprintln(sh.stderr, "the secret is shown this once; a lost one is replaced by: satchel access-key rotate", k.Key)
+	fmt.Fprintf(sh.stdout, "aws_access_key_id = %s\naws_secret_access_key = %s\n", k.Key, k.Secret)
+}
+
+type accessKeyListCmd struct{}
+
+func (cmd *accessKeyListCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	all, err := c.AccessKeys(sh.ctx)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKEY\tMADE\tSECRET OF\tLAST SEEN")
+	for _, k := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(k.Name), k.Key, stamp(k.Created), stamp(k.Rotated), stamp(k.Seen))
+	}
+	return w.Flush()
+}
+
+type accessKeyRotateCmd struct {
+	Key string `arg:"" help:"The access key."`
+}
+
+func (cmd *accessKeyRotateCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	k, err := c.RotateAccessKey(sh.ctx, cmd.Key)
+	if err != nil {
+		return err
+	}
+	sh.printKey(k)
+	return nil
+}
+
+type accessKeyRevokeCmd struct {
+	Key string `arg:"" help:"The access key."`
+}
+
+func (cmd *accessKeyRevokeCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.RevokeAccessKey(sh.ctx, cmd.Key); err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.stdout, "revoked %q\n", cmd.Key)
+	return nil
+}

@@ -1,0 +1,64 @@
+package storage
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"satchel/api"
+)
+
+func TestParsePolicy(t *testing.T) {
+	const rest = `"Action":"s3:Get*","Resource":"arn:aws:s3:::b/50%_*"`
+	rules, err := parsePolicy(json.RawMessage(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam:::user/You@Example.org","KEY"]},`+rest+`}}`), "b")
+	if err != nil || len(rules) != 1 || !slices.Equal(rules[0].Principals, []string{"you@example.org", "KEY"}) ||
+		!slices.Equal(rules[0].Actions, []string{"s3:Get%"}) || !slices.Equal(rules[0].Resources, []string{`arn:aws:s3:::b/50\%\_%`}) {
+		t.Errorf("%+v %v", rules, err)
+	}
+	// What is not understood would be taken for more or less than it says.
+	for _, bad := range []string{
+		``, `[]`, `{}`, `{"Statement":[]}`,
+		`{"Statement":[{"Effect":"Maybe","Principal":"*",` + rest + `}]}`,
+		`{"Statement":[{"Effect":"Allow",` + rest + `}]}`,
+		`{"Statement":[{"Effect":"Allow","NotPrincipal":"*",` + rest + `}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Condition":{"IpAddress":{}},` + rest + `}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":{"Federated":"x"},` + rest + `}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"ec2:*","Resource":"arn:aws:s3:::b"}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bb"}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}]}`,
+	} {
+		if rules, err := parsePolicy(json.RawMessage(bad), "b"); api.KindOf(err) != api.Invalid {
+			t.Errorf("%s: %+v %v", bad, rules, err)
+		}
+	}
+}
+
+// A part's chunks stay as long as its upload.
+func TestUploadInParts(t *testing.T) {
+	w := newWorld(t)
+	me := w.user(t, "editor")
+	if err := w.CreateBucket(t.Context(), me, "bucket"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := w.Bucket(t.Context(), me, "bucket", "s3:PutObject", "k")
+	if err != nil || !b.Own {
+		t.Fatal(err)
+	}
+	id, err := b.BeginUpload(t.Context(), "k", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Upload(t.Context(), id, "another key", 0, 1); api.KindOf(err) != api.NotFound {
+		t.Errorf("the upload by another key: %v", err)
+	}
+	stranger := w.user(t, "editor")
+	if _, err := w.Bucket(t.Context(), stranger, "bucket", "s3:GetObject", "k"); api.KindOf(err) != api.Permission {
+		t.Errorf("a stranger: %v", err)
+	}
+	if err := w.CreateBucket(t.Context(), stranger, "bucket"); api.KindOf(err) != api.Exists {
+		t.Errorf("a taken name: %v", err)
+	}
+	if d := w.home(t, stranger); d.all(t) != "" {
+		t.Errorf("the refused bucket left %s", d.all(t))
+	}
+}
