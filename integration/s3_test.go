@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -665,7 +664,4 @@ func s3Rclone(t *testing.T, b *buckets) {
 	eventually(t, 20*time.Second, func() error {
 		return b.anna.stored(t, name+"/tree/through the mount.txt", []byte("by rclone"))
 	})
-	if _, err := exec.LookPath("fusermount3"); err == nil {
-		exec.Command("umount", mountpoint).Run() // before the janitor looks
-	}
 }

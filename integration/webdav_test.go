@@ -32,6 +32,7 @@ func TestWebDAVContract(t *testing.T) {
 		{"COPY copies no bytes", davCopies},
 		{"case-blind clients: exact match first, then a unique match, else create", davFolds},
 		{"Uploads and downloads stream: with flat memory", davStreams},
+		{"a bind shows up in WebDAV, without copying", davBinds},
 		{"litmus passes `basic copymove props locks http`", davLitmus},
 		{"cadaver works", davCadaver},
 		{"rclone works: copy, check, mount", davRclone},
@@ -231,6 +232,47 @@ func davFolds(t *testing.T, a *account) {
 	a.webdav(t, "PUT", "/dav/bilder/CAF%C3%89.txt", linux, []byte("another")).must(t, 201)
 	must(t, a.stored(t, "bilder/Café.txt", []byte("composed")))
 	a.webdav(t, "GET", "/dav/bilder/caf%C3%A9.txt", mac, nil).must(t, 404) // two fit by now
+}
+
+func davBinds(t *testing.T, a *account) {
+	boris := newAccount(t, a.server, "boris")
+	boris.dav = boris.appPassword(t, "his").Password
+	a.webdav(t, "MKCOL", "/dav/for%20boris", nil, nil).must(t, 201)
+	a.webdav(t, "PUT", "/dav/for%20boris/letter", nil, []byte("dear Boris")).must(t, 201)
+	boris.webdav(t, "GET", "/dav/from%20anna/letter", nil, nil).must(t, 404)
+	must(t, grant(t, a, boris.id(t), "/for boris", "read", "list"))
+	boris.ask(t, "POST", "/api/vfs/binds", map[string]string{"Content-Type": "application/json"}, []byte(
+		`{"source":{"mount":"user:`+a.id(t)+`","path":"for boris"},"target":{"mount":"home","path":"from anna"}}`)).must(t, 201)
+	if got := boris.webdav(t, "GET", "/dav/from%20anna/letter", nil, nil).must(t, 200); string(got.body) != "dear Boris" {
+		t.Errorf("through the bind: %v", got)
+	}
+	list := boris.webdav(t, "PROPFIND", "/dav/from%20anna", map[string]string{"Depth": "1"}, nil).must(t, 207)
+	if !strings.Contains(string(list.body), "/dav/from%20anna/letter<") {
+		t.Errorf("a listing of the bind: %v", list)
+	}
+	boris.webdav(t, "PUT", "/dav/from%20anna/reply", nil, []byte("x")).must(t, 403)
+	boris.webdav(t, "DELETE", "/dav/from%20anna/letter", nil, nil).must(t, 403)
+	must(t, grant(t, a, boris.id(t), "/for boris", "write", "delete"))
+	boris.webdav(t, "PUT", "/dav/from%20anna/reply", nil, []byte("dear Anna")).must(t, 201)
+	must(t, a.stored(t, "for boris/reply", []byte("dear Anna")))
+}
+
+func (a *account) id(t *testing.T) string {
+	t.Helper()
+	var who struct{ User string }
+	must(t, json.Unmarshal(a.ask(t, "GET", "/v1/whoami", nil, nil).body, &who))
+	return who.User
+}
+
+// grant gives a user permissions on what is below a path of an account's drive.
+func grant(t *testing.T, a *account, user, path string, permissions ...string) error {
+	t.Helper()
+	body, _ := json.Marshal(map[string]any{"path": path, "permissions": permissions, "userId": user})
+	got := a.ask(t, "POST", "/api/vfs/acl/grant/home", map[string]string{"Content-Type": "application/json"}, body)
+	if got.status/100 != 2 {
+		return fmt.Errorf("grant: %v", got)
+	}
+	return nil
 }
 
 func davStreams(t *testing.T, _ *account) {

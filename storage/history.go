@@ -43,6 +43,9 @@ func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, er
 	for _, d := range drives {
 		var gone Expired
 		driveErr := s.db.As(ctx, d.Owner, func(ctx context.Context, tx *postgres.Tx) (err error) {
+			if _, err = tx.ExpireUploads(ctx, d.Drive, time.Now().Add(-uploadAge)); err != nil {
+				return err
+			}
 			gone, err = tx.Expire(ctx, d.Drive, d.Owner, keep.All, keep.Daily, keep.Trash)
 			return err
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"time"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -19,16 +18,13 @@ type (
 // MaxParts is how many parts an upload may have.
 const MaxParts = 10_000
 
-// uploadAge is how long an upload may take; older ones are given up.
+// uploadAge is how long an upload may take; [Service.Expire] gives up older ones.
 const uploadAge = 7 * day
 
 // BeginUpload begins an upload in parts to a key of the bucket.
 func (b *Bucket) BeginUpload(ctx context.Context, key string, headers map[string]string) (api.ID, error) {
 	id := api.NewID()
 	return id, b.s.db.As(ctx, b.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
-		if _, err := tx.ExpireUploads(ctx, b.id, time.Now().Add(-uploadAge)); err != nil {
-			return err
-		}
 		return tx.AddUpload(ctx, b.id, b.owner, postgres.Upload{ID: id, Bucket: b.root, Key: key, Headers: headers})
 	})
 }
@@ -83,6 +79,13 @@ func (b *Bucket) PutPart(ctx context.Context, id api.ID, key string, number int,
 		return err
 	}
 	limit, err := b.room(ctx, nil)
+	if err == nil && limit.bytes >= 0 { // what other parts have is taken too
+		err = b.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+			pending, err := tx.PartsBytes(ctx, b.id)
+			limit.bytes = max(0, limit.bytes-pending)
+			return err
+		})
+	}
 	if err != nil {
 		return err
 	}

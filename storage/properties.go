@@ -37,7 +37,10 @@ type PropertyPatch struct {
 // PatchProperties sets and removes properties of a node in order, all or none.
 // Too long a value, or too many of them, are [api.TooLarge].
 func (d *Drive) PatchProperties(ctx context.Context, node api.ID, patches []PropertyPatch) error {
-	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+	if !d.own() {
+		return api.Errorf(api.Permission, "only a drive's owner sets properties in it")
+	}
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		if _, err := d.live(ctx, tx, node); err != nil {
 			return err
 		}

@@ -19,8 +19,6 @@ func errLocked() error {
 	return api.Errorf(api.Conflict, "it is locked by another program")
 }
 
-func lockPath(real []api.Name) string { return storage.LockPath(real) }
-
 func (q *request) loadLocks() ([]storage.DAVLock, error) {
 	if !q.known {
 		locks, err := q.drive.DAVLocks(q.ctx)
@@ -59,7 +57,7 @@ type claim struct {
 func (q *request) claims() []claim {
 	at := func(name string, follow bool) (c claim) {
 		f := q.find(name, follow)
-		return claim{path: lockPath(f.real), member: f.node == nil}
+		return claim{path: f.lockPath(), member: f.node == nil}
 	}
 	switch q.method {
 	case http.MethodDelete:
@@ -189,9 +187,9 @@ func (q *request) Confirm(_ time.Time, name, other string, conditions ...webdav.
 	if err != nil {
 		return nil, err
 	}
-	over := covering(locks, lockPath(f.real))
+	over := covering(locks, f.lockPath())
 	if other != "" {
-		over = append(over, covering(locks, lockPath(q.find(other, true).real))...)
+		over = append(over, covering(locks, q.find(other, true).lockPath())...)
 	}
 	for _, c := range conditions {
 		holds := c.ETag != "" && f.node != nil && f.node.Type == api.File && c.ETag == etag(f.node)

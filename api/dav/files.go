@@ -16,11 +16,19 @@ import (
 	"satchel/storage"
 )
 
-// found is what a path leads to.
+// found is what a path leads to. Where it leads through a bind, that is in
+// another drive, which begins at the directory that was bound.
 type found struct {
-	real []api.Name
-	node *api.Node // nil: nothing is there
-	err  error
+	drive *storage.Drive
+	bound []api.Name // the way to the drive's root, in the home drive
+	real  []api.Name // and on from there
+	node  *api.Node  // nil: nothing is there
+	err   error
+}
+
+// lockPath is where locks are: in the home drive, wherever the bytes are.
+func (f found) lockPath() string {
+	return storage.LockPath(append(append([]api.Name(nil), f.bound...), f.real...))
 }
 
 // find looks a path of the request up. A symlink at its end is followed, unless
@@ -33,10 +41,17 @@ func (q *request) find(name string, follow bool) found {
 	if f, ok := q.cache[key]; ok {
 		return f
 	}
-	var f found
+	f := found{drive: q.drive}
 	names, err := api.ParsePath(name)
+	rest := names
 	if err == nil {
-		f.real, f.node, err = q.drive.Resolve(q.ctx, names, storage.Resolving{Fold: q.fold, Follow: follow})
+		if f.drive, rest, err = q.drive.Through(q.ctx, names); err != nil {
+			f.drive = q.drive
+		}
+	}
+	if err == nil {
+		f.bound = names[:len(names)-len(rest)]
+		f.real, f.node, err = f.drive.Resolve(q.ctx, rest, storage.Resolving{Fold: q.fold, Follow: follow})
 	}
 	if f.node != nil && f.node.Type != api.File && f.node.Type != api.Directory && follow {
 		f.node = nil // devices and the like have no place here
@@ -107,9 +122,9 @@ func (q *request) Mkdir(_ context.Context, name string, _ os.FileMode) error {
 	switch {
 	case err != nil:
 	case q.method == "COPY":
-		err = q.copyTo(f.real)
+		err = q.copyTo(f)
 	default:
-		_, err = q.drive.Mkdir(q.ctx, f.real, false)
+		_, err = f.drive.Mkdir(q.ctx, f.real, false)
 	}
 	if err != nil {
 		return q.failed("mkdir", name, err)
@@ -125,7 +140,7 @@ func (q *request) OpenFile(ctx context.Context, name string, flag int, _ os.File
 		if f.err != nil {
 			return nil, q.failed("open", name, f.err)
 		}
-		return &upload{q: q, name: name, real: f.real}, nil
+		return &upload{q: q, name: name, to: f}, nil
 	}
 	i, err := q.Stat(ctx, name)
 	if err != nil {
@@ -143,12 +158,12 @@ func (q *request) RemoveAll(_ context.Context, name string) error {
 	f := q.find(name, false)
 	err := f.err
 	if err == nil {
-		err = q.drive.Remove(q.ctx, f.real)
+		err = f.drive.Remove(q.ctx, f.real)
 	}
 	if err != nil {
 		return q.failed("remove", name, err)
 	}
-	q.removed = f.real
+	q.removed = append(f.bound[:len(f.bound):len(f.bound)], f.real...)
 	q.done()
 	return nil
 }
@@ -173,26 +188,38 @@ func (q *request) Rename(_ context.Context, from, to string) error {
 		literal, _ := api.ParsePath(to)
 		real = append(append([]api.Name(nil), real[:len(real)-1]...), literal[len(literal)-1])
 	}
-	_, err = q.drive.Move(q.ctx, source.real, real, storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"})
+	if !source.drive.Same(target.drive) {
+		return q.failed("rename", from, errBetween())
+	}
+	_, err = source.drive.Move(q.ctx, source.real, real, storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"})
 	if err != nil {
 		return q.failed("rename", from, err)
 	}
-	q.removed = source.real
+	q.removed = append(source.bound[:len(source.bound):len(source.bound)], source.real...)
 	q.done()
 	return nil
 }
 
 // copyTo copies what the request names, in one step and without its bytes.
-func (q *request) copyTo(to []api.Name) error {
+func (q *request) copyTo(to found) error {
 	source := q.find(q.path, true)
 	if source.err != nil {
 		return source.err
 	}
-	_, err := q.drive.Copy(q.ctx, source.real, to, storage.CopyOptions{
+	if !source.drive.Same(to.drive) {
+		return errBetween()
+	}
+	_, err := to.drive.Copy(q.ctx, source.real, to.real, storage.CopyOptions{
 		MoveOptions: storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"},
 		Shallow:     q.r.Header.Get("Depth") == "0",
 	})
 	return err
+}
+
+// errBetween is of what would go into or out of a bound directory: that is
+// another drive, with other chunks, and perhaps another owner.
+func errBetween() error {
+	return api.Errorf(api.Invalid, "this is in another drive: get it and put it there")
 }
 
 // beforeCopy refuses a copy or move of nothing before x/net looks at locks.
@@ -212,21 +239,21 @@ func (q *request) beforeCopy() error {
 type upload struct {
 	q    *request
 	name string
-	real []api.Name
+	to   found
 }
 
 // ReadFrom is what io.Copy calls with the whole of it.
 func (u *upload) ReadFrom(body io.Reader) (n int64, err error) {
 	q := u.q
 	if q.method == "COPY" {
-		if err := q.copyTo(u.real); err != nil {
+		if err := q.copyTo(u.to); err != nil {
 			return 0, q.failed("copy", u.name, err)
 		}
 		q.done()
 		return 0, nil
 	}
 	count := &counting{r: body}
-	_, created, err := q.drive.Put(q.ctx, u.real, count, storage.PutOptions{NoParents: true, Mtime: q.sentMtime(), Check: q.preconditions})
+	_, created, err := u.to.drive.Put(q.ctx, u.to.real, count, storage.PutOptions{NoParents: true, Mtime: q.sentMtime(), Check: q.preconditions})
 	if err != nil {
 		return count.n, q.failed("write", u.name, err)
 	}
@@ -273,13 +300,13 @@ func (q *request) beforePut() error {
 		return err
 	}
 	if n := len(f.real); f.node == nil && n > 1 {
-		if above := q.find(api.JoinPath(f.real[:n-1]), true); above.node == nil {
+		if _, above, err := f.drive.Resolve(q.ctx, f.real[:n-1], storage.Resolving{}); err != nil || above == nil {
 			q.refuse(api.Errorf(api.NotFound, "there is no directory to put it in"), http.StatusConflict)
 			return q.err
 		}
 	}
 	if q.r.ContentLength > 0 {
-		return q.drive.Room(q.ctx, f.real, q.r.ContentLength)
+		return f.drive.Room(q.ctx, f.real, q.r.ContentLength)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (q *request) get(w http.ResponseWriter) {
 		q.fail(w, q.err)
 		return
 	}
-	c, err := q.drive.Content(q.ctx, f.node.ID, f.node.Version)
+	c, err := f.drive.Content(q.ctx, f.node.ID, f.node.Version)
 	if err != nil {
 		q.fail(w, err)
 		return

@@ -139,7 +139,7 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 	if f.err != nil || f.node == nil || f.node.Type != api.Directory {
 		return true // x/net says what is wrong
 	}
-	u, err := q.drive.Usage(q.ctx, f.node.ID)
+	u, err := f.drive.Usage(q.ctx, f.node.ID)
 	if err != nil {
 		q.fail(w, err)
 		return false

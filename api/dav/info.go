@@ -66,7 +66,7 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 	var infos []os.FileInfo
 	var ids []api.ID
 	for after := api.Name(""); ; {
-		page, err := q.drive.Children(q.ctx, f.node.ID, after, storage.MaxPage)
+		page, err := self.drive.Children(q.ctx, f.node.ID, after, storage.MaxPage)
 		if err != nil {
 			return nil, q.pathError("readdir", f.name, err)
 		}
@@ -77,10 +77,19 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 		for _, e := range page.Entries {
 			at := path.Join("/", f.name, string(e.Name))
 			n := nodes[e.Node]
+			if n == nil {
+				continue // hidden from a guest
+			}
 			switch n.Type {
 			case api.File, api.Directory:
 				real := append(append([]api.Name(nil), self.real...), e.Name)
-				q.remember(at, found{real: real, node: n})
+				if n.Type == api.Directory && n.Nlink == 2 {
+					if f := q.find(at, true); f.node != nil { // it may be a bind's
+						n = f.node
+					}
+				} else {
+					q.remember(at, found{drive: self.drive, bound: self.bound, real: real, node: n})
+				}
 			default:
 				if n = q.find(at, true).node; n == nil {
 					continue // a device, or a symlink that leads nowhere
@@ -94,5 +103,5 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 		}
 		after = page.Entries[len(page.Entries)-1].Name
 	}
-	return infos, q.loadProperties(append(ids, f.node.ID))
+	return infos, q.loadProperties(self.drive, append(ids, f.node.ID))
 }

@@ -97,7 +97,7 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 		return false, l, f.err
 	}
 	if f.node == nil {
-		if err := q.hindered([]claim{{path: lockPath(f.real), member: true}}); err != nil {
+		if err := q.hindered([]claim{{path: f.lockPath(), member: true}}); err != nil {
 			q.status = webdav.StatusLocked
 			return false, l, err
 		}
@@ -107,13 +107,13 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 			}
 			return nil
 		}
-		if _, _, err := q.drive.Put(q.ctx, f.real, strings.NewReader(""), storage.PutOptions{NoParents: true, Check: check}); err != nil {
+		if _, _, err := f.drive.Put(q.ctx, f.real, strings.NewReader(""), storage.PutOptions{NoParents: true, Check: check}); err != nil {
 			q.failed("lock", q.path, err)
 			return false, l, err
 		}
 		created = true
 	}
-	l.Path = lockPath(f.real)
+	l.Path = f.lockPath()
 	err = q.drive.AddDAVLock(q.ctx, l, func(locks []storage.DAVLock) error {
 		for _, other := range locks {
 			meets := other.Path == l.Path || other.Deep && below(l.Path, other.Path) || l.Deep && below(other.Path, l.Path)
@@ -136,7 +136,7 @@ func (q *request) refresh(w http.ResponseWriter, lifetime time.Duration) {
 	}
 	f := q.find(q.path, true)
 	tokens := q.submitted()
-	for _, l := range covering(locks, lockPath(f.real)) {
+	for _, l := range covering(locks, f.lockPath()) {
 		if !tokens[l.Token] {
 			continue
 		}
@@ -163,7 +163,7 @@ func (q *request) unlock(w http.ResponseWriter) {
 		q.fail(w, err)
 		return
 	}
-	for _, l := range covering(locks, lockPath(q.find(q.path, true).real)) {
+	for _, l := range covering(locks, q.find(q.path, true).lockPath()) {
 		if l.Token != token {
 			continue
 		}

@@ -15,8 +15,8 @@ import (
 const davSpace = "DAV:"
 
 // loadProperties reads the dead properties of nodes at once.
-func (q *request) loadProperties(ids []api.ID) error {
-	all, err := q.drive.Properties(q.ctx, ids)
+func (q *request) loadProperties(of *storage.Drive, ids []api.ID) error {
+	all, err := of.Properties(q.ctx, ids)
 	if err != nil {
 		q.refuse(err, 0)
 		return err
@@ -37,8 +37,9 @@ func (q *request) loadProperties(ids []api.ID) error {
 // live properties that it lacks are here too.
 func (f *file) DeadProps() (map[xml.Name]webdav.Property, error) {
 	q := f.q
+	self := q.find(f.name, true)
 	if _, ok := q.props[f.node.ID]; !ok {
-		if err := q.loadProperties([]api.ID{f.node.ID}); err != nil {
+		if err := q.loadProperties(self.drive, []api.ID{f.node.ID}); err != nil {
 			return nil, err
 		}
 	}
@@ -56,9 +57,9 @@ func (f *file) DeadProps() (map[xml.Name]webdav.Property, error) {
 		return nil, err
 	}
 	live("creationdate", time.Unix(0, f.node.Btime).UTC().Format(time.RFC3339))
-	live("lockdiscovery", q.discovery(covering(locks, lockPath(q.find(f.name, true).real))))
+	live("lockdiscovery", q.discovery(covering(locks, self.lockPath())))
 	if q.quota && f.IsDir() {
-		used, free, err := q.drive.Space(q.ctx)
+		used, free, err := self.drive.Space(q.ctx)
 		if err != nil {
 			q.refuse(err, 0)
 			return nil, err
@@ -95,7 +96,7 @@ func (f *file) Patch(patches []webdav.Proppatch) ([]webdav.Propstat, error) {
 		}
 		return stats, nil
 	}
-	err := f.q.drive.PatchProperties(f.q.ctx, f.node.ID, all)
+	err := f.q.find(f.name, true).drive.PatchProperties(f.q.ctx, f.node.ID, all)
 	switch api.KindOf(err) {
 	case "":
 		f.q.done()

@@ -82,6 +82,12 @@ func (tx *Tx) SetPart(ctx context.Context, drive, owner, upload api.ID, p Part) 
 	return tx.conn.SendBatch(ctx, &batch).Close()
 }
 
+// PartsBytes is how much the parts of all uploads to a drive have together.
+func (tx *Tx) PartsBytes(ctx context.Context, drive api.ID) (n int64, err error) {
+	err = tx.conn.QueryRow(ctx, `SELECT coalesce(sum(size), 0)::bigint FROM parts WHERE drive = $1`, drive).Scan(&n)
+	return n, err
+}
+
 // Parts lists an upload's parts after a number.
 func (tx *Tx) Parts(ctx context.Context, drive, upload api.ID, after, limit int) ([]Part, error) {
 	rows, _ := tx.conn.Query(ctx, `
