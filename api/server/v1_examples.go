@@ -42,4 +42,11 @@ func v1Examples(doc *route.Document) {
 	doc.Examples("commit", body(you("A new directory", "/v1/drives/home/batches", 200, `"status":"applied"`),
 		`{"incarnation":"0190aaaa-0000-7000-8000-000000000001","number":1,"mutations":[{"op":"create","node":"0190aaaa-0000-7000-8000-000000000002",`+
 			`"parent":"$root","name":"by-batch","attr":{"type":"d","mode":493},"time":1}]}`))
+	doc.Examples("add-app-password", body(keep(you("For a program", "", 200, `"password"`), "app", "id"), `{"name":"file manager"}`))
+	doc.Examples("app-passwords", you("All", "", 200, `"file manager"`))
+	doc.Examples("revoke-app-password", you("That one", "/v1/app-passwords/$app", 204, ""))
+	doc.Examples("add-access-key", body(keep(you("For a program", "", 200, `"secret"`), "key", "key"), `{"name":"backup"}`))
+	doc.Examples("access-keys", you("All", "", 200, `"backup"`))
+	doc.Examples("rotate-access-key", you("That one's secret", "/v1/access-keys/$key/rotate", 200, `"secret"`))
+	doc.Examples("revoke-access-key", you("That one", "/v1/access-keys/$key", 204, ""))
 }
