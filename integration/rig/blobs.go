@@ -89,16 +89,37 @@ func (r *Rig) blobEnv(name string) ([]string, error) {
 	case "postgres":
 		return []string{"SATCHELD_BLOBS=postgres:"}, nil
 	case "s3":
-		bucket := bucketName(name)
-		if err := os.Mkdir(filepath.Join(r.s3.buckets, bucket), 0o755); err != nil {
-			return nil, err
-		}
-		return []string{
-			"SATCHELD_BLOBS=s3://" + bucket + "/packs?endpoint=http://" + r.s3.addr + "&region=us-east-1",
-			"AWS_ACCESS_KEY_ID=" + s3Access, "AWS_SECRET_ACCESS_KEY=" + s3Secret, "AWS_SESSION_TOKEN=", "AWS_EC2_METADATA_DISABLED=true",
-		}, nil
+		return r.bucketEnv(bucketName(name))
 	}
 	return nil, nil
+}
+
+// bucketEnv is the environment for a new bucket.
+func (r *Rig) bucketEnv(bucket string) ([]string, error) {
+	if err := os.Mkdir(filepath.Join(r.s3.buckets, bucket), 0o755); err != nil {
+		return nil, err
+	}
+	return []string{
+		"SATCHELD_BLOBS=s3://" + bucket + "/packs?endpoint=http://" + r.s3.addr + "&region=us-east-1",
+		"AWS_ACCESS_KEY_ID=" + s3Access, "AWS_SECRET_ACCESS_KEY=" + s3Secret, "AWS_SESSION_TOKEN=", "AWS_EC2_METADATA_DISABLED=true",
+	}, nil
+}
+
+// ShareBucket makes servers keep their content in one new bucket, whatever
+// store the rig uses. It runs versitygw, whose program is given, if it does not run yet.
+func (r *Rig) ShareBucket(ctx context.Context, versitygw, name string, servers ...*Server) error {
+	if r.s3 == nil {
+		s, err := r.startS3(ctx, versitygw)
+		if err != nil {
+			return err
+		}
+		r.s3 = s
+	}
+	env, err := r.bucketEnv(bucketName(name))
+	for _, s := range servers {
+		s.env = append(s.env, env...)
+	}
+	return err
 }
 
 // bucketName is a server's name in the letters that buckets may have.

@@ -99,6 +99,20 @@ func (s *Server) Pid() int { return s.proc.Pid() }
 // Kill ends the server as a power cut would end it: it gets no chance.
 func (s *Server) Kill() { s.proc.End(syscall.SIGKILL) }
 
+// Setenv sets a variable for what the server runs from now on; "" is as if it
+// were not set.
+func (s *Server) Setenv(key, value string) { s.env = append(s.env, key+"="+value) }
+
+// Died waits until the server has ended by itself, and tells whether it did.
+func (s *Server) Died(limit time.Duration) bool {
+	select {
+	case <-s.proc.done:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
 // Satcheld runs another command of satcheld on the server's data.
 func (s *Server) Satcheld(ctx context.Context, stdin string, args ...string) (string, error) {
 	args = append([]string{filepath.Join(s.rig.Bin, "satcheld")}, args...)

@@ -103,7 +103,7 @@ func (k *Keeper) RemoveChunks(ctx context.Context, m Mark, before time.Time, ste
 		err := k.within(ctx, func(tx pgx.Tx) error {
 			rows, _ := tx.Query(ctx, `
 				SELECT sha256 FROM condemned
-				WHERE owner = $1 AND sha256 > coalesce($2, '') AND at < $3 AND fence <= $4::text::xid8
+				WHERE owner = $1 AND sha256 > coalesce($2::bytea, '') AND at < $3 AND fence <= $4::text::xid8
 				ORDER BY sha256 LIMIT $5`, m.owner, after, before, m.xmin, removeBatch)
 			var err error
 			if due, err = pgx.CollectRows(rows, pgx.RowTo[api.Hash]); err != nil || len(due) == 0 {
