@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"cmd/satcheld":           {"api", "api/auth", "api/server", "storage", "storage/postgres", "storage/private", "storage/blob", "migrations"},
 	"cmd/satchel-helper":     {"fusefs/backing"},
 	"cmd/satchel":            {"api", "api/chunk", "api/client", "cache", "fusefs"},
-	"integration":            {"api", "api/route", "integration/rig", "integration/require", "integration/posix"},
+	"integration":            {"api", "api/route", "integration/rig", "integration/require", "storage/fault", "integration/posix"},
 	// It is a client itself, and goes behind the service to fill a drive and to time SQL.
 	"integration/scale": {"api", "api/chunk", "api/client", "integration/rig", "migrations", "storage/postgres", "storage/private"},
 	"integration/live":  {"api", "api/auth", "api/server", "storage", "storage/postgres", "storage/blob"},
