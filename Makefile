@@ -23,7 +23,7 @@ MODEL_ROUNDS ?= 300
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream exercise programs check race fuzz model bench bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream exercise programs check race fuzz model screenshots bench bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,10 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 
 model: setup ## MODEL_ROUNDS (default 300) rounds of random devices, crashes and disconnects against the promises
 	SATCHEL_MODEL_ROUNDS=$(MODEL_ROUNDS) SATCHEL_MODEL_STEPS=120 $(GO) test -timeout 5h -count 1 -run '^TestModel$$' ./cache
+
+screenshots: setup ## pictures of the web pages, into docs/screenshots
+	@mkdir -p docs/screenshots
+	SATCHEL_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run TestScreenshots ./integration
 
 bench: setup ## the everyday work on a plain folder, loopback, Satchel and rclone
 	$(GO) run ./integration/bench -rounds $(ROUNDS)

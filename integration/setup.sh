@@ -45,6 +45,9 @@ have diff || need diffutils
 have setfacl || need acl
 have setfattr || need attr
 have_vim || need vim-tiny
+if [ "${1:-}" != run ]; then # only for tests
+	have chromium || have chromium-browser || need chromium
+fi
 if [ "${1:-}" != run ]; then # clients that the tests use
 	have litmus || need litmus
 	have cadaver || need cadaver

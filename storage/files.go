@@ -50,6 +50,18 @@ func (s *Service) AllFiles(ctx context.Context, c Caller, q FileQuery) (files []
 	return withTypes(files), err
 }
 
+// Accounts lists all accounts and how much they keep, for an admin; all others get [api.Permission].
+func (s *Service) Accounts(ctx context.Context, c Caller) (accounts []postgres.AccountUse, err error) {
+	if !c.Admin {
+		return nil, errNoAdmin()
+	}
+	err = s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
+		accounts, err = tx.Accounts(ctx)
+		return err
+	})
+	return accounts, err
+}
+
 // AllFilesCount counts what AllFiles would list without limit and offset.
 func (s *Service) AllFilesCount(ctx context.Context, c Caller, q FileQuery) (n int64, err error) {
 	if !c.Admin {

@@ -62,6 +62,7 @@ func New(c Config) http.Handler {
 	mux := http.NewServeMux()
 	doc := route.New("Satchel", "1", description)
 	s.routeServer(mux, doc)
+	s.routeWeb(mux)
 	s.routeRPC(mux, doc)
 	s.routeVFS(mux, doc)
 	s.routeV1(mux, doc)
@@ -85,7 +86,7 @@ Errors have a shape for each family of paths: /v1 application/problem+json with 
 
 // routeServer adds what is about the server itself, and its pages.
 func (s *server) routeServer(mux *http.ServeMux, doc *route.Document) {
-	f := doc.Family("server", "The server itself", "/", s.pgrstError)
+	f := doc.Family("server", "The server itself", "/", s.unknown)
 	f.Handle(route.Operation{
 		ID: "health", Method: http.MethodGet, Path: "/health", Summary: "Whether the server is ready",
 		Answers:  []route.Answer{{Status: 200, Doc: "It is"}, {Status: 503, Doc: "It can't reach its database"}},
@@ -101,7 +102,7 @@ func (s *server) routeServer(mux *http.ServeMux, doc *route.Document) {
 		Examples: []route.Example{{Summary: "All of it", Status: 200, Contains: "<!DOCTYPE html>"}},
 	}, doc.ServePage)
 	f.Handle(route.Operation{
-		ID: "start-page", Method: http.MethodGet, Path: "/{$}", Summary: "The start page",
+		ID: "start-page", Method: http.MethodGet, Path: "/{$}", Summary: "The start page for browsers: signing in, or one's files",
 		Answers:  []route.Answer{{Status: 200, Type: "text/html", Doc: "The page"}},
 		Examples: []route.Example{{Summary: "See it", Status: 200, Contains: "Satchel"}},
 	}, s.page)

@@ -211,8 +211,11 @@ func dialControl(path string) (*net.UnixConn, error) {
 	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 }
 
+// errEnded is a daemon that ended, or is about to, before it answered.
+var errEnded = errors.New("ended while it worked")
+
 // ask sends a request to a daemon and returns its last report; progress gets
-// those before and may be nil.
+// those before and may be nil. A daemon that is no more is [errEnded].
 func (m mounted) ask(ctx context.Context, r controlRequest, progress func(report)) (report, error) {
 	conn, err := dialControl(m.Socket)
 	if err != nil {
@@ -231,7 +234,7 @@ func (m mounted) ask(ctx context.Context, r controlRequest, progress func(report
 			if ctx.Err() != nil {
 				return report{}, ctx.Err()
 			}
-			return report{}, fmt.Errorf("the daemon of %s (pid %d) ended while it worked", m.Mountpoint, m.PID)
+			return report{}, fmt.Errorf("the daemon of %s (pid %d) %w", m.Mountpoint, m.PID, errEnded)
 		}
 		switch {
 		case reply.Kind != "":

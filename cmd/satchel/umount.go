@@ -24,6 +24,10 @@ func (cmd *umountCmd) Run(sh *shell) error {
 	bar := newPendingBar(sh.stderr, "sending")
 	last, err := m.ask(sh.ctx, controlRequest{Op: opUmount, Wait: !cmd.Now}, bar.show)
 	bar.close()
+	if errors.Is(err, errEnded) { // killed, it seems: its mount is still there
+		ended()
+		return cmd.withoutDaemon(sh, dir)
+	}
 	if err != nil {
 		return err
 	}

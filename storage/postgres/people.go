@@ -89,3 +89,24 @@ func (db *DB) SignUp(ctx context.Context, id api.ID, email, name, passwordHash s
 func errTaken(email string) error {
 	return api.Errorf(api.Exists, "there is a user %s already", strings.ToLower(email))
 }
+
+// AccountUse is an account as an admin sees it: who, and how much.
+type AccountUse struct {
+	ID       api.ID
+	Email    string
+	Name     string
+	Role     string
+	Quota    int64 // bytes; 0 = none
+	Created  time.Time
+	Disabled bool
+	Files    int64
+	Bytes    int64 // of current files
+	Stored   int64 // with history and trash
+}
+
+// Accounts lists all accounts by their addresses if the transaction's user is an
+// admin, and else none.
+func (tx *Tx) Accounts(ctx context.Context) ([]AccountUse, error) {
+	rows, _ := tx.conn.Query(ctx, `SELECT a.* FROM satchel.accounts() a ORDER BY a.email`)
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[AccountUse])
+}

@@ -192,5 +192,8 @@ func TestAllFilesIsForAdmins(t *testing.T) {
 		if n, err := a.sql(t, test.user, `SELECT FROM satchel.all_files()`); err != nil || n != test.want {
 			t.Errorf("sees %d files, not %d: %v", n, test.want, err)
 		}
+		if n, err := a.sql(t, test.user, `SELECT FROM satchel.accounts()`); err != nil || (n > 0) != (test.want > 0) {
+			t.Errorf("sees %d accounts: %v", n, err)
+		}
 	}
 }

@@ -1,0 +1,203 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"satchel/api"
+	"satchel/api/auth"
+	"satchel/storage"
+)
+
+// What the forms of the files' pages do.
+
+// webUpload stores the files of a form, as they come. The fields stand before them.
+func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, err := s.webHome(r, id)
+	if err != nil {
+		return err
+	}
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return api.Errorf(api.Invalid, "this is not the upload form: %w", err)
+	}
+	fields := map[string]string{}
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return api.Errorf(api.Invalid, "the upload broke off: %w", err)
+		}
+		if part.FormName() != "file" {
+			b, err := io.ReadAll(io.LimitReader(part, 64<<10))
+			if err != nil {
+				return err
+			}
+			fields[part.FormName()] = string(b)
+			continue
+		}
+		if part.FileName() == "" {
+			continue // no file was chosen
+		}
+		// The form's path comes after the files, so without script they go into the folder shown.
+		path, err := webPath(strings.TrimSuffix(fields["in"], "/") + "/" + part.FileName())
+		if err != nil {
+			return err
+		}
+		if _, err := d.Store(r.Context(), path, part, nil); err != nil {
+			return err
+		}
+	}
+	in, err := webPath(fields["in"])
+	if err != nil {
+		return err
+	}
+	return back(w, r, browseURL(in))
+}
+
+func (s *server) webMkdir(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, err := s.webHome(r, id)
+	if err != nil {
+		return err
+	}
+	path, err := webPath(r.PostFormValue("in") + "/" + r.PostFormValue("name"))
+	if err != nil {
+		return err
+	}
+	if _, err := d.Mkdir(r.Context(), path, true); err != nil {
+		return err
+	}
+	return back(w, r, browseURL(upOf(path)))
+}
+
+func (s *server) webMove(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, from, err := s.formPath(r, id, "from")
+	if err != nil {
+		return err
+	}
+	_, to, err := s.formPath(r, id, "to")
+	if err != nil {
+		return err
+	}
+	if _, err := d.Move(r.Context(), from, to, storage.MoveOptions{Parents: true}); err != nil {
+		return err
+	}
+	return back(w, r, browseURL(upOf(to)))
+}
+
+func (s *server) webCopy(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, from, err := s.formPath(r, id, "from")
+	if err != nil {
+		return err
+	}
+	_, to, err := s.formPath(r, id, "to")
+	if err != nil {
+		return err
+	}
+	if _, err := d.Copy(r.Context(), from, to, storage.CopyOptions{MoveOptions: storage.MoveOptions{Parents: true}}); err != nil {
+		return err
+	}
+	return back(w, r, browseURL(upOf(to)))
+}
+
+// webDelete moves something to the trash.
+func (s *server) webDelete(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, path, err := s.formPath(r, id, "path")
+	if err != nil {
+		return err
+	}
+	if err := d.Remove(r.Context(), path); err != nil && api.KindOf(err) != api.NotFound {
+		return err
+	}
+	return back(w, r, browseURL(upOf(path)))
+}
+
+func (s *server) webPublic(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, err := s.webHome(r, id)
+	if err != nil {
+		return err
+	}
+	path, err := webPath(r.PostFormValue("path"))
+	if err != nil {
+		return err
+	}
+	if err := d.SetPublic(r.Context(), path, r.PostFormValue("public") == "true"); err != nil {
+		return err
+	}
+	return back(w, r, browseURL(path)) // which leads on to a file's page
+}
+
+// file is what a form's path leads to, which must be a file.
+func (s *server) formFile(r *http.Request, id auth.Identity) (*storage.Drive, []api.Name, api.Node, error) {
+	d, path, err := s.formPath(r, id, "path")
+	if err != nil {
+		return nil, nil, api.Node{}, err
+	}
+	n, err := d.Lookup(r.Context(), path)
+	if err == nil && n.Type != api.File {
+		err = api.Errorf(api.IsDirectory, "this is not a file")
+	}
+	return d, path, n, err
+}
+
+func (s *server) webDescribe(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, path, n, err := s.formFile(r, id)
+	if err != nil {
+		return err
+	}
+	if err := d.Describe(r.Context(), n.Document, r.PostFormValue("description")); err != nil {
+		return err
+	}
+	return back(w, r, fileURL(path))
+}
+
+func (s *server) webRestoreVersion(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, path, n, err := s.formFile(r, id)
+	if err != nil {
+		return err
+	}
+	version, err := api.ParseID(r.PostFormValue("version"))
+	if err != nil {
+		return err
+	}
+	if _, err := d.RestoreVersion(r.Context(), n.Document, version); err != nil {
+		return err
+	}
+	return back(w, r, fileURL(path))
+}
+
+// webRestore brings something back from the trash and shows where it is.
+func (s *server) webRestore(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, err := s.webHome(r, id)
+	if err != nil {
+		return err
+	}
+	node, err := api.ParseID(r.PostFormValue("node"))
+	if err != nil {
+		return err
+	}
+	done, err := d.RestoreTrash(r.Context(), node)
+	if err != nil {
+		return err
+	}
+	path, err := webPath(string(done.Path))
+	if err != nil {
+		return err
+	}
+	return back(w, r, browseURL(upOf(path)))
+}
+
+func (s *server) webEmptyTrash(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, err := s.webHome(r, id)
+	if err != nil {
+		return err
+	}
+	if _, err := d.EmptyTrash(r.Context()); err != nil {
+		return err
+	}
+	return back(w, r, "/trash")
+}

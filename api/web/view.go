@@ -1,0 +1,194 @@
+package web
+
+import (
+	"time"
+
+	"satchel/api"
+)
+
+// Page is what every page has.
+type Page struct {
+	Title string
+	User  string // the person's name or address; "" when nobody is signed in
+	Admin bool   // an admin has no drive: he sees accounts and metadata
+	Here  string // which part of the site: "files", "trash", "account", "people"
+	Alert string // what went wrong with the last form
+	Note  string // what it did
+}
+
+// Start is the first page: signing in, or signing up, and how to mount.
+type Start struct {
+	Page
+	Email   string
+	Signup  bool   // the form is for a new account
+	Open    bool   // new accounts may be made
+	Address string // of this server, for commands
+}
+
+// Crumb is a directory on the way to a page.
+type Crumb struct{ Name, URL string }
+
+// Entry is a line of a folder.
+type Entry struct {
+	Name, Path, URL string // Path is for forms
+	Folder          bool
+	Kind            string // of what is neither file nor folder
+	Size            int64
+	Modified        time.Time
+	Conflict        bool // another device's work, kept beside a file
+}
+
+// Sort is a column head.
+type Sort struct {
+	Label, URL string
+	Active     string // "", "ascending", "descending": aria-sort
+	Number     bool
+}
+
+// Folder is a page of a directory.
+type Folder struct {
+	Page
+	Crumbs  []Crumb
+	Path    string // of the directory, with a slash at its end unless it is the root: uploads begin with it
+	Sorts   []Sort
+	Entries []Entry
+	Total   int    // entries in all
+	More    string // address of the next page
+	First   bool   // it is the first page
+	Zip     string // address of the whole as an archive
+	Public  bool
+	Link    string // for everybody, when Public
+	Usage   Usage
+	Epoch   api.ID // the point of the drive's order that the page shows
+	Seq     int64
+	Address string
+	Email   string
+}
+
+// Usage is how full the drive is.
+type Usage struct {
+	Used, Stored, Quota int64 // bytes; a Quota of 0 is none
+	Files               int64
+}
+
+// Percent is how full, for a meter; 0 without a quota.
+func (u Usage) Percent() int {
+	if u.Quota <= 0 {
+		return 0
+	}
+	return int(min(100, u.Stored*100/u.Quota))
+}
+
+// File is the page of one file.
+type File struct {
+	Page
+	Crumbs      []Crumb
+	Name, Path  string
+	Up          string // address of its directory
+	Size        int64
+	Modified    time.Time
+	Type        string // media type
+	SHA256      api.Hash
+	Description string
+	Preview     string // "image", "pdf", "text", "audio", "video", or "" when there is none
+	Open        string // address of its content
+	Download    string
+	Public      bool
+	Link        string // for everybody, when Public
+	Versions    []Version
+	ID          api.ID
+}
+
+// Version is a line of a file's history.
+type Version struct {
+	ID      api.ID
+	Time    time.Time
+	Size    int64
+	Device  string
+	Current bool
+	Open    string
+}
+
+// Trash is a page of what was deleted.
+type Trash struct {
+	Page
+	Items []Trashed
+	More  string
+}
+
+// Trashed is a line of the trash.
+type Trashed struct {
+	Node    api.ID
+	Path    string
+	Folder  bool
+	Size    int64
+	Deleted time.Time
+	Device  string
+}
+
+// Login is a device, or an app password.
+type Login struct {
+	ID            api.ID
+	Name          string
+	Created, Seen time.Time
+	Current       bool
+}
+
+// Account is the page of one's own account.
+type Account struct {
+	Page
+	Name, Email string
+	Devices     []Login
+	Apps        []Login
+	AppPassword string // the one just made, shown once
+	Address     string
+}
+
+// People is the admin's page of accounts.
+type People struct {
+	Page
+	People []Person
+	Sum    Person // of all
+}
+
+// Person is a line of it.
+type Person struct {
+	ID                   api.ID
+	Name, Email, Role    string
+	Created              time.Time
+	Disabled             bool
+	Files                int64
+	Bytes, Stored, Quota int64 // as in Usage
+}
+
+// Files is the admin's page of all files' metadata.
+type Files struct {
+	Page
+	Query string
+	Rows  []Row
+	Total int64
+	More  string
+}
+
+// Row is a line of it. It has no address: content is its owner's.
+type Row struct {
+	Owner, Path, Type string
+	Size              int64
+	Updated           time.Time
+}
+
+// Message is a page that says one thing, as an error does.
+type Message struct {
+	Page
+	Text string
+	Back string
+}
+
+func (Start) template() string   { return "start" }
+func (Folder) template() string  { return "folder" }
+func (File) template() string    { return "file" }
+func (Trash) template() string   { return "trash" }
+func (Account) template() string { return "account" }
+func (People) template() string  { return "people" }
+func (Files) template() string   { return "files" }
+func (Message) template() string { return "message" }
