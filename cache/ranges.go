@@ -52,8 +52,9 @@ func (p *partial) await(off, end int64, intr Interrupt) error {
 			}
 			continue
 		}
-		p.demand(first, last)
-		p.work()
+		if !p.demand(first, last) {
+			p.work() // else when that arrives: it is to have the open connection
+		}
 		if err := p.attend(since, first, last, intr); err != nil {
 			return err
 		}
@@ -159,16 +160,17 @@ func (p *partial) tell(all bool) {
 	})
 }
 
-// demand requests at once what a read waits for; with mu held.
-func (p *partial) demand(first, end int64) {
+// demand requests at once what a read waits for, and tells whether it did; with mu held.
+func (p *partial) demand(first, end int64) (requested bool) {
 	for p.working < urgentToo {
 		a, b := p.have.gap(&p.asked, first, end, maxRange/blockSize)
 		if a >= b {
-			return
+			break
 		}
 		p.request(span{a, b})
-		first = b
+		first, requested = b, true
 	}
+	return requested
 }
 
 // work starts requests for what is queued; with mu held.
@@ -297,5 +299,8 @@ func (p *partial) arrived(from, end int64) {
 	p.unsaved += end - from
 	p.clock(end - from)
 	p.tell(p.have.left == 0)
+	if len(p.queue) > 0 {
+		p.work()
+	}
 	p.follow() // gives mu up
 }

@@ -16,10 +16,11 @@ type stream struct {
 }
 
 const (
-	minAhead   = 256 << 10
-	maxAhead   = 32 << 20
-	nearby     = 1 << 20 // the kernel's reads of one stream come a little out of order
-	maxStreams = 16
+	minAhead    = 256 << 10
+	maxAhead    = 32 << 20
+	twoRequests = 2 << 20 // from here on in two requests
+	nearby      = 1 << 20 // the kernel's reads of one stream come a little out of order
+	maxStreams  = 16
 )
 
 // readAhead follows a read and asks for what will be read next; with mu held.
@@ -67,6 +68,12 @@ func (p *partial) extend(s *stream) {
 	if to <= s.ahead {
 		return
 	}
-	p.queue = append(p.queue, span{s.ahead / blockSize, blocksOf(to)})
+	first, end := s.ahead/blockSize, blocksOf(to)
+	if end-first >= twoRequests/blockSize { // one connection may be slower than the link
+		half := (first + end) / 2
+		p.queue = append(p.queue, span{first, half})
+		first = half
+	}
+	p.queue = append(p.queue, span{first, end})
 	s.ahead = to
 }
