@@ -11,6 +11,7 @@ import (
 //
 //	clean ── open for writing: recorded, then answered ──▶ hot
 //	hot   ── last close, quiet ──▶ hashed and uploaded (a checkpoint) ──▶ committed
+//	      ── open for long, and resting ──▶ the same
 //	      ── nobody could write since the hashing began ──▶ clean
 //	      ── somebody can (a mapping outlives its handle) ──▶ asked again until nobody can, hashed again
 //
@@ -35,7 +36,9 @@ type hot struct {
 	opened uint64 // counts opens for writing: content is the same only while it stands still
 	mtime  int64  // the node's when the pending write began
 	tries  int    // failed uploads in a row
-	base   int64  // bytes of it that count on the server
+
+	unsent time.Time // since when it is open and differs from what was sent; zero = not seen so (openfiles.go)
+	base   int64     // bytes of it that count on the server
 
 	arrived int64 // bytes that the server has of the present attempt
 }

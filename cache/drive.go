@@ -288,6 +288,7 @@ func (d *Drive) Start(kernel Kernel) {
 	d.wg.Go(d.runPinner)
 	d.wg.Go(func() { d.runUploader(smallLane) })
 	d.wg.Go(func() { d.runUploader(largeLane) })
+	d.wg.Go(d.watchOpen)
 }
 
 // kernel is the mounted file system, or one that does nothing before Start.

@@ -232,6 +232,7 @@ func (d *Drive) beginJob(n *node) *job {
 		d.log.Error("content file of a changed file", "name", n.name, "err", err)
 		return nil
 	}
+	d.describe(n) // not while it is hashed: it moves the ctime
 	d.pull(n)
 	h.arrived = 0
 	return &job{n: n, h: h, entry: h.entry, path: d.slotPath(n.slot), cp: checkpoint{

@@ -80,6 +80,7 @@ func (s *surfer) has(selector string) {
 // press fills in a form by its fields' names and sends it.
 func (s *surfer) press(form string, fields map[string]string) {
 	s.t.Helper()
+	s.has(form)
 	for name, value := range fields {
 		s.js(`document.querySelector(%q).elements[%q].value = %q; 1`, form, name, value)
 	}

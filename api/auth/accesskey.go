@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"strings"
+	"unicode/utf8"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -68,6 +70,9 @@ func (a *Auth) AccessKeys(ctx context.Context, id Identity) (keys []api.AccessKe
 // RotateAccessKey replaces the secret of one of the user's keys at once; the
 // new one is in the answer, this once. Another key is [api.NotFound].
 func (a *Auth) RotateAccessKey(ctx context.Context, id Identity, key string) (k api.AccessKey, err error) {
+	if err := checkKey(key); err != nil {
+		return k, err
+	}
 	err = a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
 		secret := newSecretKey()
 		if err := tx.RotateAccessKey(ctx, key, a.keys.sealing.seal([]byte(secret), accessKeyPurpose(key))); err != nil {
@@ -87,9 +92,20 @@ func (a *Auth) RotateAccessKey(ctx context.Context, id Identity, key string) (k 
 
 // RevokeAccessKey ends one of the user's keys. Another is [api.NotFound].
 func (a *Auth) RevokeAccessKey(ctx context.Context, id Identity, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
 	return a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
 		return tx.RevokeAccessKey(ctx, key)
 	})
+}
+
+// checkKey says of what can't be a key, since the database takes only text, that there is none.
+func checkKey(key string) error {
+	if !utf8.ValidString(key) || strings.ContainsRune(key, 0) {
+		return api.Errorf(api.NotFound, "there is no such access key")
+	}
+	return nil
 }
 
 // ByAccessKey is whose an access key is, and the secret with which to check
