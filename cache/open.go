@@ -301,7 +301,6 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	var c *content
 	if err == nil && n.c != nil {
 		c = n.c
-		d.describe(n)
 		ctime = c.ctime()
 		fd, err = unix.Dup(c.fd)
 	}

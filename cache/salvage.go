@@ -32,8 +32,8 @@ type description struct {
 }
 
 // describe makes the content files that may hold unsent work describe
-// themselves. It comes before the content is made durable, not in the calls of
-// programs: what damages a replica is never sooner. Locked.
+// themselves. It comes before content is hashed, and when it is made durable for the second time;
+// not in the calls of programs, an fsync among them, which it would slow by a third. Locked.
 func (d *Drive) describe(n *node) {
 	c := n.c
 	if c == nil || c.described || n.hot == nil || n.dead || n.stale {

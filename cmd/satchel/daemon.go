@@ -50,7 +50,6 @@ func moreProcs() {
 
 // serve mounts the drive and stays until it is unmounted.
 func (cmd *mountCmd) serve(sh *shell) error {
-	moreProcs()
 	l, dir, err := cmd.check(sh)
 	if err != nil {
 		return err
@@ -103,6 +102,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 		listener.Close()
 		return err
 	}
+	moreProcs() // not before: go-fuse takes as many readers, and the kernel wakes them in turn
 	go func() {
 		d.fs.Wait()
 		close(d.served)
