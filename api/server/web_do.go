@@ -74,12 +74,16 @@ func (s *server) webMkdir(w http.ResponseWriter, r *http.Request, id auth.Identi
 	return back(w, r, browseURL(upOf(path)))
 }
 
-func (s *server) webMove(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
-	d, from, err := s.formPath(r, id, "from")
-	if err != nil {
-		return err
+// fromTo is the caller's drive and the two paths of a form that moves or copies.
+func (s *server) fromTo(r *http.Request, id auth.Identity) (d *storage.Drive, from, to []api.Name, err error) {
+	if d, from, err = s.formPath(r, id, "from"); err == nil {
+		_, to, err = s.formPath(r, id, "to")
 	}
-	_, to, err := s.formPath(r, id, "to")
+	return d, from, to, err
+}
+
+func (s *server) webMove(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, from, to, err := s.fromTo(r, id)
 	if err != nil {
 		return err
 	}
@@ -90,11 +94,7 @@ func (s *server) webMove(w http.ResponseWriter, r *http.Request, id auth.Identit
 }
 
 func (s *server) webCopy(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
-	d, from, err := s.formPath(r, id, "from")
-	if err != nil {
-		return err
-	}
-	_, to, err := s.formPath(r, id, "to")
+	d, from, to, err := s.fromTo(r, id)
 	if err != nil {
 		return err
 	}
