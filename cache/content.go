@@ -32,7 +32,8 @@ type content struct {
 
 	idle bool // in slots.idle
 
-	described bool // its extended attribute says that it is unsent
+	described bool  // its extended attribute says that it is unsent
+	extra     int64 // blocks that this attribute takes up, which are not the file's
 }
 
 // maxIdle is how many content files nobody has open stay open and registered.
@@ -84,7 +85,16 @@ func (c *content) look() {
 }
 
 func (c *content) saw(st *unix.Stat_t) {
-	c.seenSize, c.seenBlocks, c.seenMtime, c.seenAtime = st.Size, st.Blocks, st.Mtim.Nano(), st.Atim.Nano()
+	c.seenSize, c.seenBlocks, c.seenMtime, c.seenAtime = st.Size, st.Blocks-c.extra, st.Mtim.Nano(), st.Atim.Nano()
+}
+
+// sectors is how many blocks of 512 bytes the file takes up, 0 when it can't be had.
+func (c *content) sectors() int64 {
+	var st unix.Stat_t
+	if unix.Fstat(c.fd, &st) != nil {
+		return 0
+	}
+	return st.Blocks
 }
 
 // ctime is the content file's change time, ns; 0 when it can't be had.
@@ -205,10 +215,10 @@ func (d *Drive) pull(n *node) bool {
 		}
 		n.ctime = max(n.ctime, n.mtime)
 	}
-	if st.Blocks != blocks || changed {
+	if now := n.c.seenBlocks; now != blocks || changed {
 		n.taken, changed = 0, true
-		if st.Blocks != sectorsOf(st.Size) {
-			n.taken = st.Blocks + 1
+		if now != sectorsOf(st.Size) {
+			n.taken = now + 1
 		}
 	}
 	if n.c.seenAtime != atime {

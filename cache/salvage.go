@@ -41,11 +41,11 @@ func (d *Drive) describe(n *node) {
 	}
 	v := mustJSON(description{Node: n.id, Base: n.version, Path: api.Name(d.pathOf(n)), Mode: n.mode})
 	// It moves the ctime, as a write would: the content is not taken for changed by it.
-	clean := c.ctime() == c.synced
+	clean, before := c.ctime() == c.synced, c.sectors()
 	if err := unix.Fsetxattr(c.fd, describedAttr, v, 0); err != nil {
 		d.log.Debug("unsent content can't describe itself", "err", err)
 	}
-	c.described = true
+	c.described, c.extra = true, c.sectors()-before
 	if clean {
 		c.synced = c.ctime()
 	}
@@ -56,7 +56,7 @@ func (d *Drive) describe(n *node) {
 func (c *content) nondescript() {
 	if c.described {
 		unix.Fremovexattr(c.fd, describedAttr)
-		c.described = false
+		c.described, c.extra = false, 0
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *siege) send(t *testing.T, c call, raw map[string]string) (status int, h
 // betrayals are parts of answers that tell of another one's files, of this
 // machine, or of our insides.
 func (s *siege) betrayals() []string {
-	return []string{s.canary, s.victim.email, "root:x:0", "SQLSTATE", "syntax error at or near", "pgx", "goroutine ", "runtime error", "argon2id$", "/go/src", "satchel_auth"}
+	return []string{s.canary, s.victim.email, "root:x:0", "SQLSTATE", "syntax error at or near", "jackc/pgx", "pgconn", "goroutine ", "runtime error", "argon2id$", "/go/src", "satchel_auth"}
 }
 
 // holds is an error if an answer betrays anything, or is a fault of ours. What
