@@ -27,7 +27,7 @@ func presigned2(r *http.Request) string {
 	return q.Get("AWSAccessKeyId")
 }
 
-// matches2 tells whether the holder of a secret presigned the URL, for now.
+// matches2 is an error unless the holder of a secret presigned the URL, and for longer than until now.
 func matches2(r *http.Request, secret string, now time.Time) error {
 	q := r.URL.Query()
 	expires, err := strconv.ParseInt(q.Get("Expires"), 10, 64)
