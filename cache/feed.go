@@ -222,10 +222,10 @@ func (d *Drive) parentsFirst(dirs []api.ID) []api.ID {
 func (d *Drive) listAgain(dirs []api.ID) error {
 	for _, id := range dirs {
 		pages, err := d.pages(d.ctx, id)
-		if api.KindOf(err) == api.NotFound {
+		if api.KindOf(err) == api.NotFound && !d.unknown(id) {
 			continue // it goes with its parent's listing
 		}
-		if err != nil {
+		if err != nil && api.KindOf(err) != api.NotFound {
 			return err
 		}
 		if err := d.relisted(id, pages); err != nil {
@@ -233,6 +233,19 @@ func (d *Drive) listAgain(dirs []api.ID) error {
 		}
 	}
 	return nil
+}
+
+// unknown says whether a directory is here but not yet on the server: only
+// what waits to be sent is in it.
+func (d *Drive) unknown(id api.ID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.load(id)
+	if err != nil || n == nil {
+		return false
+	}
+	defer d.letGo(n)
+	return !n.dead && n.flags&flagAcked == 0
 }
 
 // resolve lists the directories again whose changes were put off for what

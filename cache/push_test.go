@@ -164,6 +164,7 @@ func TestServerRestored(t *testing.T) {
 	must(t, a.write("d/edited", "as in the backup"))
 	must(t, a.write("d/deleted", "as in the backup"))
 	must(t, a.write("d/same", "as in the backup"))
+	must(t, a.write("d/moved", "as in the backup"))
 	mustQuiet(t, a, b)
 	restore := s.Backup()
 	s.Start()
@@ -174,6 +175,7 @@ func TestServerRestored(t *testing.T) {
 	must(t, a.write("d/new/deep/file", "new after the backup"))
 	must(t, a.link("d/new/deep/file", "d/new/link"))
 	must(t, a.symlink("deep", "d/new/symlink"))
+	must(t, a.rename("d/moved", "d/new/moved", 0))
 	must(t, b.write("b's", "b's, after the backup"))
 	mustQuiet(t, a, b)
 	b.wire.cut()
@@ -184,12 +186,13 @@ func TestServerRestored(t *testing.T) {
 	for path, want := range map[string]string{
 		"d/edited": "sent after the backup", "d/new/deep/file": "new after the backup", "d/new/link": "new after the backup",
 		"b's": "b's, after the backup", "d/unsent": "b's, unsent", "d/same": "as in the backup", "d/deleted": "as in the backup",
+		"d/moved": "as in the backup",
 	} {
 		if truth[path].content != want {
 			t.Errorf("%s has %q, not %q", path, truth[path].content, want)
 		}
 	}
-	if truth["d/new/symlink"].target != "deep" || truth["d/new/link"].nlink != 2 || len(truth) != 11 {
+	if truth["d/new/symlink"].target != "deep" || truth["d/new/link"].nlink != 2 || len(truth) != 12 {
 		t.Errorf("the server has\n%v", truth)
 	}
 	if t.Failed() {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,26 +94,9 @@ func TestDamagedContentIsNotServed(t *testing.T) {
 	anna := newAccount(t, s, "anna")
 	large, small := randomBytes(16<<20), randomBytes(3000)
 	stock(t, anna, map[string][]byte{"large": large, "other/small": small})
-	spoil := func(content []byte) {
-		done := false
-		must(t, filepath.WalkDir(s.Data, func(path string, e fs.DirEntry, err error) error {
-			if err != nil || done || !e.Type().IsRegular() || !strings.Contains(path, "blobs") {
-				return err
-			}
-			b, err := os.ReadFile(path)
-			if i := bytes.Index(b, content[len(content)/2:][:100]); err == nil && i >= 0 {
-				b[i] ^= 0xff
-				done = true
-				return os.WriteFile(path, b, 0o600)
-			}
-			return err
-		}))
-		if !done {
-			t.Fatal("the content was not found in the blob store")
-		}
+	for _, content := range [][]byte{large, small} {
+		must(t, s.Spoil(t.Context(), content[len(content)/2:][:100]))
 	}
-	spoil(large)
-	spoil(small)
 	desk := anna.mountNew(t, "desk")
 	for _, name := range []string{"large", "other/small"} {
 		for range 2 {

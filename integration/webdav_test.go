@@ -199,18 +199,11 @@ func davCopies(t *testing.T, a *account) {
 	}
 }
 
-// storedBytes is the size of a server's blob store, if that is a directory.
-func storedBytes(t *testing.T, s *rig.Server) (n int64) {
+// storedBytes is the size of a server's blob store.
+func storedBytes(t *testing.T, s *rig.Server) int64 {
 	t.Helper()
-	filepath.WalkDir(filepath.Join(s.Data, "blobs"), func(_ string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return nil
-		}
-		if st, err := e.Info(); err == nil {
-			n += st.Size()
-		}
-		return nil
-	})
+	_, n, err := s.Objects(t.Context())
+	must(t, err)
 	return n
 }
 

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -134,37 +135,83 @@ func bucketName(name string) string {
 
 // Objects is how many objects the server's blob store has, and their bytes. It
 // looks behind the server's back.
-func (s *Server) Objects(ctx context.Context) (n int, bytes int64, err error) {
+func (s *Server) Objects(ctx context.Context) (n int, size int64, err error) {
+	if s.rig.store == "postgres" {
+		err = s.database(ctx, "satchel_app", func(db *pgx.Conn) error {
+			return db.QueryRow(ctx, "SELECT count(*), coalesce(sum(size), 0)::bigint FROM satchel.list_blobs('', 1000000)").Scan(&n, &size)
+		})
+		return n, size, err
+	}
+	err = s.eachObject(func(path string) error {
+		info, err := os.Stat(path)
+		if err == nil {
+			n++
+			size += info.Size()
+		}
+		return err
+	})
+	return n, size, err
+}
+
+// Spoil changes a byte in the server's blob store, behind the server's back,
+// where some bytes are. It is an error when they are in no object, or when an
+// object of the "postgres" store has them on both sides of a part's end.
+func (s *Server) Spoil(ctx context.Context, content []byte) error {
+	done := false
+	var err error
+	if s.rig.store == "postgres" {
+		err = s.database(ctx, "postgres", func(db *pgx.Conn) error {
+			tag, err := db.Exec(ctx, `UPDATE satchel.blob_parts SET data = set_byte(data, position($1 IN data) - 1, 255 - get_byte(data, position($1 IN data) - 1))
+			                          WHERE position($1 IN data) > 0`, content)
+			done = tag.RowsAffected() > 0
+			return err
+		})
+	} else {
+		err = s.eachObject(func(path string) error {
+			b, err := os.ReadFile(path)
+			i := bytes.Index(b, content)
+			if err != nil || i < 0 || done {
+				return err
+			}
+			b[i] ^= 0xff
+			done = true
+			return os.WriteFile(path, b, 0o600)
+		})
+	}
+	if err == nil && !done {
+		err = errors.New("the content was not found in the blob store")
+	}
+	return err
+}
+
+// database runs fn with a connection to the server's private PostgreSQL.
+func (s *Server) database(ctx context.Context, role string, fn func(*pgx.Conn) error) error {
+	url, err := s.DatabaseURL(ctx, role)
+	if err != nil {
+		return err
+	}
+	db, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer db.Close(context.WithoutCancel(ctx))
+	return fn(db)
+}
+
+// eachObject calls fn with the file of every object of a "file" or "s3" store.
+func (s *Server) eachObject(fn func(path string) error) error {
 	dir := filepath.Join(s.Data, "blobs", "objects")
-	switch s.rig.store {
-	case "postgres":
-		out, err := s.Satcheld(ctx, "", "psql-url")
-		if err != nil {
-			return 0, 0, err
-		}
-		db, err := pgx.Connect(ctx, strings.TrimSpace(out))
-		if err != nil {
-			return 0, 0, err
-		}
-		defer db.Close(context.WithoutCancel(ctx))
-		err = db.QueryRow(ctx, "SELECT count(*), coalesce(sum(size), 0)::bigint FROM satchel.list_blobs('', 1000000)").Scan(&n, &bytes)
-		return n, bytes, err
-	case "s3":
+	if s.rig.store == "s3" {
 		dir = filepath.Join(s.rig.s3.buckets, bucketName(filepath.Base(filepath.Dir(s.Data))), "packs")
 	}
-	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
-		info, err := e.Info()
-		if err == nil {
-			n++
-			bytes += info.Size()
-		}
-		return err
+		return fn(path)
 	})
 	if errors.Is(err, fs.ErrNotExist) { // nothing was stored yet
 		err = nil
 	}
-	return n, bytes, err
+	return err
 }
