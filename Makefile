@@ -20,7 +20,7 @@ MODEL_ROUNDS ?= 300
 
 # The end-to-end tests whose content goes all the way to the blob store and
 # back: `make test` runs them with each store, and all others with files.
-STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git)$$
+STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run test test-stores stream exercise programs check race fuzz model screenshots bench bench-write scale plans clean

@@ -45,33 +45,42 @@ type s3User struct {
 
 type accessKey struct{ Key, Secret string }
 
-// The lines of the contract about buckets, each by a test that its name quotes.
-func TestBucketContract(t *testing.T) {
+func newBuckets(t *testing.T) *buckets {
+	t.Helper()
 	addr, err := rig.FreeAddr()
 	must(t, err)
 	b := &buckets{Server: ownServer(t, "--s3-listen", addr, "--open-signup"), endpoint: "http://" + addr}
 	b.anna, b.boris = b.user(t, "anna"), b.user(t, "boris")
-	for _, line := range []struct {
-		quote string
-		test  func(*testing.T, *buckets)
-	}{
+	return b
+}
+
+// TestSection5 shows the contract's lines about buckets and access keys.
+func TestSection5(t *testing.T) {
+	showLines(t, newBuckets(t), []line[*buckets]{
 		{"`GET /health`, `GET /` (API info for JSON clients, the web page for browsers)", apiInfo},
-		{"`POST /api/users/signup` → 201; 409 taken; 400 invalid. `POST /api/users/login` → 200; wrong → 401", apiUsers},
+		{"`POST /api/users/signup {email,password}` (with `--open-signup`, else 403) → 201 `{success,message:\"User created successfully\",data:{id,email,minioAccessKey,createdAt}}`; 409 taken; 400 invalid. `POST /api/users/login` → 200 `{success,message:\"Login successful\",data:{user,token}}`; wrong → 401", apiUsers},
 		{"No token → 401 `Access token required`", apiNeedsToken},
-		{"`GET /api/buckets` own only; `POST /api/buckets {name}` → 201, 409 taken; `DELETE` → 200, 409 not empty", apiBuckets},
+		{"`GET /api/buckets` own only; `POST /api/buckets {name}` → 201, 409 taken (names are global, S3 rules); `DELETE /api/buckets {name}` and `DELETE /api/buckets/:name` → 200, 409 not empty", apiBuckets},
 		{"`GET /api/buckets/:name/policy` → `{success,bucket,policy}` for owner and admin", apiPolicy},
-		{"an existing one is adopted, so it is in the mount too; its global name follows the node", bucketIsDirectory},
+		{"A bucket is a top-level directory of the owner's drive (an existing one is adopted), so it is in the mount too; its global name follows the node", bucketIsDirectory},
 		{"Keys that a tree can't hold (`a` beside `a/b`) → 409", s3Tree},
-		{"list, get with range, put, multipart, copy, delete, presigned URLs", s3Operations},
-		{"listing has S3's order, delimiters and pages", s3Listing},
+		{"The S3 endpoint (`--s3-listen`) serves it to any S3 client with the user's own access key: list, get with range, put, multipart, copy, delete, presigned URLs", s3Operations},
 		{"Each key reaches its owner's buckets only, plus what a bucket policy allows", s3Policies},
 		{"Secrets are encrypted at rest, shown once, and can be rotated", s3Keys},
-		{"Uploads and downloads stream: with flat memory", s3Streams},
-		{"aws: multipart, presigned, sync", s3AWS},
-		{"s3cmd: multipart, presigned, sync", s3Cmd},
-		{"rclone: copy, check, mount", s3Rclone},
+	})
+}
+
+// TestS3 shows what the contract leaves to S3 itself, and real clients.
+func TestS3(t *testing.T) {
+	b := newBuckets(t)
+	for name, show := range map[string]func(*testing.T, *buckets){
+		"listing has S3's order, delimiters and pages": s3Listing,
+		"uploads and downloads stream":                 s3Streams,
+		"aws: multipart, presigned, sync":              s3AWS,
+		"s3cmd: multipart, presigned, sync":            s3Cmd,
+		"rclone: copy, check, mount":                   s3Rclone,
 	} {
-		t.Run(line.quote, func(t *testing.T) { line.test(t, b) })
+		t.Run(name, func(t *testing.T) { show(t, b) })
 	}
 }
 

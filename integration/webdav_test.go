@@ -17,29 +17,37 @@ import (
 	"satchel/integration/rig"
 )
 
-// The lines of the contract about WebDAV, each by a test that its name quotes.
-func TestWebDAVContract(t *testing.T) {
-	s := server(t)
-	a := newAccount(t, s, "anna")
+func newDAV(t *testing.T) *account {
+	t.Helper()
+	a := newAccount(t, server(t), "anna")
 	a.dav = a.appPassword(t, "tests").Password
-	for _, line := range []struct {
-		quote string
-		test  func(*testing.T, *account)
-	}{
-		{"over the same service", davIsTheSameService},
+	return a
+}
+
+// TestSection6 shows the contract's lines about WebDAV.
+func TestSection6(t *testing.T) {
+	showLines(t, newDAV(t), []line[*account]{
+		{"golang.org/x/net/webdav over the same service", davIsTheSameService},
 		{"with dead properties and locks in PostgreSQL", davKeepsState},
 		{"Basic auth with app passwords (never the account's own), Bearer too", davAuth},
-		{"COPY copies no bytes", davCopies},
-		{"case-blind clients: exact match first, then a unique match, else create", davFolds},
-		{"Uploads and downloads stream: with flat memory", davStreams},
-		{"a bind shows up in WebDAV, without copying", davBinds},
 		{"litmus passes `basic copymove props locks http`", davLitmus},
-		{"cadaver works", davCadaver},
-		{"rclone works: copy, check, mount", davRclone},
-		{"davfs2 works", davDavfs2},
-		{"Windows/macOS clients work", davDesktop},
+	})
+}
+
+// TestWebDAV shows what the contract says elsewhere, and real clients.
+func TestWebDAV(t *testing.T) {
+	a := newDAV(t)
+	for name, show := range map[string]func(*testing.T, *account){
+		"COPY copies no bytes": davCopies,
+		"case-blind clients: exact match first, then a unique match, else create": davFolds,
+		"uploads and downloads stream":                                            davStreams,
+		"a bind shows up, without copying":                                        davBinds,
+		"cadaver":                                                                 davCadaver,
+		"rclone: copy, check, mount":                                              davRclone,
+		"davfs2":                                                                  davDavfs2,
+		"what Windows and macOS send, in their order":                             davDesktop,
 	} {
-		t.Run(line.quote, func(t *testing.T) { line.test(t, a) })
+		t.Run(name, func(t *testing.T) { show(t, a) })
 	}
 }
 
@@ -199,12 +207,12 @@ func davCopies(t *testing.T, a *account) {
 	}
 }
 
-// storedBytes is the size of a server's blob store.
+// storedBytes is the size of what is in a server's blob store.
 func storedBytes(t *testing.T, s *rig.Server) int64 {
 	t.Helper()
-	_, n, err := s.Objects(t.Context())
+	_, bytes, err := s.Objects(t.Context())
 	must(t, err)
-	return n
+	return bytes
 }
 
 func davFolds(t *testing.T, a *account) {

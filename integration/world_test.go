@@ -27,6 +27,18 @@ func unique(t *testing.T, what string) string {
 	return fmt.Sprintf("%.20s-%s-%d", name, what, counter.Add(1))
 }
 
+// line is a line of docs/contract.md, as it is written there, and what shows it.
+type line[W any] struct {
+	text string
+	show func(*testing.T, W)
+}
+
+func showLines[W any](t *testing.T, w W, lines []line[W]) {
+	for _, l := range lines {
+		t.Run(l.text, func(t *testing.T) { l.show(t, w) })
+	}
+}
+
 // account is a user of one server.
 type account struct {
 	server   *rig.Server

@@ -20,7 +20,7 @@ const publicPermissions = api.PermRead | api.PermList
 
 // Resolve finds the drive that a path of any caller means, and the rest of the
 // path in it. A path whose first name is the caller's own means his own drive. Any
-// other must begin with the owner's id, so that nobody can put
+// other must begin with the owner's id or a bucket's name, so that nobody can put
 // something where another expects his own; the zero caller is a stranger, who
 // has nothing of his own. A drive of which the caller sees nothing is [api.NotFound].
 func (s *Service) Resolve(ctx context.Context, c Caller, path []api.Name) (*Drive, []api.Name, error) {
@@ -42,12 +42,16 @@ func (s *Service) Resolve(ctx context.Context, c Caller, path []api.Name) (*Driv
 			return home, path, err
 		}
 	}
-	if !qualified {
+	if !qualified && CheckBucketName(string(path[0])) != nil {
 		return nil, nil, errNoNode()
 	}
 	var shared postgres.Drive
 	err = s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) (err error) {
-		shared, err = tx.SharedDriveOf(ctx, owner, postgres.HomeName)
+		if qualified { // an id could be a bucket's name, too
+			shared, err = tx.SharedDriveOf(ctx, owner, postgres.HomeName)
+			return err
+		}
+		shared, err = tx.SharedBucket(ctx, string(path[0]))
 		return err
 	})
 	if err != nil {

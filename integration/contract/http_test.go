@@ -7,10 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // person is an account; the zero email is a stranger.
@@ -26,15 +24,12 @@ func (w *world) newPerson(t *testing.T) *person {
 	t.Helper()
 	w.people++
 	p := &person{w: w, email: fmt.Sprintf("p%d@example.org", w.people), password: "a long password"}
-	register := func() answer {
-		return w.stranger().send(t, "POST", "/rpc/register", nil, object{"email": p.email, "name": fmt.Sprintf("P%d", w.people), "password": p.password})
-	}
-	got := register()
-	for got.status == http.StatusTooManyRequests {
-		after, err := strconv.Atoi(got.header.Get("Retry-After"))
-		must(t, err)
-		time.Sleep(time.Duration(after) * time.Second)
-		got = register()
+	got := w.stranger().send(t, "POST", "/rpc/register", nil, object{"email": p.email, "name": fmt.Sprintf("P%d", w.people), "password": p.password})
+	if got.status == http.StatusTooManyRequests { // the operator has no limit
+		must(t, w.server.AddUser(t.Context(), p.email, p.password, "editor"))
+		p.login(t)
+		p.id = p.claims(t)["sub"].(string)
+		return p
 	}
 	var rows []struct {
 		ID    string `json:"user_id"`

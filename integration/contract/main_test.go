@@ -51,6 +51,7 @@ var stores = []string{"file", "postgres", "s3"}
 
 // world is a server on one blob store, and the people on it.
 type world struct {
+	name   string
 	store  string
 	once   sync.Once
 	err    error
@@ -62,14 +63,15 @@ type world struct {
 // worlds are the servers by their names. The attacks have one of their own,
 // since they use up what is limited.
 var worlds = map[string]*world{
-	"file": {store: "file"}, "postgres": {store: "postgres"}, "s3": {store: "s3"}, "siege": {store: "file"},
+	"file": {name: "file", store: "file"}, "postgres": {name: "postgres", store: "postgres"}, "s3": {name: "s3", store: "s3"},
+	"siege": {name: "siege", store: "file"},
 }
 
 // worldOf is a server by its name; all tests of one share it.
 func worldOf(t *testing.T, name string) *world {
 	t.Helper()
 	w := worlds[name]
-	w.once.Do(func() { w.err = w.start(name) })
+	w.once.Do(func() { w.err = w.start() })
 	if w.err != nil {
 		t.Fatal(w.err)
 	}
@@ -77,6 +79,7 @@ func worldOf(t *testing.T, name string) *world {
 		w.admin = &person{w: w, email: "admin@example.org", password: "the admin's password"}
 		must(t, w.server.AddUser(t.Context(), w.admin.email, w.admin.password, "admin"))
 		w.admin.login(t)
+		w.admin.id = w.admin.claims(t)["sub"].(string)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -86,12 +89,16 @@ func worldOf(t *testing.T, name string) *world {
 	return w
 }
 
-func (w *world) start(name string) (err error) {
+func (w *world) start() (err error) {
 	ctx := context.Background()
 	if err := parts.UseBlobs(ctx, w.store, require.Find("versitygw")); err != nil {
 		return err
 	}
-	if w.server, err = parts.NewServer("server-"+name, "--open-signup"); err != nil {
+	mounts, err := w.makeMounts()
+	if err != nil {
+		return err
+	}
+	if w.server, err = parts.NewServer("server-"+w.name, "--open-signup", "--vfs-config", mounts); err != nil {
 		return err
 	}
 	return w.server.Start(ctx)

@@ -110,7 +110,7 @@ var rules = []line{
 			t.Errorf("/api/nothing: %v", got)
 		}
 	}},
-	{"Error shapes by prefix: `/rpc` and `/files` `{\"message\",\"code\",\"details\",\"hint\"}`; `/api` `{\"success\":false,\"error\",\"message\"}`; `/v1` problem+json", func(t *testing.T, w *world) {
+	{"Error shapes by prefix: `/rpc` and `/files` `{\"message\",\"code\",\"details\",\"hint\"}`; `/api` `{\"success\":false,\"error\",\"message\"}`; `/v1` problem+json. `message` is always there for a person", func(t *testing.T, w *world) {
 		nobody := w.stranger()
 		for _, path := range []string{"/rpc/none", "/files", "/users", "/rpc/current_user", "/nowhere"} {
 			got := nobody.get(t, path)
@@ -124,7 +124,7 @@ var rules = []line{
 		got = nobody.send(t, "POST", "/api/users/login", object{"Origin": "https://evil.example"}, "x")
 		got.is(t, 403, `{"success":false,"error":"Forbidden","message":"`)
 	}},
-	{"No role can be self-assigned; `authenticated`, `webuser` in a token mean editor rights; admins have no drive of their own", func(t *testing.T, w *world) {
+	{"Roles: `editor` and `admin`; admins have no drive of their own; `authenticated`, `webuser` in a token mean editor rights. No role can be self-assigned", func(t *testing.T, w *world) {
 		p := w.newPerson(t)
 		p.send(t, "PATCH", "/users?id=eq."+p.id, nil, object{"role": "admin"}).fails(t, 403, "")
 		got := w.stranger().send(t, "POST", "/rpc/register", nil, object{"email": "role-" + p.email, "password": p.password, "role": "admin"})
@@ -188,6 +188,23 @@ var rules = []line{
 		if shown != `inline; filename="_.png"; filename*=UTF-8''%F0%9F%8E%92.png` {
 			t.Errorf("Content-Disposition: %s", shown)
 		}
+	}},
+	{"Files are private by default", func(t *testing.T, w *world) {
+		p, other := w.newPerson(t), w.newPerson(t)
+		p.store(t, "d/a.txt", "mine")
+		bucket := "p-" + strings.ReplaceAll(p.id, "-", "")
+		p.send(t, "POST", "/api/buckets", nil, object{"name": bucket}).is(t, 201, "")
+		for _, who := range []*person{other, w.stranger(), w.admin} {
+			for _, path := range []string{
+				"/rpc/get_file?p_bucket_path=" + p.id + "/d&p_file_name=a.txt", "/rpc/get_metadata?p_bucket_path=" + p.id + "/d&p_file_name=a.txt",
+				"/rpc/retrieve_file?p_file_path=d/a.txt", "/api/vfs/read/" + p.id + "/d/a.txt", "/api/vfs/ls/user:" + p.id, "/api/buckets/" + bucket + "x/policy", "/dav/d/a.txt",
+			} {
+				if got := who.get(t, path); got.status/100 != 4 || strings.Contains(string(got.body), "mine") {
+					t.Errorf("%s: %v", path, got)
+				}
+			}
+		}
+		p.get(t, "/rpc/is_public?p_bucket_path=d&p_file_name=a.txt").is(t, 200, "false")
 	}},
 	{"Uploads and downloads stream", func(t *testing.T, w *world) { // 10 GB: TestStoreStreams of package integration
 		p := w.newPerson(t)

@@ -71,7 +71,7 @@ var section1 = []line{
 		}
 		t.Error("15 wrong passwords were let through")
 	}},
-	{"`POST /rpc/store_file`, Bearer, `Content-Type: application/octet-stream`, `File-Path: …`, `Description` optional; raw body → 200, the document's UUID as a bare JSON string", func(t *testing.T, w *world) {
+	{"`POST /rpc/store_file`, Bearer, `Content-Type: application/octet-stream`, `File-Path: …` [...] `Description` optional; raw body → 200, the document's UUID as a bare JSON string", func(t *testing.T, w *world) {
 		p := w.newPerson(t)
 		got := p.send(t, "POST", "/rpc/store_file", object{"Content-Type": "application/octet-stream", "File-Path": "a/b.txt", "Description": "about it"}, "bytes")
 		if s := strings.TrimSpace(string(got.body)); got.status != 200 || len(s) != 38 || s[0] != '"' || s[37] != '"' {
@@ -136,7 +136,7 @@ var section1 = []line{
 			t.Errorf("files: %v", got)
 		}
 	}},
-	{"PostgREST's `select=`, `order=`, `limit/offset` and `Range`", func(t *testing.T, w *world) {
+	{"PostgREST's `select=`, `order=`, `limit/offset` and `Range`, and", func(t *testing.T, w *world) {
 		p := w.newPerson(t)
 		for i, name := range []string{"c", "a", "b", "d"} {
 			p.store(t, name, strings.Repeat("x", i))

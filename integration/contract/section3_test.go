@@ -9,7 +9,7 @@ import (
 func TestSection3(t *testing.T) { onEachStore(t, section3) }
 
 var section3 = []line{
-	{"`POST /rpc/register {email,name,password}` → 200 and the cookie", func(t *testing.T, w *world) {
+	{"`POST /rpc/register {email,name,password}` [...] → 200 and the cookie", func(t *testing.T, w *world) {
 		got := w.stranger().send(t, "POST", "/rpc/register", nil, object{"email": "Nina@example.org", "name": "Nina", "password": "a long password"})
 		got.is(t, 200, `"email":"nina@example.org"`)
 		nina := &person{w: w}
@@ -135,7 +135,7 @@ var section3 = []line{
 			p.send(t, "PATCH", "/users?id=eq."+p.id, nil, object{column: "x"}).fails(t, 403, "")
 		}
 	}},
-	{"as `satchel_app` with a user set, SQL sees only that user's rows; with none set, none", func(t *testing.T, w *world) {
+	{"The database alone enforces it: as `satchel_app` with a user set, SQL sees only that user's rows; with none set, none", func(t *testing.T, w *world) {
 		p, other := w.newPerson(t), w.newPerson(t)
 		p.store(t, "a", "1")
 		other.store(t, "dir/b", "2")
@@ -177,7 +177,7 @@ var section3 = []line{
 			}
 		}
 	}},
-	{"an UPDATE of one's own role, or INSERT for another owner, fails (SQLSTATE 42501)", func(t *testing.T, w *world) {
+	{"an UPDATE of one's own role, or INSERT for another owner, fails (SQLSTATE 42501). Tests do this over SQL, not through Go", func(t *testing.T, w *world) {
 		p, other := w.newPerson(t), w.newPerson(t)
 		p.store(t, "a", "1")
 		db := p.sql(t)

@@ -43,6 +43,13 @@ func (tx *Tx) SharedDriveOf(ctx context.Context, owner api.ID, name string) (Dri
 	return oneDrive(rows)
 }
 
+// SharedBucket is the drive of a bucket, with the bucket's directory for its
+// root, if the user owns it or holds something in it. Else it is [api.NotFound].
+func (tx *Tx) SharedBucket(ctx context.Context, name string) (Drive, error) {
+	rows, _ := tx.conn.Query(ctx, sharedDriveQuery+`shared_bucket($1)`, name)
+	return oneDrive(rows)
+}
+
 // walkShared is Walk for a guest. Directories on the way that he may not see
 // are zero but for their type; what leads nowhere that he may see is nothing.
 func (tx *Tx) walkShared(ctx context.Context, drive, dir api.ID, path []api.Name) ([]api.Node, error) {
