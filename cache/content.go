@@ -171,7 +171,7 @@ func (d *Drive) shed(t *tx, n *node) {
 // ones beyond maxIdle are closed.
 func (d *Drive) park(n *node) {
 	c := n.c
-	if c == nil || c.idle {
+	if c == nil || c.idle || n.dead {
 		return
 	}
 	c.idle = true

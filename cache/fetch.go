@@ -187,11 +187,8 @@ func pageOf(pages []api.Listing, name api.Name) *api.Listing {
 // local makes sure that a file's content is on this machine; locked, and given up while it is fetched.
 func (d *Drive) local(n *node, intr Interrupt) error {
 	for n.slot == 0 {
-		if n.stale {
+		if n.stale || n.dead { // the kernel looks the name up again
 			return ErrStale
-		}
-		if n.dead {
-			return errNotFound
 		}
 		if n.size == 0 || n.version.IsZero() {
 			t := d.begin()

@@ -26,6 +26,7 @@ type node struct {
 	list    *listing
 	dead    bool // no entry points to it; it lives on for those who have it open
 	unborn  bool // and none did: made by O_TMPFILE
+	gone    bool // the server said so
 
 	unsaved     bool // in Drive.unsaved
 	uncommitted int  // how often its record was written in a transaction that is not committed

@@ -303,10 +303,30 @@ func (d *Drive) lose(t *tx, n *node, tm int64) {
 	}
 }
 
-// bury gives up a dead node's content; locked.
+// bury gives up the content of a dead or stale node; locked. While the kernel knows a node whose last name a program
+// removed, an open may be on its way that found the name before it went; on a local disk that opens the file. So the
+// content stays, without a record, until the kernel forgets the node, which it does at once when nobody uses it.
 func (d *Drive) bury(t *tx, n *node) {
-	d.shed(t, n)
-	d.letGo(n)
+	if n.lookups == 0 || n.slot == 0 || !n.dead || n.gone {
+		d.shed(t, n)
+		d.letGo(n)
+		return
+	}
+	if _, err := d.attach(n); err != nil {
+		d.log.Error("content file of a removed file", "name", n.name, "err", err)
+		d.shed(t, n)
+		return
+	}
+	t.b.Delete(slotKey(n.slot), nil)
+	d.unhold(n.slot)
+}
+
+// rot gives up what bury kept; locked.
+func (d *Drive) rot(n *node) {
+	if n.dead && n.slot != 0 && n.lookups == 0 && n.opens == 0 && n.c != nil {
+		d.slots.discard(d, n.c)
+		n.slot, n.c, n.taken = 0, nil, 0
+	}
 }
 
 // annihilate drops the pending mutations of a dead node that the server

@@ -304,7 +304,7 @@ func (d *Drive) perish(t *tx, n *node) {
 		return
 	}
 	d.displace(t, n)
-	n.dead, n.nlink = true, 0
+	n.dead, n.gone, n.nlink = true, true, 0
 	n.list = nil
 	d.cool(t, n)
 	t.node(n)

@@ -183,6 +183,7 @@ func (d *Drive) Forget(fid, lookups uint64) {
 	defer d.mu.Unlock()
 	if n := d.byFID[fid]; n != nil && fid != rootFID {
 		n.lookups -= min(lookups, n.lookups)
+		d.rot(n)
 		d.letGo(n)
 	}
 }

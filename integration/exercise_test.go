@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,29 +17,30 @@ import (
 	"satchel/integration/rig"
 )
 
-// exerciseVariable is how many operations TestExercise does to a file in each way of
-// mounting; `make exercise` says 1,000,000.
-const exerciseVariable = "SATCHEL_EXERCISE_OPERATIONS"
+// exerciseVariable is how many operations TestExercise does to files in each way of mounting, and a tenth of it to
+// each tree; `make exercise` says 1,000,000. seedVariable is the first seed.
+const (
+	exerciseVariable = "SATCHEL_EXERCISE_OPERATIONS"
+	seedVariable     = "SATCHEL_EXERCISE_SEED"
+)
 
-// smallCache is the smallest that satchel takes; forget makes it too small.
-const smallCache, tooLarge = "64MiB", 66 << 20
-
-// TestExercise does random things to files and trees and compares them with a model. In each pause all is
-// sent, and the content that nobody has open leaves the cache.
+// TestExercise does random things to files and trees and compares them with a model. Where the cache evicts, all is
+// sent in each pause and leaves it.
 func TestExercise(t *testing.T) {
 	total, err := strconv.Atoi(os.Getenv(exerciseVariable))
 	if err != nil {
 		total = 4000
 	}
+	first, _ := strconv.Atoi(os.Getenv(seedVariable))
 	program := filepath.Join(parts.Bin, "exercise")
 	must(t, parts.Build(t.Context(), program, "./integration/exercise"))
 	t.Run("plain folder", func(t *testing.T) { // proves the exercise right
-		exercise(t, program, plainFolder(t, nil), 2000, 500, nil)
+		exercise(t, program, plainFolder(t, nil), first, 2000, nil)
 	})
 	for _, mode := range mountModes {
 		t.Run(mode.name, func(t *testing.T) {
-			laptop := mode.mount(t, nil, "--cache-size", smallCache)
-			exercise(t, program, laptop.Mount, total, total/10, laptop)
+			laptop := mode.mount(t)
+			exercise(t, program, laptop.Mount, first, total, laptop)
 			syncAll(t, laptop)
 			if status, err := laptop.Status(t.Context()); err != nil || status.PendingMutations != 0 {
 				t.Errorf("after all that: %+v %v", status, err)
@@ -47,56 +49,67 @@ func TestExercise(t *testing.T) {
 	}
 }
 
-// exercise runs one exerciser of content and three of trees at a time, over several seeds. device, if
-// not nil, forgets content in their pauses.
-func exercise(t *testing.T, program, dir string, contentOps, treeOps int, device *rig.Device) {
-	const seeds = 4
-	for seed := range seeds {
+// exercise runs one exerciser of content, three of trees and three in a crowd at a time, over several
+// seeds. device, if not nil, is of the mount that dir is in.
+func exercise(t *testing.T, program, dir string, first, ops int, device *rig.Device) {
+	seeds := max(4, ops/10_000)
+	for seed := first; seed < first+seeds; seed++ {
 		var wg sync.WaitGroup
 		start := func(what, name string, seed, ops int) {
 			wg.Go(func() {
-				if err := exerciser(t, device, program, what, filepath.Join(dir, name), seed, ops); err != nil {
+				pause := func() error {
+					switch {
+					case device == nil:
+						return nil
+					case what == "content":
+						return forget(t.Context(), device)
+					}
+					return device.Sync(t.Context())
+				}
+				if err := exerciser(t.Context(), pause, program, what, filepath.Join(dir, name), strconv.Itoa(seed), strconv.Itoa(ops)); err != nil {
 					t.Error(err)
 				}
 			})
 		}
-		start("content", fmt.Sprintf("content-%d", seed), seed, contentOps/seeds)
+		start("content", fmt.Sprintf("content-%d", seed), seed, ops/seeds)
 		for i := range 3 {
-			start("tree", fmt.Sprintf("tree-%d-%d", seed, i), 10*seed+i, treeOps/seeds)
+			start("tree", fmt.Sprintf("tree-%d-%d", seed, i), 10*seed+i, ops/seeds/10)
+			start("crowd", fmt.Sprintf("crowd-%d/%d", seed, i), 10*seed+i, ops/seeds/10)
 		}
+		wg.Wait()
+		start("crowded", fmt.Sprintf("crowd-%d", seed), 0, 0)
 		wg.Wait()
 		if t.Failed() {
 			return
 		}
-	}
-}
-
-var forgetting sync.Mutex
-
-// forget makes a device with smallCache evict content: by a file larger than the cache (a hole, so the
-// server has its chunks already).
-func forget(t *testing.T, device *rig.Device) {
-	forgetting.Lock()
-	defer forgetting.Unlock()
-	filler := filepath.Join(device.Mount, "filler")
-	err := os.WriteFile(filler, nil, 0o644)
-	if err == nil {
-		err = os.Truncate(filler, tooLarge)
-	}
-	if err := errors.Join(err, device.Sync(t.Context())); err != nil {
-		t.Error(err)
-	}
-	eventually(t, 20*time.Second, func() error {
-		status, err := device.Status(t.Context())
-		if err == nil && status.CacheBytes >= tooLarge {
-			err = fmt.Errorf("nothing left the cache: it has %d bytes", status.CacheBytes)
+		if seed%10 == 9 {
+			t.Logf("seed %d passed", seed)
 		}
-		return err
-	})
+	}
 }
 
-func exerciser(t *testing.T, device *rig.Device, program, what, path string, seed, ops int) error {
-	cmd := exec.CommandContext(t.Context(), program, what, path, strconv.Itoa(seed), strconv.Itoa(ops))
+// forget sends all. Where the cache evicts, it waits until the content that nobody has open left it: until there is
+// the filler of fillCache, and next to nothing else.
+func forget(ctx context.Context, d *rig.Device) error {
+	if err := d.Sync(ctx); err != nil {
+		return err
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		status, err := d.Status(ctx)
+		switch {
+		case err != nil:
+			return err
+		case status.CacheLimitBytes > filler || status.CacheBytes < filler+64<<10:
+			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("content does not leave the cache: %+v", status)
+		}
+	}
+}
+
+// exerciser runs the program, and pause whenever it asks for one.
+func exerciser(ctx context.Context, pause func() error, args ...string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -109,18 +122,17 @@ func exerciser(t *testing.T, device *rig.Device, program, what, path string, see
 		return err
 	}
 	var said strings.Builder
+	var paused error
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if lines.Text() != "pause" {
 			fmt.Fprintln(&said, lines.Text())
 			continue
 		}
-		if device != nil {
-			forget(t, device)
-		}
+		paused = errors.Join(paused, pause())
 		fmt.Fprintln(in, "go on")
 	}
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("exercise %s %s: %w\n%s", what, path, err, said.String())
+	if err := errors.Join(paused, cmd.Wait()); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, said.String())
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func TestPosixCases(t *testing.T) {
 	me := posix.User{UID: os.Getuid(), GID: os.Getgid()}
 	t.Run("plain folder", func(t *testing.T) { posixCases(t, plainFolder(t, nil), me) })
 	for _, mode := range mountModes {
-		t.Run(mode.name, func(t *testing.T) { posixCases(t, mode.mount(t, nil).Mount, me) })
+		t.Run(mode.name, func(t *testing.T) { posixCases(t, mode.mount(t).Mount, me) })
 	}
 	if me.UID != 0 {
 		return // what follows is the same once more
@@ -47,26 +47,50 @@ func posixCases(t *testing.T, dir string, me posix.User) {
 
 // mountMode is a way to mount.
 type mountMode struct {
-	name string
-	args []string
+	name     string
+	args     []string
+	evicting bool // content leaves the cache as soon as it may
 }
 
 var mountModes = []mountMode{
-	{"passthrough", nil},
-	{"no passthrough", []string{"--no-passthrough"}},
+	{name: "passthrough"},
+	{name: "without passthrough", args: []string{"--no-passthrough"}},
+	{name: "evicting", evicting: true},
+	{name: "evicting without passthrough", args: []string{"--no-passthrough"}, evicting: true},
 }
 
 // mount mounts a new account's drive in a place that other users can enter.
-func (m mountMode) mount(t *testing.T, cred *syscall.Credential, more ...string) *rig.Device {
+func (m mountMode) mount(t *testing.T) *rig.Device {
 	t.Helper()
-	d := newAccount(t, server(t), "anna").newDeviceAs(t, "posix", cred)
-	d.Args = append(append(d.Args, m.args...), more...)
-	if os.Getuid() == 0 && cred == nil {
+	d := newAccount(t, server(t), "anna").newDevice(t, "posix")
+	d.Args = append(d.Args, m.args...)
+	if m.evicting {
+		d.Args = append(d.Args, "--cache-size", smallCache)
+	}
+	if os.Getuid() == 0 {
 		d.Args = append(d.Args, "--allow-other")
 		must(t, os.Chmod(d.Home, 0o711))
 	}
 	mount(t, d)
+	if m.evicting {
+		fillCache(t, d)
+	}
 	return d
+}
+
+// smallCache is the smallest that satchel takes, filler what is too large for it.
+const smallCache, filler = "64MiB", 66 << 20
+
+// fillCache makes a device with smallCache evict all content that is sent and that nobody has open, at
+// any time: a pinned file takes up the whole cache.
+func fillCache(t *testing.T, d *rig.Device) {
+	t.Helper()
+	path := filepath.Join(d.Mount, "filler")
+	write(t, path, "")
+	must(t, os.Truncate(path, filler))
+	syncAll(t, d)
+	_, err := d.Satchel(t.Context(), "", "pin", path)
+	must(t, err)
 }
 
 // mountAs mounts as an ordinary user.

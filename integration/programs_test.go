@@ -105,7 +105,7 @@ func TestPrograms(t *testing.T) {
 	slow := os.Getenv(programsVariable) != ""
 	for _, mode := range mountModes {
 		t.Run(mode.name, func(t *testing.T) {
-			laptop := mode.mount(t, nil)
+			laptop := mode.mount(t)
 			for _, p := range programs {
 				if slow || !p.slow {
 					t.Run(p.name, func(t *testing.T) { p.run(t, laptop) })

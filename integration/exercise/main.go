@@ -3,6 +3,8 @@
 //
 //	exercise content FILE SEED OPERATIONS
 //	exercise tree DIR SEED OPERATIONS
+//	exercise crowd DIR/NAME SEED OPERATIONS    one of several in DIR
+//	exercise crowded DIR 0 0                   looks at DIR when all have finished
 //
 // Now and then it closes everything, prints "pause" and goes on when a line comes on its
 // standard input: so the cache can lose the content in between. It ends with 0, or tells
@@ -33,7 +35,7 @@ type exerciser interface {
 
 func run(args []string) error {
 	if len(args) != 4 {
-		return fmt.Errorf("usage: exercise content|tree PATH SEED OPERATIONS")
+		return fmt.Errorf("usage: exercise content|tree|crowd|crowded PATH SEED OPERATIONS")
 	}
 	seed, err := strconv.ParseUint(args[2], 10, 64)
 	if err != nil {
@@ -49,6 +51,10 @@ func run(args []string) error {
 		e, err = newContent(args[1])
 	case "tree":
 		e, err = newTree(args[1])
+	case "crowd":
+		e, err = newCrowd(args[1])
+	case "crowded":
+		e = crowded{args[1]}
 	default:
 		err = fmt.Errorf("what is %q?", args[0])
 	}

@@ -36,6 +36,7 @@ type Status struct {
 	PendingMutations int    `json:"pending_mutations"`
 	PendingBytes     int64  `json:"pending_bytes"`
 	CacheBytes       int64  `json:"cache_bytes"`
+	CacheLimitBytes  int64  `json:"cache_limit_bytes"`
 	Seq              int64  `json:"seq"`
 }
 
