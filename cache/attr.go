@@ -229,7 +229,9 @@ type Space struct {
 }
 
 // Statfs tells the space of the drive: its quota less its files and what they have
-// grown by here, or without a quota the room on the disk under the cache. It never waits.
+// grown by here, or without a quota the room on the disk under the cache. What is free is never more than
+// that disk has room for, and all together no more than is used and free: a quota of a petabyte is not one.
+// It never waits.
 func (d *Drive) Statfs() (Space, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(d.cfg.Dir, &fs); err != nil {
@@ -239,8 +241,9 @@ func (d *Drive) Statfs() (Space, error) {
 	defer d.mu.Unlock()
 	s := Space{Total: fs.Blocks * uint64(fs.Bsize), Free: fs.Bavail * uint64(fs.Bsize), Files: uint64(d.drive.Files)}
 	if q := d.drive.Quota; q > 0 {
-		s.Total = uint64(q)
-		s.Free = min(s.Free, uint64(max(d.room(), 0)))
+		room := d.room()
+		s.Free = min(s.Free, uint64(max(room, 0)))
+		s.Total = min(uint64(q), uint64(q-room)+s.Free)
 	}
 	return s, nil
 }

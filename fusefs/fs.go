@@ -155,12 +155,21 @@ func (f *filesystem) StatFs(_ <-chan struct{}, _ *fuse.InHeader, o *fuse.StatfsO
 	if err != nil {
 		return status(err)
 	}
-	const block = 4096
-	o.Bsize, o.Frsize, o.NameLen = block, block, 255
-	o.Blocks, o.Bfree, o.Bavail = s.Total/block, s.Free/block, s.Free/block
-	o.Ffree = s.Free / block
-	o.Files = s.Files + o.Ffree
+	toStatfs(s, o)
 	return fuse.OK
+}
+
+// toStatfs counts in blocks so large that no number is more than a 32-bit program can take: it would get EOVERFLOW.
+func toStatfs(s cache.Space, o *fuse.StatfsOut) {
+	block := uint64(4096)
+	for max(s.Total, s.Free)/block > math.MaxUint32 {
+		block *= 2
+	}
+	o.Bsize, o.Frsize, o.NameLen = uint32(block), uint32(block), 255
+	o.Blocks, o.Bfree, o.Bavail = s.Total/block, s.Free/block, s.Free/block
+	files := min(s.Files, math.MaxUint32)
+	o.Ffree = min(s.Free/4096, math.MaxUint32-files)
+	o.Files = files + o.Ffree
 }
 
 // Access is asked only without default_permissions, that is by root in a mount of his own. He may

@@ -23,6 +23,9 @@ var parts *rig.Rig
 
 func TestMain(m *testing.M) {
 	rig.Janitor()
+	if dir := os.Getenv(posixtestVariable); dir != "" {
+		runPosixtest(dir)
+	}
 	os.Exit(run(m))
 }
 

@@ -3,7 +3,6 @@ package integration
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hanwen/go-fuse/v2/posixtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -401,46 +399,4 @@ func TestStatfsAndFsync(t *testing.T) {
 	dir, err := os.Open(laptop.Mount)
 	must(t, err)
 	must(t, errors.Join(dir.Sync(), unix.Syncfs(int(dir.Fd())), dir.Close()))
-}
-
-// TestPosixSuite is go-fuse's own.
-func TestPosixSuite(t *testing.T) {
-	anna := newAccount(t, server(t), "anna")
-	for _, mode := range []string{"passthrough", "no-passthrough"} {
-		t.Run(mode, func(t *testing.T) {
-			laptop := anna.newDevice(t, mode)
-			if mode == "no-passthrough" {
-				laptop.Args = []string{"--no-passthrough"}
-			}
-			mount(t, laptop)
-			for _, name := range slices.Sorted(maps.Keys(posixtest.All)) {
-				// This one expects a process's own locks to conflict, which POSIX forbids
-				// (fcntl(2)): it fails on ext4 too, and go-fuse leaves it out of its own run.
-				if name == "FcntlFlockLocksFile" {
-					t.Run(name, func(t *testing.T) { ownLocksNeverConflict(t, laptop.Mount) })
-					continue
-				}
-				t.Run(name, func(t *testing.T) {
-					dir := filepath.Join(laptop.Mount, mode+name)
-					must(t, os.Mkdir(dir, 0o755))
-					posixtest.All[name](t, dir)
-				})
-			}
-			syncAll(t, laptop)
-		})
-	}
-}
-
-// ownLocksNeverConflict is what posixtest's FcntlFlockLocksFile does, with what a plain folder answers.
-func ownLocksNeverConflict(t *testing.T, mount string) {
-	for _, dir := range []string{t.TempDir(), mount} {
-		for _, kind := range []int16{unix.F_WRLCK, unix.F_RDLCK} {
-			f, err := os.OpenFile(filepath.Join(dir, "locked"), os.O_RDWR|os.O_CREATE, 0o644)
-			must(t, err)
-			defer f.Close()
-			if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &unix.Flock_t{Type: kind}); err != nil {
-				t.Errorf("%s: a lock of kind %d: %v", dir, kind, err)
-			}
-		}
-	}
 }

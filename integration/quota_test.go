@@ -90,3 +90,20 @@ func TestQuota(t *testing.T) {
 		t.Errorf("something was refused: %v", err)
 	}
 }
+
+// TestAbsurdQuota: a quota larger than any disk shows as what there is room for.
+func TestAbsurdQuota(t *testing.T) {
+	s := server(t)
+	anna := newAccount(t, s, "anna")
+	_, err := s.Satcheld(t.Context(), "", "user", "quota", anna.email, "7000000T")
+	must(t, err)
+	laptop := anna.mountNew(t, "laptop")
+	write(t, filepath.Join(laptop.Mount, "file"), "text")
+	var disk, drive unix.Statfs_t
+	must(t, unix.Statfs(laptop.Home, &disk))
+	must(t, unix.Statfs(laptop.Mount, &drive))
+	free, size := int64(drive.Bavail)*drive.Bsize, int64(drive.Blocks)*drive.Bsize
+	if used := size - free; used < 0 || used > 1<<20 || free > int64(disk.Blocks)*disk.Bsize || free < 1<<20 {
+		t.Errorf("df shows %d bytes of which %d are free, on a disk of %d", size, free, int64(disk.Blocks)*disk.Bsize)
+	}
+}

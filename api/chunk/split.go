@@ -42,9 +42,10 @@ var splitters = sync.Pool{New: func() any {
 }}
 
 // Split reads r to its end and calls fn with each chunk in order; empty
-// content has none. The data is valid during the call only. Where the cuts
-// fall depends on the bytes alone, not on how r returns them. An error of r is
-// returned wrapped, one of fn as it is.
+// content has none. The data is valid during the call only, and fn does not
+// change it. Where the cuts fall depends on the bytes alone, not on how r
+// returns them. The large holes of a file (*os.File, from its start) are not read. An
+// error of r is returned wrapped, one of fn as it is.
 func Split(r io.Reader, fn func(data []byte) error) error {
 	head := heads.Get().(*[MinSize + 1]byte)
 	defer heads.Put(head)
@@ -62,7 +63,8 @@ func Split(r io.Reader, fn func(data []byte) error) error {
 	defer splitters.Put(c)
 	defer c.Reset(nil) // let go of r
 	c.Reset(&prefixed{head[:], r})
-	for {
+	holes := holesOf(r)
+	for off := int64(0); ; {
 		data, err := c.Next()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read content: %w", err)
@@ -75,6 +77,21 @@ func Split(r io.Reader, fn func(data []byte) error) error {
 		if err != nil {
 			return nil
 		}
+		off += int64(len(data))
+		skip := holes.chunksAt(off)
+		if skip == 0 {
+			continue
+		}
+		for range skip {
+			if err := fn(zeros[:]); err != nil {
+				return err
+			}
+		}
+		off += skip * MaxSize
+		if err := holes.goOn(off); err != nil {
+			return fmt.Errorf("read content: %w", err)
+		}
+		c.Reset(r)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/iotest"
@@ -239,6 +241,55 @@ func BenchmarkVersion(b *testing.B) {
 				if _, err := Version(bytes.NewReader(content), nil); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// The holes of a file are cut as the zeros that they are, wherever they lie, without being read.
+func TestSplitHoles(t *testing.T) {
+	noise := noise(10 << 20)
+	for name, parts := range map[string][]struct{ at, n int64 }{
+		"all hole":          {},
+		"data at the start": {{0, 9 << 20}},
+		"data at the end":   {{30 << 20, 10 << 20}},
+		"data in between":   {{0, 5 << 20}, {13<<20 + 4096, 2 << 20}, {31 << 20, 4096}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := os.Create(filepath.Join(t.TempDir(), "sparse"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			const size = 40<<20 + 17
+			whole := make([]byte, size)
+			for _, p := range parts {
+				copy(whole[p.at:p.at+p.n], noise)
+				if _, err := f.WriteAt(noise[:p.n], p.at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := f.Truncate(size); err != nil {
+				t.Fatal(err)
+			}
+			want, err := Version(bytes.NewReader(whole), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []byte
+			skipped := 0
+			v, err := Version(f, func(c api.Chunk, data []byte) error {
+				if isZeros(data) {
+					skipped++
+				}
+				got = append(got, data...)
+				return nil
+			})
+			if err != nil || v.SHA256 != want.SHA256 || v.Size != size || !slices.Equal(v.Chunks, want.Chunks) || !bytes.Equal(got, whole) {
+				t.Errorf("%d chunks of %d bytes, not %d (%v)", len(v.Chunks), v.Size, len(want.Chunks), err)
+			}
+			if skipped < 3 {
+				t.Errorf("only %d chunks were not read", skipped)
 			}
 		})
 	}

@@ -21,10 +21,14 @@ func Version(r io.Reader, fn func(c api.Chunk, data []byte) error) (api.Version,
 	err := Split(r, func(data []byte) error {
 		c := api.Chunk{Size: uint32(len(data))}
 		var both sync.WaitGroup
-		if v.Size == 0 {
+		switch {
+		case v.Size == 0:
 			whole.Write(data)
 			whole.Sum(c.Hash[:0])
-		} else {
+		case isZeros(data):
+			whole.Write(data)
+			c.Hash = zerosHash()
+		default:
 			both.Go(func() { whole.Write(data) })
 			c.Hash = sha256.Sum256(data)
 		}
