@@ -15,6 +15,7 @@ TIMEOUT  ?= 20m
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 OPERATIONS ?= 1000000
+ROUNDS ?= 200
 NODES    ?= 1000000
 MODEL_ROUNDS ?= 300
 
@@ -23,7 +24,7 @@ MODEL_ROUNDS ?= 300
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream exercise programs check race fuzz model screenshots bench bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream exercise faults programs check race fuzz model screenshots bench bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,9 @@ stream: setup ## 10 GiB through store_file and back, in under 200 MB of memory
 
 exercise: setup ## 1,000,000 random operations on files and trees, with the cache evicting (hours)
 	SATCHEL_EXERCISE_OPERATIONS=$(OPERATIONS) $(GO) test -timeout 0 -count 1 -v -run TestExercise ./integration
+
+faults: setup ## 200 rounds of two devices that write while something is killed, cut, slow, silent, lying or full (long)
+	SATCHEL_FAULT_ROUNDS=$(ROUNDS) $(GO) test -timeout 0 -count 1 -v -run '^TestRounds$$' ./integration
 
 programs: SETUP := programs
 programs: setup ## stress-ng, fio, dbench, git, npm, LibreOffice, … on the mount (installs them; long)

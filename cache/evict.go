@@ -49,11 +49,12 @@ func (d *Drive) wakeEvict() {
 }
 
 // evict makes room: the content that was used longest ago goes first. What is
-// open, mapped, pinned, or not proven to be on the server stays. Locked.
-func (d *Drive) evict() {
-	limit := d.limit()
-	if d.slots.bytes <= limit {
-		return
+// open, mapped, pinned, or not proven to be on the server stays. Locked. It tells
+// whether anything went.
+func (d *Drive) evict() bool {
+	limit, before := d.limit(), d.slots.bytes
+	if before <= limit {
+		return false
 	}
 	slots := make([]uint64, 0, len(d.slots.held))
 	for s := range d.slots.held {
@@ -100,4 +101,9 @@ func (d *Drive) evict() {
 		d.log.Error("evict", "err", err)
 	}
 	d.st.hurry() // discarded content takes up room until this is durable
+	if d.slots.bytes == before {
+		return false
+	}
+	d.slots.shed = time.Now()
+	return true
 }

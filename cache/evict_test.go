@@ -117,6 +117,37 @@ func TestAShortDiskShrinksTheCache(t *testing.T) {
 	save(t, d, "more", []byte("x"))
 }
 
+// A file that is not here is read though the disk is full, as long as something
+// clean is here that can go; and when there is nothing, the program is told.
+func TestReadsMakeRoomOnAFullDisk(t *testing.T) {
+	s := shelfOf(4)
+	d := openShelf(t, s, t.TempDir(), 0)
+	for i := range 3 {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	const size = 1 << 30
+	d.mu.Lock()
+	had := d.slots.bytes
+	d.diskNow = func() disk { return disk{free: size/minReserve - 1000 + had - d.slots.bytes, size: size} }
+	d.looked = time.Time{}
+	d.mu.Unlock()
+	cat(t, d, rootFID, "f3")
+	if !here(t, d, "f3") || here(t, d, "f0") {
+		t.Errorf("f3 here %v, f0 here %v", here(t, d, "f3"), here(t, d, "f0"))
+	}
+
+	d.mu.Lock()
+	d.diskNow = func() disk { return disk{free: 1000, size: size} }
+	d.looked = time.Time{}
+	d.evict()
+	d.slots.shed = time.Time{}
+	d.looked = time.Time{}
+	d.mu.Unlock()
+	if _, err := d.Open(find(t, d, "f0"), unix.O_RDONLY, Cred{}, nil); api.KindOf(err) != api.NoSpace {
+		t.Errorf("with nothing left to evict: %v", err)
+	}
+}
+
 func TestPinnedFolderStaysAndFollows(t *testing.T) {
 	s := newShelf()
 	keep := s.mkdir(api.ID{}, "keep")

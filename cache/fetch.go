@@ -202,8 +202,10 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 			t.node(n)
 			return t.commit()
 		}
-		if err := d.roomy(); err != nil {
+		if waited, err := d.awaitRoom(intr); err != nil {
 			return err
+		} else if waited {
+			continue
 		}
 		if piecemeal(n) {
 			if err := d.whole(n, intr); err != nil {
@@ -245,8 +247,10 @@ func (d *Drive) readable(n *node, intr Interrupt) error {
 	if n.stale || n.dead || !piecemeal(n) {
 		return d.local(n, intr)
 	}
-	if err := d.roomy(); err != nil {
+	if waited, err := d.awaitRoom(intr); err != nil {
 		return err
+	} else if waited {
+		return d.readable(n, intr)
 	}
 	_, err := d.partOf(n)
 	return err

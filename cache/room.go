@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clean content leaves a twentieth of the disk free. What programs write may go further, since it must go somewhere,
+// Clean content leaves a twentieth of the disk free, and room for the ballast. What programs write may go further, since it must go somewhere,
 // but not to the end: when less than a fiftieth is left, calls that need room are refused while those who write
 // already can still finish, and the journal has room.
 const (
@@ -14,6 +14,7 @@ const (
 	minReserve = 50 // 1/minReserve is not taken by new work either, but at most
 	maxReserve = 1 << 30
 	lookEvery  = 250 * time.Millisecond
+	roomTakes  = 1500 * time.Millisecond // from evicting content until its room is free and the ballast back
 )
 
 // A disk is the room on the file system under the cache, bytes.
@@ -33,7 +34,7 @@ func (d *Drive) roomy() error {
 		d.looked = now
 		k := d.diskNow()
 		d.scarce = k.free < min(k.size/minReserve, maxReserve)
-		if k.free < k.size/minFree {
+		if k.free < d.floor(k) {
 			d.wakeEvict()
 		}
 	}
@@ -43,9 +44,35 @@ func (d *Drive) roomy() error {
 	return nil
 }
 
+// awaitRoom makes room for content that is to be fetched: what was used longest ago goes. Locked, and given up while
+// it waits; waited says so. It fails at once when nothing can go.
+func (d *Drive) awaitRoom(intr Interrupt) (waited bool, err error) {
+	for end := time.Now().Add(patience); ; waited = true {
+		if err := d.roomy(); err == nil {
+			return waited, nil
+		} else if time.Now().After(end) || time.Since(d.slots.shed) > roomTakes && !d.evict() {
+			return waited, err
+		}
+		d.mu.Unlock()
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-intr:
+			err = errStopped
+		}
+		d.mu.Lock()
+		if err != nil {
+			return true, err
+		}
+		d.looked = time.Time{}
+	}
+}
+
+// floor is how much of a disk clean content leaves free, bytes.
+func (d *Drive) floor(k disk) int64 { return max(k.size/minFree, 2*d.space.size) }
+
 // limit is how many bytes of content may be kept now: the configured limit, less
 // when the disk is short of room.
 func (d *Drive) limit() int64 {
 	k := d.diskNow()
-	return min(d.cfg.Limit, d.slots.bytes+k.free-k.size/minFree)
+	return min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
 }

@@ -3,6 +3,7 @@ package cache
 import (
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +31,7 @@ type slots struct {
 	next  uint64              // the next new slot number
 	held  map[uint64]*holding // content files that nodes have
 	bytes int64               // of them
+	shed  time.Time           // when some were last evicted
 
 	making, evicting bool // a job is queued
 

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -81,7 +82,10 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 func healthy(url string) bool {
-	c := http.Client{Timeout: 5 * time.Second}
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it is asked whether it is there, not who it is
+	}}
 	res, err := c.Get(url + "/health")
 	if err != nil {
 		return false
@@ -102,6 +106,23 @@ func (s *Server) Kill() { s.proc.End(syscall.SIGKILL) }
 // Setenv sets a variable for what the server runs from now on; "" is as if it
 // were not set.
 func (s *Server) Setenv(key, value string) { s.env = append(s.env, key+"="+value) }
+
+// Getenv is a variable of the server's environment.
+func (s *Server) Getenv(key string) string {
+	value := ""
+	for _, pair := range s.env {
+		if v, ok := strings.CutPrefix(pair, key+"="); ok {
+			value = v // the last one counts
+		}
+	}
+	return value
+}
+
+// UseTLS makes the server speak https with a certificate for 127.0.0.1.
+func (s *Server) UseTLS(cert, key string) {
+	s.URL = "https://" + s.Addr
+	s.Args = append(s.Args, "--tls-cert", cert, "--tls-key", key)
+}
 
 // Died waits until the server has ended by itself, and tells whether it did.
 func (s *Server) Died(limit time.Duration) bool {
