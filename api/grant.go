@@ -72,3 +72,12 @@ type Grant struct {
 	Permissions Permissions `json:"permissions"`
 	UserID      string      `json:"userId"` // a user's id, [Anonymous] or [Authenticated]
 }
+
+// Bind is a directory of a drive in which one of another drive is shown.
+type Bind struct {
+	ID          ID          `json:"id"`
+	Node        ID          `json:"node"` // the directory in which it is shown
+	SourceDrive ID          `json:"source_drive"`
+	SourceNode  ID          `json:"source_node"`
+	Permissions Permissions `json:"permissions"` // the caller's at the source
+}

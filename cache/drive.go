@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,6 +36,11 @@ type Config struct {
 	// Notice is told of events as they happen, from the goroutine that syncs: it
 	// must not wait. May be nil.
 	Notice func([]Event)
+
+	// Rescue keeps the content of a file that the server refused, under a name like its own; nil: the
+	// Recovered folder of this drive does. It is for drives in which the user may make none. An error is
+	// tried again, and what was kept once may come again after a crash.
+	Rescue func(name string, content io.Reader) error
 
 	seam seam // where faults are injected; the zero value is the real thing
 }

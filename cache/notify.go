@@ -1,6 +1,10 @@
 package cache
 
-import "sync"
+import (
+	"sync"
+
+	"satchel/api"
+)
 
 // A note is one thing to tell the kernel.
 type note struct {
@@ -49,6 +53,21 @@ func (q *notifier) inode(n *node, data bool) {
 	if n.lookups > 0 {
 		q.put(note{fid: n.fid, data: data})
 	}
+}
+
+// Renew lets the kernel look a directory up again: another drive is shown in it
+// from now on, or no more.
+func (d *Drive) Renew(id api.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.load(id)
+	if err != nil || n == nil {
+		return // nobody has seen it
+	}
+	if p := d.byID[n.up]; p != nil {
+		d.notes.entry(p, string(n.name))
+	}
+	d.letGo(n)
 }
 
 func (q *notifier) run() {

@@ -2,8 +2,12 @@ package cache
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"satchel/api"
 )
@@ -11,6 +15,9 @@ import (
 // land applies the server's answer to a batch: what was applied is
 // acknowledged, what was not is undone or moved as the server says.
 func (d *Drive) land(f *flight, c api.Committed) error {
+	if err := d.rescue(f, c.Outcomes); err != nil {
+		return err // as below
+	}
 	d.mu.Lock()
 	if err := d.readyRecovered(c.Outcomes); err != nil {
 		d.mu.Unlock()
@@ -202,6 +209,10 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	if err != nil || n == nil || n.dead {
 		return err
 	}
+	if d.cfg.Rescue != nil {
+		d.undo(t, n, m, o, byID[m.Node])
+		return nil
+	}
 	p, l, err := d.recoveredDir(t)
 	if err != nil {
 		return err
@@ -244,6 +255,58 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	return nil
 }
 
+// rescue gives what of a batch was refused, and has content, to [Config.Rescue]. Not locked: what it is
+// given to may ask this drive.
+func (d *Drive) rescue(f *flight, outcomes []api.Outcome) error {
+	if d.cfg.Rescue == nil {
+		return nil
+	}
+	for i, o := range outcomes {
+		if m := &f.Batch.Mutations[i]; o.Status == api.Refused && (m.Op == api.OpCreate || m.Op == api.OpWrite) {
+			if err := d.rescueOne(m.Node); err != nil {
+				return fmt.Errorf("keep what was refused: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Drive) rescueOne(id api.ID) error {
+	d.mu.Lock()
+	n, err := d.load(id)
+	if err != nil || n == nil || n.dead || !n.isFile() || n.slot == 0 {
+		d.mu.Unlock()
+		return err
+	}
+	name, fd := string(n.name), -1
+	c, err := d.attach(n)
+	if err == nil {
+		fd, err = unix.Dup(c.fd)
+	}
+	d.letGo(n)
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	content := os.NewFile(uintptr(fd), name)
+	defer content.Close()
+	return d.cfg.Rescue(name, io.NewSectionReader(content, 0, 1<<62))
+}
+
+// undo takes back what was refused, after its content was given to [Config.Rescue]; locked.
+func (d *Drive) undo(t *tx, n *node, m *api.Mutation, o api.Outcome, theirs *api.Node) {
+	up, name := n.up, n.name
+	if m.Op == api.OpWrite && n.isFile() && n.slot != 0 {
+		d.divert(t, n, api.NewID(), theirs) // whoever has it open goes on with what is no file any more
+	}
+	d.perish(t, n)
+	if w := d.byID[m.Node]; w != nil && w != n && theirs == nil {
+		w.up, w.name = up, name
+		d.perish(t, w) // the server has no such node
+	}
+	d.noteEvent(EventRefused, up, name, recovered+"/"+string(name), o.Message)
+}
+
 // recoveredDir finds or makes the Recovered folder; locked.
 func (d *Drive) recoveredDir(t *tx) (*node, *listing, error) {
 	rl, err := d.dir(d.root, d.ctx.Done())
@@ -267,7 +330,7 @@ func (d *Drive) recoveredDir(t *tx) (*node, *listing, error) {
 // readyRecovered makes sure that the Recovered folder, if there is one, is listed when a batch
 // was refused: its answer is applied without waiting. Locked, and given up while it waits.
 func (d *Drive) readyRecovered(outcomes []api.Outcome) error {
-	if !slices.ContainsFunc(outcomes, func(o api.Outcome) bool { return o.Status == api.Refused }) {
+	if d.cfg.Rescue != nil || !slices.ContainsFunc(outcomes, func(o api.Outcome) bool { return o.Status == api.Refused }) {
 		return nil
 	}
 	l, err := d.dir(d.root, d.ctx.Done())

@@ -9,27 +9,27 @@ import (
 )
 
 // made answers with a new entry.
-func made(a cache.Attr, err error, o *fuse.EntryOut) fuse.Status {
+func (f *filesystem) made(a cache.Attr, err error, o *fuse.EntryOut) fuse.Status {
 	if err != nil {
 		return status(err)
 	}
-	toEntry(&a, o)
+	f.toEntry(&a, o)
 	return fuse.OK
 }
 
 func (f *filesystem) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, o *fuse.EntryOut) fuse.Status {
 	a, err := f.d.Mknod(in.NodeId, name, in.Mode, in.Rdev, cred(&in.InHeader, in.Umask), cancel)
-	return made(a, err, o)
+	return f.made(a, err, o)
 }
 
 func (f *filesystem) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, o *fuse.EntryOut) fuse.Status {
 	a, err := f.d.Mknod(in.NodeId, name, in.Mode&07777|syscall.S_IFDIR, 0, cred(&in.InHeader, in.Umask), cancel)
-	return made(a, err, o)
+	return f.made(a, err, o)
 }
 
 func (f *filesystem) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, o *fuse.EntryOut) fuse.Status {
 	a, err := f.d.Symlink(h.NodeId, name, target, cred(h, 0), cancel)
-	return made(a, err, o)
+	return f.made(a, err, o)
 }
 
 func (f *filesystem) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
@@ -39,7 +39,7 @@ func (f *filesystem) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse
 
 func (f *filesystem) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, o *fuse.EntryOut) fuse.Status {
 	a, err := f.d.Link(in.Oldnodeid, in.NodeId, name, cancel)
-	return made(a, err, o)
+	return f.made(a, err, o)
 }
 
 func (f *filesystem) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
@@ -69,10 +69,21 @@ func (f *filesystem) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, l *fuse.Di
 
 func (f *filesystem) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, l *fuse.DirEntryList) fuse.Status {
 	var o *fuse.EntryOut
-	return status(f.d.ReadDir(in.NodeId, in.Offset, cancel, func(e cache.Dirent) bool {
+	var unseen []uint64 // in whose places the kernel hears of another drive's root
+	err := f.d.ReadDir(in.NodeId, in.Offset, cancel, func(e cache.Dirent) bool {
 		o = l.AddDirLookupEntry(fuse.DirEntry{Name: e.Name, Ino: e.Ino, Mode: e.Mode, Off: e.Off})
 		return o != nil
-	}, func(a cache.Attr) { toEntry(&a, o) }))
+	}, func(a cache.Attr) {
+		if b := f.boundAt(a.Ino); b != nil && b.enter(&a, o) {
+			unseen = append(unseen, a.FID)
+			return
+		}
+		f.toEntry(&a, o)
+	})
+	for _, id := range unseen {
+		f.d.Forget(id, 1)
+	}
+	return status(err)
 }
 
 func (f *filesystem) FsyncDir(cancel <-chan struct{}, _ *fuse.FsyncIn) fuse.Status {

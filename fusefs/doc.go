@@ -4,7 +4,8 @@
 //
 // It speaks go-fuse's raw protocol, not its node API, because the cache already has the tree: a FUSE node id is the
 // cache's own, so RELEASE and FORGET need no second table; and because the
-// descriptor of /dev/fuse is needed to give ordinary users passthrough.
+// descriptor of /dev/fuse is needed to give ordinary users passthrough. Drives that are shown within the mounted one
+// (bound.go) have a tag in the upper bits of their ids, by which router.go finds whom a request is for.
 //
 // What the kernel is trusted with, and why:
 //

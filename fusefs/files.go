@@ -15,7 +15,7 @@ func (f *filesystem) Create(cancel <-chan struct{}, in *fuse.CreateIn, name stri
 	if err != nil {
 		return status(err)
 	}
-	toEntry(&a, &o.EntryOut)
+	f.toEntry(&a, &o.EntryOut)
 	opened(h, &o.OpenOut)
 	return fuse.OK
 }
@@ -89,7 +89,7 @@ func (f *filesystem) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, o *fuse.Creat
 	if err != nil {
 		return status(err)
 	}
-	toEntry(&a, &o.EntryOut)
+	f.toEntry(&a, &o.EntryOut)
 	opened(h, &o.OpenOut)
 	return fuse.OK
 }

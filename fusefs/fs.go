@@ -14,7 +14,7 @@ import (
 	"satchel/fusefs/backing"
 )
 
-// filesystem answers the kernel's requests. It has no state but the drive.
+// filesystem answers the kernel's requests about one drive. It has no state but that.
 type filesystem struct {
 	fuse.RawFileSystem // answers what is not implemented
 	d                  *cache.Drive
@@ -24,6 +24,12 @@ type filesystem struct {
 	srv                *fuse.Server
 	pass               atomic.Bool     // passthrough is to be had
 	helper             *backing.Client // registers backing files for those who are not root; nil = we do
+
+	shows atomic.Pointer[boundDrives] // what is shown in directories of the mounted drive
+
+	home  *filesystem // of a bound drive: the mounted one
+	tag   uint64      // the upper bits of its node ids; 0 = the mounted drive
+	bound *bound      // nil for the mounted drive
 }
 
 var _ fuse.RawFileSystem = (*filesystem)(nil)
@@ -58,11 +64,20 @@ func toStatx(a *cache.Attr, o *fuse.StatxOut) {
 	o.AttrValid, o.AttrValidNsec = uint64(a.Valid/time.Second), uint32(a.Valid%time.Second)
 }
 
-func toEntry(a *cache.Attr, o *fuse.EntryOut) {
-	o.NodeId, o.Generation = a.FID, 1
+// toEntry describes a node of the drive.
+func (f *filesystem) toEntry(a *cache.Attr, o *fuse.EntryOut) {
+	o.NodeId, o.Generation = a.FID|f.tag, 1
 	o.SetEntryTimeout(a.EntryValid)
 	o.SetAttrTimeout(a.Valid)
+	f.known(a.FID, a)
 	toAttr(a, &o.Attr)
+}
+
+// known gives the root of a bound drive the number of the directory that it is shown in.
+func (f *filesystem) known(id uint64, a *cache.Attr) {
+	if f.bound != nil && id == rootID {
+		a.Ino = f.bound.dir
+	}
 }
 
 func cred(h *fuse.InHeader, umask uint32) cache.Cred {
@@ -72,7 +87,11 @@ func cred(h *fuse.InHeader, umask uint32) cache.Cred {
 func (f *filesystem) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, o *fuse.EntryOut) fuse.Status {
 	a, err := f.d.Lookup(h.NodeId, name, cancel)
 	if err == nil {
-		toEntry(&a, o)
+		if b := f.boundAt(a.Ino); b != nil && b.enter(&a, o) {
+			f.d.Forget(a.FID, 1) // the kernel hears of the other's root instead
+			return fuse.OK
+		}
+		f.toEntry(&a, o)
 		return fuse.OK
 	}
 	st := status(err)
@@ -91,6 +110,7 @@ func (f *filesystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, o *fuse.Attr
 	if err != nil {
 		return status(err)
 	}
+	f.known(in.NodeId, &a)
 	toAttr(&a, &o.Attr)
 	o.SetTimeout(a.Valid)
 	return fuse.OK
@@ -145,6 +165,7 @@ func (f *filesystem) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, o *fuse
 	if err != nil {
 		return status(err)
 	}
+	f.known(in.NodeId, &a)
 	toAttr(&a, &o.Attr)
 	o.SetTimeout(a.Valid)
 	return fuse.OK
@@ -195,6 +216,7 @@ func (f *filesystem) Statx(_ <-chan struct{}, in *fuse.StatxIn, o *fuse.StatxOut
 	if err != nil {
 		return status(err)
 	}
+	f.known(in.NodeId, &a)
 	toStatx(&a, o)
 	return fuse.OK
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -32,6 +33,9 @@ type Server struct {
 	srv    *fuse.Server
 	dir    string
 	byUser bool // mounted through fusermount3
+
+	mu   sync.Mutex // held while what is bound changes
+	tags uint64     // how many drives were ever bound
 }
 
 // Mount mounts a drive on a directory, starts serving and the drive's
@@ -84,7 +88,7 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 			f.findHelper(o.Helper, fd)
 		}
 	}
-	srv, err := fuse.NewServer(f, target, mo)
+	srv, err := fuse.NewServer(&router{RawFileSystem: f.RawFileSystem, home: f}, target, mo)
 	if err != nil {
 		if target != dir {
 			userUnmount(dir)
@@ -92,7 +96,7 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		return nil, fmt.Errorf("mount on %s: %w", dir, err)
 	}
 	f.srv = srv
-	s := &Server{f, srv, dir, target != dir}
+	s := &Server{fs: f, srv: srv, dir: dir, byUser: target != dir}
 	// The kernel has said what it can (FUSE_INIT) before NewServer returned.
 	f.pass.Store(!o.NoPassthrough && (os.Getuid() == 0 || f.helper != nil) && srv.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0)
 	d.Start(f)
@@ -158,6 +162,9 @@ func (s *Server) Unmount() error {
 // The cache's Kernel
 
 func (f *filesystem) Register(fd int) int32 {
+	if f.home != nil {
+		return f.home.Register(fd)
+	}
 	if !f.pass.Load() {
 		return 0
 	}
@@ -179,6 +186,10 @@ func (f *filesystem) Register(fd int) int32 {
 }
 
 func (f *filesystem) Unregister(id int32) {
+	if f.home != nil {
+		f.home.Unregister(id)
+		return
+	}
 	if f.helper == nil {
 		f.srv.UnregisterBackingFd(id)
 	} else if err := f.helper.Unregister(id); err != nil {
@@ -187,12 +198,20 @@ func (f *filesystem) Unregister(id int32) {
 }
 
 func (f *filesystem) EntryChanged(parent uint64, name string) {
+	if f.home != nil {
+		f.home.EntryChanged(parent|f.tag, name)
+		return
+	}
 	if st := f.srv.EntryNotify(parent, name); !st.Ok() && st != fuse.ENOENT {
 		f.warn("tell the kernel of a changed name", st)
 	}
 }
 
 func (f *filesystem) InodeChanged(fid uint64, data bool) {
+	if f.home != nil {
+		f.home.InodeChanged(fid|f.tag, data)
+		return
+	}
 	off := int64(-1) // attributes only
 	if data {
 		off = 0

@@ -256,6 +256,17 @@ func davBinds(t *testing.T, a *account) {
 	must(t, grant(t, a, boris.id(t), "/for boris", "write", "delete"))
 	boris.webdav(t, "PUT", "/dav/from%20anna/reply", nil, []byte("dear Anna")).must(t, 201)
 	must(t, a.stored(t, "for boris/reply", []byte("dear Anna")))
+
+	// Nothing is copied or moved between the drives, and each is told so.
+	must(t, grant(t, a, boris.id(t), "/for boris", "rename", "copy", "mkdir"))
+	boris.webdav(t, "PUT", "/dav/own", nil, []byte("his")).must(t, 201)
+	for _, c := range [][3]string{{"COPY", "/dav/from%20anna/letter", "/dav/letter"}, {"MOVE", "/dav/from%20anna/letter", "/dav/letter"}, {"COPY", "/dav/own", "/dav/from%20anna/own"}, {"MOVE", "/dav/own", "/dav/from%20anna/own"}} {
+		boris.webdav(t, c[0], c[1], map[string]string{"Destination": c[2]}, nil).must(t, 403)
+	}
+	boris.webdav(t, "COPY", "/dav/from%20anna/letter", map[string]string{"Destination": "/dav/from%20anna/copy"}, nil).must(t, 201) // within one it works
+	boris.webdav(t, "MOVE", "/dav/from%20anna/copy", map[string]string{"Destination": "/dav/from%20anna/moved"}, nil).must(t, 201)
+	must(t, a.stored(t, "for boris/moved", []byte("dear Boris")))
+	must(t, boris.stored(t, "own", []byte("his")))
 }
 
 func (a *account) id(t *testing.T) string {

@@ -20,7 +20,8 @@ import (
 // [api.MissingChunks] when it names chunks that the drive's owner does not
 // have (send them again, then the batch), [api.Invalid] when it has more than
 // [api.MaxBatch] mutations, no incarnation, or a number before the last one,
-// and [api.NotFound] when the drive is not the caller's to change.
+// and [api.NotFound] when the drive is not the caller's to change. A guest's mutations
+// that his grants do not allow are refused one by one; chunks that he names must be of his sending.
 func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err error) {
 	if b.Incarnation.IsZero() || b.Number == 0 || b.Number > 1<<62 {
 		return c, api.Errorf(api.Invalid, "a batch needs an incarnation and a number from 1")
@@ -29,7 +30,7 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 		return c, api.Errorf(api.Invalid, "a batch has at most %d mutations, not %d", api.MaxBatch, len(b.Mutations))
 	}
 	if !d.own() {
-		return c, api.Errorf(api.Permission, "the drive is another one's: change what is shared with you through /api/vfs")
+		return d.commitAsGuest(ctx, b)
 	}
 	by := postgres.Author{Device: d.caller.Device, Incarnation: b.Incarnation, Echo: b.Echo}
 	hashes := named(b.Mutations)
@@ -69,9 +70,7 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 // apply applies mutations to a locked drive and writes the difference; number
 // is that of the batch, or 0.
 func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, number uint64, batch []api.Mutation) (drive tree.Drive, answer postgres.Answer, err error) {
-	set := tree.NewSet(locked.Drive, tx.Working(ctx, d.id, by.Device), tree.Env{
-		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: locked.Chunks, NewID: api.NewID,
-	})
+	set := d.workingSet(ctx, tx, locked, by)
 	outcomes := make([]api.Outcome, 0, len(batch))
 	for part := range slices.Chunk(batch, api.MaxBatch) {
 		some, err := set.Apply(part)
@@ -83,6 +82,12 @@ func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Lock
 	diff := set.Diff()
 	answer = postgres.Answer{Number: number, Outcomes: outcomes, Touched: set.Touched()}
 	return diff.Drive, answer, d.write(ctx, tx, diff, by, answer)
+}
+
+func (d *Drive) workingSet(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author) *tree.Set {
+	return tree.NewSet(locked.Drive, tx.Working(ctx, d.id, by.Device), tree.Env{
+		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: locked.Chunks, NewID: api.NewID,
+	})
 }
 
 // write writes a difference. What it puts over the owner's quota, the oldest

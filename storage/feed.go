@@ -24,12 +24,9 @@ const feedPage = 2000
 // answer that is cut (More) may already tell of what the next one names again.
 //
 // What the device committed in batches is left out; what it did through other
-// APIs is not. A point that the drive never had, or one so old that the changes
+// APIs is not. A guest hears of what he may see; whenever that changes it is [api.Resync]. A point that the drive never had, or one so old that the changes
 // after it are forgotten, is [api.Resync].
 func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
-	if !d.own() {
-		return api.Changes{}, errNotYours() // a feed tells of all of the drive
-	}
 	timeout := time.NewTimer(min(wait, MaxWait))
 	defer timeout.Stop()
 	for {
@@ -64,7 +61,11 @@ func (d *Drive) changes(ctx context.Context, epoch api.ID, after int64) (c api.C
 		if epoch != drive.Epoch || after < drive.Forgotten || after > drive.Seq {
 			return api.Errorf(api.Resync, "the drive has no such point in its history: list it again")
 		}
-		touched, last, more, err := tx.ChangesAfter(ctx, d.id, d.caller.Device, after, feedPage)
+		changesAfter := tx.ChangesAfter
+		if !d.own() {
+			changesAfter = tx.GuestChanges
+		}
+		touched, last, more, err := changesAfter(ctx, d.id, d.caller.Device, after, feedPage)
 		if err != nil {
 			return err
 		}

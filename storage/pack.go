@@ -21,11 +21,15 @@ const MaxMissing = 10_000
 // Missing is those of the hashes that must be sent before a version can name
 // them. More than [MaxMissing] hashes are [api.TooLarge].
 func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.Hash, err error) {
-	if !d.own() {
-		return hashes, nil // what the owner has is not a guest's to know
-	}
 	if len(hashes) > MaxMissing {
 		return nil, api.Errorf(api.TooLarge, "at most %d hashes may be asked for at once, not %d", MaxMissing, len(hashes))
+	}
+	if !d.own() { // what the owner has is not a guest's to know
+		err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+			missing, err = tx.GuestMissing(ctx, d.id, hashes)
+			return err
+		})
+		return missing, err
 	}
 	var condemned []api.Hash
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {

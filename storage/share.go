@@ -17,44 +17,57 @@ func errNotYours() error {
 func needs(batch []api.Mutation) []postgres.Need {
 	var all []postgres.Need
 	made := map[api.ID]bool{}
-	add := func(node api.ID, anyOf api.Permissions) {
-		if n := (postgres.Need{Node: node, AnyOf: anyOf}); !made[node] && !slices.Contains(all, n) {
-			all = append(all, n)
+	seen := map[postgres.Need]bool{}
+	for _, m := range batch {
+		for _, n := range needsOf(m) {
+			if !made[n.Node] && !seen[n] {
+				seen[n] = true
+				all = append(all, n)
+			}
+		}
+		if m.Op == api.OpCreate {
+			made[m.Node] = true
 		}
 	}
-	for _, m := range batch {
-		switch m.Op {
-		case api.OpCreate:
-			if m.Attr != nil && m.Attr.Type == api.Directory {
-				add(m.Parent, api.PermMkdir)
-			} else {
-				add(m.Parent, api.PermWrite)
-			}
-			made[m.Node] = true
-		case api.OpLink:
-			add(m.Node, api.PermCopy)
+	return all
+}
+
+// needsOf is what a guest must hold to make one change.
+func needsOf(m api.Mutation) (all []postgres.Need) {
+	add := func(node api.ID, anyOf api.Permissions) { all = append(all, postgres.Need{Node: node, AnyOf: anyOf}) }
+	switch m.Op {
+	case api.OpCreate:
+		if m.Attr != nil && m.Attr.Type == api.Directory {
+			add(m.Parent, api.PermMkdir)
+		} else {
 			add(m.Parent, api.PermWrite)
-		case api.OpUnlink, api.OpRmdir:
-			add(m.Parent, api.PermDelete)
-		case api.OpRename:
-			add(m.Parent, api.PermRename)
-			if m.ToParent != m.Parent { // it may be in other hands there
-				add(m.Parent, api.PermRead)
-				add(m.ToParent, api.PermRename|api.PermWrite|api.PermMkdir)
-			}
-			if !m.Replaces.IsZero() {
-				add(m.ToParent, api.PermDelete|api.PermWrite)
-			}
-		case api.OpExchange:
-			add(m.Parent, api.PermRename)
-			add(m.ToParent, api.PermRename)
-			if m.ToParent != m.Parent {
-				add(m.Parent, api.PermRead)
-				add(m.ToParent, api.PermRead)
-			}
-		default: // write, setattr
-			add(m.Node, api.PermWrite)
 		}
+	case api.OpLink:
+		add(m.Node, api.PermCopy)
+		add(m.Parent, api.PermWrite)
+	case api.OpUnlink, api.OpRmdir:
+		add(m.Parent, api.PermDelete)
+	case api.OpRename:
+		add(m.Parent, api.PermRename)
+		if m.ToParent != m.Parent { // it may be in other hands there
+			add(m.Parent, api.PermRead)
+			add(m.ToParent, api.PermRename|api.PermWrite|api.PermMkdir)
+		}
+		if !m.Replaces.IsZero() {
+			add(m.ToParent, api.PermDelete|api.PermWrite)
+		}
+	case api.OpExchange:
+		add(m.Parent, api.PermRename)
+		add(m.ToParent, api.PermRename)
+		if m.ToParent != m.Parent {
+			add(m.Parent, api.PermRead)
+			add(m.ToParent, api.PermRead)
+		}
+	default: // write, setattr
+		add(m.Node, api.PermWrite)
+	}
+	if !m.Heir.IsZero() {
+		add(m.Heir, api.PermWrite)
 	}
 	return all
 }

@@ -21,6 +21,16 @@ type Drive struct {
 	id    atomic.Pointer[string] // what "home" stands for, once known
 }
 
+// ID is the drive's id, zero for the home drive before [Drive.Info].
+func (d *Drive) ID() (id api.ID) {
+	which := d.which
+	if known := d.id.Load(); known != nil {
+		which = *known
+	}
+	id, _ = api.ParseID(which)
+	return id
+}
+
 func (d *Drive) path(parts ...string) string {
 	which := url.PathEscape(d.which)
 	if id := d.id.Load(); id != nil {
@@ -150,6 +160,13 @@ func (d *Drive) Content(ctx context.Context, node, version api.ID, off, n int64)
 func rangeStarts(resp *http.Response, off int64) bool {
 	return resp.StatusCode == http.StatusPartialContent &&
 		strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", off))
+}
+
+// Binds lists the directories of the drive, the caller's own, that show directories of others.
+func (d *Drive) Binds(ctx context.Context) ([]api.Bind, error) {
+	var binds []api.Bind
+	err := d.get(ctx, d.path("/binds"), nil, &binds)
+	return binds, err
 }
 
 // Changes waits for what others changed after a cursor, at most for wait (the

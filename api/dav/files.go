@@ -219,7 +219,7 @@ func (q *request) copyTo(to found) error {
 // errBetween is of what would go into or out of a bound directory: that is
 // another drive, with other chunks, and perhaps another owner.
 func errBetween() error {
-	return api.Errorf(api.Invalid, "this is in another drive: get it and put it there")
+	return api.Errorf(api.Permission, "this is in another drive: get it and put it there")
 }
 
 // beforeCopy refuses a copy or move of nothing before x/net looks at locks.

@@ -111,6 +111,9 @@ func (s *server) driveRoutes(v1 huma.API) {
 	onDrive(s, v1, get("children", "/drives/{drive}/nodes/{node}/children", "A page of a directory"), func(ctx context.Context, d *storage.Drive, in childrenInput) (api.Listing, error) {
 		return d.Children(ctx, in.Node, api.Unescape(in.After), in.Limit)
 	})
+	onDrive(s, v1, get("binds", "/drives/{drive}/binds", "The directories of the caller's drive that show another's"), func(ctx context.Context, d *storage.Drive, _ InDrive) ([]api.Bind, error) {
+		return d.Bound(ctx)
+	})
 	onDrive(s, v1, get("changes", "/drives/{drive}/changes", "What others changed after a cursor (long poll)"), func(ctx context.Context, d *storage.Drive, in changesInput) (api.Changes, error) {
 		return s.changes(ctx, d, in)
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/client"
 	"satchel/cache"
 	"satchel/fusefs"
 )
@@ -30,8 +32,11 @@ type daemon struct {
 	self  mounted
 	login login
 	drive *cache.Drive
+	bound *boundFolders
 	fs    *fusefs.Server
 	log   *slog.Logger
+
+	unfollow func() // ends the following of binds
 
 	served chan struct{} // closed when the file system is unmounted, by whomever
 	finish func() error  // closes the drive, once; after served
@@ -65,18 +70,22 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	defer c.Close()
 	desktop := newNotices(log)
 	go desktop.run(sh.ctx)
-	drive, err := cache.Open(cache.Config{
-		Dir: cmd.CacheDir, Remote: c.Drive("home"), User: l.User, Device: l.Device, DeviceName: l.DeviceName,
+	bound := &boundFolders{home: c.Drive("home"), drive: func(id api.ID) *client.Drive { return c.Drive(id.String()) },
+		log: log, mountpoint: dir, news: make(chan struct{}, 1), shown: map[api.ID]*boundFolder{}}
+	config := cache.Config{
+		Dir: cmd.CacheDir, Remote: &homeRemote{bound.home, bound}, User: l.User, Device: l.Device, DeviceName: l.DeviceName,
 		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Notice: desktop.tell, Log: log,
-	})
+	}
+	drive, err := cache.Open(config)
 	if api.KindOf(err) == api.Unavailable {
 		return fmt.Errorf("the first mount needs the server: %w", err)
 	}
 	if err != nil {
 		return err
 	}
-	d := &daemon{login: l, drive: drive, log: log, served: make(chan struct{})}
+	bound.base = config
+	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{})}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
 	d.finish = sync.OnceValue(d.close)
 	if err := d.run(sh, cmd); err != nil {
@@ -102,6 +111,12 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 		listener.Close()
 		return err
 	}
+	d.bound.fs = d.fs
+	d.bound.known(sh.ctx)
+	following, stop := context.WithCancel(sh.ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() { d.bound.run(following) })
+	d.unfollow = func() { stop(); follower.Wait() }
 	moreProcs() // not before: go-fuse takes as many readers, and the kernel wakes them in turn
 	go func() {
 		d.fs.Wait()
@@ -155,11 +170,12 @@ func (d *daemon) close() error {
 	case <-time.After(lastCalls):
 		return fmt.Errorf("programs still have files open after %v", lastCalls)
 	}
-	now := d.reportOf(d.drive.Status())
+	d.unfollow()
+	now := d.reportOf(d.bound.status(d.drive.Status()))
 	d.mu.Lock()
 	d.last, d.closed = now, true
 	d.mu.Unlock()
-	return d.drive.Close()
+	return errors.Join(d.drive.Close(), d.bound.closeAll())
 }
 
 func (d *daemon) report() report {
@@ -168,7 +184,7 @@ func (d *daemon) report() report {
 	if d.closed {
 		return d.last
 	}
-	return d.reportOf(d.drive.Status())
+	return d.reportOf(d.bound.status(d.drive.Status()))
 }
 
 func (d *daemon) reportOf(s cache.Status) report {
@@ -179,7 +195,19 @@ func (d *daemon) reportOf(s cache.Status) report {
 }
 
 func (d *daemon) sync(ctx context.Context, wait bool, progress func(report)) error {
-	return d.drive.Sync(ctx, wait, func(now cache.Status) { progress(d.reportOf(now)) })
+	return d.syncAll(ctx, wait, func() { progress(d.report()) })
+}
+
+// syncAll is [cache.Drive.Sync] of the drive and of what is shown in it.
+func (d *daemon) syncAll(ctx context.Context, wait bool, progress func()) error {
+	if err := d.bound.sync(ctx, false, nil); err != nil { // all at once
+		return err
+	}
+	tell := func(cache.Status) { progress() }
+	if err := d.drive.Sync(ctx, wait, tell); err != nil || !wait {
+		return err
+	}
+	return d.bound.sync(ctx, true, tell)
 }
 
 func (d *daemon) pin(ctx context.Context, path string) error   { return d.drive.Pin(ctx, path) }
@@ -205,13 +233,14 @@ func (d *daemon) sendRest(ctx context.Context, progress func(report)) error {
 	reached, stop := context.WithCancel(ctx)
 	defer stop()
 	seen := time.Now()
-	err := d.drive.Sync(reached, true, func(now cache.Status) {
+	err := d.syncAll(reached, true, func() {
+		now := d.report()
 		if now.Connected {
 			seen = time.Now()
 		} else if time.Since(seen) > offlineGrace {
 			stop()
 		}
-		progress(d.reportOf(now))
+		progress(now)
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()

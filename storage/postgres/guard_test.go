@@ -134,6 +134,7 @@ func TestEveryTableIsTried(t *testing.T) {
 		"blob_parts":       "satchel_app may not read it",
 		"discarded_packs":  "satchel_app may not read it",
 		"bans":             "satchel_app may not read it",
+		"guest_chunks":     "satchel_app may not read it",
 		"zones":            "package storage: TestGrantShowsExactlyItsSubtree and TestReadGrantCannotWrite",
 		"grants":           "the same; only functions write it",
 		"binds":            "the same; only functions write it",

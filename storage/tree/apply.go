@@ -81,7 +81,7 @@ func (s *Set) apply(m api.Mutation) api.Outcome {
 	}
 	if outcome.Status != api.Applied {
 		s.report.add(s.touched)
-		s.report.add(named(m))
+		s.report.add(Named(m))
 		s.report.Nodes = append(s.report.Nodes, outcome.Conflict)
 	}
 	return outcome
@@ -114,7 +114,7 @@ func wanted(batch []api.Mutation) Want {
 	var all Touched
 	var w Want
 	for _, m := range batch {
-		all.add(named(m))
+		all.add(Named(m))
 		switch m.Op {
 		case api.OpCreate:
 			if m.Version != nil && m.Name.Check() == nil {
@@ -135,9 +135,9 @@ func wanted(batch []api.Mutation) Want {
 	return w
 }
 
-// named is the nodes and entries that a mutation names; names that can't be
+// Named is the nodes and entries that a mutation names; names that can't be
 // one are left out.
-func named(m api.Mutation) Touched {
+func Named(m api.Mutation) Touched {
 	t := Touched{Nodes: []api.ID{m.Node, m.Parent, m.ToParent, m.Replaces, m.Heir, m.Conflict}}
 	if m.Name.Check() == nil {
 		t.Entries = append(t.Entries, Key{m.Parent, m.Name})

@@ -1,0 +1,54 @@
+package cache
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// In a drive that has its own way to keep what was refused, that gets the
+// content, once it takes it, and nothing of it is left in the drive.
+func TestRefusedWorkIsRescued(t *testing.T) {
+	a, b, _, u := pair(t)
+	must(t, a.mkdir("d"))
+	must(t, a.write("d/edited", "small"))
+	mustQuiet(t, a, b)
+
+	var mu sync.Mutex
+	kept := map[string]string{}
+	failures := 2
+	a.end()
+	a.wire.mend()
+	a.cfg.Rescue = func(name string, content io.Reader) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if failures--; failures >= 0 {
+			return errors.New("no room for it yet")
+		}
+		b, err := io.ReadAll(content)
+		kept[name] = string(b)
+		return err
+	}
+	a.start()
+	must(t, u.SetQuota(1000))
+	large := strings.Repeat("large ", 1000)
+	must(t, a.write("d/new", large))
+	must(t, a.write("d/edited", large+"edit"))
+	must(t, a.write("d/after", "goes on"))
+	eventually(t, "the rest goes on, and what was refused is kept", func() bool {
+		text, err := b.read("d/after")
+		mu.Lock()
+		defer mu.Unlock()
+		return err == nil && text == "goes on" && a.d.Status().Refused >= 2 && kept["new"] == large && kept["edited"] == large+"edit"
+	})
+	truth := mustQuiet(t, a, b)
+	if len(truth) != 3 || truth["d/edited"].content != "small" {
+		t.Errorf("the drive has\n%v", truth)
+	}
+	a.restart()
+	if truth := mustQuiet(t, a, b); len(truth) != 3 {
+		t.Errorf("after a restart the drive has\n%v", truth)
+	}
+}

@@ -1,0 +1,370 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"satchel/api"
+	"satchel/api/client"
+	"satchel/cache"
+	"satchel/fusefs"
+)
+
+// Each bound folder has a cache of its own; these are the parts of the budgets
+// for the whole mount that one may use.
+const (
+	boundCachePart  = 8
+	boundMemoryPart = 16
+	boundMemoryMin  = 8 << 20
+)
+
+// askBinds is how often the binds are asked for when nothing is heard of them.
+const askBinds = time.Minute
+
+// boundFolders shows in the mount what is bound into the user's drive: folders that others
+// share with him. One goroutine (run) opens and closes them.
+type boundFolders struct {
+	home  *client.Drive
+	drive func(id api.ID) *client.Drive
+	base  cache.Config // of the mounted drive
+	fs    *fusefs.Server
+	log   *slog.Logger
+
+	mountpoint string // of the home drive
+
+	news chan struct{}
+	twin atomic.Bool // something of the drive itself is bound in it: its feed must tell all
+
+	mu    sync.Mutex // guards shown, which only run changes
+	shown map[api.ID]*boundFolder
+}
+
+// boundFolder is one that is shown.
+type boundFolder struct {
+	api.Bind
+	drive   *cache.Drive
+	binding *fusefs.Binding
+}
+
+// stir asks for the binds soon.
+func (b *boundFolders) stir() {
+	select {
+	case b.news <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps what is shown true until ctx ends.
+func (b *boundFolders) run(ctx context.Context) {
+	wait := time.Duration(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.news:
+		case <-time.After(wait):
+		}
+		binds, err := b.ask(ctx)
+		if err != nil {
+			if ctx.Err() == nil && api.KindOf(err) != api.Unavailable {
+				b.log.Warn("ask for shared folders", "err", err)
+			}
+			wait = 5 * time.Second
+			continue
+		}
+		wait = askBinds
+		if err := b.show(ctx, binds); err != nil {
+			b.log.Warn("show shared folders", "err", err)
+			wait = 5 * time.Second
+		}
+	}
+}
+
+func (b *boundFolders) ask(ctx context.Context) ([]api.Bind, error) {
+	if b.home.ID().IsZero() {
+		if _, err := b.home.Info(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return b.home.Binds(ctx)
+}
+
+// known shows what was bound when the binds were last heard of: the server may
+// be out of reach.
+func (b *boundFolders) known(ctx context.Context) {
+	text, err := os.ReadFile(b.file())
+	var binds []api.Bind
+	if err == nil {
+		err = json.Unmarshal(text, &binds)
+	}
+	if err == nil {
+		err = b.show(ctx, binds)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.log.Warn("show shared folders", "err", err)
+	}
+}
+
+func (b *boundFolders) dir() string                { return filepath.Join(b.base.Dir, "bound") }
+func (b *boundFolders) file() string               { return filepath.Join(b.dir(), "binds.json") }
+func (b *boundFolders) cacheOf(bind api.ID) string { return filepath.Join(b.dir(), bind.String()) }
+
+// show opens and closes until what is shown is what is bound.
+func (b *boundFolders) show(ctx context.Context, binds []api.Bind) error {
+	var failed error
+	wanted := map[api.ID]api.Bind{}
+	own := b.home.ID()
+	twin := false
+	for _, bind := range binds {
+		wanted[bind.ID] = bind
+		twin = twin || bind.SourceDrive == own
+	}
+	b.twin.Store(twin)
+	for id, f := range b.shown {
+		w, ok := wanted[id]
+		switch {
+		case !ok || w.Node != f.Node || w.SourceDrive != f.SourceDrive || w.SourceNode != f.SourceNode:
+			b.set(id, nil)
+			failed = errors.Join(failed, b.close(f))
+		case w.Permissions != f.Permissions:
+			f.Permissions = w.Permissions
+			f.binding.Allow(w.Permissions)
+		}
+	}
+	for id, bind := range wanted {
+		if b.shown[id] == nil && ctx.Err() == nil {
+			f, err := b.open(bind)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			b.set(id, f)
+		}
+	}
+	return errors.Join(failed, b.save(binds))
+}
+
+// set notes that a folder is shown; nil: no more.
+func (b *boundFolders) set(id api.ID, f *boundFolder) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f == nil {
+		delete(b.shown, id)
+	} else {
+		b.shown[id] = f
+	}
+}
+
+func (b *boundFolders) save(binds []api.Bind) error {
+	text, err := json.Marshal(binds)
+	if err != nil {
+		return err
+	}
+	if old, err := os.ReadFile(b.file()); len(binds) == 0 && err != nil || string(old) == string(text) {
+		return nil
+	}
+	if err := os.MkdirAll(b.dir(), 0o700); err != nil {
+		return err
+	}
+	next := b.file() + ".new"
+	if err := os.WriteFile(next, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, b.file())
+}
+
+func (b *boundFolders) open(bind api.Bind) (*boundFolder, error) {
+	if err := os.MkdirAll(b.dir(), 0o700); err != nil {
+		return nil, err
+	}
+	config := b.base
+	config.Dir = b.cacheOf(bind.ID)
+	config.Limit = b.base.Limit / boundCachePart
+	config.Memory = max(b.base.Memory/boundMemoryPart, boundMemoryMin)
+	config.Log = b.log.With("bound", bind.ID)
+	config.Rescue = b.rescue
+	config.Remote = &boundRemote{b.drive(bind.SourceDrive), bind.SourceNode, b.stir}
+	d, err := cache.Open(config)
+	if err != nil {
+		return nil, fmt.Errorf("open a shared folder: %w", err)
+	}
+	b.log.Info("a shared folder is shown", "bind", bind.ID, "permissions", bind.Permissions.Names())
+	return &boundFolder{bind, d, b.fs.Bind(bind.Node, d, bind.Permissions)}, nil
+}
+
+// rescue keeps what a shared folder's owner does not let the user store: in the
+// Recovered folder of his own drive.
+func (b *boundFolders) rescue(name string, content io.Reader) error {
+	if kind, err := mountedType(b.mountpoint); err != nil || kind != fsType {
+		return api.Errorf(api.Unavailable, "the drive is not mounted any more") // the next mount hears of it again
+	}
+	dir := filepath.Join(b.mountpoint, "Recovered")
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	for i := 1; ; i++ {
+		as := name
+		if i > 1 {
+			as = fmt.Sprintf("%d %.200s", i, name)
+		}
+		f, err := os.OpenFile(filepath.Join(dir, as), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, os.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, content)
+		return errors.Join(err, f.Sync(), f.Close())
+	}
+}
+
+// close ends what is bound no more, or may not be seen any more. Its cache goes,
+// unless it has work that was not sent: that is sent if the folder comes back.
+func (b *boundFolders) close(f *boundFolder) error {
+	status := f.drive.Status()
+	f.binding.Close()
+	err := f.drive.Close()
+	if status.PendingMutations > 0 {
+		b.log.Warn("a shared folder is not shown any more, and changes in it were not sent: they are kept", "changes", status.PendingMutations, "in", b.cacheOf(f.ID))
+		return err
+	}
+	b.log.Info("a shared folder is not shown any more", "bind", f.ID)
+	return errors.Join(err, os.RemoveAll(b.cacheOf(f.ID)))
+}
+
+// closeAll closes the drives after the unmount; what they have stays.
+func (b *boundFolders) closeAll() (err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, f := range b.shown {
+		delete(b.shown, id)
+		err = errors.Join(err, f.drive.Close())
+	}
+	return err
+}
+
+// all are the drives that are shown.
+func (b *boundFolders) all() []*cache.Drive {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	drives := make([]*cache.Drive, 0, len(b.shown))
+	for _, f := range b.shown {
+		drives = append(drives, f.drive)
+	}
+	return drives
+}
+
+// status adds what is true of the shown folders to a drive's status.
+func (b *boundFolders) status(s cache.Status) cache.Status {
+	for _, d := range b.all() {
+		o := d.Status()
+		s.PendingMutations += o.PendingMutations
+		s.PendingBytes += o.PendingBytes
+		s.Unproven += o.Unproven
+		s.Uploading += o.Uploading
+		s.Conflicts += o.Conflicts
+		s.Refused += o.Refused
+		s.CacheBytes += o.CacheBytes
+		s.MemoryBytes += o.MemoryBytes
+		s.Pinned += o.Pinned
+		s.Events = append(s.Events, o.Events...)
+		if s.Problem == "" {
+			s.Problem = o.Problem
+		}
+	}
+	return s
+}
+
+// sync is [cache.Drive.Sync] of what is shown.
+func (b *boundFolders) sync(ctx context.Context, wait bool, progress func(cache.Status)) error {
+	for _, d := range b.all() {
+		if err := d.Sync(ctx, wait, progress); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// homeRemote is the user's own drive; what it hears may be of its binds.
+type homeRemote struct {
+	*client.Drive
+	bound *boundFolders
+}
+
+func (r *homeRemote) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	c, err := r.Drive.Changes(ctx, epoch, after, wait)
+	if err == nil && slices.ContainsFunc(c.Nodes, func(n api.Node) bool { return n.Type == api.Directory }) || len(c.Gone) > 0 || api.KindOf(err) == api.Resync {
+		r.bound.stir() // a bind is a change of its directory
+	}
+	return c, err
+}
+
+// Commit lets the drive's own feed tell of a batch too if another cache follows it.
+func (r *homeRemote) Commit(ctx context.Context, batch api.Batch) (api.Committed, error) {
+	batch.Echo = batch.Echo || r.bound.twin.Load()
+	return r.Drive.Commit(ctx, batch)
+}
+
+// boundRemote is a drive seen from a directory in it, as a guest or its owner.
+type boundRemote struct {
+	*client.Drive
+	root api.ID
+	lost func() // told when the directory may not be seen any more
+}
+
+func (r *boundRemote) Info(ctx context.Context) (api.DriveInfo, error) {
+	info, err := r.Drive.Info(ctx)
+	if err == nil {
+		_, err = r.Drive.Node(ctx, r.root)
+	}
+	info.Root = r.root
+	r.heed(err)
+	return info, err
+}
+
+func (r *boundRemote) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	c, err := r.Drive.Changes(ctx, epoch, after, wait)
+	r.heed(err)
+	if slices.Contains(c.Gone, r.root) {
+		r.lost()
+	}
+	return c, err
+}
+
+// Commit makes the drive's feed tell of it too: the device may show more of that
+// drive elsewhere.
+func (r *boundRemote) Commit(ctx context.Context, batch api.Batch) (api.Committed, error) {
+	batch.Echo = true
+	c, err := r.Drive.Commit(ctx, batch)
+	r.heed(err)
+	return c, err
+}
+
+// PutPack is of no use where nothing may be changed any more, but the batch that names the
+// chunks has to come to its answer: each change refused. So it goes on.
+func (r *boundRemote) PutPack(ctx context.Context, pack []byte) error {
+	err := r.Drive.PutPack(ctx, pack)
+	r.heed(err)
+	if api.KindOf(err) == api.Permission {
+		return nil
+	}
+	return err
+}
+
+func (r *boundRemote) heed(err error) {
+	switch api.KindOf(err) {
+	case api.NotFound, api.Permission, api.Resync:
+		r.lost()
+	}
+}

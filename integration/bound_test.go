@@ -1,0 +1,185 @@
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"satchel/integration/rig"
+)
+
+// bind shows a folder of another's in an account's drive.
+func (a *account) bind(t *testing.T, owner *account, source, target string) (id string) {
+	t.Helper()
+	got := a.ask(t, "POST", "/api/vfs/binds", asJSON, []byte(fmt.Sprintf(
+		`{"source":{"mount":"user:%s","path":%q},"target":{"mount":"home","path":%q}}`, owner.id(t), source, target))).must(t, 201)
+	var b struct{ ID string }
+	must(t, json.Unmarshal(got.body, &b))
+	return b.ID
+}
+
+func (a *account) revoke(t *testing.T, user, path string, permissions ...string) {
+	t.Helper()
+	body, _ := json.Marshal(map[string]any{"path": path, "permissions": permissions, "userId": user})
+	a.ask(t, "POST", "/api/vfs/acl/revoke/home", asJSON, body).must(t, 200)
+}
+
+func missing(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %v", path, err)
+	}
+	return nil
+}
+
+// errnoOf is an error unless err is want.
+func errnoOf(err error, want syscall.Errno) error {
+	if !errors.Is(err, want) {
+		return fmt.Errorf("%v, not %v", err, want)
+	}
+	return nil
+}
+
+// TestBoundFolder: what Anna shares with Boris he sees and changes in his mount where it is bound, as
+// far as she lets him, and no longer than that.
+func TestBoundFolder(t *testing.T) {
+	s := server(t)
+	anna, boris := newAccount(t, s, "anna"), newAccount(t, s, "boris")
+	anna.store(t, "ours/letter", []byte("dear Boris"))
+	anna.store(t, "ours/deep/er/file", []byte("deep"))
+	anna.store(t, "hers/diary", []byte("secret"))
+	must(t, grant(t, anna, boris.id(t), "/ours", "read", "list"))
+
+	hers, his := anna.mountNew(t, "anna"), boris.mountNew(t, "boris")
+	at := func(d *rig.Device, names ...string) string {
+		return filepath.Join(append([]string{d.Mount}, names...)...)
+	}
+	his1 := func(names ...string) string { return at(his, append([]string{"from anna"}, names...)...) }
+	write(t, at(his, "own"), "his own")
+	id := boris.bind(t, anna, "ours", "from anna")
+
+	took := eventually(t, 10*time.Second, func() error { return has(his1("letter"), "dear Boris") })
+	t.Logf("a bind shows after %v", took)
+	must(t, has(his1("deep", "er", "file"), "deep"))
+	must(t, has(at(his, "own"), "his own"))
+	command(t, "/", "diff", "-r", at(hers, "ours"), his1())
+
+	// Anna's changes arrive.
+	write(t, at(hers, "ours", "letter"), "dear Boris, again")
+	syncAll(t, hers)
+	t.Logf("her change arrives after %v", eventually(t, 10*time.Second, func() error { return has(his1("letter"), "dear Boris, again") }))
+	must(t, os.Rename(at(hers, "hers", "diary"), at(hers, "ours", "diary")))
+	syncAll(t, hers)
+	eventually(t, 10*time.Second, func() error { return has(his1("diary"), "secret") })
+	must(t, os.Rename(at(hers, "ours", "diary"), at(hers, "hers", "diary")))
+	syncAll(t, hers)
+	eventually(t, 10*time.Second, func() error { return missing(his1("diary")) })
+
+	// To read is not to write.
+	must(t, errnoOf(os.WriteFile(his1("letter"), []byte("x"), 0o644), syscall.EACCES))
+	must(t, errnoOf(os.WriteFile(his1("new"), nil, 0o644), syscall.EACCES))
+	must(t, errnoOf(os.Mkdir(his1("new"), 0o755), syscall.EACCES))
+	must(t, errnoOf(os.Remove(his1("letter")), syscall.EACCES))
+	must(t, errnoOf(os.Rename(his1("letter"), his1("moved")), syscall.EACCES))
+	must(t, errnoOf(os.Chmod(his1("letter"), 0o600), syscall.EACCES))
+
+	// Nothing moves between the drives, and the place of the bind stays.
+	must(t, errnoOf(os.Rename(at(his, "own"), his1("own")), syscall.EXDEV))
+	must(t, errnoOf(os.Link(at(his, "own"), his1("own")), syscall.EXDEV))
+	must(t, errnoOf(syscall.Rmdir(his1()), syscall.EBUSY))
+	must(t, os.Mkdir(at(his, "empty"), 0o755))
+	must(t, errnoOf(syscall.Rename(at(his, "empty"), his1()), syscall.EBUSY))
+	must(t, os.Rename(his1(), at(his, "renamed")))
+	must(t, has(at(his, "renamed", "letter"), "dear Boris, again"))
+	must(t, os.Rename(at(his, "renamed"), his1()))
+
+	// With more rights he works in it, and she sees it.
+	must(t, grant(t, anna, boris.id(t), "/ours", "write", "mkdir", "delete", "rename", "copy"))
+	eventually(t, 10*time.Second, func() error { return os.WriteFile(his1("reply"), []byte("dear Anna"), 0o644) })
+	must(t, os.MkdirAll(his1("a", "b"), 0o755))
+	big := randomBytes(6 << 20)
+	must(t, os.WriteFile(his1("a", "b", "big"), big, 0o644))
+	must(t, os.Rename(his1("reply"), his1("a", "answer")))
+	must(t, os.Remove(his1("deep", "er", "file")))
+	write(t, his1("letter"), "edited by Boris")
+	command(t, "/", "cp", at(his, "own"), his1("copied in"))
+	command(t, "/", "mv", his1("a", "answer"), at(his, "taken out")) // mv copies and removes
+	syncAll(t, his)
+	for path, content := range map[string]string{"a/b/big": string(big), "letter": "edited by Boris", "copied in": "his own"} {
+		eventually(t, 10*time.Second, func() error { return has(at(hers, "ours", path), content) })
+		must(t, anna.stored(t, "ours/"+path, []byte(content)))
+	}
+	eventually(t, 10*time.Second, func() error { return missing(at(hers, "ours", "deep", "er", "file")) })
+	must(t, missing(at(hers, "ours", "reply")))
+	must(t, has(at(his, "taken out"), "dear Anna"))
+
+	// All of it is there again after a mount without the server's help.
+	must(t, his.Unmount(t.Context()))
+	mount(t, his)
+	must(t, has(his1("letter"), "edited by Boris"))
+	must(t, has(his1("a", "b", "big"), string(big)))
+
+	// An open file of what is taken away is read no further than it was.
+	open, err := os.Open(his1("deep"))
+	must(t, err)
+	defer open.Close()
+	anna.revoke(t, boris.id(t), "/ours", "write", "mkdir", "delete", "rename", "copy")
+	eventually(t, 10*time.Second, func() error { return errnoOf(os.WriteFile(his1("until then"), []byte("x"), 0o644), syscall.EACCES) })
+	must(t, has(his1("letter"), "edited by Boris"))
+	// What he had written when he might no more is kept for him, and not in her folder.
+	syncAll(t, his)
+	eventually(t, 10*time.Second, func() error {
+		if errors.Is(has(at(his, "Recovered", "until then"), "x"), fs.ErrNotExist) {
+			return has(at(hers, "ours", "until then"), "x") // it was in time
+		}
+		return has(at(his, "Recovered", "until then"), "x")
+	})
+	must(t, missing(his1("Recovered")))
+	start := time.Now()
+	anna.revoke(t, boris.id(t), "/ours")
+	eventually(t, 10*time.Second, func() error { return missing(his1("letter")) })
+	t.Logf("a revocation shows after %v", time.Since(start))
+	if names, err := os.ReadDir(his1()); err != nil || len(names) != 0 {
+		t.Errorf("the place of the bind has %v, %v", names, err)
+	}
+	if _, err := open.ReadDir(-1); err == nil {
+		t.Error("what was taken away is still listed through an open directory")
+	}
+	eventually(t, 20*time.Second, func() error {
+		if names, err := filepath.Glob(filepath.Join(his.Home, "cache/satchel/*/bound/*-*")); err != nil || len(names) != 0 {
+			return fmt.Errorf("the cache of what was taken away is still there: %v %w", names, err)
+		}
+		return nil
+	})
+
+	// And once more, until the bind ends.
+	must(t, grant(t, anna, boris.id(t), "/ours", "read", "list"))
+	eventually(t, 10*time.Second, func() error { return has(his1("letter"), "edited by Boris") })
+	boris.ask(t, "DELETE", "/api/vfs/binds/"+id, nil, nil).must(t, 200)
+	eventually(t, 10*time.Second, func() error { return missing(his1("letter")) })
+	must(t, os.Remove(his1()))
+	syncAll(t, his)
+}
+
+// TestBoundWithinOneDrive: a folder is shown in another place of the same
+// drive, and what is done in one place shows in the other.
+func TestBoundWithinOneDrive(t *testing.T) {
+	a := newAccount(t, server(t), "anna")
+	a.store(t, "a/one", []byte("1"))
+	d := a.mountNew(t, "mount")
+	a.bind(t, a, "a", "b/c")
+	in := func(names ...string) string { return filepath.Join(append([]string{d.Mount}, names...)...) }
+	eventually(t, 10*time.Second, func() error { return has(in("b", "c", "one"), "1") })
+	write(t, in("a", "two"), "2")
+	write(t, in("b", "c", "three"), "3")
+	eventually(t, 10*time.Second, func() error { return has(in("b", "c", "two"), "2") })
+	eventually(t, 10*time.Second, func() error { return has(in("a", "three"), "3") })
+	write(t, in("a", "three"), "3, changed")
+	eventually(t, 10*time.Second, func() error { return has(in("b", "c", "three"), "3, changed") })
+	command(t, "/", "find", d.Mount, "-ls") // finds no loop
+}

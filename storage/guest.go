@@ -1,0 +1,229 @@
+package storage
+
+import (
+	"context"
+
+	"satchel/api"
+	"satchel/storage/fault"
+	"satchel/storage/postgres"
+	"satchel/storage/tree"
+)
+
+// This file is how the devices of guests work in another one's drive: as the owner's do, but each
+// mutation is held against the grants, and what is told is what the guest may see.
+
+// commitAsGuest is [Drive.Commit] for a guest. A mutation that the grants do not allow is refused by itself:
+// [api.NotFound] if he does not see what it is about, else [api.Permission].
+func (d *Drive) commitAsGuest(ctx context.Context, b api.Batch) (c api.Committed, err error) {
+	by := postgres.Author{Device: d.caller.Device, Incarnation: b.Incarnation, Echo: b.Echo}
+	var answer postgres.Answer
+	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		locked, err := tx.Lock(ctx, d.id, d.owner, by, nil)
+		if api.KindOf(err) == api.Permission { // he may change nothing in it, any more
+			answer = refuseAll(b)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		fault.At(fault.CommitLocked)
+		if answer, err = tx.GuestBatch(ctx, d.id, by); err != nil {
+			return err
+		}
+		switch {
+		case b.Number > answer.Number:
+			answer, err = d.applyAsGuest(ctx, tx, locked, by, b)
+		case b.Number < answer.Number || len(answer.Outcomes) != len(b.Mutations):
+			err = api.Errorf(api.Invalid, "batch %d is not the last one, %d, sent again", b.Number, answer.Number)
+		}
+		fault.At(fault.CommitWritten)
+		return err
+	})
+	if err != nil {
+		return c, err
+	}
+	fault.At(fault.CommitDone)
+	// The transaction ended as the owner's: what is true is told by what the guest sees.
+	c.Outcomes = answer.Outcomes
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		drive, err := tx.Drive(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		if len(answer.Touched.Nodes) > 0 {
+			if c.State, err = tx.State(ctx, d.id, answer.Touched); err != nil {
+				return err
+			}
+		}
+		c.Epoch, c.Seq = drive.Epoch, drive.Seq
+		return nil
+	})
+	return c, err
+}
+
+func refuseAll(b api.Batch) (a postgres.Answer) {
+	a.Outcomes = make([]api.Outcome, len(b.Mutations))
+	for i, m := range b.Mutations {
+		a.Outcomes[i] = refusal(api.Errorf(api.Permission, "you may not do this here"))
+		touch(&a.Touched, m)
+	}
+	return a
+}
+
+func refusal(err error) api.Outcome {
+	return api.Outcome{Status: api.Refused, Kind: api.KindOf(err), Message: err.Error()}
+}
+
+func touch(t *tree.Touched, m api.Mutation) {
+	named := tree.Named(m)
+	t.Nodes, t.Entries = append(t.Nodes, named.Nodes...), append(t.Entries, named.Entries...)
+}
+
+// applyAsGuest applies what the grants allow of a batch to the locked drive.
+func (d *Drive) applyAsGuest(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, b api.Batch) (a postgres.Answer, err error) {
+	verdicts, err := d.weigh(ctx, tx, b.Mutations)
+	if err != nil {
+		return a, err
+	}
+	a = postgres.Answer{Number: b.Number, Outcomes: make([]api.Outcome, len(b.Mutations))}
+	var allowed []api.Mutation
+	var places []int // of the allowed ones in the batch
+	for i, v := range verdicts {
+		switch {
+		case v.err != nil:
+			a.Outcomes[i] = refusal(v.err)
+			touch(&a.Touched, b.Mutations[i])
+		case v.moot:
+			a.Outcomes[i] = api.Outcome{Status: api.Applied}
+			touch(&a.Touched, b.Mutations[i])
+		default:
+			allowed, places = append(allowed, b.Mutations[i]), append(places, i)
+		}
+	}
+	if len(allowed) == 0 {
+		return a, nil
+	}
+	hashes := named(allowed)
+	missing, err := tx.GuestMissing(ctx, d.id, hashes)
+	if err == nil && len(missing) > 0 {
+		err = api.Errorf(api.MissingChunks, "the chunk %s is not here: send it again", missing[0])
+	}
+	if err == nil {
+		err = tx.Act(ctx, &locked, needs(allowed), hashes)
+	}
+	if err != nil {
+		return a, err
+	}
+	set := d.workingSet(ctx, tx, locked, by)
+	outcomes, err := set.Apply(allowed)
+	if err != nil {
+		return a, err
+	}
+	for i, o := range outcomes {
+		a.Outcomes[places[i]] = o
+	}
+	told := set.Touched()
+	a.Touched.Nodes, a.Touched.Entries = append(a.Touched.Nodes, told.Nodes...), append(a.Touched.Entries, told.Entries...)
+	a.Touched = a.Touched.Unique()
+	return a, d.write(ctx, tx, set.Diff(), by, a)
+}
+
+// verdict is what the grants say of a mutation: allowed, unless there is an error
+// or it is moot: what it would remove is not there for the guest.
+type verdict struct {
+	err  error
+	moot bool
+}
+
+// weigh holds the mutations of a guest's batch against what he holds. What the
+// batch itself makes, if it may, is his to go on with.
+func (d *Drive) weigh(ctx context.Context, tx *postgres.Tx, batch []api.Mutation) ([]verdict, error) {
+	const any = api.AllPermissions
+	var all []postgres.Need
+	index := map[postgres.Need]int{}
+	ask := func(n postgres.Need) {
+		if _, ok := index[n]; !ok && !n.Node.IsZero() {
+			index[n] = len(all)
+			all = append(all, n)
+		}
+	}
+	for _, m := range batch {
+		for _, n := range needsOfDevice(m) {
+			ask(n)
+			ask(postgres.Need{Node: n.Node, AnyOf: any})
+		}
+		ask(postgres.Need{Node: m.Node, AnyOf: any})
+	}
+	held, err := tx.Holds(ctx, d.id, all)
+	if err != nil {
+		return nil, err
+	}
+	made := map[api.ID]bool{}
+	holds := func(node api.ID, p api.Permissions) bool {
+		i, asked := index[postgres.Need{Node: node, AnyOf: p}]
+		return made[node] || asked && held[i]
+	}
+	verdicts := make([]verdict, len(batch))
+	for i, m := range batch {
+		v := &verdicts[i]
+		switch m.Op {
+		case api.OpCreate:
+		case api.OpUnlink, api.OpRmdir:
+			v.moot = !holds(m.Node, any)
+		default:
+			if !holds(m.Node, any) {
+				v.err = errNoNode()
+			}
+		}
+		for _, n := range needsOfDevice(m) {
+			switch {
+			case v.err != nil || holds(n.Node, n.AnyOf):
+			case holds(n.Node, any):
+				v.err = api.Errorf(api.Permission, "you may not do this here")
+			default:
+				v.err = errNoNode()
+			}
+		}
+		if m.Op == api.OpCreate && v.err == nil {
+			made[m.Node] = true
+		}
+		v.moot = v.moot && v.err == nil
+	}
+	return verdicts, nil
+}
+
+// needsOfDevice is needsOf, and what a device's mutation may lead to besides: a
+// write that lost against another leaves a copy beside the file.
+func needsOfDevice(m api.Mutation) []postgres.Need {
+	all := needsOf(m)
+	if m.Op == api.OpWrite {
+		all = append(all, postgres.Need{Node: m.Parent, AnyOf: api.PermWrite})
+	}
+	return all
+}
+
+// Bound lists the directories of the caller's drive in which binds show another directory, as far as
+// he sees that: what a client needs to show them too.
+func (d *Drive) Bound(ctx context.Context) (bound []api.Bind, err error) {
+	if !d.own() {
+		return nil, errNotYours()
+	}
+	err = d.s.db.AsReadOnly(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		binds, err := tx.BoundHere(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		bound = make([]api.Bind, 0, len(binds))
+		for _, b := range binds {
+			p, err := tx.Permissions(ctx, b.SourceDrive, b.SourceNode)
+			if err != nil {
+				return err
+			}
+			if p&(api.PermRead|api.PermList) != 0 {
+				bound = append(bound, api.Bind{ID: b.ID, Node: b.Node, SourceDrive: b.SourceDrive, SourceNode: b.SourceNode, Permissions: p})
+			}
+		}
+		return nil
+	})
+	return bound, err
+}
