@@ -50,8 +50,8 @@ test-stores: setup ## every end-to-end test with each of the three blob stores (
 		SATCHEL_TEST_BLOBS=$$store $(GO) test -count 1 -timeout 60m ./integration || exit 1; \
 	done
 
-stream: setup ## 10 GiB through store_file and back, in under 200 MB of memory
-	SATCHEL_TEST_STREAM_GIB=10 $(GO) test -timeout 60m -count 1 -run '^TestStoreFileStreams$$' -v ./integration
+stream: setup ## 10 GiB through store_file and back, and an archive of 5 GiB, in under 200 MB of memory
+	SATCHEL_TEST_STREAM_GIB=10 $(GO) test -timeout 60m -count 1 -run '^Test(StoreFileStreams|ArchiveForUnzip)$$' -v ./integration
 
 exercise: setup ## 1,000,000 random operations on files and trees, with the cache evicting (hours)
 	SATCHEL_EXERCISE_OPERATIONS=$(OPERATIONS) $(GO) test -timeout 0 -count 1 -v -run TestExercise ./integration

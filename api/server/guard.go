@@ -15,12 +15,17 @@ import (
 // dead peer from holding a connection for ever, and logs each request without
 // its query, which may hold what a log must not.
 func (s *server) guard(next http.Handler) http.Handler {
-	return s.guarded(s.sameSite(next))
+	return s.guarded(s.cors(s.sameSite(next)))
 }
 
 // sameSite says no to what another site's page asks a browser to do.
 func (s *server) sameSite(next http.Handler) http.Handler {
 	cross := http.NewCrossOriginProtection()
+	for _, origin := range s.corsOrigins {
+		if err := cross.AddTrustedOrigin(origin); err != nil {
+			panic(err) // CheckOrigin was not asked
+		}
+	}
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.family(r)(w, r, api.Errorf(api.Permission, "a page of another site asked for this"))
 	}))

@@ -40,7 +40,8 @@ type Config struct {
 	BanStore banStore                    // where it is kept; nil: only paths are refused, and nobody
 	Log      *slog.Logger
 
-	OpenSignup bool // anyone may make an account
+	OpenSignup  bool     // anyone may make an account
+	CORSOrigins []string // whose pages may use the APIs, by tokens; see [CheckOrigin]
 }
 
 type server struct {
@@ -51,9 +52,10 @@ type server struct {
 	tls      bool
 	log      *slog.Logger
 
-	openSignup bool
-	archives   perMinute
-	listings   *auth.Limit // of /files: one may walk a whole drive
+	openSignup  bool
+	corsOrigins []string
+	archives    *auth.Limit
+	listings    *auth.Limit // of /files: one may walk a whole drive
 }
 
 // New makes the handler of all APIs.
@@ -76,8 +78,8 @@ func New(c Config) http.Handler {
 }
 
 func newServer(c Config) *server {
-	return &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup,
-		archives: perMinute{limit: archivesPerMinute}, listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond)}
+	return &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
+		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond)}
 }
 
 const description = `One tree of files for each user, by several APIs. Log in with /rpc/login for a token that every one of them takes.

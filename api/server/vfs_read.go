@@ -1,13 +1,10 @@
 package server
 
 import (
-	"mime"
 	"net/http"
-	"strings"
 	"unicode/utf8"
 
 	"satchel/api"
-	"satchel/storage"
 )
 
 // maxText is the largest file that read answers in bytes; get has no limit.
@@ -47,40 +44,13 @@ func (s *server) vfsGet(w http.ResponseWriter, r *http.Request, t *vfsTarget) er
 		return err
 	}
 	name := string(t.path[len(t.path)-1])
-	kind := storage.ContentType(name)
-	if kind == storage.Unknown {
-		head, err := t.text(r.Context(), n, 512)
-		if err != nil {
-			return err
-		}
-		kind = http.DetectContentType([]byte(head))
+	mediaType, err := contentType(r, name, c)
+	if err != nil {
+		return err
 	}
-	disposition := "attachment"
-	if harmless(kind) {
-		disposition = "inline"
-	}
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Content-Disposition", mime.FormatMediaType(disposition, map[string]string{"filename": api.Name(name).Escape()}))
-	if kind != "application/pdf" { // browsers show no PDF in a sandbox
-		h.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
-	}
+	dressContent(w.Header(), name, mediaType)
 	s.serveContent(w, r, c, s.apiError)
 	return nil
-}
-
-// harmless tells whether a browser may show content of a type that came from
-// anyone: nothing that can hold script.
-func harmless(kind string) bool {
-	kind, _, _ = strings.Cut(kind, ";")
-	switch kind {
-	case "application/pdf", "text/plain", "text/csv":
-		return true
-	case "image/svg+xml":
-		return false
-	}
-	family, _, _ := strings.Cut(kind, "/")
-	return family == "image" || family == "audio" || family == "video"
 }
 
 // file is the regular file at the path, for reading.

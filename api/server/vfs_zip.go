@@ -5,15 +5,15 @@ import (
 	"context"
 	"io"
 	"io/fs"
-	"mime"
 	"net/http"
-	"sync"
+	"slices"
+	"strings"
 	"time"
 
 	"satchel/api"
 )
 
-// How many archives one user may begin in a minute.
+// How many archives one user may begin in a minute; the first ones at once.
 const archivesPerMinute = 3
 
 // vfsCompress streams a directory, or a file, as a ZIP archive. Large files and
@@ -26,8 +26,8 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 	if err != nil {
 		return err
 	}
-	if wait := s.archives.take(t.caller.User, time.Now()); wait > 0 {
-		return &api.Error{Kind: api.RateLimited, Message: "at most 3 archives a minute: wait before the next one", RetryAfter: wait}
+	if err := s.archives.Take(t.caller.User, address(r)); err != nil {
+		return err
 	}
 	name := api.Name(t.mount)
 	if len(t.path) > 0 {
@@ -35,7 +35,7 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/zip")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name.Escape() + ".zip"}))
+	h.Set("Content-Disposition", contentDisposition("attachment", string(name)+".zip"))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
@@ -44,7 +44,7 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 	if n.Type == api.Directory {
 		err = t.zipDir(r.Context(), z, n.ID, "")
 	} else {
-		err = t.zipNode(r.Context(), z, n, name.Escape())
+		err = t.zipNode(r.Context(), z, n, zipName(name))
 	}
 	if err == nil {
 		err = z.Close()
@@ -60,12 +60,21 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 
 func (t *vfsTarget) zipDir(ctx context.Context, z *zip.Writer, dir api.ID, prefix string) error {
 	return t.each(ctx, dir, func(name api.Name, n api.Node) error {
-		return t.zipNode(ctx, z, n, prefix+name.Escape())
+		return t.zipNode(ctx, z, n, prefix+zipName(name))
 	})
 }
 
-// zipNode writes a node. Names are UTF-8 and never begin with a slash or have
-// .. in them: entries are called as nodes are.
+// zipName is what a node is called in an archive: its name, in UTF-8. Names have no slash, but where a backslash is
+// one, as on Windows, some could lead out of the directory that the archive is unpacked in.
+func zipName(name api.Name) string {
+	s := name.Escape()
+	if parts := strings.Split(s, `\`); len(parts) > 1 && (parts[0] == "" || strings.HasSuffix(parts[0], ":") || slices.Contains(parts, "..")) {
+		return strings.ReplaceAll(strings.Join(parts, "_"), ":", "_")
+	}
+	return s
+}
+
+// zipNode writes a node under a name, which never begins with a slash or has .. in it.
 func (t *vfsTarget) zipNode(ctx context.Context, z *zip.Writer, n api.Node, name string) error {
 	h := zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Unix(0, n.Mtime)}
 	h.SetMode(fs.FileMode(n.Mode & 0o777))
@@ -98,36 +107,4 @@ func (t *vfsTarget) zipNode(ctx context.Context, z *zip.Writer, n api.Node, name
 		_, err = io.Copy(f, body)
 	}
 	return err
-}
-
-// perMinute bounds how often each user does something. It is safe for
-// concurrent use.
-type perMinute struct {
-	limit int
-
-	mu   sync.Mutex
-	past map[api.ID][]time.Time // of the last minute, per user
-}
-
-// take counts one, or tells how long to wait for it.
-func (p *perMinute) take(user api.ID, now time.Time) (wait time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.past == nil {
-		p.past = map[api.ID][]time.Time{}
-	}
-	for id, times := range p.past {
-		for len(times) > 0 && now.Sub(times[0]) >= time.Minute {
-			times = times[1:]
-		}
-		if p.past[id] = times; len(times) == 0 {
-			delete(p.past, id)
-		}
-	}
-	times := p.past[user]
-	if len(times) >= p.limit {
-		return times[0].Add(time.Minute).Sub(now)
-	}
-	p.past[user] = append(times, now)
-	return 0
 }

@@ -28,8 +28,9 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM)."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 
-	OpenSignup bool   `help:"Let anyone make an account."`
-	VFSConfig  string `name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
+	OpenSignup bool     `help:"Let anyone make an account."`
+	CORSOrigin []string `name:"cors-origin" placeholder:"URL" help:"Let this site's pages use the APIs, with tokens; may be given again."`
+	VFSConfig  string   `name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
 
 	BanTime       time.Duration `default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
 	BanLoopback   bool          `help:"Ban this machine's own addresses too."`
@@ -74,6 +75,11 @@ type daemon struct {
 func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 	if err := p.check(); err != nil {
 		return nil, err
+	}
+	for _, origin := range cmd.CORSOrigin {
+		if err := server.CheckOrigin(origin); err != nil {
+			return nil, usageError{fmt.Sprintf("--cors-origin: %v", err)}
+		}
 	}
 	certificate, err := cmd.certificate()
 	if err != nil {
@@ -214,8 +220,8 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 	stopping, stop := context.WithCancel(ctx)
 	return stopper{stop}, server.Config{
 		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
-		OpenSignup: cmd.OpenSignup,
-		BanStore:   db, Bans: server.BanConfig{Time: cmd.BanTime, Loopback: cmd.BanLoopback, AddressHeader: cmd.AddressHeader},
+		OpenSignup: cmd.OpenSignup, CORSOrigins: cmd.CORSOrigin,
+		BanStore: db, Bans: server.BanConfig{Time: cmd.BanTime, Loopback: cmd.BanLoopback, AddressHeader: cmd.AddressHeader},
 	}, nil
 }
 
