@@ -33,6 +33,7 @@ func v1Examples(doc *route.Document) {
 	doc.Examples("node", you("The root", "/v1/drives/$home/nodes/$root", 200, `"type":"d"`))
 	doc.Examples("children", you("The root", "/v1/drives/$home/nodes/$root/children?limit=10", 200, `"notes"`))
 	doc.Examples("changes", you("Without waiting", "/v1/drives/home/changes?epoch=$epoch&after=$seq&wait=0", 200, `"seq"`))
+	doc.Examples("binds", you("Yours", "/v1/drives/home/binds", 200, "["))
 	doc.Examples("content", you("A file", "/v1/drives/home/nodes/$file/content", 200, "Buy bread."))
 	doc.Examples("usage", you("A directory", "/v1/drives/home/nodes/$notes/usage", 200, `"bytes"`))
 	doc.Examples("versions", you("A file's", "/v1/drives/home/documents/$today/versions", 200, `"current":true`))
@@ -49,4 +50,13 @@ func v1Examples(doc *route.Document) {
 	doc.Examples("access-keys", you("All", "", 200, `"backup"`))
 	doc.Examples("rotate-access-key", you("That one's secret", "/v1/access-keys/$key/rotate", 200, `"secret"`))
 	doc.Examples("revoke-access-key", you("That one", "/v1/access-keys/$key", 204, ""))
+	const none = "0190aaaa-0000-7000-8000-00000000000f"
+	doc.Examples("logout", route.Example{Summary: "By nobody", Status: 401, Contains: `"kind":"unauthenticated"`})
+	doc.Examples("put-pack", route.Example{Summary: "What is no pack", As: route.You, Path: "/v1/drives/home/packs",
+		Header: map[string]string{"Content-Type": "application/octet-stream"}, Body: "no pack", Status: 400, Contains: `"kind":"invalid"`})
+	doc.Examples("contents", body(you("Of one file", "/v1/drives/home/contents", 200, "Buy bread."), `{"files":[{"node":"$file"}]}`))
+	doc.Examples("restore-version", you("One that is not there", "/v1/drives/home/documents/$today/versions/"+none+"/restore", 404, `"kind":"not_found"`))
+	doc.Examples("restore-trash", body(you("What was not deleted", "/v1/drives/home/trash/restore", 404, `"kind":"not_found"`), `{"node":"`+none+`"}`))
+	doc.Examples("empty-trash", you("All of it", "/v1/drives/home/trash", 200, "{"))
+	doc.Examples("restore-drive", body(you("To no time", "/v1/drives/home/restore", 400, `"kind":"invalid"`), `{"at":"yesterday"}`))
 }

@@ -29,9 +29,17 @@ func (s *server) vfsAction(f *route.Family, op route.Operation, root bool, do vf
 		op.ID, op.Path = "vfs-"+name+"-root", "/api/vfs/"+name+"/{mount}"
 		op.Params = append([]route.Param{{Name: "mount", In: route.Path, Doc: vfsDoc}}, params...)
 		op.Summary += " (the mount's root)"
-		op.Examples = nil
+		op.Examples = vfsRootExamples[name]
 		f.Handle(op, s.vfs(do))
 	}
+}
+
+// vfsRootExamples are of actions on a mount's root.
+var vfsRootExamples = map[string][]route.Example{
+	"ls":       {{Summary: "Your drive", As: route.You, Path: "/api/vfs/ls/home", Status: 200, Contains: `"notes"`}},
+	"search":   {{Summary: "By name", As: route.You, Path: "/api/vfs/search/home?name=today", Status: 200, Contains: "today.txt"}},
+	"compress": {{Summary: "By nobody", Path: "/api/vfs/compress/user:$you", Status: 401}},
+	"upload":   {{Summary: "What is no form", As: route.You, Path: "/api/vfs/upload/home", Body: "no form", Status: 400}},
 }
 
 var jsonHeader = map[string]string{"Content-Type": "application/json"}

@@ -21,3 +21,12 @@ func TestExamples(t *testing.T) {
 		Values: map[string]string{"you": you.id, "friend": friend.id, "home": home.ID},
 	})
 }
+
+// TestEveryOperationHasAnExample: what the description shows of each is run by TestExamples.
+func TestEveryOperationHasAnExample(t *testing.T) {
+	for _, o := range describedOperations(t, worldOf(t, "file")) {
+		if o.example == nil {
+			t.Errorf("%s (%s %s) has none", o.id, o.method, o.path)
+		}
+	}
+}
