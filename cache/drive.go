@@ -123,10 +123,11 @@ type Drive struct {
 	readers readers
 	walk    walk
 	pins    pins
-	diskNow func() disk // the room under the cache
-	looked  time.Time   // when roomy last asked
-	scarce  bool        // what it found
-	bootID  string      // names this run of the machine
+	diskNow func() disk   // the room under the cache
+	looked  time.Time     // when roomy last asked
+	scarce  bool          // what it found
+	bootID  string        // names this run of the machine
+	weights map[int]int64 // see weigh
 }
 
 // Open opens or makes the cache of a drive. The server is needed only when
@@ -154,7 +155,7 @@ func openOnce(cfg Config) (*Drive, error) {
 		cfg: cfg, log: cfg.Log, slots: newSlots(), done: make(chan struct{}),
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
 		journal: newJournal(), listing: map[api.ID]*listed{},
-		parts: map[api.ID]*partial{}, bootID: cfg.seam.bootID(),
+		parts: map[api.ID]*partial{}, bootID: cfg.seam.bootID(), weights: map[int]int64{},
 		quota:   quota{news: make(chan struct{}, 1)},
 		diskNow: func() disk { return diskOf(cfg.Dir) },
 	}

@@ -41,14 +41,35 @@ func (d *Drive) describe(n *node) {
 	}
 	v := mustJSON(description{Node: n.id, Base: n.version, Path: api.Name(d.pathOf(n)), Mode: n.mode})
 	// It moves the ctime, as a write would: the content is not taken for changed by it.
-	clean, before := c.ctime() == c.synced, c.sectors()
+	clean := c.ctime() == c.synced
 	if err := unix.Fsetxattr(c.fd, describedAttr, v, 0); err != nil {
 		d.log.Debug("unsent content can't describe itself", "err", err)
 	}
-	c.described, c.extra = true, c.sectors()-before
+	c.described, c.extra = true, d.weigh(len(v))
 	if clean {
 		c.synced = c.ctime()
 	}
+}
+
+// weigh is how many blocks a description of so many bytes takes up in a content file. It is not seen from the content
+// file itself, which programs may be writing to; locked.
+func (d *Drive) weigh(bytes int) int64 {
+	if w, ok := d.weights[bytes]; ok {
+		return w
+	}
+	f, err := os.CreateTemp(d.cfg.Dir, "weigh-")
+	if err != nil {
+		return 0 // a block more or less is shown
+	}
+	defer f.Close()
+	os.Remove(f.Name())
+	c := content{fd: int(f.Fd())}
+	before := c.sectors()
+	if unix.Fsetxattr(c.fd, describedAttr, make([]byte, bytes), 0) != nil {
+		return 0
+	}
+	d.weights[bytes] = c.sectors() - before
+	return d.weights[bytes]
 }
 
 // nondescript takes the description from content that is the server's, or nobody's. It

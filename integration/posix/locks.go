@@ -16,9 +16,12 @@ type locker struct {
 	out *bufio.Scanner
 }
 
-func (t *T) locker(what, name string) *locker {
+func (t *T) locker(what string, names ...string) *locker {
 	t.Helper()
-	cmd := exec.Command(Child, what, t.at(name))
+	cmd := exec.Command(Child, what)
+	for _, n := range names {
+		cmd.Args = append(cmd.Args, t.at(n))
+	}
 	in, err := cmd.StdinPipe()
 	t.must(err)
 	out, err := cmd.StdoutPipe()
@@ -109,4 +112,32 @@ var lockCases = []Case{
 		t.errno("across", unix.FcntlFlock(uintptr(b), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_RDLCK, Start: 9, Len: 1}), unix.EAGAIN)
 		t.errno("a reader's write lock", setlk(t.open("file", unix.O_RDONLY, 0), unix.F_OFD_SETLK), unix.EBADF)
 	}},
+	{Call: "flock", Rule: "goes with a killed program, whose waiter gets it", Run: func(t *T) { t.inherits("flock") }},
+	{Call: "fcntl", Rule: "an OFD lock goes with a killed program, whose waiter gets it", Run: func(t *T) { t.inherits("ofd") }},
+	{Call: "fcntl", Rule: "EDEADLK when two wait for each other", Run: func(t *T) {
+		fd, inside := t.open("file", unix.O_RDWR, 0), t.open("dir/inside", unix.O_RDWR, 0)
+		t.must(setlk(fd, unix.F_SETLK))
+		l := t.locker("cross", "dir/inside", "file")
+		same(t, "child", l.says(), "locked")
+		// Who comes last hears of it: this process at once, or the other one, whose end gives the lock up.
+		if err := setlk(inside, unix.F_SETLKW); err == nil {
+			same(t, "the child", l.says(), unix.EDEADLK.Error())
+		} else {
+			t.errno("lock", err, unix.EDEADLK)
+		}
+	}},
+}
+
+// inherits has a child lock, two others wait, one of which is killed, and then the first.
+func (t *T) inherits(how string) {
+	first := t.locker(how, "file")
+	same(t, "the first", first.says(), "locked")
+	second, third := t.locker(how, "file"), t.locker(how, "file")
+	time.Sleep(50 * time.Millisecond)
+	second.cmd.Process.Kill()
+	if err := second.cmd.Wait(); err == nil {
+		t.Error("the second had the lock")
+	}
+	first.cmd.Process.Kill()
+	same(t, "the third", third.says(), "locked")
 }

@@ -51,7 +51,7 @@ var (
 func Cases() []Case {
 	var all []Case
 	for _, part := range [][]Case{openCases, makeCases, removeCases, linkCases, renameCases, permissionCases, aclCases,
-		timeCases, sizeCases, holeCases, dataCases, mapCases, lockCases, xattrCases, directoryCases, pathCases} {
+		timeCases, sizeCases, holeCases, dataCases, mapCases, lockCases, xattrCases, directoryCases, pathCases, refusedCases, everyCallCases()} {
 		all = append(all, part...)
 	}
 	return all

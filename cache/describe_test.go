@@ -1,0 +1,66 @@
+package cache
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Content describes itself while programs write it. What the description takes up is no part of the file, and what the
+// file grows by meanwhile is.
+func TestDescriptionIsNotTheFiles(t *testing.T) {
+	v := alone(t)
+	if dir, err := os.MkdirTemp("/var/tmp", "satchel-test-"); err == nil { // a disk, where descriptions take blocks
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		v.end()
+		v.home = dir
+		v.wire.mend()
+		v.start()
+	}
+	name := strings.Repeat("n", 200)
+	h, err := v.openFile(name, unix.O_CREAT|unix.O_RDWR)
+	must(t, err)
+	defer h.close()
+	file, _ := v.slotOf(t, name)
+	n := h.node()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { // a program, whose calls do not come here
+		f, err := os.OpenFile(file, os.O_RDWR, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer f.Close()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, 1<<20)
+			unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE, 0, 1<<20)
+		}
+	})
+	for range 5000 {
+		v.d.mu.Lock()
+		v.d.describe(n)
+		if extra := n.c.extra; extra != 0 && extra != 8 {
+			t.Errorf("the description takes up %d blocks", extra)
+		}
+		n.c.nondescript()
+		v.d.mu.Unlock()
+	}
+	close(stop)
+	wg.Wait()
+	v.d.mu.Lock()
+	defer v.d.mu.Unlock()
+	before := n.c.sectors()
+	v.d.describe(n)
+	if took := n.c.sectors() - before; took != n.c.extra {
+		t.Errorf("the description takes up %d blocks and is thought to take up %d", took, n.c.extra)
+	}
+}
