@@ -24,7 +24,7 @@ MODEL_ROUNDS ?= 300
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream exercise faults programs check race fuzz model screenshots bench bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ screenshots: setup ## pictures of the web pages, into docs/screenshots
 
 bench: setup ## the everyday work on a plain folder, loopback, Satchel and rclone
 	$(GO) run ./integration/bench -rounds $(ROUNDS)
+
+bench-user: setup ## the same as an ordinary user, with satchel-helper and without
+	$(GO) run ./integration/bench -rounds $(ROUNDS) -user
 
 bench-write: setup ## the same, and write docs/benchmarks.md
 	$(GO) run ./integration/bench -rounds $(ROUNDS) -write docs/benchmarks.md

@@ -51,6 +51,22 @@ func TestRowsAreRight(t *testing.T) {
 	}
 }
 
+// TestUsersRowsAreRight does the same as an ordinary user, through fusermount3.
+func TestUsersRowsAreRight(t *testing.T) {
+	require.Fuse(t)
+	require.Root(t)
+	require.Tool(t, "fusermount3")
+	var out, log strings.Builder
+	err := run(t.Context(), []string{"-quick", "-rounds", "1", "-user"}, &out, &log)
+	t.Log(log.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := out.String(); strings.Contains(table, "failed on") || !strings.Contains(table, "**satchel-user ÷ loopback-user** |\n") {
+		t.Errorf("the table:\n%s", table)
+	}
+}
+
 func TestMedianAndRatios(t *testing.T) {
 	r := &results{
 		systems: []*system{{name: "plain"}, {name: "loopback"}, {name: "satchel"}},

@@ -38,14 +38,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	var (
 		base    = flags.String("base", "", "work below this directory, on the disk to be measured (default: the temporary directory)")
 		rounds  = flags.Int("rounds", 3, "how often to do everything; the median counts")
-		systems = flags.String("systems", strings.Join(systemNames, ","), "which systems")
+		systems = flags.String("systems", strings.Join(systemNames, ","), "which systems; besides: "+strings.Join(userSystems[2:], ","))
+		users   = flags.Bool("user", false, "the table of an ordinary user: -systems "+strings.Join(userSystems, ","))
 		only    = flags.String("rows", "", "which rows, by the words of `-list` (default: all)")
 		list    = flags.Bool("list", false, "print the rows and end")
 		quick   = flags.Bool("quick", false, "tiny sizes: shows that everything works, measures nothing")
-		write   = flags.String("write", "", "put the table into this Markdown `file`, between its bench markers")
+		write   = flags.String("write", "", "put the table into this Markdown `file`, between its bench markers (-user: bench-user)")
 	)
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	section := "bench"
+	if *users {
+		*systems, section = strings.Join(userSystems, ","), "bench-user"
 	}
 	size := everyday
 	if *quick {
@@ -84,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	table := result.markdown()
 	fmt.Fprint(stdout, table)
 	if *write != "" {
-		if err := rig.ReplaceSection(*write, "bench", rig.Machine(r.Dir)+"\n\n"+table); err != nil {
+		if err := rig.ReplaceSection(*write, section, rig.Machine(r.Dir)+"\n\n"+table); err != nil {
 			return err
 		}
 	}

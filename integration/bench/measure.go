@@ -57,7 +57,7 @@ func measure(ctx context.Context, systems []*system, every, rows []row, rounds i
 			}
 		}
 		for _, s := range systems {
-			os.RemoveAll(filepath.Join(s.dir, fmt.Sprintf("round-%d", round)))
+			_ = as(s.cred, func() error { return os.RemoveAll(filepath.Join(s.dir, fmt.Sprintf("round-%d", round))) })
 		}
 	}
 	return r, nil
@@ -67,16 +67,18 @@ func measure(ctx context.Context, systems []*system, every, rows []row, rounds i
 func (r *results) one(ctx context.Context, s *system, w row, dir string, done map[cell]bool) (time.Duration, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, rowLimit, fmt.Errorf("took longer than %v", rowLimit))
 	defer cancel()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, err
-	}
-	if need := (cell{w.needs, s.name}); w.needs != "" && !done[need] {
-		i := slices.IndexFunc(r.every, func(o row) bool { return o.word == w.needs })
-		if err := r.every[i].run(ctx, dir); err != nil {
-			return 0, fmt.Errorf("preparing: %w", err)
+	need := cell{w.needs, s.name}
+	err := as(s.cred, func() error {
+		if err := os.MkdirAll(dir, 0o755); err != nil || w.needs == "" || done[need] {
+			return err
 		}
-		done[need] = true
+		i := slices.IndexFunc(r.every, func(o row) bool { return o.word == w.needs })
+		return r.every[i].run(ctx, dir)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("preparing: %w", err)
 	}
+	done[need] = true
 	for _, each := range r.systems {
 		if each.settle != nil {
 			if err := each.settle(ctx); err != nil {
@@ -85,12 +87,16 @@ func (r *results) one(ctx context.Context, s *system, w row, dir string, done ma
 		}
 	}
 	unix.Sync()
-	start := time.Now()
-	err := w.run(ctx, dir)
-	took := time.Since(start)
-	if err == nil && w.check != nil {
-		err = w.check(ctx, dir)
-	}
+	var took time.Duration
+	err = as(s.cred, func() error {
+		start := time.Now()
+		err := w.run(ctx, dir)
+		took = time.Since(start)
+		if err == nil && w.check != nil {
+			err = w.check(ctx, dir)
+		}
+		return err
+	})
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = errors.Join(cause, err)
 	}

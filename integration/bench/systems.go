@@ -19,10 +19,17 @@ import (
 
 var systemNames = []string{"plain", "loopback", "satchel", "rclone"}
 
+// userSystems are those for the table of an ordinary user.
+var userSystems = []string{"plain", "loopback", "loopback-user", "satchel-helper", "satchel-user"}
+
+// against is what a system is held to, in a column of its own.
+var against = map[string]string{"satchel": "loopback", "satchel-helper": "loopback", "satchel-user": "loopback-user"}
+
 // system is a folder to work in.
 type system struct {
 	name   string
 	dir    string
+	cred   *syscall.Credential             // who works there; nil: whoever we are
 	about  string                          // for the text under the table
 	settle func(ctx context.Context) error // waits until it does nothing in the background; nil: it never does
 }
@@ -50,6 +57,10 @@ func (l *lab) start(ctx context.Context, names []string) error {
 			s, err = l.loopback(ctx, dir)
 		case "satchel":
 			s, err = l.satchel(ctx)
+		case "loopback-user":
+			s, err = l.loopbackOf(ctx, dir)
+		case "satchel-helper", "satchel-user":
+			s, err = l.satchelOf(ctx, name, name == "satchel-helper")
 		case "rclone":
 			if _, missing := exec.LookPath("rclone"); missing != nil {
 				fmt.Fprintln(l.log, "rclone is not installed: left out")
@@ -57,7 +68,7 @@ func (l *lab) start(ctx context.Context, names []string) error {
 			}
 			s, err = l.rclone(ctx, dir)
 		default:
-			err = fmt.Errorf("unknown; there are %q", systemNames)
+			err = fmt.Errorf("unknown; there are %q", append(systemNames, userSystems[2:]...))
 		}
 		if err != nil {
 			return fmt.Errorf("system %q: %w", name, err)
@@ -80,11 +91,12 @@ func (l *lab) close() error {
 
 func (l *lab) closing(fn func() error) { l.closers = append(l.closers, fn) }
 
-// serve runs a program that goes on until the lab closes.
-func (l *lab) serve(ctx context.Context, ready func() bool, args ...string) error {
+// serve runs a program, as somebody (nil: who we are), that goes on until the lab closes.
+func (l *lab) serve(ctx context.Context, cred *syscall.Credential, ready func() bool, args ...string) error {
 	var out bytes.Buffer
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	child, err := rig.StartChild(cmd)
 	if err != nil {
 		return err
@@ -97,13 +109,18 @@ func (l *lab) serve(ctx context.Context, ready func() bool, args ...string) erro
 	return nil
 }
 
-func (l *lab) loopback(ctx context.Context, dir string) (*system, error) {
-	program := filepath.Join(l.rig.Dir, "bin", "loopback")
+func (l *lab) loopbackParts(ctx context.Context, dir string) (program, back, mount string, err error) {
+	program = filepath.Join(l.rig.Dir, "bin", "loopback")
+	back, mount = filepath.Join(dir, "back"), filepath.Join(dir, "mount")
 	if err := l.rig.Build(ctx, program, "github.com/hanwen/go-fuse/v2/example/loopback"); err != nil {
-		return nil, err
+		return "", "", "", err
 	}
-	back, mount := filepath.Join(dir, "back"), filepath.Join(dir, "mount")
-	if err := errors.Join(os.Mkdir(back, 0o755), os.Mkdir(mount, 0o755)); err != nil {
+	return program, back, mount, errors.Join(os.Mkdir(back, 0o755), os.Mkdir(mount, 0o755))
+}
+
+func (l *lab) loopback(ctx context.Context, dir string) (*system, error) {
+	program, back, mount, err := l.loopbackParts(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
 	passthrough, err := loopbackPassthrough(ctx, program, back, mount)
@@ -114,7 +131,7 @@ func (l *lab) loopback(ctx context.Context, dir string) (*system, error) {
 	if !passthrough {
 		about = "go-fuse's example/loopback, WITHOUT passthrough (the kernel or the user lacks it)"
 	}
-	if err := l.serve(ctx, func() bool { return mounted(mount) }, program, "-q", mount, back); err != nil {
+	if err := l.serve(ctx, nil, func() bool { return mounted(mount) }, program, "-q", mount, back); err != nil {
 		return nil, err
 	}
 	return &system{dir: mount, about: about}, nil
@@ -146,53 +163,25 @@ func loopbackPassthrough(ctx context.Context, program, back, mount string) (bool
 	return false, err
 }
 
+// mounted looks into the list of mounts: only its owner may enter an ordinary user's.
 func mounted(dir string) bool {
-	var inside, outside syscall.Stat_t
-	return syscall.Stat(dir, &inside) == nil && syscall.Stat(filepath.Dir(dir), &outside) == nil && inside.Dev != outside.Dev
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	return err == nil && bytes.Contains(mounts, []byte(" "+dir+" "))
 }
 
 func (l *lab) satchel(ctx context.Context) (*system, error) {
-	os.Remove(filepath.Join(l.rig.Dir, "satchel")) // the device makes its own
 	if err := l.rig.Programs(ctx); err != nil {
 		return nil, err
 	}
-	server, err := l.rig.NewServer("satcheld")
+	s, passthrough, err := l.drive(ctx, "satchel", nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	l.closing(server.Stop)
-	if err := server.Start(ctx); err != nil {
-		return nil, err
+	s.about = "a Satchel mount, with passthrough, its server on the same machine and disk"
+	if !passthrough {
+		s.about = "a Satchel mount, WITHOUT passthrough (the kernel or the user lacks it), its server on the same machine and disk"
 	}
-	const email, password = "bench@example.org", "a bench's password"
-	if err := server.AddUser(ctx, email, password, "editor"); err != nil {
-		return nil, err
-	}
-	device, err := l.rig.NewDevice("satchel", nil)
-	if err != nil {
-		return nil, err
-	}
-	if err := device.Login(ctx, server.URL, email, password); err != nil {
-		return nil, err
-	}
-	l.closing(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if !device.Mounted() {
-			return nil
-		}
-		return device.Unmount(ctx, "--now")
-	})
-	if err := device.MountDrive(ctx); err != nil {
-		return nil, err
-	}
-	about := "a Satchel mount, with passthrough"
-	if status, err := device.Status(ctx); err != nil {
-		return nil, err
-	} else if !status.Passthrough {
-		about = "a Satchel mount, WITHOUT passthrough (the kernel or the user lacks it)"
-	}
-	return &system{dir: device.Mount, about: about + ", its server on the same machine and disk", settle: device.Sync}, nil
+	return s, nil
 }
 
 // rclone is a mount of a WebDAV server on this machine with a full cache: what
@@ -218,10 +207,10 @@ func (l *lab) rclone(ctx context.Context, dir string) (*system, error) {
 		}
 		return err == nil
 	}
-	if err := l.serve(ctx, answers, "rclone", "serve", "webdav", back, "--addr", webdav, "--config", config); err != nil {
+	if err := l.serve(ctx, nil, answers, "rclone", "serve", "webdav", back, "--addr", webdav, "--config", config); err != nil {
 		return nil, err
 	}
-	err := l.serve(ctx, func() bool { return mounted(mount) }, "rclone", "mount", ":webdav:", mount,
+	err := l.serve(ctx, nil, func() bool { return mounted(mount) }, "rclone", "mount", ":webdav:", mount,
 		"--webdav-url", "http://"+webdav, "--vfs-cache-mode", "full", "--vfs-write-back", "1s",
 		"--cache-dir", filepath.Join(dir, "cache"), "--config", config, "--rc", "--rc-addr", control, "--rc-no-auth")
 	if err != nil {

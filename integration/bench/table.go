@@ -10,12 +10,16 @@ import (
 
 // markdown is the table: seconds on the plain folder (or whatever system came
 // first), how many times as long each other one takes, and Satchel in relation
-// to loopback.
+// to the loopback that it is held against.
 func (r *results) markdown() string {
 	first := r.systems[0].name
 	others := r.systems[1:]
-	compare := slices.ContainsFunc(r.systems, func(s *system) bool { return s.name == "satchel" }) &&
-		slices.ContainsFunc(r.systems, func(s *system) bool { return s.name == "loopback" })
+	var held []string
+	for _, s := range r.systems {
+		if slices.ContainsFunc(r.systems, func(o *system) bool { return o.name == against[s.name] }) {
+			held = append(held, s.name)
+		}
+	}
 
 	var b strings.Builder
 	fmt.Fprintf(&b, "| work | %s, s |", first)
@@ -24,22 +28,22 @@ func (r *results) markdown() string {
 		fmt.Fprintf(&b, " %s ÷ %s |", s.name, first)
 		rule += "---:|"
 	}
-	if compare {
-		b.WriteString(" **satchel ÷ loopback** |")
+	for _, name := range held {
+		fmt.Fprintf(&b, " **%s ÷ %s** |", name, against[name])
 		rule += "---:|"
 	}
 	b.WriteString("\n" + rule + "\n")
 
 	toFirst := make([][]float64, len(others))
-	var toLoopback []float64
+	toHeld := make([][]float64, len(held))
 	for _, row := range r.rows {
 		base := r.median(row.word, first)
 		fmt.Fprintf(&b, "| %s | %s |", row.name, seconds(base))
 		for i, s := range others {
 			b.WriteString(ratio(r.median(row.word, s.name), base, &toFirst[i]))
 		}
-		if compare {
-			b.WriteString(ratio(r.median(row.word, "satchel"), r.median(row.word, "loopback"), &toLoopback))
+		for i, name := range held {
+			b.WriteString(ratio(r.median(row.word, name), r.median(row.word, against[name]), &toHeld[i]))
 		}
 		b.WriteString("\n")
 	}
@@ -47,8 +51,8 @@ func (r *results) markdown() string {
 	for _, ratios := range toFirst {
 		b.WriteString(mean(ratios))
 	}
-	if compare {
-		b.WriteString(mean(toLoopback))
+	for _, ratios := range toHeld {
+		b.WriteString(mean(ratios))
 	}
 	b.WriteString("\n\n")
 	for _, s := range r.systems {
