@@ -173,6 +173,12 @@ func TestRemount(t *testing.T) {
 	must(t, laptop.Unmount(t.Context()))
 	mount(t, laptop)
 	same("after a remount")
+	for i := range 3 { // fusermount3 and umount do not wait for the daemon; the next mount does
+		write(t, filepath.Join(laptop.Mount, "unsent"), strings.Repeat("x", i))
+		command(t, "", "fusermount3", "-u", laptop.Mount)
+		mount(t, laptop)
+	}
+	same("after others unmounted it")
 	for _, flags := range []int{os.O_WRONLY | os.O_APPEND, os.O_RDWR, os.O_RDONLY, os.O_WRONLY | os.O_TRUNC} {
 		f, err := os.OpenFile(filepath.Join(dir, "f"), flags, 0)
 		must(t, err)

@@ -76,7 +76,7 @@ func (cmd *mountCmd) check(sh *shell) (l login, dir string, err error) {
 	if strings.HasPrefix(cmd.CacheDir+"/", dir+"/") {
 		return l, "", fmt.Errorf("the cache %s lies within %s\nmount elsewhere, or choose another place with --cache-dir", cmd.CacheDir, dir)
 	}
-	if m, ok := sh.places.runningOn(cmd.CacheDir); ok {
+	if m, ok := sh.places.staysOn(cmd.CacheDir); ok {
 		return l, "", fmt.Errorf("the drive is mounted at %s already\nunmount it with: satchel umount %[1]s, or use a login of its own: --profile NAME", m.Mountpoint)
 	}
 	if cmd.CacheSize < 64<<20 || cmd.Memory < 8<<20 {

@@ -69,6 +69,22 @@ func (p places) runningOn(cacheDir string) (mounted, bool) {
 	return mounted{}, false
 }
 
+// ending is how long a daemon may take to end once its drive is unmounted.
+const ending = 20 * time.Second
+
+// staysOn is runningOn, but waits for a daemon whose drive was just unmounted, by umount(8) for instance, which does not
+// wait for the daemon.
+func (p places) staysOn(cacheDir string) (m mounted, ok bool) {
+	for end := time.Now().Add(ending); ; time.Sleep(20 * time.Millisecond) {
+		if m, ok = p.runningOn(cacheDir); !ok || time.Now().After(end) {
+			return m, ok
+		}
+		if kind, err := mountedType(m.Mountpoint); err != nil || kind == fsType {
+			return m, ok
+		}
+	}
+}
+
 // registered is every daemon that made itself known, dead ones too.
 func (p places) registered() []mounted {
 	files, _ := filepath.Glob(filepath.Join(p.mounts(), "*.json"))
