@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"satchel/fusefs/everyday"
 	"satchel/integration/require"
 	"satchel/integration/rig"
 )
@@ -34,9 +34,9 @@ func TestRowsAreRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := out.String()
-	for _, row := range tiny.rows() {
-		if !strings.Contains(table, "| "+row.name+" | ") {
-			t.Errorf("the table has no row %q:\n%s", row.name, table)
+	for _, row := range everyday.Tiny.Rows() {
+		if !strings.Contains(table, "| "+row.Name+" | ") {
+			t.Errorf("the table has no row %q:\n%s", row.Name, table)
 		}
 	}
 	if strings.Contains(table, "failed on satchel") || strings.Contains(table, "failed on loopback") {
@@ -64,39 +64,5 @@ func TestUsersRowsAreRight(t *testing.T) {
 	}
 	if table := out.String(); strings.Contains(table, "failed on") || !strings.Contains(table, "**satchel-user ÷ loopback-user** |\n") {
 		t.Errorf("the table:\n%s", table)
-	}
-}
-
-func TestMedianAndRatios(t *testing.T) {
-	r := &results{
-		systems: []*system{{name: "plain"}, {name: "loopback"}, {name: "satchel"}},
-		rows:    []row{{word: "a", name: "A"}, {word: "b", name: "B"}},
-		times: map[cell][]time.Duration{
-			{"a", "plain"}:    {3 * time.Second, time.Second, 2 * time.Second},
-			{"a", "loopback"}: {4 * time.Second},
-			{"a", "satchel"}:  {time.Second},
-			{"b", "plain"}:    {time.Second},
-			{"b", "loopback"}: {4 * time.Second},
-			{"b", "satchel"}:  {4 * time.Second},
-		},
-	}
-	for _, want := range []string{
-		"| A | 2.000 | 2.00 | 0.50 | 0.25 |\n",
-		"| B | 1.000 | 4.00 | 4.00 | 1.00 |\n",
-		"| geometric mean | | **2.83** | **1.41** | **0.50** |\n",
-	} {
-		if got := r.markdown(); !strings.Contains(got, want) {
-			t.Errorf("no line %q in\n%s", want, got)
-		}
-	}
-}
-
-func TestChoose(t *testing.T) {
-	rows, err := choose(tiny.rows(), "read, create")
-	if err != nil || len(rows) != 2 || rows[0].word != "create" || rows[1].word != "read" {
-		t.Errorf("choose = %v, %v", rows, err)
-	}
-	if _, err := choose(tiny.rows(), "dance"); err == nil {
-		t.Error("a row that does not exist was accepted")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"satchel/fusefs/everyday"
 	"satchel/integration/rig"
 )
 
@@ -52,18 +53,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if *users {
 		*systems, section = strings.Join(userSystems, ","), "bench-user"
 	}
-	size := everyday
+	size := everyday.Full
 	if *quick {
-		size = tiny
+		size = everyday.Tiny
 	}
-	every := size.rows()
+	every := size.Rows()
 	if *list {
 		for _, r := range every {
-			fmt.Fprintf(stdout, "%-8s %s\n", r.word, r.name)
+			fmt.Fprintf(stdout, "%-8s %s\n", r.Word, r.Name)
 		}
 		return nil
 	}
-	rows, err := choose(every, *only)
+	rows, err := everyday.Choose(every, *only)
 	if err != nil {
 		return err
 	}
@@ -78,42 +79,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := l.start(ctx, strings.Split(*systems, ",")); err != nil {
 		return err
 	}
-	if err := size.prepare(ctx, filepath.Join(r.Dir, "tree.tar")); err != nil {
+	if err := size.PrepareGo(ctx, filepath.Join(r.Dir, "tree.tar")); err != nil {
 		return err
 	}
 
-	result, err := measure(ctx, l.systems, every, rows, *rounds, stderr)
+	result, err := everyday.Measure(ctx, l.systems, every, rows, *rounds, stderr)
 	if err != nil {
 		return err
 	}
-	table := result.markdown()
+	table := result.Markdown()
 	fmt.Fprint(stdout, table)
 	if *write != "" {
 		if err := rig.ReplaceSection(*write, section, rig.Machine(r.Dir)+"\n\n"+table); err != nil {
 			return err
 		}
 	}
-	return result.failed()
-}
-
-// choose keeps the rows that the comma-separated words name, in their order.
-func choose(rows []row, words string) ([]row, error) {
-	if words == "" {
-		return rows, nil
-	}
-	wanted := map[string]bool{}
-	for w := range strings.SplitSeq(words, ",") {
-		wanted[strings.TrimSpace(w)] = true
-	}
-	var kept []row
-	for _, r := range rows {
-		if wanted[r.word] {
-			kept = append(kept, r)
-			delete(wanted, r.word)
-		}
-	}
-	for w := range wanted {
-		return nil, fmt.Errorf("there is no row %q; -list prints them", w)
-	}
-	return kept, nil
+	return result.Failed()
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"satchel/fusefs/everyday"
 	"satchel/integration/rig"
 )
 
@@ -25,20 +26,11 @@ var userSystems = []string{"plain", "loopback", "loopback-user", "satchel-helper
 // against is what a system is held to, in a column of its own.
 var against = map[string]string{"satchel": "loopback", "satchel-helper": "loopback", "satchel-user": "loopback-user"}
 
-// system is a folder to work in.
-type system struct {
-	name   string
-	dir    string
-	cred   *syscall.Credential             // who works there; nil: whoever we are
-	about  string                          // for the text under the table
-	settle func(ctx context.Context) error // waits until it does nothing in the background; nil: it never does
-}
-
 // lab starts the systems and ends them.
 type lab struct {
 	rig     *rig.Rig
 	log     io.Writer
-	systems []*system
+	systems []*everyday.System
 	closers []func() error
 }
 
@@ -48,11 +40,11 @@ func (l *lab) start(ctx context.Context, names []string) error {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
-		var s *system
+		var s *everyday.System
 		var err error
 		switch name {
 		case "plain":
-			s = &system{dir: dir, about: "a folder on the same disk"}
+			s = &everyday.System{Dir: dir, About: "a folder on the same disk"}
 		case "loopback":
 			s, err = l.loopback(ctx, dir)
 		case "satchel":
@@ -73,7 +65,7 @@ func (l *lab) start(ctx context.Context, names []string) error {
 		if err != nil {
 			return fmt.Errorf("system %q: %w", name, err)
 		}
-		s.name = name
+		s.Name, s.Against = name, against[name]
 		l.systems = append(l.systems, s)
 	}
 	return nil
@@ -118,7 +110,7 @@ func (l *lab) loopbackParts(ctx context.Context, dir string) (program, back, mou
 	return program, back, mount, errors.Join(os.Mkdir(back, 0o755), os.Mkdir(mount, 0o755))
 }
 
-func (l *lab) loopback(ctx context.Context, dir string) (*system, error) {
+func (l *lab) loopback(ctx context.Context, dir string) (*everyday.System, error) {
 	program, back, mount, err := l.loopbackParts(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -134,7 +126,7 @@ func (l *lab) loopback(ctx context.Context, dir string) (*system, error) {
 	if err := l.serve(ctx, nil, func() bool { return mounted(mount) }, program, "-q", mount, back); err != nil {
 		return nil, err
 	}
-	return &system{dir: mount, about: about}, nil
+	return &everyday.System{Dir: mount, About: about}, nil
 }
 
 // loopbackPassthrough runs loopback with its debug output once, to see whether
@@ -169,7 +161,7 @@ func mounted(dir string) bool {
 	return err == nil && bytes.Contains(mounts, []byte(" "+dir+" "))
 }
 
-func (l *lab) satchel(ctx context.Context) (*system, error) {
+func (l *lab) satchel(ctx context.Context) (*everyday.System, error) {
 	if err := l.rig.Programs(ctx); err != nil {
 		return nil, err
 	}
@@ -177,16 +169,16 @@ func (l *lab) satchel(ctx context.Context) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.about = "a Satchel mount, with passthrough, its server on the same machine and disk"
+	s.About = "a Satchel mount, with passthrough, its server on the same machine and disk"
 	if !passthrough {
-		s.about = "a Satchel mount, WITHOUT passthrough (the kernel or the user lacks it), its server on the same machine and disk"
+		s.About = "a Satchel mount, WITHOUT passthrough (the kernel or the user lacks it), its server on the same machine and disk"
 	}
 	return s, nil
 }
 
 // rclone is a mount of a WebDAV server on this machine with a full cache: what
 // rclone has that is nearest to a drive.
-func (l *lab) rclone(ctx context.Context, dir string) (*system, error) {
+func (l *lab) rclone(ctx context.Context, dir string) (*everyday.System, error) {
 	back, mount := filepath.Join(dir, "back"), filepath.Join(dir, "mount")
 	if err := errors.Join(os.Mkdir(back, 0o755), os.Mkdir(mount, 0o755)); err != nil {
 		return nil, err
@@ -216,10 +208,10 @@ func (l *lab) rclone(ctx context.Context, dir string) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &system{
-		dir:    mount,
-		about:  "rclone mount of a WebDAV server (rclone serve webdav) on the same machine and disk, --vfs-cache-mode full, --vfs-write-back 1s",
-		settle: func(ctx context.Context) error { return rcloneIdle(ctx, control) },
+	return &everyday.System{
+		Dir:    mount,
+		About:  "rclone mount of a WebDAV server (rclone serve webdav) on the same machine and disk, --vfs-cache-mode full, --vfs-write-back 1s",
+		Settle: func(ctx context.Context) error { return rcloneIdle(ctx, control) },
 	}, nil
 }
 

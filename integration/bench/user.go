@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"satchel/fusefs/everyday"
 	"satchel/integration/rig"
 )
 
@@ -25,6 +26,11 @@ func nobody() (*syscall.Credential, error) {
 	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}}, errors.Join(err1, err2)
+}
+
+// whoIs is [as] of somebody; nil is who we are.
+func whoIs(cred *syscall.Credential) func(func() error) error {
+	return func(fn func() error) error { return as(cred, fn) }
 }
 
 // as runs fn as somebody, with the programs that it starts; nil is who we are. Nobody else, root
@@ -85,7 +91,7 @@ func (l *lab) helper(ctx context.Context) (string, error) {
 }
 
 // satchelOf is the drive of an ordinary user.
-func (l *lab) satchelOf(ctx context.Context, name string, helped bool) (*system, error) {
+func (l *lab) satchelOf(ctx context.Context, name string, helped bool) (*everyday.System, error) {
 	cred, err := l.ordinary()
 	if err != nil {
 		return nil, err
@@ -106,15 +112,15 @@ func (l *lab) satchelOf(ctx context.Context, name string, helped bool) (*system,
 	if passthrough != helped {
 		return nil, fmt.Errorf("passthrough: %v", passthrough)
 	}
-	s.about = "a Satchel mount of an ordinary user, through fusermount3, without passthrough"
+	s.About = "a Satchel mount of an ordinary user, through fusermount3, without passthrough"
 	if helped {
-		s.about = "a Satchel mount of an ordinary user, through fusermount3, with passthrough by satchel-helper"
+		s.About = "a Satchel mount of an ordinary user, through fusermount3, with passthrough by satchel-helper"
 	}
 	return s, nil
 }
 
 // loopbackOf is go-fuse's loopback of an ordinary user.
-func (l *lab) loopbackOf(ctx context.Context, dir string) (*system, error) {
+func (l *lab) loopbackOf(ctx context.Context, dir string) (*everyday.System, error) {
 	cred, err := l.ordinary()
 	if err != nil {
 		return nil, err
@@ -129,11 +135,11 @@ func (l *lab) loopbackOf(ctx context.Context, dir string) (*system, error) {
 	if err := l.serve(ctx, cred, func() bool { return mounted(mount) }, program, "-q", mount, back); err != nil {
 		return nil, err
 	}
-	return &system{dir: mount, cred: cred, about: "go-fuse's example/loopback of an ordinary user, through fusermount3, who can't have passthrough"}, nil
+	return &everyday.System{Dir: mount, As: whoIs(cred), About: "go-fuse's example/loopback of an ordinary user, through fusermount3, who can't have passthrough"}, nil
 }
 
 // drive starts a server and mounts a drive of its own.
-func (l *lab) drive(ctx context.Context, name string, cred *syscall.Credential, prepare func(*rig.Device)) (s *system, passthrough bool, err error) {
+func (l *lab) drive(ctx context.Context, name string, cred *syscall.Credential, prepare func(*rig.Device)) (s *everyday.System, passthrough bool, err error) {
 	server, err := l.rig.NewServer(name + "-server")
 	if err != nil {
 		return nil, false, err
@@ -169,5 +175,5 @@ func (l *lab) drive(ctx context.Context, name string, cred *syscall.Credential, 
 		return nil, false, err
 	}
 	status, err := device.Status(ctx)
-	return &system{dir: device.Mount, cred: cred, settle: device.Sync}, status.Passthrough, err
+	return &everyday.System{Dir: device.Mount, As: whoIs(cred), Settle: device.Sync}, status.Passthrough, err
 }

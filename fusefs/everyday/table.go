@@ -1,4 +1,4 @@
-package main
+package everyday
 
 import (
 	"fmt"
@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// markdown is the table: seconds on the plain folder (or whatever system came
+// Markdown is the table: seconds on the plain folder (or whatever system came
 // first), how many times as long each other one takes, and Satchel in relation
 // to the loopback that it is held against.
-func (r *results) markdown() string {
-	first := r.systems[0].name
+func (r *Results) Markdown() string {
+	first := r.systems[0].Name
 	others := r.systems[1:]
-	var held []string
+	var held []*System
 	for _, s := range r.systems {
-		if slices.ContainsFunc(r.systems, func(o *system) bool { return o.name == against[s.name] }) {
-			held = append(held, s.name)
+		if slices.ContainsFunc(r.systems, func(o *System) bool { return o.Name == s.Against }) {
+			held = append(held, s)
 		}
 	}
 
@@ -25,11 +25,11 @@ func (r *results) markdown() string {
 	fmt.Fprintf(&b, "| work | %s, s |", first)
 	rule := "|---|---:|"
 	for _, s := range others {
-		fmt.Fprintf(&b, " %s ÷ %s |", s.name, first)
+		fmt.Fprintf(&b, " %s ÷ %s |", s.Name, first)
 		rule += "---:|"
 	}
-	for _, name := range held {
-		fmt.Fprintf(&b, " **%s ÷ %s** |", name, against[name])
+	for _, h := range held {
+		fmt.Fprintf(&b, " **%s ÷ %s** |", h.Name, h.Against)
 		rule += "---:|"
 	}
 	b.WriteString("\n" + rule + "\n")
@@ -37,13 +37,13 @@ func (r *results) markdown() string {
 	toFirst := make([][]float64, len(others))
 	toHeld := make([][]float64, len(held))
 	for _, row := range r.rows {
-		base := r.median(row.word, first)
-		fmt.Fprintf(&b, "| %s | %s |", row.name, seconds(base))
+		base := r.Median(row.Word, first)
+		fmt.Fprintf(&b, "| %s | %s |", row.Name, seconds(base))
 		for i, s := range others {
-			b.WriteString(ratio(r.median(row.word, s.name), base, &toFirst[i]))
+			b.WriteString(ratio(r.Median(row.Word, s.Name), base, &toFirst[i]))
 		}
-		for i, name := range held {
-			b.WriteString(ratio(r.median(row.word, name), r.median(row.word, against[name]), &toHeld[i]))
+		for i, h := range held {
+			b.WriteString(ratio(r.Median(row.Word, h.Name), r.Median(row.Word, h.Against), &toHeld[i]))
 		}
 		b.WriteString("\n")
 	}
@@ -56,13 +56,13 @@ func (r *results) markdown() string {
 	}
 	b.WriteString("\n\n")
 	for _, s := range r.systems {
-		fmt.Fprintf(&b, "- %s: %s\n", s.name, s.about)
+		fmt.Fprintf(&b, "- %s: %s\n", s.Name, s.About)
 	}
 	for _, row := range r.rows {
 		for _, s := range r.systems {
-			if err := r.errs[cell{row.word, s.name}]; err != nil {
+			if err := r.errs[cell{row.Word, s.Name}]; err != nil {
 				text, _, _ := strings.Cut(err.Error(), "\n")
-				fmt.Fprintf(&b, "- %s failed on %s: %s\n", row.name, s.name, text)
+				fmt.Fprintf(&b, "- %s failed on %s: %s\n", row.Name, s.Name, text)
 			}
 		}
 	}

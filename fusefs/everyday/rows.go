@@ -1,4 +1,4 @@
-package main
+package everyday
 
 import (
 	"bytes"
@@ -16,81 +16,60 @@ import (
 	"strings"
 )
 
-// row is one kind of everyday work. It runs in a directory that belongs to one
+// Row is one kind of everyday work. It runs in a directory that belongs to one
 // system and round; later rows use what earlier ones left there.
-type row struct {
-	word  string // for the command line
-	name  string // for the table
+type Row struct {
+	Word  string // for the command line
+	Name  string // for the table
+	Tool  string // the program it needs besides sh, cat, ls and tar, "" if none
 	needs string // the row whose work this one uses, "" if none
 	run   func(ctx context.Context, dir string) error
 	check func(ctx context.Context, dir string) error // that run did what it says; not timed. nil: run does it
 }
 
-// sizes says how much work the rows are.
-type sizes struct {
+// Sizes says how much work the rows are.
+type Sizes struct {
 	files   int // small files
 	big     int // MiB
 	folders []string
 	saves   int
 	inserts int
 
-	tar   string // of the source tree; made by prepare
-	count int    // files in the tar
+	tar   string // of the tree; made by Prepare
+	tree  string // what it is
+	count int    // files in it
 }
 
 var (
-	everyday = &sizes{files: 1000, big: 256, folders: []string{"net", "encoding", "crypto"}, saves: 100, inserts: 200}
-	tiny     = &sizes{files: 20, big: 2, folders: []string{"encoding/json"}, saves: 3, inserts: 5}
+	Full = &Sizes{files: 1000, big: 256, folders: []string{"net", "encoding", "crypto"}, saves: 100, inserts: 200}
+	Tiny = &Sizes{files: 20, big: 2, folders: []string{"encoding/json"}, saves: 3, inserts: 5}
 )
 
-// prepare packs the source tree that the tree rows use.
-func (s *sizes) prepare(ctx context.Context, tar string) error {
-	goroot, err := output(ctx, "", "go", "env", "GOROOT")
-	if err != nil {
-		return err
-	}
-	src := filepath.Join(strings.TrimSpace(goroot), "src")
-	s.tar, s.count = tar, 0
-	for _, folder := range s.folders {
-		err := filepath.WalkDir(filepath.Join(src, folder), func(_ string, e fs.DirEntry, err error) error {
-			if err == nil && !e.IsDir() {
-				s.count++
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	_, err = output(ctx, src, append([]string{"tar", "cf", tar}, s.folders...)...)
-	return err
-}
-
-func (s *sizes) rows() []row {
+func (s *Sizes) Rows() []Row {
 	small := func(dir string) string { return filepath.Join(dir, "small") }
 	big := func(dir string) string { return filepath.Join(dir, "big") }
 	tree := func(dir string) string { return filepath.Join(dir, "tree") }
 	db := func(dir string) string { return filepath.Join(dir, "data.db") }
-	return []row{
-		{word: "create", name: fmt.Sprintf("create %d small files", s.files),
+	return []Row{
+		{Word: "create", Name: fmt.Sprintf("create %d small files", s.files),
 			run: func(ctx context.Context, dir string) error { return s.create(ctx, small(dir)) },
 			check: func(ctx context.Context, dir string) error {
 				return s.checkSmall(small(dir))
 			}},
-		{word: "ls", name: "ls -l of them", needs: "create",
+		{Word: "ls", Name: "ls -l of them", needs: "create",
 			run: func(ctx context.Context, dir string) error {
 				return lines(ctx, small(dir), s.files+1, "ls", "-l") // and "total"
 			}},
-		{word: "cat", name: fmt.Sprintf("cat all %d", s.files), needs: "create",
+		{Word: "cat", Name: fmt.Sprintf("cat all %d", s.files), needs: "create",
 			run: func(ctx context.Context, dir string) error {
 				out, err := output(ctx, small(dir), "sh", "-c", "cat *")
 				return errors.Join(err, want("bytes", len(out), s.smallBytes()))
 			}},
-		{word: "write", name: fmt.Sprintf("write %d MiB", s.big),
+		{Word: "write", Name: fmt.Sprintf("write %d MiB", s.big),
 			run: func(ctx context.Context, dir string) error { return s.writeBig(ctx, big(dir)) }},
-		{word: "read", name: fmt.Sprintf("read %d MiB", s.big), needs: "write",
+		{Word: "read", Name: fmt.Sprintf("read %d MiB", s.big), needs: "write",
 			run: func(ctx context.Context, dir string) error { return s.readBig(ctx, big(dir)) }},
-		{word: "untar", name: "untar Go's " + strings.Join(s.folders, ", "),
+		{Word: "untar", Name: "untar " + s.tree,
 			run: func(ctx context.Context, dir string) error {
 				if err := os.Mkdir(tree(dir), 0o755); err != nil {
 					return err
@@ -106,7 +85,7 @@ func (s *sizes) rows() []row {
 				}
 				return err
 			}},
-		{word: "git", name: "git init, add, commit, status there", needs: "untar",
+		{Word: "git", Tool: "git", Name: "git init, add, commit, status there", needs: "untar",
 			run: func(ctx context.Context, dir string) error {
 				for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"commit", "-q", "-m", "all"}} {
 					if _, err := git(ctx, tree(dir), args...); err != nil {
@@ -120,7 +99,7 @@ func (s *sizes) rows() []row {
 				_, err := git(ctx, tree(dir), "fsck", "--full", "--strict")
 				return err
 			}},
-		{word: "grep", name: "grep -r there", needs: "untar",
+		{Word: "grep", Name: "grep -r there", needs: "untar",
 			run: func(ctx context.Context, dir string) error {
 				out, err := output(ctx, tree(dir), "grep", "-r", "--exclude-dir=.git", "-l", "package")
 				if err == nil && len(out) == 0 {
@@ -128,13 +107,13 @@ func (s *sizes) rows() []row {
 				}
 				return err
 			}},
-		{word: "find", name: "find -type f there", needs: "untar",
+		{Word: "find", Name: "find -type f there", needs: "untar",
 			run: func(ctx context.Context, dir string) error {
 				return lines(ctx, tree(dir), s.count, "find", ".", "-path", "./.git", "-prune", "-o", "-type", "f", "-print")
 			}},
-		{word: "save", name: fmt.Sprintf("%d editor saves (fsync, rename)", s.saves),
+		{Word: "save", Name: fmt.Sprintf("%d editor saves (fsync, rename)", s.saves),
 			run: func(ctx context.Context, dir string) error { return s.save(ctx, filepath.Join(dir, "letter")) }},
-		{word: "sqlite", name: fmt.Sprintf("%d sqlite commits", s.inserts),
+		{Word: "sqlite", Tool: "sqlite3", Name: fmt.Sprintf("%d sqlite commits", s.inserts),
 			run: func(ctx context.Context, dir string) error {
 				script := "PRAGMA journal_mode=DELETE; CREATE TABLE t(n INTEGER PRIMARY KEY, word TEXT);\n" +
 					strings.Repeat("INSERT INTO t(word) VALUES ('satchel');\n", s.inserts)
@@ -148,7 +127,7 @@ func (s *sizes) rows() []row {
 				}
 				return err
 			}},
-		{word: "rm", name: "rm -rf of the tree and the small files", needs: "untar",
+		{Word: "rm", Name: "rm -rf of the tree and the small files", needs: "untar",
 			run: func(ctx context.Context, dir string) error {
 				_, err := output(ctx, dir, "rm", "-rf", small(dir), tree(dir))
 				return err
@@ -167,14 +146,14 @@ func (s *sizes) rows() []row {
 // smallSize is the size in bytes of small file i: 100 to 4099.
 func smallSize(i int) int { return 100 + i*37%4000 }
 
-func (s *sizes) smallBytes() (n int) {
+func (s *Sizes) smallBytes() (n int) {
 	for i := range s.files {
 		n += smallSize(i)
 	}
 	return n
 }
 
-func (s *sizes) create(ctx context.Context, dir string) error {
+func (s *Sizes) create(ctx context.Context, dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
@@ -190,7 +169,7 @@ func (s *sizes) create(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (s *sizes) checkSmall(dir string) error {
+func (s *Sizes) checkSmall(dir string) error {
 	data := pattern(4100, 0)
 	for i := range s.files {
 		got, err := os.ReadFile(filepath.Join(dir, "file-"+strconv.Itoa(i)))
@@ -206,7 +185,7 @@ func (s *sizes) checkSmall(dir string) error {
 
 const block = 1 << 20
 
-func (s *sizes) writeBig(ctx context.Context, path string) error {
+func (s *Sizes) writeBig(ctx context.Context, path string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -225,7 +204,7 @@ func (s *sizes) writeBig(ctx context.Context, path string) error {
 	return f.Close()
 }
 
-func (s *sizes) readBig(ctx context.Context, path string) error {
+func (s *Sizes) readBig(ctx context.Context, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -249,7 +228,7 @@ func (s *sizes) readBig(ctx context.Context, path string) error {
 
 // save writes a file as careful editors do: a new one beside it, made durable,
 // renamed over it.
-func (s *sizes) save(ctx context.Context, path string) error {
+func (s *Sizes) save(ctx context.Context, path string) error {
 	var last []byte
 	for i := range s.saves {
 		if err := ctx.Err(); err != nil {
