@@ -36,6 +36,9 @@ type Config struct {
 	// Notice is told of events as they happen, from the goroutine that syncs: it
 	// must not wait. May be nil.
 	Notice func([]Event)
+	// Full is told when the disk under the cache has become too full for writers, and
+	// when it is so no more. It must not wait. May be nil.
+	Full func(bool)
 
 	// Rescue keeps the content of a file that the server refused, under a name like its own; nil: the
 	// Recovered folder of this drive does. It is for drives in which the user may make none. An error is
@@ -126,6 +129,8 @@ type Drive struct {
 	diskNow func() disk   // the room under the cache
 	looked  time.Time     // when roomy last asked
 	scarce  bool          // what it found
+	pause   pause
+	toldAs  atomic.Bool   // what Config.Full was told last
 	bootID  string        // names this run of the machine
 	weights map[int]int64 // see weigh
 }
@@ -192,7 +197,10 @@ func (d *Drive) open() error {
 		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
 	}
 	d.fineTimes = fineTimes(dir)
-	d.space = newBallast(filepath.Join(dir, "ballast"), func(full bool) { d.full.Store(full) })
+	d.space = newBallast(filepath.Join(dir, "ballast"), func(full bool) {
+		d.full.Store(full)
+		d.tellFull(full)
+	})
 	if why, err := os.ReadFile(filepath.Join(dir, "damaged")); err == nil {
 		return fmt.Errorf("%w, as was found before: %s", errCorrupt, why)
 	}

@@ -112,6 +112,9 @@ func (s *sender) finish() error {
 
 // send sends those chunks of a pack that the server lacks.
 func (s *sender) send(p *pack) error {
+	if err := s.d.pause.wait(s.ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, packLimit)
 	defer cancel()
 	hashes := make([]api.Hash, len(p.chunks))

@@ -70,6 +70,8 @@ func (d *Drive) Pin(ctx context.Context, path string) error {
 		switch {
 		case left == 0:
 			return nil
+		case d.paused() != "":
+			return api.Errorf(api.Unavailable, "it is pinned; what is missing is fetched when the pause is over (%s)", d.paused())
 		case !d.connected.Load():
 			return api.Errorf(api.Unavailable, "it is pinned, but the server can't be reached: what is missing will be fetched when it can")
 		}
@@ -187,7 +189,7 @@ func (d *Drive) runPinner() {
 func (d *Drive) pinAll() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.pins.todo) > 0 {
+	for len(d.pins.todo) > 0 && d.paused() == "" {
 		for id := range d.pins.todo {
 			n, err := d.load(id)
 			if err == nil && n != nil && !n.dead && d.pinned(n) {

@@ -38,7 +38,9 @@ func (d *Drive) roomy() error {
 			d.wakeEvict()
 		}
 	}
-	if d.full.Load() || d.scarce {
+	full := d.full.Load() || d.scarce
+	d.tellFull(full)
+	if full {
 		return errFull
 	}
 	return nil
@@ -69,6 +71,13 @@ func (d *Drive) awaitRoom(intr Interrupt) (waited bool, err error) {
 
 // floor is how much of a disk clean content leaves free, bytes.
 func (d *Drive) floor(k disk) int64 { return max(k.size/minFree, 2*d.space.size) }
+
+// tellFull tells who wants to know whether writers are refused.
+func (d *Drive) tellFull(full bool) {
+	if d.toldAs.CompareAndSwap(!full, full) && d.cfg.Full != nil {
+		d.cfg.Full(full)
+	}
+}
 
 // limit is how many bytes of content may be kept now: the configured limit, less
 // when the disk is short of room.

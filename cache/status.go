@@ -24,6 +24,7 @@ type Status struct {
 	Pinned           int     `json:"pinned"`            // files and folders that were pinned
 	Events           []Event `json:"events,omitempty"`  // what met another device's changes, the last ones
 	Problem          string  `json:"problem,omitempty"` // why nothing is sent, for people
+	Paused           string  `json:"paused,omitempty"`  // why sending waits: somebody wants it so
 }
 
 // Status tells how things stand.
@@ -42,6 +43,7 @@ func (d *Drive) Status() Status {
 		Events:           append([]Event(nil), d.syn.events...),
 		Seq:              max(d.syn.seq, d.syn.acked),
 	}
+	s.Paused = d.paused()
 	if d.syn.problem != nil {
 		s.Problem = d.syn.problem.Error()
 	}

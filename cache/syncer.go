@@ -159,6 +159,9 @@ func (d *Drive) setProblem(err error) {
 // send sends batches until nothing is ready.
 func (d *Drive) send() error {
 	for d.ctx.Err() == nil {
+		if d.paused() != "" {
+			return nil // its end wakes us
+		}
 		if err := d.uniteAll(); err != nil {
 			return err
 		}
