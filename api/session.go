@@ -21,6 +21,32 @@ type Credentials struct {
 	Token  Token  `json:"token"`
 }
 
+// DeviceCode answers a device that asks to log in without a password (RFC
+// 8628): somebody confirms UserCode on the server's page /device, and the device
+// asks with Secret whether that has happened.
+type DeviceCode struct {
+	Secret   string `json:"device_code"`
+	UserCode string `json:"user_code"`  // to be shown
+	Expires  int    `json:"expires_in"` // seconds
+	Interval int    `json:"interval"`   // seconds between two questions, at least
+}
+
+// What became of a device's wish to log in.
+const (
+	DevicePending = "pending"
+	DeviceSlow    = "slow" // pending, and it asks too often
+	DeviceDenied  = "denied"
+	DeviceExpired = "expired"
+	DeviceAllowed = "allowed"
+)
+
+// DeviceAnswer is what became of a device's wish to log in. The credentials
+// of an allowed one are told once.
+type DeviceAnswer struct {
+	State       string       `json:"state"`
+	Credentials *Credentials `json:"credentials,omitempty"`
+}
+
 // Token is a JWT for the Authorization header.
 type Token struct {
 	Token   string    `json:"token"`

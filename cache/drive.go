@@ -126,9 +126,9 @@ type Drive struct {
 	readers readers
 	walk    walk
 	pins    pins
-	diskNow func() disk   // the room under the cache
-	looked  time.Time     // when roomy last asked
-	scarce  bool          // what it found
+	diskNow func() disk // the room under the cache
+	looked  time.Time   // when roomy last asked
+	scarce  bool        // what it found
 	pause   pause
 	toldAs  atomic.Bool   // what Config.Full was told last
 	bootID  string        // names this run of the machine

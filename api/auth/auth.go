@@ -43,6 +43,8 @@ type Auth struct {
 	log      *slog.Logger
 
 	registrations *Limit
+	devices       *Limit // that ask to be confirmed
+	confirmations *Limit // codes that people typed
 }
 
 // Identity is who a request is from: a user, through one of his sessions.
@@ -66,6 +68,8 @@ func New(ctx context.Context, db *postgres.DB, key SealingKey, log *slog.Logger)
 	return &Auth{
 		db: db, keys: keys, throttle: newThrottle(), log: log,
 		registrations: NewLimit("new accounts", 20, 20*time.Second),
+		devices:       NewLimit("devices that ask to log in", 20, 20*time.Second),
+		confirmations: NewLimit("codes", 10, 6*time.Second),
 	}, nil
 }
 
@@ -144,7 +148,12 @@ func (a *Auth) LoginDevice(ctx context.Context, from netip.Addr, l api.Login) (a
 	if err != nil {
 		return api.Credentials{}, err
 	}
-	id, secret, err := a.begin(ctx, account, postgres.NewSession{Kind: postgres.DeviceSession, Name: deviceName(l.Device)})
+	return a.newDevice(ctx, account, deviceName(l.Device))
+}
+
+// newDevice makes a session of a client that keeps a secret.
+func (a *Auth) newDevice(ctx context.Context, account postgres.Account, name string) (api.Credentials, error) {
+	id, secret, err := a.begin(ctx, account, postgres.NewSession{Kind: postgres.DeviceSession, Name: name})
 	if err != nil {
 		return api.Credentials{}, err
 	}

@@ -11,14 +11,8 @@ import (
 // [api.Unauthenticated] with the server's words; too many tries are
 // [api.RateLimited].
 func Login(ctx context.Context, server, email, password, device string) (api.Credentials, error) {
-	c, err := New(server, api.Credentials{}, nil)
-	if err != nil {
-		return api.Credentials{}, err
-	}
-	defer c.Close()
 	var cred api.Credentials
-	err = c.call(ctx, request{method: http.MethodPost, path: "/login", open: true, once: true},
-		api.Login{Email: email, Password: password, Device: device}, &cred)
+	err := openCall(ctx, server, "/login", api.Login{Email: email, Password: password, Device: device}, &cred)
 	return cred, err
 }
 
@@ -57,4 +51,31 @@ func (c *Client) Drives(ctx context.Context) ([]api.DriveInfo, error) {
 // call; whether there is such a drive shows when it is used.
 func (c *Client) Drive(which string) *Drive {
 	return &Drive{c: c, which: which}
+}
+
+// BeginDevice asks to log this machine in: somebody confirms the code that it
+// answers on the server's page /device, and meanwhile [PollDevice] asks whether
+// that has happened.
+func BeginDevice(ctx context.Context, server, device string) (api.DeviceCode, error) {
+	var code api.DeviceCode
+	err := openCall(ctx, server, "/device/code", map[string]string{"device": device}, &code)
+	return code, err
+}
+
+// PollDevice is what became of [BeginDevice]. It is to be asked no more often
+// than the code's interval says.
+func PollDevice(ctx context.Context, server string, code api.DeviceCode) (api.DeviceAnswer, error) {
+	var answer api.DeviceAnswer
+	err := openCall(ctx, server, "/device/token", map[string]string{"device_code": code.Secret}, &answer)
+	return answer, err
+}
+
+// openCall posts once, as nobody.
+func openCall(ctx context.Context, server, path string, in, out any) error {
+	c, err := New(server, api.Credentials{}, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.call(ctx, request{method: http.MethodPost, path: path, open: true, once: true}, in, out)
 }

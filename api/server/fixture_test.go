@@ -68,6 +68,13 @@ func newFixture(t *testing.T) *fixture { return newFixtureTLS(t, false) }
 
 func newFixtureTLS(t *testing.T, isTLS bool) *fixture {
 	t.Helper()
+	return newFixtureWith(t, func(c *Config, _ string) { c.TLS = isTLS })
+}
+
+// newFixtureWith is a server whose configuration is changed first, by what
+// knows its address.
+func newFixtureWith(t *testing.T, change func(c *Config, url string)) *fixture {
+	t.Helper()
 	urls := pgtest.New(t)
 	f := &fixture{t: t, log: &lockedBuffer{}, tokens: map[string]string{}}
 	var err error
@@ -112,9 +119,12 @@ func newFixtureTLS(t *testing.T, isTLS bool) *fixture {
 	}()
 	stopping, stopWaiting := context.WithCancel(running)
 	f.stop = stopWaiting
-	handler := New(Config{BanStore: f.db, Bans: BanConfig{Time: time.Minute}, Auth: f.auth, Drives: f.drives, Ready: f.db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: log, OpenSignup: true})
-	web := httptest.NewServer(handler)
+	var handler http.Handler
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	f.url = web.URL
+	config := Config{BanStore: f.db, Bans: BanConfig{Time: time.Minute}, Auth: f.auth, Drives: f.drives, Ready: f.db.Ping, Stopping: stopping.Done(), Log: log, OpenSignup: true}
+	change(&config, f.url)
+	handler = New(config)
 	t.Cleanup(func() {
 		stop()
 		web.Close()

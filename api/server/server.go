@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -40,8 +41,10 @@ type Config struct {
 	BanStore banStore                    // where it is kept; nil: only paths are refused, and nobody
 	Log      *slog.Logger
 
-	OpenSignup  bool     // anyone may make an account
-	CORSOrigins []string // whose pages may use the APIs, by tokens; see [CheckOrigin]
+	OpenSignup  bool       // anyone may make an account
+	CORSOrigins []string   // whose pages may use the APIs, by tokens; see [CheckOrigin]
+	OIDC        *auth.OIDC // who else signs people in; nil: nobody
+	PublicURL   string     // where people reach the server; "": what their requests say
 }
 
 type server struct {
@@ -54,6 +57,8 @@ type server struct {
 
 	openSignup  bool
 	corsOrigins []string
+	oidc        *auth.OIDC
+	address     string // where people reach it; "": what their requests say
 	archives    *auth.Limit
 	listings    *auth.Limit // of /files: one may walk a whole drive
 }
@@ -79,6 +84,7 @@ func New(c Config) http.Handler {
 
 func newServer(c Config) *server {
 	return &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
+		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
 		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond)}
 }
 

@@ -28,6 +28,25 @@ type tokenInput struct {
 	}
 }
 
+type deviceCodeInput struct {
+	Body struct {
+		Device string `json:"device"` // a name for people, such as the host's
+	}
+	from netip.Addr
+}
+
+// Resolve notes where the device is.
+func (in *deviceCodeInput) Resolve(ctx huma.Context) []error {
+	in.from = address(&http.Request{RemoteAddr: ctx.RemoteAddr()})
+	return nil
+}
+
+type devicePollInput struct {
+	Body struct {
+		Code string `json:"device_code"`
+	}
+}
+
 type deviceInput struct {
 	Device api.ID `path:"device"`
 }
@@ -35,6 +54,12 @@ type deviceInput struct {
 func (s *server) accountRoutes(v1 huma.API) {
 	open(s, v1, post("login", "/login", "Log a device in"), func(ctx context.Context, in *loginInput) (*body[api.Credentials], error) {
 		return answer(s.auth.LoginDevice(ctx, in.from, in.Body))
+	})
+	open(s, v1, post("device-code", "/device/code", "Ask to log a device in that somebody confirms on the page /device"), func(ctx context.Context, in *deviceCodeInput) (*body[api.DeviceCode], error) {
+		return answer(s.auth.BeginDevice(ctx, in.from, in.Body.Device))
+	})
+	open(s, v1, post("device-token", "/device/token", "Whether somebody has confirmed the device"), func(ctx context.Context, in *devicePollInput) (*body[api.DeviceAnswer], error) {
+		return answer(s.auth.PollDevice(ctx, in.Body.Code))
 	})
 	open(s, v1, post("token", "/token", "Get a token for a device's secret"), func(ctx context.Context, in *tokenInput) (*body[api.Token], error) {
 		return answer(s.auth.Token(ctx, in.Body.Secret))

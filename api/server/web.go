@@ -27,6 +27,9 @@ func (s *server) routeWeb(mux *http.ServeMux) {
 	mux.HandleFunc("POST /signup", s.webSignup)
 	mux.HandleFunc("POST /signin", s.webSignin)
 	mux.HandleFunc("POST /signout", s.webSignout)
+	mux.HandleFunc("GET /device", s.webDevice)
+	mux.HandleFunc("GET /oidc/begin", s.webOIDCBegin)
+	mux.HandleFunc("GET /oidc/end", s.webOIDCEnd)
 	for pattern, page := range map[string]webPage{
 		"GET /browse/{path...}":    s.webFolder,
 		"GET /file/{path...}":      s.webFile,
@@ -36,6 +39,7 @@ func (s *server) routeWeb(mux *http.ServeMux) {
 		"GET /account":             s.webAccount,
 		"GET /people":              s.webPeople,
 		"GET /metadata":            s.webMetadata,
+		"POST /do/device":          s.webAnswerDevice,
 		"POST /do/upload":          s.webUpload,
 		"POST /do/mkdir":           s.webMkdir,
 		"POST /do/move":            s.webMove,
@@ -148,6 +152,8 @@ var hostForm = regexp.MustCompile(`^[A-Za-z0-9._-]+(:[0-9]{1,5})?$|^\[[0-9A-Fa-f
 // shownAddress is the server's, as it was reached.
 func (s *server) shownAddress(r *http.Request) string {
 	switch {
+	case s.address != "":
+		return s.address
 	case !hostForm.MatchString(r.Host):
 		return "ADDRESS-OF-THIS-SERVER"
 	case s.tls:

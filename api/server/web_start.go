@@ -43,6 +43,9 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) start(w http.ResponseWriter, r *http.Request, status int, v web.Start) {
 	v.Open, v.Address = s.openSignup, s.shownAddress(r)
+	if s.oidc != nil {
+		v.Provider = s.oidc.Name()
+	}
 	s.render(w, r, status, v)
 }
 
@@ -52,11 +55,11 @@ func (s *server) webSignin(w http.ResponseWriter, r *http.Request) {
 	email := r.PostFormValue("email")
 	secret, _, err := s.auth.LoginBrowser(r.Context(), address(r), email, r.PostFormValue("password"), r.UserAgent())
 	if err != nil {
-		s.startAgain(w, r, web.Start{Page: web.Page{Title: "Sign in"}, Email: email}, err, "Invalid email or password.")
+		s.startAgain(w, r, web.Start{Page: web.Page{Title: "Sign in"}, Email: email, Device: r.PostFormValue("device")}, err, "Invalid email or password.")
 		return
 	}
 	s.setCookie(w, secret)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	http.Redirect(w, r, afterSignin(r.PostFormValue("device")), http.StatusSeeOther)
 }
 
 // webSignup shows the form for a new account, where anyone may make one, and makes it.

@@ -23,6 +23,19 @@ type Start struct {
 	Signup  bool   // the form is for a new account
 	Open    bool   // new accounts may be made
 	Address string // of this server, for commands
+
+	Provider string // who else signs people in, "" if nobody
+	Device   string // the code of the device that is to be confirmed then, "" if none is
+}
+
+// Device is the page on which somebody confirms a device's login.
+type Device struct {
+	Page
+	Code    string // as it is shown on the device; "" when it is still to be typed
+	Name    string
+	From    string // an address
+	Created time.Time
+	Done    bool // nothing more is to be decided
 }
 
 // Crumb is a directory on the way to a page.
@@ -192,3 +205,4 @@ func (Account) template() string { return "account" }
 func (People) template() string  { return "people" }
 func (Files) template() string   { return "files" }
 func (Message) template() string { return "message" }
+func (Device) template() string  { return "device" }

@@ -31,7 +31,7 @@ const Policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 var pages = func() map[string]*template.Template {
 	all := map[string]*template.Template{}
 	base := template.Must(template.New("base").Funcs(functions).ParseFS(files, "templates/base.html"))
-	for _, name := range []string{"start", "folder", "file", "trash", "account", "people", "files", "message"} {
+	for _, name := range []string{"start", "folder", "file", "trash", "account", "people", "files", "message", "device"} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return all

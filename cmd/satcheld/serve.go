@@ -30,7 +30,9 @@ type serveCmd struct {
 
 	OpenSignup bool     `help:"Let anyone make an account."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"URL" help:"Let this site's pages use the APIs, with tokens; may be given again."`
-	VFSConfig  string   `name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
+	PublicURL  string   `name:"public-url" placeholder:"URL" help:"Where people reach this server, such as https://drive.example.org; by default what their requests say. Behind a proxy that speaks https it is needed for --oidc-issuer."`
+	oidcFlags
+	VFSConfig string `name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
 
 	BanTime       time.Duration `default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
 	BanLoopback   bool          `help:"Ban this machine's own addresses too."`
@@ -80,6 +82,9 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 		if err := server.CheckOrigin(origin); err != nil {
 			return nil, usageError{fmt.Sprintf("--cors-origin: %v", err)}
 		}
+	}
+	if err := cmd.checkOIDC(); err != nil {
+		return nil, err
 	}
 	certificate, err := cmd.certificate()
 	if err != nil {
@@ -220,7 +225,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 	stopping, stop := context.WithCancel(ctx)
 	return stopper{stop}, server.Config{
 		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
-		OpenSignup: cmd.OpenSignup, CORSOrigins: cmd.CORSOrigin,
+		OpenSignup: cmd.OpenSignup, CORSOrigins: cmd.CORSOrigin, PublicURL: cmd.PublicURL, OIDC: cmd.provider(accounts),
 		BanStore: db, Bans: server.BanConfig{Time: cmd.BanTime, Loopback: cmd.BanLoopback, AddressHeader: cmd.AddressHeader},
 	}, nil
 }

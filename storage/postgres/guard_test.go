@@ -135,6 +135,8 @@ func TestEveryTableIsTried(t *testing.T) {
 		"discarded_packs":  "satchel_app may not read it",
 		"bans":             "satchel_app may not read it",
 		"guest_chunks":     "satchel_app may not read it",
+		"device_codes":     "satchel_app may not read it",
+		"identities":       "satchel_app may not read it",
 		"zones":            "package storage: TestGrantShowsExactlyItsSubtree and TestReadGrantCannotWrite",
 		"grants":           "the same; only functions write it",
 		"binds":            "the same; only functions write it",

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"satchel/api/auth"
+)
+
+// oidcFlags name an OpenID Connect provider that signs people in.
+type oidcFlags struct {
+	OIDCIssuer           string `name:"oidc-issuer" placeholder:"URL" help:"Let people sign in by this OpenID Connect provider too. Register URL/oidc/end with it as where to lead back to."`
+	OIDCClientID         string `name:"oidc-client-id" placeholder:"ID" help:"What the provider calls this server."`
+	OIDCClientSecret     string `name:"oidc-client-secret" placeholder:"SECRET" help:"What it shares with this server; best given by the environment, or by --oidc-client-secret-file."`
+	OIDCClientSecretFile string `name:"oidc-client-secret-file" placeholder:"FILE" help:"A file with the secret."`
+	OIDCName             string `name:"oidc-name" placeholder:"NAME" help:"What people call the provider; by default its host."`
+	OIDCSignup           bool   `name:"oidc-signup" help:"Make an account for whoever the provider knows with a verified address; by default the account must be there."`
+}
+
+// checkOIDC finds wrong usage, and reads what the flags name.
+func (f *oidcFlags) checkOIDC() error {
+	if f.OIDCIssuer == "" {
+		if f.OIDCClientID != "" || f.OIDCSignup {
+			return usageError{"--oidc-client-id and --oidc-signup go with --oidc-issuer"}
+		}
+		return nil
+	}
+	issuer, err := url.Parse(f.OIDCIssuer)
+	if err != nil || issuer.Host == "" || issuer.Scheme != "https" && issuer.Scheme != "http" {
+		return usageError{fmt.Sprintf("--oidc-issuer %s is not an address such as https://login.example.org", f.OIDCIssuer)}
+	}
+	if f.OIDCClientID == "" {
+		return usageError{"--oidc-issuer needs --oidc-client-id"}
+	}
+	if f.OIDCClientSecretFile != "" {
+		b, err := os.ReadFile(f.OIDCClientSecretFile)
+		if err != nil {
+			return usageError{"--oidc-client-secret-file: " + err.Error()}
+		}
+		f.OIDCClientSecret = strings.TrimSpace(string(b))
+	}
+	if f.OIDCName == "" {
+		f.OIDCName = issuer.Hostname()
+	}
+	return nil
+}
+
+// provider is nil without --oidc-issuer.
+func (f *oidcFlags) provider(a *auth.Auth) *auth.OIDC {
+	if f.OIDCIssuer == "" {
+		return nil
+	}
+	return auth.NewOIDC(a, auth.OIDCConfig{Issuer: f.OIDCIssuer, ClientID: f.OIDCClientID, Secret: f.OIDCClientSecret, Name: f.OIDCName, Signup: f.OIDCSignup})
+}

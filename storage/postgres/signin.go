@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"satchel/api"
+)
+
+// WaitingDevice is a device that waits for somebody to confirm it.
+type WaitingDevice struct {
+	Device  string // its name, for people
+	Address string // where it asked from
+	Created time.Time
+}
+
+// BeginDevice notes a device that wants to log in, by the SHA-256 of the code
+// that it keeps and the one that it shows. False: that one is in use.
+func (db *DB) BeginDevice(ctx context.Context, code api.Hash, shown, device, address string, lifetime time.Duration) (begun bool, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT satchel.begin_device($1, $2, $3, $4, $5)`, code[:], shown, device, address, lifetime).Scan(&begun)
+	return begun, classify(err)
+}
+
+// PollDevice is what became of a device's wish: "pending", "slow" (it asked
+// within the pause), "denied", "expired", or "allowed", with the account, which
+// is told once.
+func (db *DB) PollDevice(ctx context.Context, code api.Hash, pause time.Duration) (state, device string, a Account, err error) {
+	var id *api.ID
+	var name, email, person, role *string
+	err = db.pool.QueryRow(ctx, `SELECT state, device, id, email, name, role FROM satchel.poll_device($1, $2)`, code[:], pause).
+		Scan(&state, &name, &id, &email, &person, &role)
+	if err == nil && state == "allowed" {
+		device, a = *name, Account{ID: *id, Email: *email, Name: *person, Role: *role}
+	}
+	return state, device, a, classify(err)
+}
+
+// WaitingDevice is the device that shows a code. A code that none shows, or
+// not any more, is [api.NotFound].
+func (tx *Tx) WaitingDevice(ctx context.Context, shown string) (d WaitingDevice, err error) {
+	err = tx.conn.QueryRow(ctx, `SELECT device, address, created FROM satchel.waiting_device($1)`, shown).Scan(&d.Device, &d.Address, &d.Created)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return d, errNoDevice()
+	}
+	return d, classify(err)
+}
+
+// AnswerDevice lets the device that shows a code log in as the transaction's
+// user, or never. The errors are those of WaitingDevice.
+func (tx *Tx) AnswerDevice(ctx context.Context, shown string, allow bool) error {
+	var answered bool
+	err := tx.conn.QueryRow(ctx, `SELECT satchel.answer_device($1, $2)`, shown, allow).Scan(&answered)
+	if err == nil && !answered {
+		return errNoDevice()
+	}
+	return classify(err)
+}
+
+func errNoDevice() error {
+	return api.Errorf(api.NotFound, "no device shows this code, or not any more")
+}
+
+// IdentityAccount is the account that an identity provider's subject signs in
+// to; [api.NotFound] when there is none, or it is disabled.
+func (db *DB) IdentityAccount(ctx context.Context, issuer, subject string) (a Account, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT id, email, name, role FROM satchel.identity_account($1, $2)`, issuer, subject).
+		Scan(&a.ID, &a.Email, &a.Name, &a.Role)
+	if errors.Is(err, pgx.ErrNoRows) || invalidText(err) {
+		return Account{}, api.Errorf(api.NotFound, "there is no such account")
+	}
+	return a, classify(err)
+}
+
+// AddIdentity lets an identity provider's subject sign in to the transaction's
+// user from now on. One that signs in to another account is [api.Exists].
+func (tx *Tx) AddIdentity(ctx context.Context, issuer, subject string) error {
+	var added bool
+	err := tx.conn.QueryRow(ctx, `SELECT satchel.add_identity($1, $2)`, issuer, subject).Scan(&added)
+	if err == nil && !added {
+		return api.Errorf(api.Exists, "this identity signs in to another account")
+	}
+	return classify(err)
+}
