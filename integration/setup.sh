@@ -47,6 +47,14 @@ have setfattr || need attr
 have_vim || need vim-tiny
 if [ "${1:-}" != run ]; then # only for tests
 	have chromium || have chromium-browser || need chromium
+	have mandoc || need mandoc
+	have zsh || need zsh
+	have fish || need fish
+	have nginx || need nginx-light
+	have gio || need libglib2.0-bin
+	have dbus-daemon || need dbus
+	have gnome-keyring-daemon || need gnome-keyring
+	have secret-tool || need libsecret-tools
 fi
 if [ "${1:-}" != run ]; then # clients that the tests use
 	have litmus || need litmus
@@ -57,6 +65,16 @@ if [ "${1:-}" != run ]; then # clients that the tests use
 	have aws || need awscli
 fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
+if [ "${1:-}" = desktop ]; then # for make desktop
+	have Xvfb || need xvfb
+	have xdotool || need xdotool
+	have openbox || need openbox
+	have import || need imagemagick
+	have thunar || need thunar
+	have feh || need feh
+	have unzip || need unzip
+	[ -e /usr/lib/libreoffice/program/libvclplug_gtk3lo.so ] || need "libreoffice-writer libreoffice-gtk3"
+fi
 if [ "${1:-}" = programs ]; then # for make programs
 	have fio || need fio
 	have stress-ng || need stress-ng

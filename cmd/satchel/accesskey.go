@@ -2,9 +2,10 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
+	"strings"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type accessKeyCmd struct {
@@ -28,14 +29,15 @@ func (cmd *accessKeyAddCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	sh.printKey(k)
-	return nil
+	return sh.printKey(k)
 }
 
 // printKey prints a pair as the lines that AWS's tools read from a profile.
-func (sh *shell) printKey(k api.AccessKey) {
-	fmt.Fprintln(sh.stderr, "the secret is shown this once; a lost one is replaced by: satchel access-key rotate", k.Key)
-	fmt.Fprintf(sh.stdout, "aws_access_key_id = %s\naws_secret_access_key = %s\n", k.Key, k.Secret)
+func (sh *shell) printKey(k api.AccessKey) error {
+	if !sh.json {
+		fmt.Fprintln(sh.stderr, "the secret is shown this once; a lost one is replaced by: satchel access-key rotate", k.Key)
+	}
+	return sh.answer(k, "aws_access_key_id = %s\naws_secret_access_key = %s", k.Key, k.Secret)
 }
 
 type accessKeyListCmd struct{}
@@ -50,16 +52,13 @@ func (cmd *accessKeyListCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKEY\tMADE\tSECRET OF\tLAST SEEN")
-	for _, k := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(k.Name), k.Key, stamp(k.Created), stamp(k.Rotated), stamp(k.Seen))
-	}
-	return w.Flush()
+	return list(sh, all, "NAME\tKEY\tMADE\tSECRET OF\tLAST SEEN", func(k api.AccessKey) string {
+		return strings.Join([]string{cli.Printable(k.Name), k.Key, stamp(k.Created), stamp(k.Rotated), stamp(k.Seen)}, "\t")
+	})
 }
 
 type accessKeyRotateCmd struct {
-	Key string `arg:"" help:"The access key."`
+	Key string `arg:"" help:"The access key." complete:"access-key"`
 }
 
 func (cmd *accessKeyRotateCmd) Run(sh *shell) error {
@@ -72,12 +71,11 @@ func (cmd *accessKeyRotateCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	sh.printKey(k)
-	return nil
+	return sh.printKey(k)
 }
 
 type accessKeyRevokeCmd struct {
-	Key string `arg:"" help:"The access key."`
+	Key string `arg:"" help:"The access key." complete:"access-key"`
 }
 
 func (cmd *accessKeyRevokeCmd) Run(sh *shell) error {
@@ -89,6 +87,5 @@ func (cmd *accessKeyRevokeCmd) Run(sh *shell) error {
 	if err := c.RevokeAccessKey(sh.ctx, cmd.Key); err != nil {
 		return err
 	}
-	fmt.Fprintf(sh.stdout, "revoked %q\n", cmd.Key)
-	return nil
+	return sh.answer(map[string]string{"revoked": cmd.Key}, "revoked %q", cmd.Key)
 }

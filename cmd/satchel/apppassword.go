@@ -2,9 +2,10 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
+	"strings"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type appPasswordCmd struct {
@@ -27,10 +28,11 @@ func (cmd *appPasswordAddCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	// The password alone on standard output, so that a script can take it.
-	fmt.Fprintf(sh.stderr, "%s as %s; it is shown this once, and revoked with: satchel app-password revoke %s\n", l.Server+"/dav/", l.Email, p.ID)
-	fmt.Fprintln(sh.stdout, p.Password)
-	return nil
+	if !sh.json {
+		// The password alone on standard output, so that a script can take it.
+		fmt.Fprintf(sh.stderr, "%s as %s; it is shown this once, and revoked with: satchel app-password revoke %s\n", l.Server+"/dav/", l.Email, p.ID)
+	}
+	return sh.answer(p, "%s", p.Password)
 }
 
 type appPasswordListCmd struct{}
@@ -45,16 +47,13 @@ func (cmd *appPasswordListCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tID\tMADE\tLAST SEEN")
-	for _, p := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(p.Name), p.ID, stamp(p.Created), stamp(p.Seen))
-	}
-	return w.Flush()
+	return list(sh, all, "NAME\tID\tMADE\tLAST SEEN", func(p api.AppPassword) string {
+		return strings.Join([]string{cli.Printable(p.Name), p.ID.String(), stamp(p.Created), stamp(p.Seen)}, "\t")
+	})
 }
 
 type appPasswordRevokeCmd struct {
-	Name string `arg:"" help:"The program's name, or the password's id."`
+	Name string `arg:"" help:"The program's name, or the password's id." complete:"app-password"`
 }
 
 func (cmd *appPasswordRevokeCmd) Run(sh *shell) error {
@@ -67,22 +66,13 @@ func (cmd *appPasswordRevokeCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	var found []api.AppPassword
-	for _, p := range all {
-		if p.Name == cmd.Name || p.ID.String() == cmd.Name {
-			found = append(found, p)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return fmt.Errorf("there is no app password %q; see: satchel app-password list", cmd.Name)
-	case 1:
-	default:
-		return fmt.Errorf("%d app passwords are called %q: name one by its id; see: satchel app-password list", len(found), cmd.Name)
-	}
-	if err := c.RevokeAppPassword(sh.ctx, found[0].ID); err != nil {
+	is := func(p api.AppPassword) bool { return p.Name == cmd.Name || p.ID.String() == cmd.Name }
+	found, err := one(all, is, "app password", cmd.Name, "satchel app-password list")
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(sh.stdout, "revoked %q\n", cmd.Name)
-	return nil
+	if err := c.RevokeAppPassword(sh.ctx, found.ID); err != nil {
+		return err
+	}
+	return sh.answer(map[string]string{"revoked": found.ID.String()}, "revoked %q", cmd.Name)
 }

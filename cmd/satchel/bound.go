@@ -45,8 +45,9 @@ type boundFolders struct {
 	news chan struct{}
 	twin atomic.Bool // something of the drive itself is bound in it: its feed must tell all
 
-	mu    sync.Mutex // guards shown, which only run changes
-	shown map[api.ID]*boundFolder
+	mu     sync.Mutex // guards what is below; only run changes shown
+	shown  map[api.ID]*boundFolder
+	paused string // why nothing is sent; "" = it is
 }
 
 // boundFolder is one that is shown.
@@ -161,7 +162,18 @@ func (b *boundFolders) set(id api.ID, f *boundFolder) {
 	if f == nil {
 		delete(b.shown, id)
 	} else {
+		f.drive.Pause(b.paused)
 		b.shown[id] = f
+	}
+}
+
+// pause is [cache.Drive.Pause] of what is shown, and of what will be.
+func (b *boundFolders) pause(reason string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.paused = reason
+	for _, f := range b.shown {
+		f.drive.Pause(reason)
 	}
 }
 

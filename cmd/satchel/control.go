@@ -31,12 +31,15 @@ const (
 	opUmount controlOp = "umount"
 	opPin    controlOp = "pin"
 	opUnpin  controlOp = "unpin"
+	opPause  controlOp = "pause"
+	opResume controlOp = "resume"
 )
 
 type controlRequest struct {
-	Op   controlOp `json:"op"`
-	Path string    `json:"path,omitempty"` // opPin, opUnpin: below the drive's root
-	Wait bool      `json:"wait,omitempty"` // opSync: until all is sent; opUmount: the same, while the server can be reached
+	Op   controlOp     `json:"op"`
+	Path string        `json:"path,omitempty"` // opPin, opUnpin: below the drive's root
+	For  time.Duration `json:"for,omitempty"`  // opPause: how long; 0 = until opResume
+	Wait bool          `json:"wait,omitempty"` // opSync: until all is sent; opUmount: the same, while the server can be reached
 }
 
 type controlReply struct {
@@ -52,8 +55,11 @@ type controlled interface {
 	// sync sends what is pending; with wait it returns when all was sent.
 	sync(ctx context.Context, wait bool, progress func(report)) error
 	// pin keeps a path on this machine and returns when all of it is here; unpin takes that back.
-	pin(ctx context.Context, path string) error
+	pin(ctx context.Context, path string, progress func(report)) error
 	unpin(ctx context.Context, path string) error
+	// pause keeps sending back, for a while or (0) until resume.
+	pause(howLong time.Duration)
+	resume()
 	// umount ends the daemon's work. The answer goes out before the process ends.
 	umount(ctx context.Context, wait bool, progress func(report)) error
 }
@@ -168,9 +174,13 @@ func (c *control) answer(conn *net.UnixConn) {
 	case opSync:
 		err = c.daemon.sync(ctx, r.Wait, progress)
 	case opPin:
-		err = c.daemon.pin(ctx, r.Path)
+		err = c.daemon.pin(ctx, r.Path, progress)
 	case opUnpin:
 		err = c.daemon.unpin(ctx, r.Path)
+	case opPause:
+		c.daemon.pause(r.For)
+	case opResume:
+		c.daemon.resume()
 	case opUmount:
 		err = c.daemon.umount(ctx, r.Wait, progress)
 	default:

@@ -52,8 +52,10 @@ func (s *steps) sync(ctx context.Context, wait bool, progress func(report)) erro
 	return nil
 }
 
-func (s *steps) pin(context.Context, string) error   { return nil }
-func (s *steps) unpin(context.Context, string) error { return nil }
+func (s *steps) pin(context.Context, string, func(report)) error { return nil }
+func (s *steps) pause(time.Duration)                             {}
+func (s *steps) resume()                                         {}
+func (s *steps) unpin(context.Context, string) error             { return nil }
 
 func (s *steps) umount(ctx context.Context, wait bool, progress func(report)) error {
 	if err := s.sync(ctx, wait, progress); err != nil {

@@ -22,6 +22,8 @@ const (
 	// offlineGrace is how long an unmount that waits for unsent work puts up
 	// with a server that does not answer.
 	offlineGrace = 3 * time.Second
+	// tellEvery is how often a command is told how far what it asked for is.
+	tellEvery = 200 * time.Millisecond
 	// lastCalls is how long programs that still have files open get after the
 	// daemon was told to end.
 	lastCalls = 5 * time.Second
@@ -42,6 +44,7 @@ type daemon struct {
 	finish func() error  // closes the drive, once; after served
 	mu     sync.Mutex
 	last   report // once the drive is closed
+	hold   hold   // why sending waits
 	closed bool
 }
 
@@ -63,7 +66,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(sh.stderr, nil))
-	c, err := l.client()
+	c, err := sh.client(l)
 	if err != nil {
 		return err
 	}
@@ -75,9 +78,9 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	config := cache.Config{
 		Dir: cmd.CacheDir, Remote: &homeRemote{bound.home, bound}, User: l.User, Device: l.Device, DeviceName: l.DeviceName,
 		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Notice: desktop.tell, Log: log,
+		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Notice: desktop.tell, Full: desktop.tellFull, Log: log,
 	}
-	drive, err := cache.Open(config)
+	drive, err := sh.openCache(config)
 	if api.KindOf(err) == api.Unavailable {
 		return fmt.Errorf("the first mount needs the server: %w", err)
 	}
@@ -103,6 +106,10 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
 	d.self.Socket = listener.Addr().String()
+	if err := clearMountpoint(d.self.Mountpoint); err != nil {
+		listener.Close()
+		return err
+	}
 	d.fs, err = fusefs.Mount(d.self.Mountpoint, d.drive, fusefs.Options{
 		AllowOther: cmd.AllowOther, ReadOnly: cmd.ReadOnly, NoPassthrough: cmd.NoPassthrough, NoXattr: cmd.NoXattr,
 		FsName: d.login.Server, Helper: cmd.HelperSocket, Log: d.log,
@@ -124,6 +131,9 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 	}()
 	control := newControl(listener, d, d.log)
 	go control.serve()
+	if cmd.Metered == "pause" {
+		go watchMetered(sh.ctx, d.metered, d.log)
+	}
 	if err := sh.places.register(d.self); err != nil {
 		// It can be used all the same, but status and umount won't find it.
 		d.log.Error("this mount could not be made known to other commands", "err", err)
@@ -131,6 +141,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 	defer sh.places.forget(d.self)
 	d.log.Info("mounted", "dir", d.self.Mountpoint, "server", d.login.Server, "cache", d.self.CacheDir, "passthrough", d.fs.Passthrough())
 	cmd.parent.tell(readiness{})
+	tellSystemd("READY=1")
 	if cmd.Foreground {
 		fmt.Fprintf(sh.stdout, "mounted at %s; Ctrl-C unmounts\n", cmd.Dir)
 	}
@@ -138,6 +149,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 	select {
 	case <-d.served:
 	case <-sh.ctx.Done():
+		tellSystemd("STOPPING=1")
 		signal.Reset(os.Interrupt, syscall.SIGTERM) // a second one ends the process
 		d.leave()
 	}
@@ -195,6 +207,9 @@ func (d *daemon) reportOf(s cache.Status) report {
 }
 
 func (d *daemon) sync(ctx context.Context, wait bool, progress func(report)) error {
+	if s := d.drive.Status(); s.Paused != "" && wait {
+		return api.Errorf(api.Unavailable, "nothing is sent while it is paused (%s)\ngo on with: satchel resume", s.Paused)
+	}
 	return d.syncAll(ctx, wait, func() { progress(d.report()) })
 }
 
@@ -210,7 +225,24 @@ func (d *daemon) syncAll(ctx context.Context, wait bool, progress func()) error 
 	return d.bound.sync(ctx, true, tell)
 }
 
-func (d *daemon) pin(ctx context.Context, path string) error   { return d.drive.Pin(ctx, path) }
+func (d *daemon) pin(ctx context.Context, path string, progress func(report)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		for ctx.Err() == nil {
+			progress(d.report())
+			select {
+			case <-ctx.Done():
+			case <-time.After(tellEvery):
+			}
+		}
+	})
+	err := d.drive.Pin(ctx, path)
+	cancel()
+	telling.Wait()
+	return err
+}
+
 func (d *daemon) unpin(ctx context.Context, path string) error { return d.drive.Unpin(ctx, path) }
 
 // umount waits for unsent work while the server can be reached, and unmounts.
@@ -235,7 +267,7 @@ func (d *daemon) sendRest(ctx context.Context, progress func(report)) error {
 	seen := time.Now()
 	err := d.syncAll(reached, true, func() {
 		now := d.report()
-		if now.Connected {
+		if now.Connected && now.Paused == "" {
 			seen = time.Now()
 		} else if time.Since(seen) > offlineGrace {
 			stop()

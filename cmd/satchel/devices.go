@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type devicesCmd struct {
@@ -25,16 +25,13 @@ func (cmd *devicesListCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tID\tLOGGED IN\tLAST SEEN\t")
-	for _, d := range devices {
+	return list(sh, devices, "NAME\tID\tLOGGED IN\tLAST SEEN\t", func(d api.Device) string {
 		note := ""
 		if d.Current {
 			note = "this device"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(d.Name), d.ID, stamp(d.Created), stamp(d.Seen), note)
-	}
-	return w.Flush()
+		return strings.Join([]string{cli.Printable(d.Name), d.ID.String(), stamp(d.Created), stamp(d.Seen), note}, "\t")
+	})
 }
 
 func stamp(t time.Time) string {
@@ -45,7 +42,7 @@ func stamp(t time.Time) string {
 }
 
 type devicesRevokeCmd struct {
-	Name string `arg:"" help:"The device's name or id."`
+	Name string `arg:"" help:"The device's name or id." complete:"device"`
 }
 
 func (cmd *devicesRevokeCmd) Run(sh *shell) error {
@@ -58,22 +55,13 @@ func (cmd *devicesRevokeCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	var found []api.Device
-	for _, d := range devices {
-		if d.Name == cmd.Name || d.ID.String() == cmd.Name {
-			found = append(found, d)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return fmt.Errorf("there is no device %q; see: satchel devices", cmd.Name)
-	case 1:
-	default:
-		return fmt.Errorf("%d devices are called %q: name one by its id; see: satchel devices", len(found), cmd.Name)
-	}
-	if err := c.RevokeDevice(sh.ctx, found[0].ID); err != nil {
+	is := func(d api.Device) bool { return d.Name == cmd.Name || d.ID.String() == cmd.Name }
+	found, err := one(devices, is, "device", cmd.Name, "satchel devices")
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(sh.stdout, "revoked %q\n", cmd.Name)
-	return nil
+	if err := c.RevokeDevice(sh.ctx, found.ID); err != nil {
+		return err
+	}
+	return sh.answer(map[string]string{"revoked": found.ID.String()}, "revoked %q", cmd.Name)
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,13 +14,19 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 // getters is how many files are fetched at once.
 const getters = 8
 
 type getCmd struct {
-	Paths []string `arg:"" name:"remote… local" help:"What to copy, directories whole, and where to: a new name or a directory; by default here. - is standard output."`
+	Paths []string `arg:"" name:"remote… local" help:"What to copy, directories whole, and where to: a new name or a directory; by default here. - is standard output." complete:"remote,file"`
+	Check bool     `help:"Fetch files again that are here already with the size and time of the drive's."`
+}
+
+func (cmd *getCmd) Help() string {
+	return "What was broken off goes on where it ended when the same is asked for again: files that are here with the drive's size and time are left as they are, and of the others only what is missing is fetched."
 }
 
 func (cmd *getCmd) Run(sh *shell) error {
@@ -33,41 +37,65 @@ func (cmd *getCmd) Run(sh *shell) error {
 	info, err := os.Stat(local)
 	into := err == nil && info.IsDir()
 	if local != "-" && !into && (len(remotes) > 1 || strings.HasSuffix(local, "/")) {
-		return fmt.Errorf("%s is not a directory", local)
+		return fmt.Errorf("%s is not a directory\nmake it with: mkdir -p %[1]s", local)
 	}
 	t, err := sh.openTree()
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	g := &getter{sh: sh, tree: t, bar: newTransferBar(sh.stderr, "fetching")}
+	g := &getter{sh: sh, tree: t, check: cmd.Check, bar: newProgress(sh.stderr, "fetching", 0)}
+	defer g.bar.close()
 	g.group.SetLimit(getters)
 	err = g.run(remotes, local, into)
 	if e := g.group.Wait(); err == nil {
 		err = e
 	}
 	g.bar.close()
-	if err == nil && g.failed.Load() {
+	if err != nil {
+		return err
+	}
+	if sh.json && local != "-" {
+		if err := sh.printJSON(copied{g.files.Load(), g.bytes.Load(), g.skipped.Load(), g.failed.Load()}); err != nil {
+			return err
+		}
+	}
+	if g.failed.Load() > 0 {
 		return silentError{}
 	}
-	return err
+	return nil
+}
+
+// copied is what put and get did, as JSON.
+type copied struct {
+	Files   int64 `json:"files"`   // copied
+	Bytes   int64 `json:"bytes"`   // in them
+	Skipped int64 `json:"skipped"` // files that were there already
+	Failed  int64 `json:"failed"`  // files and directories; standard error says why
 }
 
 // getter copies from the drive.
 type getter struct {
-	sh     *shell
-	tree   *tree
-	bar    *transferBar
-	group  errgroup.Group
-	failed atomic.Bool // something was told to have failed
+	sh    *shell
+	tree  *tree
+	check bool
+	bar   *progress
+	group errgroup.Group
+
+	files, bytes, skipped, failed atomic.Int64
 }
 
 func (g *getter) run(remotes []string, local string, into bool) error {
+	var all []place
 	for _, remote := range remotes {
 		from, err := g.tree.existing(g.sh.ctx, remote)
 		if err != nil {
 			return err
 		}
+		all = append(all, from)
+		g.expect(from.node)
+	}
+	for _, from := range all {
 		if local == "-" {
 			if from.node.Type != api.File {
 				return fmt.Errorf("%s is not a file: only files go to standard output", from)
@@ -86,6 +114,19 @@ func (g *getter) run(remotes []string, local string, into bool) error {
 		}
 	}
 	return nil
+}
+
+// expect asks how much there is to fetch, if somebody watches. Not to know it
+// is no failure.
+func (g *getter) expect(n api.Node) {
+	switch {
+	case n.Type == api.File:
+		g.bar.expect(n.Size)
+	case n.Type == api.Directory && cli.IsTerminal(g.sh.stderr):
+		if use, err := g.tree.Usage(g.sh.ctx, n.ID); err == nil {
+			g.bar.expect(use.Bytes)
+		}
+	}
 }
 
 // get copies a node, a directory whole. Failures that concern one file only
@@ -135,20 +176,24 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 // file fetches beside the name and renames, so that what was there stays whole
 // until the new content is.
 func (g *getter) file(ctx context.Context, n api.Node, to string) error {
-	if info, err := os.Stat(to); err == nil && info.IsDir() {
-		return errors.New("there is a directory of that name")
+	if info, err := os.Lstat(to); err == nil {
+		if info.IsDir() {
+			return errors.New("there is a directory of that name")
+		}
+		if !g.check && info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Mtime {
+			g.skipped.Add(1)
+			g.bar.add(n.Size)
+			return nil
+		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(to), ".satchel-get-*")
+	f, err := openPart(to, n)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer f.close()
 	err = g.copy(ctx, f, n)
 	if err == nil {
 		err = f.Chmod(fs.FileMode(n.Mode) & fs.ModePerm)
-	}
-	if e := f.Close(); err == nil {
-		err = e
 	}
 	if err == nil {
 		err = os.Chtimes(f.Name(), time.Time{}, time.Unix(0, n.Mtime))
@@ -156,41 +201,16 @@ func (g *getter) file(ctx context.Context, n api.Node, to string) error {
 	if err == nil {
 		err = os.Rename(f.Name(), to)
 	}
-	return err
-}
-
-// copy writes a file's content and checks it. After a broken connection it
-// goes on where that ended.
-func (g *getter) copy(ctx context.Context, w io.Writer, n api.Node) error {
-	sum := sha256.New()
-	var done int64
-	_, err := patiently(ctx, func() (struct{}, error) {
-		if done == n.Size {
-			return struct{}{}, nil
-		}
-		r, err := g.tree.Content(ctx, n.ID, n.Version, done, n.Size-done)
-		if err != nil {
-			return struct{}{}, err
-		}
-		defer r.Close()
-		copied, err := io.Copy(io.MultiWriter(w, sum, g.bar), r)
-		done += copied
-		if err == nil && done < n.Size {
-			err = api.Errorf(api.Unavailable, "the server sent %d of %d bytes", done, n.Size)
-		}
-		return struct{}{}, err
-	})
 	if err != nil {
 		return err
 	}
-	if got := api.Hash(sum.Sum(nil)); got != n.SHA256 {
-		return errors.New("the content arrived damaged: try again; if it stays so, tell the server's administrator")
-	}
+	f.done = true
+	g.files.Add(1)
 	return nil
 }
 
 // tell reports a failure that does not end the command.
 func (g *getter) tell(format string, args ...any) {
-	g.failed.Store(true)
+	g.failed.Add(1)
 	fmt.Fprintf(g.sh.stderr, "satchel: "+format+"\n", args...)
 }

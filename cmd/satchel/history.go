@@ -1,19 +1,17 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type historyCmd struct {
-	Path string `arg:"" help:"A file of the drive, or below the folder where it is mounted."`
-	JSON bool   `name:"json" help:"Print a JSON array."`
+	Path string `arg:"" help:"A file of the drive, or below the folder where it is mounted." complete:"remote,file"`
 }
 
 func (cmd *historyCmd) Run(sh *shell) error {
@@ -26,32 +24,20 @@ func (cmd *historyCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if cmd.JSON {
-		return printJSON(sh, versions)
-	}
-	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "VERSION\tTIME\tSIZE\tDEVICE\t")
-	for _, v := range versions {
+	return list(sh, versions, "VERSION\tTIME\tSIZE\tDEVICE\t", func(v api.FileVersion) string {
 		note := ""
 		if v.Current {
 			note = "current"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.Time.Local().Format("2006-01-02 15:04:05"), size(v.Size), deviceName(v.DeviceName), note)
-	}
-	return w.Flush()
-}
-
-func printJSON(sh *shell, v any) error {
-	out := json.NewEncoder(sh.stdout)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
+		return strings.Join([]string{v.ID.String(), v.Time.Local().Format("2006-01-02 15:04:05"), size(v.Size).String(), deviceName(v.DeviceName), note}, "\t")
+	})
 }
 
 func deviceName(name string) string {
 	if name == "" {
 		return "-"
 	}
-	return printable(name)
+	return cli.Printable(name)
 }
 
 // history is a file and its versions, the newest first.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -16,9 +17,10 @@ import (
 
 type loginCmd struct {
 	URL           string `arg:"" help:"The server's address, such as https://drive.example.org."`
-	Email         string `required:"" placeholder:"EMAIL" help:"The account."`
+	Email         string `placeholder:"EMAIL" help:"The account, to log in with its password; without it you confirm on a page of the server's, on any device."`
 	PasswordStdin bool   `help:"Read the password from standard input."`
 	Device        string `placeholder:"NAME" help:"What to call this machine; by default its host name."`
+	Keyring       string `enum:"auto,off" default:"auto" help:"Where to keep the login's secret: auto: in the system's keyring, where there is one, else in a file; off: in a file."`
 }
 
 // loginError is a login that was refused, as opposed to one that has ended.
@@ -34,13 +36,12 @@ func (cmd *loginCmd) Run(sh *shell) error {
 	if u, err := url.Parse(server); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		fmt.Fprintln(sh.stderr, "warning: http:// sends the password and all files unencrypted; use https:// where the server has it")
 	}
-	old, oldErr := sh.login()
-	if oldErr == nil && (old.Server != server || !strings.EqualFold(old.Email, cmd.Email)) {
-		return fmt.Errorf("profile %q is logged in to %s as %s already\nlog out first with: satchel logout, or use another one: --profile NAME", sh.profile, old.Server, old.Email)
+	if cmd.Email == "" && cmd.PasswordStdin {
+		return usageError{"--password-stdin goes with --email EMAIL"}
 	}
-	password, err := cmd.password(sh)
-	if err != nil {
-		return err
+	old, oldErr := sh.login()
+	if oldErr == nil && (old.Server != server || cmd.Email != "" && !strings.EqualFold(old.Email, cmd.Email)) {
+		return fmt.Errorf("profile %q is logged in to %s as %s already\nlog out first with: satchel logout, or use another one: --profile NAME", sh.profile, old.Server, old.Email)
 	}
 	device := cmd.Device
 	if device == "" {
@@ -48,34 +49,102 @@ func (cmd *loginCmd) Run(sh *shell) error {
 			device = "unnamed"
 		}
 	}
-	cred, err := client.Login(sh.ctx, server, cmd.Email, password, device)
-	if api.KindOf(err) == api.Unauthenticated {
-		return loginError{fmt.Errorf("%w\ncheck both, and try again", err)}
-	}
+	cred, err := cmd.credentials(sh, server, device)
 	if err != nil {
 		return err
+	}
+	if oldErr == nil && old.User != cred.User { // another one confirmed it
+		if c, err := client.New(server, cred, nil); err == nil {
+			_ = c.Logout(sh.ctx)
+			c.Close()
+		}
+		return fmt.Errorf("profile %q is logged in as %s, and %s confirmed this login: it was ended again\nuse another one: --profile NAME", sh.profile, old.Email, cred.Email)
 	}
 	if err := sh.saveLogin(login{
 		Server: server, User: cred.User, Email: cred.Email, Role: cred.Role,
 		Device: cred.Device, DeviceName: device, Secret: cred.Secret,
-	}); err != nil {
+	}, cmd.Keyring == "auto"); err != nil {
 		return fmt.Errorf("keep the login: %w", err)
 	}
-	fmt.Fprintf(sh.stdout, "logged in to %s as %s; this device is called %q\n", server, cred.Email, device)
 	if oldErr == nil {
-		sh.replaced(old)
+		defer sh.replaced(old)
 	}
-	return nil
+	return sh.answer(me{cred.Email, cred.Name, cred.Role, cred.User, server, cred.Device, device},
+		"logged in to %s as %s; this device is called %q", server, cred.Email, device)
+}
+
+// credentials logs this machine in.
+func (cmd *loginCmd) credentials(sh *shell, server, device string) (api.Credentials, error) {
+	if cmd.Email == "" {
+		return sh.confirmed(server, device)
+	}
+	password, err := cmd.password(sh)
+	if err != nil {
+		return api.Credentials{}, err
+	}
+	cred, err := client.Login(sh.ctx, server, cmd.Email, password, device)
+	if api.KindOf(err) == api.Unauthenticated {
+		err = loginError{fmt.Errorf("%w\ncheck both, and try again", err)}
+	}
+	return cred, err
+}
+
+// confirmed logs in by what somebody says on the server's page.
+func (sh *shell) confirmed(server, device string) (api.Credentials, error) {
+	code, err := client.BeginDevice(sh.ctx, server, device)
+	if api.KindOf(err) == api.NotFound {
+		return api.Credentials{}, fmt.Errorf("%s knows no login without a password\nlog in with: satchel login %[1]s --email EMAIL", server)
+	}
+	if err != nil {
+		return api.Credentials{}, err
+	}
+	page := server + "/device?code=" + code.UserCode
+	if sh.json {
+		if err := sh.printJSON(map[string]string{"open": page, "code": code.UserCode}); err != nil {
+			return api.Credentials{}, err
+		}
+	} else {
+		fmt.Fprintf(sh.stderr, "open %s\nand confirm there that this device shows the code %s\n", page, code.UserCode)
+	}
+	pause := time.Duration(code.Interval) * time.Second
+	for end := time.Now().Add(time.Duration(code.Expires) * time.Second); time.Now().Before(end); {
+		select {
+		case <-sh.ctx.Done():
+			return api.Credentials{}, api.Errorf(api.Cancelled, "not confirmed")
+		case <-time.After(pause):
+		}
+		answer, err := client.PollDevice(sh.ctx, server, code)
+		switch {
+		case api.KindOf(err) == api.Unavailable || api.KindOf(err) == api.RateLimited:
+			continue // the network may be back before the code's end
+		case err != nil:
+			return api.Credentials{}, err
+		}
+		switch answer.State {
+		case api.DeviceAllowed:
+			if answer.Credentials == nil {
+				return api.Credentials{}, fmt.Errorf("%s sent no login", server)
+			}
+			return *answer.Credentials, nil
+		case api.DeviceDenied:
+			return api.Credentials{}, loginError{api.Errorf(api.Unauthenticated, "the login was refused on the page")}
+		case api.DeviceSlow:
+			pause += time.Second
+		case api.DeviceExpired:
+			end = time.Time{}
+		}
+	}
+	return api.Credentials{}, loginError{api.Errorf(api.Unauthenticated, "nobody confirmed the code %s in time\ntry again", code.UserCode)}
 }
 
 // replaced ends the login that this one takes the place of, unless a mounted
 // drive still works with it.
 func (sh *shell) replaced(old login) {
 	if m, err := sh.running(""); err == nil {
-		fmt.Fprintf(sh.stdout, "%s goes on with the login before; unmount and mount it to use this one\n", m.Mountpoint)
+		fmt.Fprintf(sh.stderr, "%s goes on with the login before; unmount and mount it to use this one\n", m.Mountpoint)
 		return
 	}
-	if c, err := old.client(); err == nil {
+	if c, err := sh.client(old); err == nil {
 		_ = c.Logout(sh.ctx) // it has ended already, or is listed by `satchel devices`
 	}
 }

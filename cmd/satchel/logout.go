@@ -25,6 +25,8 @@ func (cmd *logoutCmd) Run(sh *shell) error {
 	if err := os.Remove(sh.places.credentials(sh.profile)); err != nil {
 		return fmt.Errorf("logged out, but the login stays on disk: %w", err)
 	}
-	fmt.Fprintf(sh.stdout, "logged out of %s\n", l.Server)
-	return nil
+	if l.Keyring {
+		forgetKeyring(l)
+	}
+	return sh.answer(map[string]string{"server": l.Server, "email": l.Email}, "logged out of %s", l.Server)
 }

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type lsCmd struct {
-	Path string `arg:"" optional:"" default:"/" help:"A directory or file of the drive."`
+	Path string `arg:"" optional:"" default:"/" help:"A directory or file of the drive." complete:"remote"`
 	Long bool   `short:"l" help:"Show mode, size and time too."`
 }
 
@@ -23,9 +24,12 @@ func (cmd *lsCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	if sh.json {
+		return cmd.printJSON(sh, t, p)
+	}
 	show := func(s string) string { return s }
-	if isTerminal(sh.stdout) {
-		show = printable
+	if cli.IsTerminal(sh.stdout) {
+		show = cli.Printable
 	}
 	if !p.isDir() {
 		cmd.line(sh.stdout, show(api.JoinPath(p.path)), p.node, show)
@@ -37,10 +41,30 @@ func (cmd *lsCmd) Run(sh *shell) error {
 	})
 }
 
+// listed is an entry as JSON.
+type listed struct {
+	Name api.Name `json:"name"`
+	api.Node
+}
+
+func (cmd *lsCmd) printJSON(sh *shell, t *tree, p place) error {
+	all := []listed{}
+	if !p.isDir() {
+		return sh.printJSON(append(all, listed{p.name(), p.node}))
+	}
+	if err := t.children(sh.ctx, p.node.ID, func(c child) error {
+		all = append(all, listed{c.name, c.node})
+		return nil
+	}); err != nil {
+		return err
+	}
+	return sh.printJSON(all)
+}
+
 // line prints an entry; a directory ends in a slash.
 func (cmd *lsCmd) line(w io.Writer, name string, n api.Node, show func(string) string) {
 	if n.Type == api.Directory {
-		name += "/"
+		name = cli.Paint(w, cli.Place, name) + "/"
 	}
 	if !cmd.Long {
 		fmt.Fprintln(w, name)

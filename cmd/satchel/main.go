@@ -4,22 +4,29 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"satchel/api"
+	"satchel/api/client"
+	"satchel/cmd/internal/cli"
 )
 
 // commands is the command line: a contract that scripts rely on.
 type commands struct {
-	Profile string          `default:"default" placeholder:"NAME" help:"Which login to use; several are kept apart."`
-	Config  kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file."`
+	Profile   string          `default:"default" placeholder:"NAME" help:"Which login to use; several are kept apart." complete:"profile"`
+	Config    kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file: lines of flag = value." complete:"file"`
+	LimitUp   size            `name:"limit-up" placeholder:"SIZE" help:"Send at most so many bytes a second, such as 500KiB."`
+	LimitDown size            `name:"limit-down" placeholder:"SIZE" help:"Receive at most so many bytes a second."`
+	JSON      bool            `name:"json" help:"Print results, and on standard error failures, as JSON."`
 
 	Login   loginCmd   `cmd:"" help:"Log this machine in to a server."`
 	Logout  logoutCmd  `cmd:"" help:"End this machine's login."`
@@ -34,6 +41,9 @@ type commands struct {
 	Status statusCmd `cmd:"" help:"Show what the mounted drive is doing."`
 	Sync   syncCmd   `cmd:"" help:"Send what was changed in the folder now."`
 
+	Pause  pauseCmd  `cmd:"" help:"Send nothing for a while; the folder goes on working."`
+	Resume resumeCmd `cmd:"" help:"Send again."`
+
 	Pin   pinCmd   `cmd:"" help:"Keep a file or folder on this machine, and fetch it now."`
 	Unpin unpinCmd `cmd:"" help:"Let a pinned file or folder go when room is needed."`
 
@@ -46,6 +56,14 @@ type commands struct {
 	History historyCmd `cmd:"" help:"List the versions of a file."`
 	Restore restoreCmd `cmd:"" help:"Make a file, or the whole drive, what it was before."`
 	Trash   trashCmd   `cmd:"" help:"List what was deleted, bring it back, or empty the trash."`
+
+	Service serviceCmd `cmd:"" help:"Mount the drive at every login, and again after a crash."`
+	Helper  helperCmd  `cmd:"" help:"Give ordinary users' drives the kernel's full speed."`
+
+	Doctor     doctorCmd     `cmd:"" help:"Find out what keeps the drive from working, or from its full speed, and say what to do."`
+	Bench      benchCmd      `cmd:"" help:"Time everyday work in a folder, on the drive or not."`
+	Completion completionCmd `cmd:"" help:"Print the script with which a shell completes this program's commands."`
+	Man        manCmd        `cmd:"" help:"Write this program's manual pages."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -58,6 +76,9 @@ type shell struct {
 	stderr  io.Writer
 	places  places
 	profile string
+	json    bool // results are to be JSON
+	model   *kong.Application
+	rates   client.Rates
 	args    []string // for the daemon, which is started with the same
 }
 
@@ -74,17 +95,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 	var cmds commands
 	exit := -1
-	parser, err := kong.New(&cmds,
-		kong.Name("satchel"),
-		kong.Description("A personal drive as a local folder."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exit = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.DefaultEnvars("SATCHEL"),
-		kong.Configuration(readConfig, sh.places.configFile()),
-	)
+	parser, err := newParser(&cmds, sh.places, kong.Writers(stdout, stderr), kong.Exit(func(code int) { exit = code }))
 	if err != nil {
 		return sh.fail(usageError{err.Error()})
+	}
+	if len(args) > 0 && args[0] == cli.CompleteWord {
+		cli.Complete(stdout, parser.Model, args[1:], sh.complete)
+		return 0
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -99,11 +116,30 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		return sh.fail(usageError{usageMessage(err)})
 	}
-	sh.profile = cmds.Profile
+	sh.profile, sh.json = cmds.Profile, cmds.JSON
+	sh.model = parser.Model
+	for _, limit := range []size{cmds.LimitUp, cmds.LimitDown} {
+		if limit != 0 && limit < client.MinRate {
+			return sh.fail(usageError{fmt.Sprintf("--limit-up and --limit-down must be at least %v", size(client.MinRate))})
+		}
+	}
+	sh.rates = client.Rates{Up: int64(cmds.LimitUp), Down: int64(cmds.LimitDown)}
 	if err := checkProfileName(sh.profile); err != nil {
 		return sh.fail(err)
 	}
 	return sh.fail(command.Run(sh))
+}
+
+// newParser describes the command line to kong.
+func newParser(cmds *commands, p places, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(cmds, append(options,
+		kong.Name("satchel"),
+		kong.Description("A personal drive as a local folder."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.DefaultEnvars("SATCHEL"),
+		kong.Configuration(cli.ReadConfig, p.configFile()),
+		examples.Option(),
+	)...)
 }
 
 // usageError is a wrong command line: exit code 2.
@@ -138,14 +174,31 @@ func (sh *shell) fail(err error) int {
 		fmt.Fprintln(sh.stderr, "satchel: interrupted")
 		return 1
 	}
-	fmt.Fprintln(sh.stderr, "satchel:", err)
+	code := 1
 	if errors.As(err, new(usageError)) {
-		return 2
+		code = 2
 	}
-	if next := nextStep(err); next != "" {
+	next := ""
+	if code == 1 {
+		next = nextStep(err)
+	}
+	if sh.json {
+		what, more, _ := strings.Cut(err.Error(), "\n")
+		json.NewEncoder(sh.stderr).Encode(failure{what, api.KindOf(err), strings.TrimSpace(more + "\n" + next)})
+		return code
+	}
+	fmt.Fprintln(sh.stderr, cli.Paint(sh.stderr, cli.Bad, "satchel:"), err)
+	if next != "" {
 		fmt.Fprintln(sh.stderr, next)
 	}
-	return 1
+	return code
+}
+
+// failure is an error with --json.
+type failure struct {
+	Error string   `json:"error"`
+	Kind  api.Kind `json:"kind,omitempty"`
+	Next  string   `json:"next,omitempty"` // what to do about it
 }
 
 // nextStep is what to do about an error whose message does not say it.

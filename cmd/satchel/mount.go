@@ -10,21 +10,27 @@ import (
 )
 
 type mountCmd struct {
-	Dir           string `arg:"" help:"An empty directory."`
-	Foreground    bool   `help:"Stay, and unmount on Ctrl-C."`
-	CacheDir      string `placeholder:"DIR" help:"Where to keep content on this machine; by default under XDG_CACHE_HOME."`
+	Dir        string `arg:"" help:"An empty directory." complete:"dir"`
+	Foreground bool   `help:"Stay, and unmount on Ctrl-C."`
+	mountFlags
+
+	Daemon bool `hidden:"" env:"-" help:"Be the background process: tell the result on descriptor 3."`
+	parent *parent
+}
+
+// mountFlags are how a drive is mounted.
+type mountFlags struct {
+	CacheDir      string `placeholder:"DIR" complete:"dir" help:"Where to keep content on this machine; by default under XDG_CACHE_HOME."`
 	CacheSize     size   `default:"10GiB" help:"How much content to keep on this machine."`
 	Memory        size   `default:"256MiB" help:"How much memory to use for what may be dropped."`
 	Fsync         string `enum:"local,server" default:"local" help:"When fsync returns: local: this machine has the data; server: the server has."`
+	Metered       string `enum:"pause,ignore" default:"pause" help:"On a connection that is paid by the byte (NetworkManager knows): pause: send nothing, and fetch only what is read; ignore: as on any other."`
 	ReadOnly      bool   `help:"Refuse changes."`
 	AllowOther    bool   `help:"Let other users of this machine in, as far as modes allow."`
 	NoPassthrough bool   `help:"Do not let the kernel read and write local content itself."`
 	NoXattr       bool   `help:"Leave extended attributes out: faster listings."`
 
-	HelperSocket string `default:"/run/satchel-helper.sock" placeholder:"PATH" help:"Where satchel-helper listens, which gives ordinary users passthrough (${default})."`
-
-	Daemon bool `hidden:"" env:"-" help:"Be the background process: tell the result on descriptor 3."`
-	parent *parent
+	HelperSocket string `default:"/run/satchel-helper.sock" placeholder:"PATH" complete:"file" help:"Where satchel-helper listens, which gives ordinary users passthrough (${default})."`
 }
 
 func (cmd *mountCmd) Run(sh *shell) error {
@@ -45,8 +51,19 @@ func (cmd *mountCmd) Run(sh *shell) error {
 	if err := cmd.background(sh); err != nil {
 		return err
 	}
-	fmt.Fprintf(sh.stdout, "mounted at %s\n", cmd.Dir)
-	return nil
+	return cmd.done(sh)
+}
+
+// done tells that the folder is usable.
+func (cmd *mountCmd) done(sh *shell) error {
+	if !sh.json {
+		return sh.answer(nil, "mounted at %s", cmd.Dir)
+	}
+	m, err := sh.running(cmd.Dir)
+	if err != nil {
+		return err
+	}
+	return sh.printJSON(m)
 }
 
 // check finds out what would keep the drive from being mounted here, as far as
@@ -61,7 +78,7 @@ func (cmd *mountCmd) check(sh *shell) (l login, dir string, err error) {
 	if dir, err = resolve(cmd.Dir); err != nil {
 		return l, "", err
 	}
-	if err := prepareMountpoint(dir); err != nil {
+	if err := checkMountpoint(dir); err != nil {
 		return l, "", err
 	}
 	if err := checkFUSE(cmd.AllowOther); err != nil {

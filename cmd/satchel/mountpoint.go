@@ -57,20 +57,16 @@ func cause(err error) error {
 	return err
 }
 
-// prepareMountpoint checks that a drive can be mounted at a resolved
-// directory, and takes a dead mount away first.
-func prepareMountpoint(dir string) error {
+// checkMountpoint checks that a drive can be mounted at a resolved directory. A
+// dead mount there is no hindrance, and stays until [clearMountpoint]: as long as it is
+// there, programs that try again fail, and do not write into the directory below it.
+func checkMountpoint(dir string) error {
 	kind, err := mountedType(dir)
 	if err != nil {
 		return err
 	}
 	if kind == fsType && dead(dir) {
-		if err := detach(dir); err != nil {
-			return fmt.Errorf("%s has a dead mount that cannot be taken away: %w", dir, err)
-		}
-		if kind, err = mountedType(dir); err != nil {
-			return err
-		}
+		return nil
 	}
 	if kind == fsType {
 		return fmt.Errorf("%s has a drive mounted already\nunmount it with: satchel umount %[1]s", dir)
@@ -95,6 +91,19 @@ func prepareMountpoint(dir string) error {
 		return fmt.Errorf("%s is not empty\nchoose an empty directory, or move away what is in it", dir)
 	}
 	return nil
+}
+
+// clearMountpoint takes a dead mount away; the next moment something is to be
+// mounted there.
+func clearMountpoint(dir string) error {
+	kind, err := mountedType(dir)
+	if err != nil || kind != fsType || !dead(dir) {
+		return err
+	}
+	if err := detach(dir); err != nil {
+		return fmt.Errorf("%s has a dead mount that cannot be taken away: %w", dir, err)
+	}
+	return checkMountpoint(dir)
 }
 
 // dead tells whether the daemon of a mount has ended without unmounting. It

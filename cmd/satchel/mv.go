@@ -10,8 +10,8 @@ import (
 )
 
 type mvCmd struct {
-	From string `arg:"" help:"What to rename or move."`
-	To   string `arg:"" help:"Its new path, or the directory to move it into."`
+	From string `arg:"" help:"What to rename or move." complete:"remote"`
+	To   string `arg:"" help:"Its new path, or the directory to move it into." complete:"remote"`
 }
 
 func (cmd *mvCmd) Run(sh *shell) error {
@@ -58,5 +58,8 @@ func (cmd *mvCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return refusal(outcomes[0], from.String())
+	if err := refusal(outcomes[0], from.String()); err != nil || !sh.json {
+		return err
+	}
+	return sh.printJSON(map[string]string{"from": api.JoinPath(from.path), "to": api.JoinPath(to.path)})
 }

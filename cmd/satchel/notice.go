@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os/exec"
 	"strings"
 	"time"
 
@@ -16,16 +15,17 @@ const (
 	noticeLines = 5               // of one notice; status has the rest
 )
 
-// notices shows events on the desktop with notify-send(1), where it is installed.
+// notices shows events on the desktop, where there is one: `satchel status`
+// has them all.
 type notices struct {
-	events  chan []cache.Event
-	program string // "" = none: then only `satchel status` tells
-	log     *slog.Logger
+	events chan []cache.Event
+	full   chan bool
+	bubble bubbles
+	log    *slog.Logger
 }
 
 func newNotices(log *slog.Logger) *notices {
-	program, _ := exec.LookPath("notify-send")
-	return &notices{events: make(chan []cache.Event, 16), program: program, log: log}
+	return &notices{events: make(chan []cache.Event, 16), full: make(chan bool, 16), log: log}
 }
 
 // tell takes events without waiting; a flood beyond the channel is left to status.
@@ -36,34 +36,55 @@ func (n *notices) tell(events []cache.Event) {
 	}
 }
 
+// tellFull takes, without waiting, that the disk is full or is so no more.
+func (n *notices) tellFull(full bool) {
+	select {
+	case n.full <- full:
+	default:
+	}
+}
+
 // run shows what was told until ctx ends.
 func (n *notices) run(ctx context.Context) {
+	defer n.bubble.close()
+	warning := uint32(0) // the one that the disk is full, while it is shown
 	for {
 		var events []cache.Event
+		var err error
 		select {
 		case <-ctx.Done():
 			return
+		case full := <-n.full:
+			switch {
+			case full && warning == 0:
+				warning, err = n.bubble.show(ctx, bubble{urgent: true, title: "The disk is full",
+					text: "Satchel refuses to write until there is room. What was written is kept; make room on the disk that has the cache."})
+			case !full && warning != 0:
+				err = n.bubble.take(ctx, warning)
+				warning = 0
+			}
 		case events = <-n.events:
-		}
-		for gather := time.After(noticePause); gather != nil; {
-			select {
-			case <-ctx.Done():
-				return
-			case more := <-n.events:
-				events = append(events, more...)
-			case <-gather:
-				gather = nil
+			if events = n.gather(ctx, events); ctx.Err() == nil {
+				_, err = n.bubble.show(ctx, bubble{title: "Satchel kept both", text: noticeText(events)})
 			}
 		}
-		if n.program == "" {
-			continue
+		if err != nil {
+			n.log.Debug("no desktop notice", "err", err)
 		}
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		cmd := exec.CommandContext(ctx, n.program, "--app-name=Satchel", "--icon=dialog-information", "Satchel kept both", noticeText(events))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			n.log.Debug("no desktop notice", "err", err, "output", string(out))
+	}
+}
+
+// gather waits for more that belongs to the same notice.
+func (n *notices) gather(ctx context.Context, events []cache.Event) []cache.Event {
+	for end := time.After(noticePause); ; {
+		select {
+		case <-ctx.Done():
+			return events
+		case more := <-n.events:
+			events = append(events, more...)
+		case <-end:
+			return events
 		}
-		cancel()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,7 +22,8 @@ type login struct {
 	Role       string `json:"role"`
 	Device     api.ID `json:"device"`
 	DeviceName string `json:"device_name"`
-	Secret     string `json:"secret"`
+	Secret     string `json:"secret,omitempty"` // "" when the keyring has it
+	Keyring    bool   `json:"keyring,omitempty"`
 }
 
 func checkProfileName(name string) error {
@@ -50,14 +52,23 @@ func (sh *shell) login() (login, error) {
 		return login{}, fmt.Errorf("read the login: %w", err)
 	}
 	var l login
-	if err := json.Unmarshal(b, &l); err != nil || l.Server == "" || l.Secret == "" || l.User.IsZero() {
+	if err := json.Unmarshal(b, &l); err != nil || l.Server == "" || l.Secret == "" && !l.Keyring || l.User.IsZero() {
 		return login{}, fmt.Errorf("the login in %s is damaged: log in again", path)
 	}
-	return l, nil
+	if l.Keyring {
+		l.Secret, err = readKeyring(l)
+	}
+	return l, err
 }
 
-// saveLogin keeps a login, whole or not at all.
-func (sh *shell) saveLogin(l login) error {
+// saveLogin keeps a login, whole or not at all: its secret in the system's
+// keyring, if that is wanted and there is one, else with the rest in a file.
+func (sh *shell) saveLogin(l login, keyring bool) error {
+	if keyring {
+		if l.Keyring = writeKeyring(l); l.Keyring {
+			l.Secret = ""
+		}
+	}
 	b, err := json.MarshalIndent(l, "", "\t")
 	if err != nil {
 		return err
@@ -90,8 +101,12 @@ func writeFile(path string, data []byte) error {
 }
 
 // client is a client of the login's server as its device.
-func (l login) client() (*client.Client, error) {
-	return client.New(l.Server, api.Credentials{Secret: l.Secret}, nil)
+func (sh *shell) client(l login) (*client.Client, error) {
+	var pool *http.Client
+	if sh.rates != (client.Rates{}) {
+		pool = client.NewHTTPClient(sh.rates)
+	}
+	return client.New(l.Server, api.Credentials{Secret: l.Secret}, pool)
 }
 
 // connect reads the login and makes its client.
@@ -100,6 +115,6 @@ func (sh *shell) connect() (*client.Client, login, error) {
 	if err != nil {
 		return nil, l, err
 	}
-	c, err := l.client()
+	c, err := sh.client(l)
 	return c, l, err
 }

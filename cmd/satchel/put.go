@@ -9,10 +9,16 @@ import (
 	"strings"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type putCmd struct {
-	Paths []string `arg:"" name:"local… remote" help:"What to copy, directories whole, and where to: a new name or a directory of the drive. - is standard input."`
+	Paths []string `arg:"" name:"local… remote" help:"What to copy, directories whole, and where to: a new name or a directory of the drive. - is standard input." complete:"file,remote"`
+	Check bool     `help:"Read files again that are on the drive already with the same size and time."`
+}
+
+func (cmd *putCmd) Help() string {
+	return "What was broken off goes on where it ended when the same is asked for again: files that are on the drive with the same size and time are left as they are, and of the others only the pieces that the server lacks are sent."
 }
 
 func (cmd *putCmd) Run(sh *shell) error {
@@ -32,25 +38,54 @@ func (cmd *putCmd) Run(sh *shell) error {
 		return err
 	}
 	defer t.close()
-	p := &putter{sh: sh, tree: t, up: newUploader(sh.ctx, t), bar: newTransferBar(sh.stderr, "sending")}
+	p := &putter{sh: sh, tree: t, check: cmd.Check, up: newUploader(sh.ctx, t), bar: newProgress(sh.stderr, "sending", 0)}
 	defer p.up.stop()
+	defer p.bar.close()
+	if cli.IsTerminal(sh.stderr) {
+		for _, local := range locals {
+			p.bar.expect(bytesIn(local))
+		}
+	}
 	err = p.run(locals, remote)
 	p.bar.close()
-	if err == nil && p.failed {
+	if err != nil {
+		return err
+	}
+	if sh.json {
+		if err := sh.printJSON(p.did); err != nil {
+			return err
+		}
+	}
+	if p.did.Failed > 0 {
 		return silentError{}
 	}
-	return err
+	return nil
+}
+
+// bytesIn is how much a file or directory has, as far as it can be told.
+func bytesIn(local string) (n int64) {
+	filepath.WalkDir(local, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			if info, err := e.Info(); err == nil {
+				n += info.Size()
+			}
+		}
+		return nil // what can't be read is told when it is to be sent
+	})
+	return n
 }
 
 // putter copies to the drive: chunks go up while files are read, and files
 // appear with the commit of the batch they are in.
 type putter struct {
-	sh     *shell
-	tree   *tree
-	up     *uploader
-	bar    *transferBar
-	queue  []queued // not committed yet
-	failed bool     // something was told to have failed
+	sh    *shell
+	tree  *tree
+	check bool
+	up    *uploader
+	bar   *progress
+	queue []queued // not committed yet
+	bytes int64    // of the files in it
+	did   copied
 }
 
 // queued is a mutation that waits for its batch, and the file its version was
@@ -60,8 +95,12 @@ type queued struct {
 	local    string
 }
 
-// batchSize is how many mutations wait for a commit at most.
-const batchSize = 1000
+// So many mutations, and so many bytes of files, wait for a commit at most:
+// what was committed need not be read again after a break.
+const (
+	batchSize  = 1000
+	batchBytes = 256 << 20
+)
 
 func (p *putter) run(locals []string, remote string) error {
 	ctx := p.sh.ctx
@@ -124,7 +163,7 @@ func (p *putter) makeDirs(ctx context.Context, path []api.Name) (dir api.ID, pre
 		if present {
 			n, err := p.tree.Lookup(ctx, api.JoinPath(path[:i+1]))
 			if err == nil && n.Type != api.Directory {
-				return dir, false, api.Errorf(api.NotDirectory, "%s is not a directory on the drive", printable(api.JoinPath(path[:i+1])))
+				return dir, false, api.Errorf(api.NotDirectory, "%s is not a directory on the drive", cli.Printable(api.JoinPath(path[:i+1])))
 			}
 			if err == nil {
 				dir = n.ID
@@ -152,6 +191,6 @@ func (p *putter) makeDir(ctx context.Context, parent api.ID, name api.Name, mode
 
 // tell reports a failure that does not end the command.
 func (p *putter) tell(format string, args ...any) {
-	p.failed = true
+	p.did.Failed++
 	fmt.Fprintf(p.sh.stderr, "satchel: "+format+"\n", args...)
 }

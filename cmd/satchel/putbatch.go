@@ -7,13 +7,19 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 // add queues a mutation, and commits when there are many.
 func (p *putter) add(ctx context.Context, local string, m api.Mutation) error {
 	m.Time = time.Now().UnixNano()
 	p.queue = append(p.queue, queued{m, local})
-	if len(p.queue) >= batchSize {
+	if m.Version != nil {
+		p.bytes += m.Version.Size
+		p.did.Files++
+		p.did.Bytes += m.Version.Size
+	}
+	if len(p.queue) >= batchSize || p.bytes >= batchBytes {
 		return p.commit(ctx)
 	}
 	return nil
@@ -40,13 +46,13 @@ func (p *putter) commit(ctx context.Context) error {
 	for i, q := range p.queue {
 		what := q.local
 		if what == "" {
-			what = printable(string(q.mutation.Name))
+			what = cli.Printable(string(q.mutation.Name))
 		}
 		if err := refusal(outcomes[i], what); err != nil {
 			p.tell("%v", err)
 		}
 	}
-	p.queue = p.queue[:0]
+	p.queue, p.bytes = p.queue[:0], 0
 	return nil
 }
 

@@ -97,6 +97,11 @@ func (p *putter) putSymlink(ctx context.Context, local string, parent api.ID, na
 }
 
 func (p *putter) putFile(ctx context.Context, local string, info fs.FileInfo, parent api.ID, name api.Name, old api.Node) error {
+	if !p.check && info != nil && info.Size() == old.Size && info.ModTime().UnixNano() == old.Mtime && uint32(info.Mode().Perm()) == old.Mode {
+		p.did.Skipped++
+		p.bar.add(old.Size)
+		return nil
+	}
 	v, err := p.read(local)
 	if err != nil {
 		if cancelled := p.up.ctx.Err(); cancelled != nil {
@@ -145,7 +150,7 @@ func (p *putter) read(local string) (api.Version, error) {
 		in = f
 	}
 	v, err := chunk.Version(in, func(c api.Chunk, data []byte) error {
-		p.bar.moved(len(data))
+		p.bar.add(int64(len(data)))
 		return p.up.add(c, data)
 	})
 	v.ID = api.NewID()

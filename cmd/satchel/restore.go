@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type restoreCmd struct {
@@ -39,18 +40,17 @@ func (cmd *restoreCmd) Run(sh *shell) error {
 	}
 	switch {
 	case len(found) == 0:
-		return fmt.Errorf("%s has no version %s\nsee those it has with: satchel history %[1]s", p, printable(cmd.Version))
+		return fmt.Errorf("%s has no version %s\nsee those it has with: satchel history %[1]s", p, cli.Printable(cmd.Version))
 	case len(found) > 1:
-		return fmt.Errorf("%s has several versions that begin with %s: give more of it", p, printable(cmd.Version))
+		return fmt.Errorf("%s has several versions that begin with %s: give more of it", p, cli.Printable(cmd.Version))
 	case found[0].Current:
-		fmt.Fprintf(sh.stdout, "%s is the current version of %s already\n", found[0].ID, p)
-		return nil
+		return sh.answer(p.node, "%s is the current version of %s already", found[0].ID, p)
 	}
-	if _, err := t.RestoreVersion(sh.ctx, p.node.Document, found[0].ID); err != nil {
+	now, err := t.RestoreVersion(sh.ctx, p.node.Document, found[0].ID)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(sh.stdout, "%s is again what it was on %s; what it was until now is in its history\n", p, found[0].Time.Local().Format("2006-01-02 15:04:05"))
-	return nil
+	return sh.answer(now, "%s is again what it was on %s; what it was until now is in its history", p, found[0].Time.Local().Format("2006-01-02 15:04:05"))
 }
 
 // drive restores the whole drive.
@@ -71,6 +71,9 @@ func (cmd *restoreCmd) drive(sh *shell) error {
 	done, err := t.RestoreAt(sh.ctx, point)
 	if err != nil {
 		return err
+	}
+	if sh.json {
+		return sh.printJSON(done)
 	}
 	if done.Changed == 0 {
 		fmt.Fprintln(sh.stdout, "nothing has changed since: the drive is left as it is")

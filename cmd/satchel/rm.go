@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type rmCmd struct {
-	Paths     []string `arg:"" name:"path" help:"What to remove."`
+	Paths     []string `arg:"" name:"path" help:"What to remove." complete:"remote"`
 	Recursive bool     `short:"r" help:"Remove directories and what is in them."`
 }
 
@@ -41,6 +42,11 @@ func (cmd *rmCmd) Run(sh *shell) error {
 	if err := r.commit(sh.ctx); err != nil {
 		return err
 	}
+	if sh.json {
+		if err := sh.printJSON(map[string]int{"removed": r.removed}); err != nil {
+			return err
+		}
+	}
 	if r.failed {
 		return silentError{}
 	}
@@ -49,10 +55,11 @@ func (cmd *rmCmd) Run(sh *shell) error {
 
 // remover removes, what is in a directory before the directory.
 type remover struct {
-	sh     *shell
-	tree   *tree
-	queue  []api.Mutation
-	failed bool
+	sh      *shell
+	tree    *tree
+	queue   []api.Mutation
+	removed int
+	failed  bool
 }
 
 func (r *remover) remove(ctx context.Context, parent api.ID, c child) error {
@@ -81,8 +88,10 @@ func (r *remover) commit(ctx context.Context) error {
 		return err
 	}
 	for i, m := range r.queue {
-		if err := refusal(outcomes[i], printable(string(m.Name))); err != nil {
+		if err := refusal(outcomes[i], cli.Printable(string(m.Name))); err != nil {
 			r.tell(err)
+		} else {
+			r.removed++
 		}
 	}
 	r.queue = r.queue[:0]

@@ -37,6 +37,13 @@ func TestServerScripts(t *testing.T) {
 			}
 			env.Values["server"] = s
 			env.Setenv("SERVER", "http://"+s.addr)
+			k, err := newLink(s.addr)
+			if err != nil {
+				return err
+			}
+			env.Values["link"] = k
+			env.Setenv("LINK", "http://"+k.listener.Addr().String())
+			env.Defer(k.close)
 			env.Defer(func() { // in reverse order
 				s.stop()
 				os.RemoveAll(s.data)
@@ -45,7 +52,7 @@ func TestServerScripts(t *testing.T) {
 			return s.start()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "server": serverCmd, "killdaemon": killDaemon, "until": until,
+			"exits": exits, "server": serverCmd, "killdaemon": killDaemon, "until": until, "link": linkCmd, "confirm": confirm,
 		},
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"satchel/cache"
+	"satchel/cmd/internal/cli"
 )
 
 // report is what `status --json` prints: one object, a contract.
@@ -47,15 +47,18 @@ func (r report) offline() string {
 }
 
 func (r report) print(w io.Writer) {
-	connection := "connected"
+	connection := cli.Paint(w, cli.Good, "connected")
 	if !r.Connected {
-		connection = "offline: the folder goes on working, changes are sent later"
+		connection = cli.Paint(w, cli.Warn, "offline") + ": the folder goes on working, changes are sent later"
 	}
 	fmt.Fprintf(w, "folder:  %s (process %d)\n", r.Mountpoint, r.PID)
 	fmt.Fprintf(w, "server:  %s as %s, device %q\n", r.Server, r.User, r.Device)
 	fmt.Fprintf(w, "state:   %s; %s\n", connection, r.pending())
+	if r.Paused != "" {
+		fmt.Fprintf(w, "paused:  %s; go on with: satchel resume\n", cli.Paint(w, cli.Warn, r.Paused))
+	}
 	if r.Problem != "" {
-		fmt.Fprintf(w, "problem: %s\n", r.Problem)
+		fmt.Fprintf(w, "problem: %s\n", cli.Paint(w, cli.Bad, r.Problem))
 	}
 	if r.Conflicts > 0 || r.Refused > 0 {
 		fmt.Fprintf(w, "look at: %s, %s\n", plural(r.Conflicts, "conflict copy"), plural(r.Refused, "refused change")+" (see Recovered in the folder)")
@@ -83,8 +86,7 @@ func plural(n int, what string) string {
 }
 
 type statusCmd struct {
-	Dir  string `arg:"" optional:"" help:"Which mounted folder, when there are several."`
-	JSON bool   `name:"json" help:"Print one JSON object."`
+	Dir string `arg:"" optional:"" help:"Which mounted folder, when there are several." complete:"mounted"`
 }
 
 func (cmd *statusCmd) Run(sh *shell) error {
@@ -101,10 +103,8 @@ func (cmd *statusCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if cmd.JSON {
-		out := json.NewEncoder(sh.stdout)
-		out.SetIndent("", "  ")
-		return out.Encode(r)
+	if sh.json {
+		return sh.printJSON(r)
 	}
 	r.print(sh.stdout)
 	return nil

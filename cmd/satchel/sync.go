@@ -8,7 +8,7 @@ import (
 )
 
 type syncCmd struct {
-	Dir     string        `arg:"" optional:"" help:"Which mounted folder, when there are several."`
+	Dir     string        `arg:"" optional:"" help:"Which mounted folder, when there are several." complete:"mounted"`
 	Wait    bool          `help:"Return when the server has everything."`
 	Timeout time.Duration `placeholder:"D" help:"With --wait: give up after this long, such as 30s or 5m."`
 }
@@ -21,7 +21,7 @@ func (cmd *syncCmd) Run(sh *shell) error {
 	ctx, cancel := withTimeout(sh.ctx, cmd.Timeout)
 	defer cancel()
 	var last report
-	bar := newPendingBar(sh.stderr, "sending")
+	bar := newProgress(sh.stderr, "sending", 0)
 	said, start := false, time.Now()
 	r, err := m.ask(ctx, controlRequest{Op: opSync, Wait: cmd.Wait}, func(now report) {
 		last = now
@@ -29,7 +29,7 @@ func (cmd *syncCmd) Run(sh *shell) error {
 			said = true
 			fmt.Fprintf(sh.stderr, "waiting: %s\n", now.offline())
 		}
-		bar.show(now)
+		bar.remain(unsent(now))
 	})
 	bar.close()
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -41,6 +41,9 @@ func (cmd *syncCmd) Run(sh *shell) error {
 	}
 	if err != nil {
 		return err
+	}
+	if sh.json {
+		return sh.printJSON(r)
 	}
 	if !cmd.Wait || r.Refused > 0 || r.Conflicts > 0 {
 		fmt.Fprintln(sh.stdout, r.pending())

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 type trashCmd struct {
@@ -15,9 +15,7 @@ type trashCmd struct {
 	Empty   trashEmptyCmd   `cmd:"" help:"Remove what is in the trash for good."`
 }
 
-type trashListCmd struct {
-	JSON bool `name:"json" help:"Print a JSON array."`
-}
+type trashListCmd struct{}
 
 func (cmd *trashListCmd) Run(sh *shell) error {
 	t, err := sh.openTree()
@@ -32,26 +30,19 @@ func (cmd *trashListCmd) Run(sh *shell) error {
 	}); err != nil {
 		return err
 	}
-	if cmd.JSON {
-		return printJSON(sh, items)
-	}
 	if len(items) == 0 {
-		fmt.Fprintln(sh.stdout, "the trash is empty")
-		return nil
+		return sh.answer(items, "the trash is empty")
 	}
-	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DELETED\tDEVICE\tSIZE\tPATH")
-	for _, item := range items {
-		name, bytes := printable(string(item.Path)), "-"
+	return list(sh, items, "DELETED\tDEVICE\tSIZE\tPATH", func(item api.Trashed) string {
+		name, bytes := cli.Printable(string(item.Path)), "-"
 		switch item.Type {
 		case api.Directory:
 			name += "/"
 		case api.File:
 			bytes = size(item.Size).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", stamp(item.Deleted), deviceName(item.DeviceName), bytes, name)
-	}
-	return w.Flush()
+		return strings.Join([]string{stamp(item.Deleted), deviceName(item.DeviceName), bytes, name}, "\t")
+	})
 }
 
 // trash calls fn with what is in the trash, the last deleted first, until it
@@ -102,20 +93,18 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 	}
 	switch {
 	case found == nil && above != "":
-		return fmt.Errorf("there is no %s in the trash\nthe directory %s was deleted whole; bring it back with: satchel trash restore %[2]s", printable(path), printable(above))
+		return fmt.Errorf("there is no %s in the trash\nthe directory %s was deleted whole; bring it back with: satchel trash restore %[2]s", cli.Printable(path), cli.Printable(above))
 	case found == nil:
-		return fmt.Errorf("there is no %s in the trash\nsee what is there with: satchel trash", printable(path))
+		return fmt.Errorf("there is no %s in the trash\nsee what is there with: satchel trash", cli.Printable(path))
 	}
 	done, err := t.RestoreTrash(sh.ctx, found.Node)
 	if err != nil {
 		return err
 	}
 	if string(done.Path) != path {
-		fmt.Fprintf(sh.stdout, "%s is back as %s, since its name is taken\n", printable(path), printable(string(done.Path)))
-		return nil
+		return sh.answer(done, "%s is back as %s, since its name is taken", cli.Printable(path), cli.Printable(string(done.Path)))
 	}
-	fmt.Fprintf(sh.stdout, "%s is back\n", printable(path))
-	return nil
+	return sh.answer(done, "%s is back", cli.Printable(path))
 }
 
 type trashEmptyCmd struct{}
@@ -130,6 +119,5 @@ func (cmd *trashEmptyCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(sh.stdout, "the trash is empty: %s, %s\n", plural(gone.Items, "thing"), size(gone.Bytes))
-	return nil
+	return sh.answer(gone, "the trash is empty: %s, %s", plural(gone.Items, "thing"), size(gone.Bytes))
 }

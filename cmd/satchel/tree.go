@@ -9,6 +9,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/client"
+	"satchel/cmd/internal/cli"
 )
 
 // tree is the drive as the commands that need no mount use it: paths, and
@@ -60,7 +61,7 @@ func (p place) String() string {
 	if p.isRoot() {
 		return "/"
 	}
-	return printable(api.JoinPath(p.path))
+	return cli.Printable(api.JoinPath(p.path))
 }
 
 // find looks a path up. What does not exist is no error; a parent that does
@@ -80,7 +81,7 @@ func (t *tree) find(ctx context.Context, path string) (place, error) {
 		return p, about(api.JoinPath(up), err)
 	}
 	if p.parent.Type != api.Directory {
-		return p, api.Errorf(api.NotDirectory, "%s is not a directory", printable(api.JoinPath(up)))
+		return p, api.Errorf(api.NotDirectory, "%s is not a directory", cli.Printable(api.JoinPath(up)))
 	}
 	p.node, err = t.Lookup(ctx, api.JoinPath(names))
 	if api.KindOf(err) == api.NotFound {
@@ -92,7 +93,7 @@ func (t *tree) find(ctx context.Context, path string) (place, error) {
 // about names the path that an answer was about.
 func about(path string, err error) error {
 	if api.KindOf(err) == api.NotFound {
-		return api.Errorf(api.NotFound, "there is no %s on the drive", printable(path))
+		return api.Errorf(api.NotFound, "there is no %s on the drive", cli.Printable(path))
 	}
 	return err
 }
@@ -161,7 +162,7 @@ func refusal(o api.Outcome, what string) error {
 		return api.Errorf(api.Conflict, "%s: left as it is, another device has changed it", what)
 	case api.Adjusted:
 		if o.Name != "" {
-			return api.Errorf(api.Conflict, "%s: another device was there first; yours is now called %s", what, printable(string(o.Name)))
+			return api.Errorf(api.Conflict, "%s: another device was there first; yours is now called %s", what, cli.Printable(string(o.Name)))
 		}
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 )
 
 type umountCmd struct {
-	Dir string `arg:"" help:"The mounted folder."`
+	Dir string `arg:"" help:"The mounted folder." complete:"mounted,dir"`
 	Now bool   `help:"Do not wait for unsent changes: they are sent when the drive is mounted again."`
 }
 
@@ -21,8 +21,8 @@ func (cmd *umountCmd) Run(sh *shell) error {
 		return cmd.withoutDaemon(sh, dir)
 	}
 	ended := m.watch()
-	bar := newPendingBar(sh.stderr, "sending")
-	last, err := m.ask(sh.ctx, controlRequest{Op: opUmount, Wait: !cmd.Now}, bar.show)
+	bar := newProgress(sh.stderr, "sending", 0)
+	last, err := m.ask(sh.ctx, controlRequest{Op: opUmount, Wait: !cmd.Now}, func(now report) { bar.remain(unsent(now)) })
 	bar.close()
 	if errors.Is(err, errEnded) { // killed, it seems: its mount is still there
 		ended()
@@ -32,10 +32,19 @@ func (cmd *umountCmd) Run(sh *shell) error {
 		return err
 	}
 	ended() // its cache is free from then on
+	if sh.json {
+		return sh.printJSON(last)
+	}
 	if !last.quiet() {
 		fmt.Fprintf(sh.stdout, "unmounted %s; %s: kept on this machine, sent when the drive is mounted again\n", cmd.Dir, last.pending())
 	}
 	return nil
+}
+
+// unmounted is a mount without a daemon that was taken away.
+type unmounted struct {
+	Mountpoint string `json:"mountpoint"`
+	Died       bool   `json:"died"` // its daemon had died
 }
 
 // withoutDaemon takes away what a daemon left that died, or that this user
@@ -55,11 +64,13 @@ func (cmd *umountCmd) withoutDaemon(sh *shell, dir string) error {
 		if err := detach(dir); err != nil {
 			return fmt.Errorf("%s has a dead mount that cannot be taken away: %w", cmd.Dir, err)
 		}
-		fmt.Fprintf(sh.stdout, "unmounted %s; its daemon had died: unsent changes are kept, and sent when the drive is mounted again\n", cmd.Dir)
-		return nil
+		return sh.answer(unmounted{dir, true}, "unmounted %s; its daemon had died: unsent changes are kept, and sent when the drive is mounted again", cmd.Dir)
 	}
 	if err := unmount(dir); err != nil {
 		return fmt.Errorf("%s cannot be unmounted: %w", cmd.Dir, err)
+	}
+	if sh.json {
+		return sh.printJSON(unmounted{Mountpoint: dir})
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"satchel/api"
 	"satchel/cache"
+	"satchel/cmd/internal/cli"
 )
 
 func TestSize(t *testing.T) {
@@ -110,7 +111,7 @@ func TestLoginFile(t *testing.T) {
 	sh := &shell{places: places{config: filepath.Join(t.TempDir(), "new")}, profile: "default"}
 	want := login{Server: "https://a", User: api.ID{1}, Email: "a@b", Device: api.ID{2}, DeviceName: "x", Secret: "s"}
 	for range 2 {
-		if err := sh.saveLogin(want); err != nil {
+		if err := sh.saveLogin(want, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,7 +138,7 @@ func TestReportWords(t *testing.T) {
 	if got := plural(3, "conflict copy"); got != "3 conflict copies" {
 		t.Error(got)
 	}
-	if got := printable("a\x1b[31mb\nc\xffä😀"); got != "a?[31mb?c\uFFFDä😀" && got != "a?[31mb?c?ä😀" {
+	if got := cli.Printable("a\x1b[31mb\nc\xffä😀"); got != "a?[31mb?c\uFFFDä😀" && got != "a?[31mb?c?ä😀" {
 		t.Errorf("%q", got)
 	}
 	if got := permissions(0o4751); got != "rwxr-x--x" {

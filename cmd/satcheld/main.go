@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 )
 
 // commands is the command line: a contract that scripts rely on.
@@ -35,6 +36,9 @@ type commands struct {
 	Extract extractCmd `cmd:"" hidden:""`
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this version; print the SQL for what only its administrator may do."`
 	PsqlURL psqlURLCmd `cmd:"" name:"psql-url" help:"Print a URL with which psql connects as satchel_app."`
+
+	Completion completionCmd `cmd:"" help:"Print the script with which a shell completes this program's commands."`
+	Man        manCmd        `cmd:"" help:"Write this program's manual pages."`
 }
 
 func main() {
@@ -60,18 +64,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	p := &program{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	var cmds commands
 	exit := -1
-	parser, err := kong.New(&cmds,
-		kong.Name("satcheld"),
-		kong.Description("The server of Satchel, a personal drive."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exit = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.DefaultEnvars("SATCHELD"),
-		kong.Configuration(readConfig),
-		kong.Vars{"data": defaultData()},
-	)
+	parser, err := newParser(&cmds, kong.Writers(stdout, stderr), kong.Exit(func(code int) { exit = code }))
 	if err != nil {
 		return p.fail(err)
+	}
+	if len(args) > 0 && args[0] == cli.CompleteWord {
+		cli.Complete(stdout, parser.Model, args[1:], func(string, string, map[string]string) ([]cli.Candidate, error) { return nil, nil })
+		return 0
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -85,7 +84,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cmds.LogLevel}))
 	p.installation = cmds.installation
-	return p.fail(command.Run(p))
+	return p.fail(command.Run(p, parser.Model))
+}
+
+// newParser describes the command line to kong.
+func newParser(cmds *commands, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(cmds, append(options,
+		kong.Name("satcheld"),
+		kong.Description("The server of Satchel, a personal drive."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.DefaultEnvars("SATCHELD"),
+		kong.Configuration(cli.ReadConfig),
+		kong.Vars{"data": defaultData()},
+		examples.Option(),
+	)...)
 }
 
 // usageError is a wrong command line: exit code 2.

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"encoding/json"
@@ -15,9 +15,9 @@ import (
 // the environment, above the built-in ones.
 type config map[string]any
 
-// readConfig reads lines of `flag = value` with comments after #, or one JSON
+// ReadConfig reads a configuration file: lines of `flag = value` with comments after #, or one JSON
 // object. A flag is named as on the command line, without the dashes before.
-func readConfig(r io.Reader) (kong.Resolver, error) {
+func ReadConfig(r io.Reader) (kong.Resolver, error) {
 	b, err := io.ReadAll(io.LimitReader(r, 1<<20))
 	if err != nil {
 		return nil, err

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+)
+
+// answer prints what a command has done: v with --json, else a sentence.
+func (sh *shell) answer(v any, format string, args ...any) error {
+	if sh.json {
+		return sh.printJSON(v)
+	}
+	_, err := fmt.Fprintf(sh.stdout, format+"\n", args...)
+	return err
+}
+
+func (sh *shell) printJSON(v any) error {
+	out := json.NewEncoder(sh.stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
+
+// list prints items: an array with --json, else a table with a row for each,
+// whose cells are divided by tabs as those of the head are.
+func list[T any](sh *shell, items []T, head string, row func(T) string) error {
+	if sh.json {
+		if items == nil {
+			items = []T{}
+		}
+		return sh.printJSON(items)
+	}
+	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, head)
+	for _, item := range items {
+		fmt.Fprintln(w, row(item))
+	}
+	return w.Flush()
+}
+
+// one is the only item that people mean by a name; what names it in messages,
+// and command lists them all.
+func one[T any](items []T, is func(T) bool, what, name, command string) (found T, err error) {
+	n := 0
+	for _, item := range items {
+		if is(item) {
+			found = item
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return found, fmt.Errorf("there is no %s %q; see: %s", what, name, command)
+	case n > 1:
+		return found, fmt.Errorf("%d %ss are called %q: name one by its id; see: %s", n, what, name, command)
+	}
+	return found, nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"satchel/api"
+	"satchel/cmd/internal/cli"
+)
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+func (cmd *completionCmd) Run(sh *shell) error {
+	script, err := cli.Script(cmd.Shell, "satchel")
+	if err != nil {
+		return err
+	}
+	_, err = sh.stdout.Write([]byte(script))
+	return err
+}
+
+// completePatience is how long a shell waits for words from the server.
+const completePatience = 2 * time.Second
+
+// complete offers words for what a command's struct tags.
+func (sh *shell) complete(kind, word string, flags map[string]string) (found []cli.Candidate, err error) {
+	ctx, cancel := context.WithTimeout(sh.ctx, completePatience)
+	defer cancel()
+	sh.ctx = ctx
+	if sh.profile = flags["profile"]; sh.profile == "" {
+		sh.profile = "default"
+	}
+	add := func(word, about string) {
+		found = append(found, cli.Candidate{Word: cli.Printable(word), About: cli.Printable(about)})
+	}
+	switch kind {
+	case "profile":
+		files, _ := filepath.Glob(filepath.Join(sh.places.config, "*.json"))
+		for _, file := range files {
+			add(strings.TrimSuffix(filepath.Base(file), ".json"), "")
+		}
+		return found, nil
+	case "mounted":
+		for _, m := range sh.places.registered() {
+			add(m.Mountpoint, "")
+		}
+		return found, nil
+	case "remote":
+		return sh.completeRemote(word)
+	}
+	c, _, err := sh.connect()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	switch kind {
+	case "device":
+		devices, err := c.Devices(sh.ctx)
+		for _, d := range devices {
+			add(d.Name, "last seen "+stamp(d.Seen))
+		}
+		return found, err
+	case "app-password":
+		all, err := c.AppPasswords(sh.ctx)
+		for _, p := range all {
+			add(p.Name, "last seen "+stamp(p.Seen))
+		}
+		return found, err
+	case "access-key":
+		all, err := c.AccessKeys(sh.ctx)
+		for _, k := range all {
+			add(k.Key, k.Name)
+		}
+		return found, err
+	}
+	return nil, nil
+}
+
+// completeRemote offers the names of the drive's directory that the word is in.
+func (sh *shell) completeRemote(word string) (found []cli.Candidate, err error) {
+	dir := word[:strings.LastIndexByte(word, '/')+1]
+	t, err := sh.openTree()
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	p, err := t.existing(sh.ctx, dir)
+	if err != nil || !p.isDir() {
+		return nil, err
+	}
+	page, err := t.Children(sh.ctx, p.node.ID, "", 1000)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range page.Entries {
+		name := dir + string(e.Name)
+		if slices.ContainsFunc(page.Nodes, func(n api.Node) bool { return n.ID == e.Node && n.Type == api.Directory }) {
+			name += "/"
+		}
+		found = append(found, cli.Candidate{Word: cli.Printable(name)})
+	}
+	return found, nil
+}

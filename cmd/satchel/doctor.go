@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+	"satchel/cmd/internal/cli"
+)
+
+type doctorCmd struct {
+	HelperSocket string `default:"/run/satchel-helper.sock" placeholder:"PATH" help:"Where satchel-helper listens (${default})." complete:"file"`
+}
+
+func (cmd *doctorCmd) Help() string {
+	return "Each line is ok, a warning (it works, but not as well as it could) or a failure; what to do stands below. The exit code is 1 if there is a failure."
+}
+
+// finding is what one look found.
+type finding struct {
+	Check string `json:"check"`
+	State state  `json:"state"`
+	Found string `json:"found"`
+	Do    string `json:"do,omitempty"` // how to mend it
+}
+
+type state string
+
+const (
+	ok     state = "ok"
+	warned state = "warning"
+	failed state = "failure"
+)
+
+func (cmd *doctorCmd) Run(sh *shell) error {
+	var all []finding
+	for _, look := range []struct {
+		check string
+		at    func(*shell) finding
+	}{
+		{"login", lookAtLogin},
+		{"server", lookAtServer},
+		{"fuse", lookAtFUSE},
+		{"mounts", lookAtMounts},
+		{"passthrough", cmd.lookAtPassthrough},
+		{"disk", lookAtDisk},
+		{"search", lookAtSearch},
+	} {
+		f := look.at(sh)
+		f.Check = look.check
+		all = append(all, f)
+	}
+	if sh.json {
+		if err := sh.printJSON(all); err != nil {
+			return err
+		}
+	} else {
+		style := map[state]cli.Style{ok: cli.Good, warned: cli.Warn, failed: cli.Bad}
+		for _, f := range all {
+			fmt.Fprintf(sh.stdout, "%s %-12s %s\n", cli.Paint(sh.stdout, style[f.State], fmt.Sprintf("%-8s", f.State)), f.Check, f.Found)
+			for line := range strings.SplitSeq(f.Do, "\n") {
+				if line != "" {
+					fmt.Fprintf(sh.stdout, "%21s  %s\n", "→", line)
+				}
+			}
+		}
+	}
+	if slices.ContainsFunc(all, func(f finding) bool { return f.State == failed }) {
+		return silentError{}
+	}
+	return nil
+}
+
+// because is a finding of an error, whose lines after the first say what to do.
+func because(s state, err error, do string) finding {
+	what, next, _ := strings.Cut(err.Error(), "\n")
+	return finding{State: s, Found: what, Do: cmp.Or(next, do)}
+}
+
+func lookAtLogin(sh *shell) finding {
+	l, err := sh.login()
+	if err != nil {
+		return because(failed, err, nextStep(err))
+	}
+	return finding{State: ok, Found: fmt.Sprintf("%s at %s, device %q", l.Email, l.Server, l.DeviceName)}
+}
+
+// doctorPatience is how long the doctor waits for somebody's answer.
+const doctorPatience = 10 * time.Second
+
+func lookAtServer(sh *shell) finding {
+	c, l, err := sh.connect()
+	if err != nil {
+		return finding{State: warned, Found: "not asked: there is no login"}
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(sh.ctx, doctorPatience)
+	defer cancel()
+	start := time.Now()
+	_, err = c.Whoami(ctx)
+	switch {
+	case api.KindOf(err) == api.Unavailable || errors.Is(err, context.DeadlineExceeded):
+		return because(warned, err, "the folder goes on working; changes are sent when the server can be reached\n"+nextStep(err))
+	case err != nil:
+		return because(failed, err, nextStep(err))
+	}
+	return finding{State: ok, Found: fmt.Sprintf("%s answers and takes the login (%d ms)", l.Server, time.Since(start).Milliseconds())}
+}
+
+func lookAtFUSE(*shell) finding {
+	if err := checkFUSE(false); err != nil {
+		return because(failed, err, "")
+	}
+	return finding{State: ok, Found: "this user can mount folders"}
+}
+
+func lookAtMounts(sh *shell) finding {
+	var works []string
+	for _, m := range sh.places.registered() {
+		kind, err := mountedType(m.Mountpoint)
+		switch {
+		case err != nil || kind != fsType:
+		case !m.alive() && dead(m.Mountpoint):
+			return finding{State: failed, Found: fmt.Sprintf("the daemon of %s has died; what was not sent is kept", m.Mountpoint),
+				Do: "mount it again with: satchel mount " + m.Mountpoint + "\nso that it comes back by itself: satchel service install " + m.Mountpoint}
+		case m.alive():
+			works = append(works, m.Mountpoint)
+		}
+	}
+	if len(works) == 0 {
+		return finding{State: ok, Found: "no drive is mounted"}
+	}
+	return finding{State: ok, Found: "mounted at " + strings.Join(works, ", ")}
+}
+
+// passthroughKernel is the first Linux with FUSE passthrough.
+var passthroughKernel = [2]int{6, 9}
+
+func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
+	for _, m := range sh.places.registered() {
+		if !m.alive() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(sh.ctx, doctorPatience)
+		r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil)
+		cancel()
+		if err == nil && r.Passthrough {
+			return finding{State: ok, Found: "the kernel reads and writes local content of " + m.Mountpoint + " itself"}
+		}
+	}
+	if have := kernelVersion(); slices.Compare(have[:], passthroughKernel[:]) < 0 {
+		return finding{State: warned, Found: fmt.Sprintf("Linux %d.%d has none: content goes through the daemon, a little slower", have[0], have[1]),
+			Do: fmt.Sprintf("use Linux %d.%d or newer", passthroughKernel[0], passthroughKernel[1])}
+	}
+	if os.Geteuid() == 0 {
+		return finding{State: ok, Found: "root's mounts have it"}
+	}
+	c, err := net.Dial("unixpacket", cmd.HelperSocket)
+	if err != nil {
+		return finding{State: warned, Found: "satchel-helper does not run: content goes through the daemon, a little slower",
+			Do: "let it run with: sudo satchel helper install\nthen unmount and mount again"}
+	}
+	c.Close()
+	return finding{State: ok, Found: "satchel-helper listens at " + cmd.HelperSocket}
+}
+
+func kernelVersion() (v [2]int) {
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &v[0], &v[1])
+	}
+	return v
+}
+
+// lookAtDisk uses the daemon's own measure: below a twentieth nothing clean is
+// kept, below a fiftieth writers are refused.
+func lookAtDisk(sh *shell) finding {
+	dir := sh.places.cache
+	for _, m := range sh.places.registered() {
+		if m.alive() {
+			dir = m.CacheDir
+		}
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return finding{State: ok, Found: "nothing is cached yet"}
+	}
+	free, all := size(int64(fs.Bavail)*fs.Bsize), size(int64(fs.Blocks)*fs.Bsize)
+	do := "make room on the disk, or mount with --cache-dir on another one"
+	switch {
+	case free < all/50:
+		return finding{State: failed, Found: fmt.Sprintf("%s of %s are free where content is kept: writers are refused", free, all), Do: do}
+	case free < all/20:
+		return finding{State: warned, Found: fmt.Sprintf("%s of %s are free where content is kept: nothing is kept on this machine", free, all), Do: do}
+	}
+	return finding{State: ok, Found: fmt.Sprintf("%s of %s are free where content is kept", free, all)}
+}
+
+// updatedbConf says which file systems locate(1)'s index leaves out.
+const updatedbConf = "/etc/updatedb.conf"
+
+func lookAtSearch(*shell) finding {
+	b, err := os.ReadFile(updatedbConf)
+	switch {
+	case err != nil:
+		return finding{State: ok, Found: "no updatedb reads the drive at night"}
+	case !bytes.Contains(b, []byte(fsType)):
+		return finding{State: warned, Found: "updatedb walks through the drive at night",
+			Do: "keep it out with: sudo satchel helper install, or add " + fsType + " to PRUNEFS in " + updatedbConf}
+	}
+	return finding{State: ok, Found: "updatedb leaves the drive out"}
+}

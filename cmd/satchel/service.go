@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+type serviceCmd struct {
+	Install serviceInstallCmd `cmd:"" help:"Mount the drive at every login, and again after a crash: a service of the user's systemd."`
+	Remove  serviceRemoveCmd  `cmd:"" help:"Unmount it, and mount it by itself no more."`
+}
+
+type serviceInstallCmd struct {
+	Dir string `arg:"" help:"An empty directory." complete:"dir"`
+	mountFlags
+}
+
+func (cmd *serviceInstallCmd) Help() string {
+	return "The flags of satchel mount, and --profile, are kept for every start. A mount whose daemon has died is taken away before the next start; what was not sent is sent then."
+}
+
+func (cmd *serviceInstallCmd) Run(sh *shell) error {
+	mount := mountCmd{Dir: cmd.Dir, mountFlags: cmd.mountFlags}
+	dir, err := resolve(cmd.Dir)
+	if err != nil {
+		return err
+	}
+	_, mounted := sh.places.runningAt(dir)
+	if !mounted { // else it is what all checks passed for
+		if _, _, err := mount.check(sh); err != nil {
+			return err
+		}
+	}
+	unit, err := cmd.unit(sh, dir)
+	if err != nil {
+		return err
+	}
+	path, err := servicePath(dir)
+	if err != nil {
+		return err
+	}
+	if err := writeSystemFile(path, []byte(unit)); err != nil {
+		return err
+	}
+	name := filepath.Base(path)
+	if !userSystemdRuns() {
+		return sh.answer(map[string]string{"unit": path}, "wrote %s; systemd does not run for this user now, so the drive is mounted at the next login after: systemctl --user enable %s", path, name)
+	}
+	if err := systemctl("--user", "daemon-reload"); err != nil {
+		return err
+	}
+	start := []string{"--user", "enable", "--now", name}
+	if mounted { // it goes on; the service takes over at the next login
+		start = []string{"--user", "enable", name}
+	}
+	if err := systemctl(start...); err != nil {
+		return fmt.Errorf("%w\nsee why with: journalctl --user -u %s", err, name)
+	}
+	if mounted {
+		return sh.answer(map[string]string{"unit": path}, "%s is mounted at every login from now on; what is mounted now goes on", cmd.Dir)
+	}
+	return sh.answer(map[string]string{"unit": path}, "%s is mounted now, at every login, and again after a crash", cmd.Dir)
+}
+
+// unit is the service's file. Its command line is this one, as a mount that
+// stays.
+func (cmd *serviceInstallCmd) unit(sh *shell, dir string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	i := slices.Index(sh.args, "service")
+	for i >= 0 && i+1 < len(sh.args) && sh.args[i+1] != "install" {
+		next := slices.Index(sh.args[i+1:], "service")
+		if next < 0 {
+			return "", errors.New("the command line cannot be kept: write it as satchel service install DIR")
+		}
+		i += 1 + next
+	}
+	args := slices.Concat([]string{self}, sh.args[:i], []string{"mount", "--foreground"}, sh.args[i+2:])
+	for j, arg := range args {
+		if arg == cmd.Dir {
+			args[j] = dir
+		}
+		args[j] = unitQuote(args[j])
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "[Unit]\nDescription=Satchel drive at %s\nDocumentation=man:satchel(1)\nStartLimitIntervalSec=0\n\n", strings.ReplaceAll(dir, "%", "%%"))
+	fmt.Fprintf(&b, "[Service]\nType=notify\nExecStart=%s\n", strings.Join(args, " "))
+	fmt.Fprintf(&b, "WorkingDirectory=%s\n", strings.ReplaceAll(cwd, "%", "%%"))
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"} {
+		if value := os.Getenv(name); value != "" {
+			fmt.Fprintf(&b, "Environment=%s\n", unitQuote(name+"="+value))
+		}
+	}
+	// What is not sent waits for the next start, so stopping need not; wrong usage is no crash.
+	b.WriteString("Restart=on-failure\nRestartSec=1\nRestartPreventExitStatus=2\nTimeoutStartSec=60\nTimeoutStopSec=30\n\n[Install]\nWantedBy=default.target\n")
+	return b.String(), nil
+}
+
+type serviceRemoveCmd struct {
+	Dir string `arg:"" help:"The mounted folder." complete:"mounted,dir"`
+}
+
+func (cmd *serviceRemoveCmd) Run(sh *shell) error {
+	dir, err := resolve(cmd.Dir)
+	if err != nil {
+		return err
+	}
+	path, err := servicePath(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no service mounts a drive at %s", cmd.Dir)
+	}
+	runs := userSystemdRuns()
+	if runs {
+		if err := systemctl("--user", "disable", "--now", filepath.Base(path)); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	if runs {
+		if err := systemctl("--user", "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	return sh.answer(map[string]string{"removed": path}, "%s is not mounted by itself any more", cmd.Dir)
+}
+
+// servicePath is the unit's file of a mount point (systemd.unit(5)).
+func servicePath(dir string) (string, error) {
+	config, err := os.UserConfigDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(config, "systemd", "user", "satchel-"+unitEscape(dir)+".service"), nil
+}
+
+// unitEscape is systemd-escape --path.
+func unitEscape(path string) string {
+	path = strings.Trim(path, "/")
+	if path == "" {
+		return "-"
+	}
+	var b strings.Builder
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String()
+}
+
+// unitQuote is a word of a command line in a unit (systemd.service(5)).
+func unitQuote(s string) string {
+	s = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "$", "$$", "\n", `\n`).Replace(s)
+	if s == "" || strings.ContainsAny(s, " \t'\";") {
+		return `"` + s + `"`
+	}
+	return s
+}
+
+func userSystemdRuns() bool {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	_, err := os.Stat(filepath.Join(dir, "systemd", "private"))
+	return filepath.IsAbs(dir) && err == nil
+}
+
+// tellSystemd is sd_notify(3): whether it was heard is of no use to us.
+func tellSystemd(state string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	if c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}); err == nil {
+		c.Write([]byte(state))
+		c.Close()
+	}
+}
