@@ -98,6 +98,23 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	return nil
 }
 
+// dying is how long a daemon that was killed may take to let go of its cache.
+const dying = 5 * time.Second
+
+// openCache opens a drive's cache. One that is in use by nobody who answers is
+// that of a daemon that was killed a moment ago.
+func (sh *shell) openCache(c cache.Config) (*cache.Drive, error) {
+	for end := time.Now().Add(dying); ; time.Sleep(10 * time.Millisecond) {
+		drive, err := cache.Open(c)
+		if api.KindOf(err) != api.Exists || time.Now().After(end) || sh.ctx.Err() != nil {
+			return drive, err
+		}
+		if _, alive := sh.places.runningOn(c.Dir); alive {
+			return drive, err
+		}
+	}
+}
+
 // run mounts the opened drive, answers the control socket, and returns when
 // all is closed. With an error nothing is mounted and the drive is still open.
 func (d *daemon) run(sh *shell, cmd *mountCmd) error {

@@ -40,8 +40,15 @@ func (s *stepBars) show(step string, done, total int64) {
 		case total == 0:
 			count = decor.CurrentNoUnit("%d")
 		}
+		after := []decor.Decorator{count}
+		if step == "content" || step == "copy" {
+			after = append(after, decor.Name("  "), decor.AverageSpeed(decor.SizeB1024(0), "% .1f"))
+		}
+		if total > 0 {
+			after = append(after, decor.Name("  "), decor.AverageETA(decor.ET_STYLE_GO), decor.Name(" left"))
+		}
 		s.step = step
-		s.bar = s.bars.AddBar(total, mpb.PrependDecorators(decor.Name(step+" ")), mpb.AppendDecorators(count))
+		s.bar = s.bars.AddBar(total, mpb.PrependDecorators(decor.Name(step+" ")), mpb.AppendDecorators(after...))
 	}
 	s.bar.SetTotal(max(total, done+1), false) // a full bar would take no more
 	s.bar.SetCurrent(done)
