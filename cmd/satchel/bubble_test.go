@@ -98,6 +98,8 @@ func TestNoticesReachTheDesktop(t *testing.T) {
 	}
 
 	n.tellFull(true)
+	n.tellFull(false) // for a moment only: nobody hears of it
+	n.tellFull(true)
 	if s := next(); s.Title != "The disk is full" || s.Urgency != 2 {
 		t.Errorf("of a full disk the desktop shows %+v", s)
 	}

@@ -55,6 +55,7 @@ func (n *notices) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case full := <-n.full:
+			full = n.settled(ctx, full)
 			switch {
 			case full && warning == 0:
 				warning, err = n.bubble.show(ctx, bubble{urgent: true, title: "The disk is full",
@@ -70,6 +71,20 @@ func (n *notices) run(ctx context.Context) {
 		}
 		if err != nil {
 			n.log.Debug("no desktop notice", "err", err)
+		}
+	}
+}
+
+// settled waits whether the disk stays as full as it was told to be: room may
+// be made a moment later, which nobody needs to hear of.
+func (n *notices) settled(ctx context.Context, full bool) bool {
+	for end := time.After(noticePause); ; {
+		select {
+		case <-ctx.Done():
+			return full
+		case full = <-n.full:
+		case <-end:
+			return full
 		}
 	}
 }
