@@ -15,6 +15,7 @@ type Drive struct {
 	id     api.ID
 	root   api.ID
 	owner  api.ID
+	link   string // the token of the link by which a stranger came
 }
 
 // Owner is whose drive it is.
@@ -56,6 +57,9 @@ func (d *Drive) Root() api.ID { return d.root }
 
 // snapshot runs fn on one snapshot of the drive.
 func (d *Drive) snapshot(ctx context.Context, fn func(context.Context, *postgres.Tx) error) error {
+	if d.link != "" {
+		return d.s.db.ByLink(ctx, d.link, d.guarded(fn))
+	}
 	return d.s.db.AsReadOnly(ctx, d.caller.User, d.guarded(fn))
 }
 

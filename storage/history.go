@@ -43,6 +43,12 @@ func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, er
 	for _, d := range drives {
 		var gone Expired
 		driveErr := s.db.As(ctx, d.Owner, func(ctx context.Context, tx *postgres.Tx) (err error) {
+			if err = expireThumbnails(ctx, tx); err != nil {
+				return err
+			}
+			if err = tx.ExpireLinks(ctx, d.Drive); err != nil {
+				return err
+			}
 			if _, err = tx.ExpireUploads(ctx, d.Drive, time.Now().Add(-uploadAge)); err != nil {
 				return err
 			}

@@ -78,14 +78,7 @@ func (b *Bucket) PutPart(ctx context.Context, id api.ID, key string, number int,
 	if _, _, err := b.Upload(ctx, id, key, MaxParts, 1); err != nil {
 		return err
 	}
-	limit, err := b.room(ctx, nil)
-	if err == nil && limit.bytes >= 0 { // what other parts have is taken too
-		err = b.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-			pending, err := tx.PartsBytes(ctx, b.id)
-			limit.bytes = max(0, limit.bytes-pending)
-			return err
-		})
-	}
+	limit, err := b.partRoom(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,19 +90,42 @@ func (b *Bucket) PutPart(ctx context.Context, id api.ID, key string, number int,
 	if p.MD5, err = sum(); err != nil {
 		return err
 	}
-	hashes := named([]api.Mutation{{Version: &v}})
-	return b.s.db.As(ctx, b.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
-		locked, err := tx.Lock(ctx, b.id, b.owner, postgres.Author{}, hashes)
+	return b.setPart(ctx, id, p, func(ctx context.Context, tx *postgres.Tx) error {
+		_, err := b.findUpload(ctx, tx, id, key)
+		return err
+	})
+}
+
+// partRoom is the limit of one more part: what the parts of all uploads to the
+// drive have is taken too.
+func (d *Drive) partRoom(ctx context.Context) (limit room, err error) {
+	if limit, err = d.room(ctx, nil); err != nil || limit.bytes < 0 {
+		return limit, err
+	}
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		pending, err := tx.PartsBytes(ctx, d.id)
+		limit.bytes = max(0, limit.bytes-pending)
+		return err
+	})
+	return limit, err
+}
+
+// setPart keeps a part whose chunks are stored, unless check refuses it.
+// Nobody else changes the drive between its answer and the change.
+func (d *Drive) setPart(ctx context.Context, upload api.ID, p Part, check func(context.Context, *postgres.Tx) error) error {
+	hashes := named([]api.Mutation{{Version: &api.Version{Chunks: p.Chunks}}})
+	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
+		locked, err := tx.Lock(ctx, d.id, d.owner, postgres.Author{}, hashes)
 		if err != nil {
 			return err
 		}
 		if len(locked.Chunks) < len(hashes) {
 			return api.Errorf(api.Unavailable, "a chunk of the part was collected meanwhile: send it again")
 		}
-		if _, err := b.findUpload(ctx, tx, id, key); err != nil {
+		if err := check(ctx, tx); err != nil {
 			return err
 		}
-		return tx.SetPart(ctx, b.id, b.owner, id, p)
+		return tx.SetPart(ctx, d.id, d.owner, upload, p)
 	})
 }
 

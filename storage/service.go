@@ -16,6 +16,7 @@ import (
 	"satchel/storage/blob"
 	"satchel/storage/extract"
 	"satchel/storage/postgres"
+	"satchel/storage/thumbnail"
 )
 
 // Caller is who acts, as authenticated by the server's edge. Device is the
@@ -38,11 +39,15 @@ type Service struct {
 	index  *indexing
 
 	extract func(ctx context.Context, name string, content []byte) (string, error)
+
+	thumbnail    func(ctx context.Context, image []byte) ([]byte, error)
+	thumbnailing chan struct{} // holds one for each that is made
 }
 
 // New makes a service over a database and a blob store, neither of which it closes.
 func New(db *postgres.DB, blobs blob.Store, log *slog.Logger) *Service {
-	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), index: newIndexing(), extract: extract.Text}
+	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), index: newIndexing(), extract: extract.Text,
+		thumbnail: func(_ context.Context, image []byte) ([]byte, error) { return thumbnail.Make(image) }, thumbnailing: make(chan struct{}, thumbnailsAtOnce)}
 }
 
 // ExtractWith has another function find the text in documents, such as one that

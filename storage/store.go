@@ -27,6 +27,9 @@ type PutOptions struct {
 	// Object is what the S3 API keeps of the version. It is asked for when all of
 	// the body was read.
 	Object func() *Object
+
+	// with is done in the transaction of the change, or not at all.
+	with func(context.Context, *postgres.Tx) error
 }
 
 // Store puts content at a path: it makes directories that are missing, and a
@@ -101,6 +104,11 @@ func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Versio
 			}
 		}
 		node, created = m.Node, old == nil
+		if o.with != nil {
+			if err := o.with(ctx, tx); err != nil {
+				return nil, err
+			}
+		}
 		if object != nil {
 			if err := tx.SetObject(ctx, d.id, d.owner, v.ID, *object); err != nil {
 				return nil, err

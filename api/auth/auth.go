@@ -247,9 +247,18 @@ func (a *Auth) Logout(ctx context.Context, id Identity) error {
 }
 
 // Devices lists the clients that the user is logged in on.
-func (a *Auth) Devices(ctx context.Context, id Identity) (devices []api.Device, err error) {
+func (a *Auth) Devices(ctx context.Context, id Identity) ([]api.Device, error) {
+	return a.sessions(ctx, id, postgres.DeviceSession)
+}
+
+// Browsers lists the user's sessions in browsers.
+func (a *Auth) Browsers(ctx context.Context, id Identity) ([]api.Device, error) {
+	return a.sessions(ctx, id, postgres.BrowserSession)
+}
+
+func (a *Auth) sessions(ctx context.Context, id Identity, kind postgres.SessionKind) (devices []api.Device, err error) {
 	err = a.db.AsReadOnly(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
-		devices, err = tx.Sessions(ctx, postgres.DeviceSession)
+		devices, err = tx.Sessions(ctx, kind)
 		return err
 	})
 	for i := range devices {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"satchel/storage/extract"
+	"satchel/storage/thumbnail"
 )
 
 // extractCmd finds the text in one document, for the server: parsers of foreign
@@ -27,15 +28,9 @@ const (
 
 // Run reads the document from standard input and writes its text.
 func (cmd *extractCmd) Run(p *program) error {
-	seconds := uint64(extractTime / time.Second)
-	for resource, limit := range map[int]uint64{syscall.RLIMIT_AS: extractMemory, syscall.RLIMIT_CPU: seconds} {
-		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
-			return fmt.Errorf("set a limit: %w", err)
-		}
-	}
-	content, err := io.ReadAll(p.stdin)
+	content, err := readApart(p)
 	if err != nil {
-		return fmt.Errorf("read the document: %w", err)
+		return err
 	}
 	text, err := extract.Text(p.ctx, cmd.Name, content)
 	if text != "" {
@@ -44,18 +39,61 @@ func (cmd *extractCmd) Run(p *program) error {
 	return err
 }
 
-// extractApart runs this program as extractCmd.
-func extractApart(ctx context.Context, name string, content []byte) (string, error) {
+// readApart bounds this process, and reads what it is about.
+func readApart(p *program) ([]byte, error) {
+	seconds := uint64(extractTime / time.Second)
+	for resource, limit := range map[int]uint64{syscall.RLIMIT_AS: extractMemory, syscall.RLIMIT_CPU: seconds} {
+		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+			return nil, fmt.Errorf("set a limit: %w", err)
+		}
+	}
+	content, err := io.ReadAll(p.stdin)
+	if err != nil {
+		return nil, fmt.Errorf("read the document: %w", err)
+	}
+	return content, nil
+}
+
+// runApart runs this program with arguments and content in a process that is
+// bounded, and returns what it writes.
+func runApart(ctx context.Context, content []byte, args ...string) ([]byte, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, extractTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self, "extract", "--", name)
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = []string{"GOMEMLIMIT=512MiB"} // nothing of the server's own secrets
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stdin = bytes.NewReader(content)
-	text, err := cmd.Output()
+	return cmd.Output()
+}
+
+// extractApart runs this program as extractCmd.
+func extractApart(ctx context.Context, name string, content []byte) (string, error) {
+	text, err := runApart(ctx, content, "extract", "--", name)
 	return string(text), err
+}
+
+// thumbnailCmd makes a small picture of an image, for the server.
+type thumbnailCmd struct{}
+
+// Run reads the image from standard input and writes the picture.
+func (cmd *thumbnailCmd) Run(p *program) error {
+	image, err := readApart(p)
+	if err != nil {
+		return err
+	}
+	picture, err := thumbnail.Make(image)
+	if err != nil {
+		return err
+	}
+	_, err = p.stdout.Write(picture)
+	return err
+}
+
+// thumbnailApart runs this program as thumbnailCmd.
+func thumbnailApart(ctx context.Context, image []byte) ([]byte, error) {
+	return runApart(ctx, image, "thumbnail")
 }

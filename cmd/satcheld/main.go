@@ -39,6 +39,8 @@ type commands struct {
 
 	Completion completionCmd `cmd:"" help:"Print the script with which a shell completes this program's commands."`
 	Man        manCmd        `cmd:"" help:"Write this program's manual pages."`
+
+	Thumbnail thumbnailCmd `cmd:"" hidden:""`
 }
 
 func main() {

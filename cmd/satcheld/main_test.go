@@ -33,7 +33,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "extract" { // a server under test runs its own program for documents
+	if len(os.Args) > 1 && (os.Args[1] == "extract" || os.Args[1] == "thumbnail") { // a server under test runs its own program for documents
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	pgtest.Main(m)

@@ -196,6 +196,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 	}
 	drives.UseMounts(mounts)
 	drives.ExtractWith(extractApart)
+	drives.ThumbnailWith(thumbnailApart)
 
 	// Not the program's context: requests that are drained still need these.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(p.ctx))

@@ -127,6 +127,7 @@ func (tx *Tx) Sessions(ctx context.Context, kind SessionKind) ([]api.Device, err
 		SELECT id, name, created, seen
 		FROM satchel.sessions
 		WHERE user_id = $1 AND kind = $2 AND revoked IS NULL AND (expires IS NULL OR expires > now())
+		  AND (idle IS NULL OR seen > now() - idle)
 		ORDER BY seen DESC, id`, tx.user, string(kind))
 	if err != nil {
 		return nil, err

@@ -98,21 +98,36 @@ type Tx struct {
 // serialization failure it is run again, so fn may run more than once and must
 // not keep anything of a failed run. Any error of fn rolls back and is returned.
 func (db *DB) As(ctx context.Context, user api.ID, fn func(context.Context, *Tx) error) error {
-	return db.transact(ctx, "BEGIN", user, fn)
+	return db.transact(ctx, "BEGIN", actor{user: user}, fn)
 }
 
 // AsReadOnly is As for reading only: all statements see one snapshot.
 func (db *DB) AsReadOnly(ctx context.Context, user api.ID, fn func(context.Context, *Tx) error) error {
-	return db.transact(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", user, fn)
+	return db.transact(ctx, beginReadOnly, actor{user: user}, fn)
+}
+
+// ByLink is AsReadOnly for a stranger who comes by a link, with its token: he
+// sees what it opens.
+func (db *DB) ByLink(ctx context.Context, token string, fn func(context.Context, *Tx) error) error {
+	return db.transact(ctx, beginReadOnly, actor{link: token}, fn)
+}
+
+const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+// An actor is who a transaction is run as: a user, a stranger with a link, or
+// just a stranger.
+type actor struct {
+	user api.ID
+	link string
 }
 
 // tries bounds how often a transaction is run again.
 const tries = 10
 
-func (db *DB) transact(ctx context.Context, begin string, user api.ID, fn func(context.Context, *Tx) error) error {
+func (db *DB) transact(ctx context.Context, begin string, who actor, fn func(context.Context, *Tx) error) error {
 	pause := &backoff.ExponentialBackOff{InitialInterval: 2 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: 200 * time.Millisecond}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := db.once(ctx, begin, user, fn)
+		err := db.once(ctx, begin, who, fn)
 		if err != nil && !aborted(err) && !errors.Is(err, errStale) {
 			err = backoff.Permanent(err)
 		}
@@ -124,7 +139,7 @@ func (db *DB) transact(ctx context.Context, begin string, user api.ID, fn func(c
 	return classify(err)
 }
 
-func (db *DB) once(ctx context.Context, begin string, user api.ID, fn func(context.Context, *Tx) error) error {
+func (db *DB) once(ctx context.Context, begin string, who actor, fn func(context.Context, *Tx) error) error {
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
@@ -134,19 +149,19 @@ func (db *DB) once(ctx context.Context, begin string, user api.ID, fn func(conte
 	defer conn.Release()
 
 	setting, anonymous := "", "on"
-	if !user.IsZero() {
-		setting, anonymous = user.String(), ""
+	if !who.user.IsZero() {
+		setting, anonymous = who.user.String(), ""
 	}
 	var start pgx.Batch
 	start.Queue(begin)
-	start.Queue("SELECT set_config('satchel.user_id', $1, true), set_config('satchel.anonymous', $2, true)", setting, anonymous)
+	start.Queue("SELECT set_config('satchel.user_id', $1, true), set_config('satchel.anonymous', $2, true), set_config('satchel.link', $3, true)", setting, anonymous, who.link)
 	if err := conn.SendBatch(ctx, &start).Close(); err != nil {
 		if conn.Conn().IsClosed() && ctx.Err() == nil {
 			return fmt.Errorf("%w: %w", errStale, err)
 		}
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := fn(ctx, &Tx{conn: conn.Conn(), user: user}); err != nil {
+	if err := fn(ctx, &Tx{conn: conn.Conn(), user: who.user}); err != nil {
 		// The caller's context may be over, and the connection is worth keeping.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

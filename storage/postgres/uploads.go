@@ -23,7 +23,7 @@ type Upload struct {
 type Part struct {
 	Number int
 	Size   int64
-	MD5    [16]byte
+	MD5    [16]byte // zero: not known
 	SHA256 api.Hash
 	Chunks []api.Chunk
 	At     time.Time
@@ -75,10 +75,14 @@ func (tx *Tx) ExpireUploads(ctx context.Context, drive api.ID, before time.Time)
 // SetPart keeps a part instead of the one of that number. Its chunks must be
 // locked by this transaction.
 func (tx *Tx) SetPart(ctx context.Context, drive, owner, upload api.ID, p Part) error {
+	var md5 []byte
+	if p.MD5 != [16]byte{} {
+		md5 = p.MD5[:]
+	}
 	var batch pgx.Batch
 	batch.Queue(`DELETE FROM parts WHERE drive = $1 AND upload = $2 AND number = $3`, drive, upload, p.Number)
 	batch.Queue(`INSERT INTO parts (drive, owner, upload, number, size, md5, sha256, manifest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		drive, owner, upload, p.Number, p.Size, p.MD5[:], p.SHA256, packManifest(p.Chunks))
+		drive, owner, upload, p.Number, p.Size, md5, p.SHA256, packManifest(p.Chunks))
 	return tx.conn.SendBatch(ctx, &batch).Close()
 }
 

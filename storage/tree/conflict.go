@@ -3,6 +3,7 @@ package tree
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -53,7 +54,19 @@ func conflictName(name api.Name, t api.Type, device string, ns int64, count int)
 		label += fmt.Sprintf(", %d", count)
 	}
 	label += ")"
-	return api.Name(cut(base, api.MaxName-len(label)-len(ext)) + label + ext)
+	return api.Name(Cut(base, api.MaxName-len(label)-len(ext)) + label + ext)
+}
+
+var conflictForm = regexp.MustCompile(`(?s)^(.*) \(conflict, (.+), \d{4}-\d\d-\d\d \d\d\.\d\d(?:, \d+)?\)(\.[^.]*)?$`)
+
+// ConflictOf reads a conflict copy's name: what it is a copy of, and the device
+// that made it. A name that was cut to fit does not tell all of the first.
+func ConflictOf(name api.Name) (of api.Name, device string, ok bool) {
+	m := conflictForm.FindStringSubmatch(string(name))
+	if m == nil || m[1]+m[3] == "" {
+		return "", "", false
+	}
+	return api.Name(m[1] + m[3]), m[2], true
 }
 
 // cleanDevice is a device's name as part of a file's.
@@ -64,14 +77,14 @@ func cleanDevice(name string) string {
 		}
 		return r
 	}, name)
-	if name = strings.TrimSpace(cut(name, maxDevice)); name == "" {
+	if name = strings.TrimSpace(Cut(name, maxDevice)); name == "" {
 		return "device"
 	}
 	return name
 }
 
-// cut shortens s to at most n bytes without cutting a rune.
-func cut(s string, n int) string {
+// Cut shortens s to at most n bytes without cutting a rune.
+func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -1,0 +1,311 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"hash"
+	"io"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres"
+)
+
+// resumablePart is how much of an upload is stored at once: what a connection
+// that breaks loses at most, in bytes.
+const resumablePart = 32 << 20
+
+// maxResumables bounds how many uploads are listed.
+const maxResumables = 200
+
+// Resumable is an upload of one file whose bytes come in several requests. All
+// that is known of it is in the stores, so that it goes on after a restart, and with
+// another server.
+type Resumable struct {
+	ID      api.ID
+	Path    []api.Name
+	Fields  map[string]string // what the client says about the file
+	Size    int64             // bytes that it will have
+	Offset  int64             // bytes that are stored; the next ones are from here
+	Created time.Time
+	Expires time.Time
+}
+
+// ResumableOptions says how an upload becomes a file.
+type ResumableOptions struct {
+	Description *string // nil leaves the document's as it is
+	Mtime       int64   // ns; 0 = when it was complete
+}
+
+func resumable(r postgres.Resumable) (Resumable, error) {
+	path, err := api.ParsePath(string(api.Unescape(r.Path)))
+	u := Resumable{ID: r.ID, Path: path, Fields: r.Fields, Size: r.Size, Offset: r.Bytes, Created: r.Created, Expires: r.Created.Add(uploadAge)}
+	switch {
+	case r.Done:
+		u.Offset = r.Size
+	case r.Bytes == r.Size: // whoever sends the last part makes the file
+		u.Offset -= r.Last
+	}
+	return u, err
+}
+
+// BeginResumable begins an upload of size bytes to a path. It is [api.Quota] if there is no
+// room for it.
+func (d *Drive) BeginResumable(ctx context.Context, path []api.Name, size int64, fields map[string]string) (u Resumable, err error) {
+	if err := checkPath(path); err != nil {
+		return u, err
+	}
+	if size < 0 {
+		return u, api.Errorf(api.Invalid, "an upload has a size in bytes")
+	}
+	limit, err := d.partRoom(ctx)
+	if err != nil {
+		return u, err
+	}
+	if limit.bytes >= 0 && size > limit.bytes {
+		return u, limit.exceeded()
+	}
+	row := postgres.Resumable{ID: api.NewID(), Path: api.Name(api.JoinPath(path)).Escape(), Fields: fields, Size: size}
+	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if err := tx.AddResumable(ctx, d.id, d.root, d.owner, row); err != nil {
+			return err
+		}
+		row, err = tx.Resumable(ctx, d.id, d.root, row.ID)
+		return err
+	})
+	if err != nil {
+		return u, err
+	}
+	return resumable(row)
+}
+
+// Resumable is an upload to the drive. One that is complete can be asked for,
+// too, until it expires. All others are [api.NotFound].
+func (d *Drive) Resumable(ctx context.Context, id api.ID) (Resumable, error) {
+	row, err := d.resumableRow(ctx, id)
+	if err != nil {
+		return Resumable{}, err
+	}
+	return resumable(row)
+}
+
+func (d *Drive) resumableRow(ctx context.Context, id api.ID) (row postgres.Resumable, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		row, err = tx.Resumable(ctx, d.id, d.root, id)
+		return err
+	})
+	return row, err
+}
+
+// Resumables lists the newest unfinished uploads to the drive.
+func (d *Drive) Resumables(ctx context.Context) (all []Resumable, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		rows, err := tx.Resumables(ctx, d.id, d.root, maxResumables)
+		for _, row := range rows {
+			u, err := resumable(row)
+			if err != nil {
+				return err
+			}
+			all = append(all, u)
+		}
+		return err
+	})
+	return all, err
+}
+
+// AbortResumable gives an upload up. Its chunks are left to the garbage collection.
+func (d *Drive) AbortResumable(ctx context.Context, id api.ID) error {
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := tx.Resumable(ctx, d.id, d.root, id); err != nil {
+			return err
+		}
+		return tx.RemoveUpload(ctx, d.id, id)
+	})
+}
+
+// Append stores what body has at an offset of an upload, and makes the file when
+// all its bytes are there; both happen at once, so an upload of which all is
+// stored is a file. It streams, with flat memory. When body breaks off what came is
+// kept, and its error returned. An offset that is not the upload's is [api.Conflict], as
+// is another request that is quicker; more than the size is [api.TooLarge].
+//
+// The path may lead through binds. The bytes are stored again where it leads to then.
+func (d *Drive) Append(ctx context.Context, id api.ID, offset int64, body io.Reader, o ResumableOptions) (Resumable, error) {
+	// What came is worth keeping though whoever sent it has gone.
+	ctx = context.WithoutCancel(ctx)
+	broken := &brokenReader{r: body}
+	for {
+		row, err := d.resumableRow(ctx, id)
+		if err != nil {
+			return Resumable{}, err
+		}
+		u, err := resumable(row)
+		if err != nil {
+			return u, err
+		}
+		if offset != u.Offset {
+			return u, errOffset(u.Offset)
+		}
+		if row.Done || offset == u.Size && u.Size > 0 {
+			return u, tooMuch(broken)
+		}
+		more, err := d.appendPart(ctx, row, u, broken, o)
+		if err != nil {
+			return u, err
+		}
+		if offset += more; offset == u.Size {
+			u.Offset = offset
+			return u, tooMuch(broken)
+		}
+		if more == 0 || broken.err != nil {
+			u.Offset = offset
+			return u, broken.err
+		}
+	}
+}
+
+func errOffset(is int64) error {
+	return api.Errorf(api.Conflict, "the upload has %d bytes: go on from there", is)
+}
+
+// tooMuch is an error if there is more to read.
+func tooMuch(r io.Reader) error {
+	if n, _ := io.ReadFull(r, make([]byte, 1)); n > 0 {
+		return api.Errorf(api.TooLarge, "there are more bytes than the upload was to have")
+	}
+	return nil
+}
+
+// brokenReader takes a reader's error for its end, and keeps it.
+type brokenReader struct {
+	r   io.Reader
+	err error
+}
+
+func (b *brokenReader) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, io.EOF
+	}
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		b.err, err = err, io.EOF
+	}
+	return n, err
+}
+
+// appendPart stores one part, and is how many bytes it has.
+func (d *Drive) appendPart(ctx context.Context, row postgres.Resumable, u Resumable, body io.Reader, o ResumableOptions) (int64, error) {
+	number := row.Parts + 1
+	if u.Offset < row.Bytes { // the last one again
+		number = row.Parts
+	}
+	if number > MaxParts {
+		return 0, api.Errorf(api.Invalid, "the upload was interrupted too often: begin it anew")
+	}
+	sum, err := sumFrom(row.Sum)
+	if err != nil {
+		return 0, err
+	}
+	limit, err := d.partRoom(ctx)
+	if err != nil {
+		return 0, err
+	}
+	v, err := d.upload(ctx, limit.reader(io.TeeReader(io.LimitReader(body, min(resumablePart, u.Size-u.Offset)), sum)))
+	if err != nil {
+		return 0, err
+	}
+	p := Part{Number: number, Size: v.Size, SHA256: v.SHA256, Chunks: v.Chunks}
+	if u.Offset+v.Size == u.Size {
+		return v.Size, d.complete(ctx, row, u, p, sum, o)
+	}
+	if v.Size == 0 {
+		return 0, nil
+	}
+	state, err := sum.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return 0, err
+	}
+	return v.Size, d.setPart(ctx, u.ID, p, func(ctx context.Context, tx *postgres.Tx) error {
+		if err := d.sameOffset(ctx, tx, u); err != nil {
+			return err
+		}
+		return tx.SetSum(ctx, d.id, u.ID, state)
+	})
+}
+
+// sameOffset refuses a part that another request was quicker with.
+func (d *Drive) sameOffset(ctx context.Context, tx *postgres.Tx, u Resumable) error {
+	row, err := tx.Resumable(ctx, d.id, d.root, u.ID)
+	if err != nil {
+		return err
+	}
+	now, err := resumable(row)
+	if err == nil && now.Offset != u.Offset {
+		err = errOffset(now.Offset)
+	}
+	return err
+}
+
+func sumFrom(state []byte) (hash.Hash, error) {
+	sum := sha256.New()
+	if state == nil {
+		return sum, nil
+	}
+	return sum, sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(state)
+}
+
+// complete makes the file, of the parts and the last one.
+func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumable, last Part, sum hash.Hash, o ResumableOptions) error {
+	var parts []Part
+	if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		parts, err = tx.Parts(ctx, d.id, u.ID, 0, last.Number-1)
+		return err
+	}); err != nil {
+		return err
+	}
+	v := api.Version{ID: api.NewID(), Size: u.Size}
+	for _, p := range append(parts, last) {
+		v.Chunks = append(v.Chunks, p.Chunks...)
+	}
+	target, path, err := d.Through(ctx, u.Path)
+	if err != nil {
+		return err
+	}
+	put := PutOptions{Mtime: o.Mtime}
+	var node api.ID
+	if target.Same(d) {
+		sum.Sum(v.SHA256[:0])
+		put.with = func(ctx context.Context, tx *postgres.Tx) error {
+			if err := d.sameOffset(ctx, tx, u); err != nil {
+				return err
+			}
+			return tx.FinishResumable(ctx, d.id, u.ID)
+		}
+		node, _, err = d.commitVersion(ctx, path, v, put)
+	} else {
+		node, err = d.completeElsewhere(ctx, u, last, v, target, path, put)
+	}
+	if err != nil || o.Description == nil {
+		return err
+	}
+	_, err = target.describeNode(ctx, node, o.Description)
+	return err
+}
+
+// completeElsewhere stores an upload's bytes in another drive, whose owner has
+// chunks of his own.
+func (d *Drive) completeElsewhere(ctx context.Context, u Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) (api.ID, error) {
+	if last.Size > 0 { // so that its chunks stay meanwhile
+		if err := d.setPart(ctx, u.ID, last, func(ctx context.Context, tx *postgres.Tx) error { return d.sameOffset(ctx, tx, u) }); err != nil {
+			return api.ID{}, err
+		}
+	}
+	body := (&Content{Size: v.Size, Version: v.ID, drive: d, owner: d.owner, chunks: v.Chunks}).Reader(ctx)
+	defer body.Close()
+	node, _, err := target.Put(ctx, path, body, put)
+	if err != nil {
+		return node, err
+	}
+	return node, d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.FinishResumable(ctx, d.id, u.ID) })
+}
