@@ -24,7 +24,7 @@ MODEL_ROUNDS ?= 300
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build run test test-stores stream upload exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-stores: setup ## every end-to-end test with each of the three blob stores (
 
 stream: setup ## 10 GiB through store_file and back, and an archive of 5 GiB, in under 200 MB of memory
 	SATCHEL_TEST_STREAM_GIB=10 $(GO) test -timeout 60m -count 1 -run '^Test(StoreFileStreams|ArchiveForUnzip)$$' -v ./integration
+
+upload: setup ## 2 GiB from a browser, with the server killed, a pause and the tab closed on the way
+	SATCHEL_TEST_UPLOAD_MIB=2048 $(GO) test -timeout 60m -count 1 -run '^TestWebUploadGoesOn$$' -v ./integration
 
 exercise: setup ## 1,000,000 random operations on files and trees, with the cache evicting (hours)
 	SATCHEL_EXERCISE_OPERATIONS=$(OPERATIONS) $(GO) test -timeout 0 -count 1 -v -run TestExercise ./integration
@@ -84,7 +87,7 @@ model: setup ## MODEL_ROUNDS (default 300) rounds of random devices, crashes and
 	SATCHEL_MODEL_ROUNDS=$(MODEL_ROUNDS) SATCHEL_MODEL_STEPS=120 $(GO) test -timeout 5h -count 1 -run '^TestModel$$' ./cache
 
 screenshots: setup ## pictures of the web pages, into docs/screenshots
-	@mkdir -p docs/screenshots
+	@mkdir -p docs/screenshots && rm -f docs/screenshots/*.png
 	SATCHEL_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run TestScreenshots ./integration
 
 bench: setup ## the everyday work on a plain folder, loopback, Satchel and rclone

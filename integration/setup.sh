@@ -63,6 +63,7 @@ if [ "${1:-}" != run ]; then # clients that the tests use
 	have rclone || need rclone
 	have s3cmd || need s3cmd
 	have aws || need awscli
+	have npm || need npm
 fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
 if [ "${1:-}" = desktop ]; then # for make desktop
@@ -79,7 +80,6 @@ if [ "${1:-}" = programs ]; then # for make programs
 	have fio || need fio
 	have stress-ng || need stress-ng
 	have dbench || need dbench
-	have npm || need npm
 	have soffice || need libreoffice-writer-nogui
 fi
 
@@ -126,4 +126,18 @@ if [ "${1:-}" != run ] && ! go version -m bin/tools/versitygw 2>/dev/null | grep
 	say "building versitygw $versitygw, an S3 server for the tests (some minutes the first time)"
 	mkdir -p bin/tools
 	GOBIN="$PWD/bin/tools" go install -trimpath "github.com/versity/versitygw/cmd/versitygw@$versitygw"
+fi
+
+# What looks for obstacles in the pages. It is for the tests alone, and comes from npm, since
+# nothing else has it.
+axe=4.10.3
+axe_sum=880970c081707360e64f34cea25ff91892f5bc95675b0776925b9709dd8a68bb
+if [ "${1:-}" != run ] && ! echo "$axe_sum  bin/tools/axe.min.js" | sha256sum --check --status 2>/dev/null; then
+	say "fetching axe-core $axe, which the tests of the pages use"
+	mkdir -p bin/tools
+	fetched="$(mktemp -d)"
+	(cd "$fetched" && npm pack --silent "axe-core@$axe" >/dev/null)
+	tar -xzOf "$fetched/axe-core-$axe.tgz" package/axe.min.js >bin/tools/axe.min.js
+	rm -rf "$fetched"
+	echo "$axe_sum  bin/tools/axe.min.js" | sha256sum --check --quiet
 fi

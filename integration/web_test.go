@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"satchel/integration/require"
+	"satchel/integration/rig"
 )
 
 // A surfer is somebody at a real browser.
@@ -20,6 +19,8 @@ type surfer struct {
 	t   *testing.T
 	ctx context.Context
 	url string
+
+	server *rig.Server // for those who make accounts on it
 }
 
 func newSurfer(t *testing.T, server string) *surfer {
@@ -33,7 +34,7 @@ func newSurfer(t *testing.T, server string) *surfer {
 	allocated, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(func() { cancel(); stop() })
-	return &surfer{t, ctx, server}
+	return &surfer{t: t, ctx: ctx, url: server}
 }
 
 // open goes to a page.
@@ -120,13 +121,15 @@ func TestWebPage(t *testing.T) {
 
 	s.open("/browse/greetings")
 	s.sees("hello.txt")
-	if got := s.js(`document.querySelector("a[download]").getAttribute("href")`); got != "/download/greetings/hello.txt" {
+	s.click(`#list tr[data-name="hello.txt"] a.dots`)
+	if got := s.js(`document.querySelector("#rowmenu a[download]").getAttribute("href")`); got != "/download/greetings/hello.txt" {
 		t.Errorf("Download leads to %q", got)
 	}
 	if got := s.js(`document.querySelectorAll("#list tbody tr").length`); got != "1" {
 		t.Errorf("%s lines of one file", got)
 	}
-	s.press("#list form[action='/do/delete']", nil)
+	s.click(`#list tr[data-name="hello.txt"] .check input`)
+	s.click("#selection [formaction='/do/delete-these']")
 	s.sees("This folder is empty.")
 	s.open("/trash")
 	s.sees("greetings/hello.txt")
@@ -139,64 +142,79 @@ func TestWebPage(t *testing.T) {
 	s.sees("Sign in")
 }
 
-// What somebody uploads does not run as our page.
+// TestWebStoredScript: what somebody uploads does not run as a page of ours: it reads no cookie
+// and calls no API, however it is opened.
 func TestWebStoredScript(t *testing.T) {
 	a := newAccount(t, server(t), "script")
-	a.store(t, "evil.html", []byte(`<script>document.title = "ran"; fetch("/files").then(r => r.text()).then(x => document.title = x)</script>`))
-	a.store(t, "evil.svg", []byte(`<svg xmlns="http://www.w3.org/2000/svg"><script>document.title = "ran"</script></svg>`))
-	a.store(t, `<img src=x onerror="document.title='ran'">.txt`, []byte("x"))
+	const attack = `document.title = "ran"; fetch("/do/mkdir", {method: "POST", body: new URLSearchParams({in: "", name: "pwned-" + document.cookie})}); parent.postMessage("ran", "*")`
+	svg := `<svg xmlns="http://www.w3.org/2000/svg"><script>` + attack + `</script></svg>`
+	files := map[string]string{
+		"evil.html": "<script>" + attack + "</script>", "evil.svg": svg, "evil.xhtml": `<html xmlns="http://www.w3.org/1999/xhtml"><script>` + attack + `</script></html>`,
+		"evil.xml": `<?xml version="1.0"?>` + svg, "evil.txt": "<script>" + attack + "</script>", "evil": "<script>" + attack + "</script>", "evil.png": "<script>" + attack + "</script>",
+		`<img src=x onerror="document.title='ran'">.txt`: "x",
+	}
+	for name, content := range files {
+		a.store(t, name, []byte(content))
+	}
 	s := newSurfer(t, a.server.URL)
-	s.open("/")
-	s.press("form[action='/signin']", map[string]string{"email": a.email, "password": a.password})
+	s.signIn(a)
 	s.sees("evil.html")
-	for _, path := range []string{"/file/evil.html", "/file/evil.svg", "/file/" + url.PathEscape(`<img src=x onerror="document.title='ran'">.txt`)} {
-		s.open(path)
-		time.Sleep(200 * time.Millisecond)
-		if title := s.js("document.title"); strings.Contains(title, "ran") && !strings.Contains(title, "onerror") {
-			t.Errorf("a script ran at %s: the title is %q", path, title)
+	s.js(`window.messages = 0; addEventListener("message", () => messages++); 1`)
+	for name := range files {
+		path := url.PathEscape(name)
+		// Within our own page, in every way that shows something.
+		s.js(`for (const tag of ["iframe", "object", "embed", "img"]) { const e = document.createElement(tag); e[tag === "object" ? "data" : "src"] = %q; document.body.append(e); } 1`, "/open/"+path)
+	}
+	time.Sleep(time.Second)
+	if got := s.js("messages + document.title"); strings.Contains(got, "ran") && !strings.Contains(got, "onerror") || !strings.HasPrefix(got, "0") {
+		t.Errorf("a script ran within our page: %s", got)
+	}
+	for name := range files {
+		s.open("/file/" + url.PathEscape(name))
+		time.Sleep(100 * time.Millisecond)
+		if title := s.js("document.title"); strings.HasPrefix(title, "ran") {
+			t.Errorf("a script ran at the page of %q", name)
 		}
+	}
+	for _, f := range []string{"evil.html", "evil.svg"} { // and by a link, whose pages are the same origin
+		s.open("/share/" + f)
+		s.press("form[action='/do/link']", map[string]string{"days": "1"})
+		s.sees("Links")
+		link := s.js(`document.querySelector("[aria-label='Address of the link']").value`)
+		s.open("/browse/")
+		s.js(`{const e = document.createElement("iframe"); e.src = %q; document.body.append(e); 1}`, strings.TrimPrefix(link, s.url)+"/?open")
+		time.Sleep(500 * time.Millisecond)
+	}
+	if got := a.ask(t, "GET", "/api/vfs/ls/home", nil, nil); strings.Contains(string(got.body), "pwned") {
+		t.Errorf("an uploaded script called the API: %s", got.body)
 	}
 }
 
-// TestScreenshots writes pictures of the pages into the folder that SATCHEL_SCREENSHOTS names
-// (make screenshots).
-func TestScreenshots(t *testing.T) {
-	dir := os.Getenv("SATCHEL_SCREENSHOTS")
-	if dir == "" {
-		t.Skip("only for make screenshots: SATCHEL_SCREENSHOTS is not set")
-	}
-	a := newAccount(t, server(t), "shots")
-	for path, content := range map[string]string{"Letters/to-ada.txt": "Dear Ada,\n\nthe engine works.\n", "Letters/to-grace.txt": "Dear Grace", "Photos/moth.txt": "first actual case",
-		"budget.csv": "a,b\n1,2\n", "report.txt": "final", "report (conflict, laptop, 2026-11-23 14.02).txt": "also final"} {
-		a.store(t, path, []byte(content))
-	}
-	a.store(t, "Letters/to-ada.txt", []byte("Dear Ada,\n\nthe engine works. Come and see it.\n"))
+// TestWebLinkElsewhere: somebody with another browser and no account opens a link; when it is
+// removed it is over for him.
+func TestWebLinkElsewhere(t *testing.T) {
+	a := newAccount(t, server(t), "link")
+	a.store(t, "trip/view.txt", []byte("a wide valley"))
 	s := newSurfer(t, a.server.URL)
-	sizes := []struct {
-		word          string
-		width, height int64
-	}{{"desktop", 1100, 800}, {"phone", 390, 800}}
-	shoot := func(word, path string) {
-		for _, size := range sizes {
-			if err := chromedp.Do(s.ctx, chromedp.EmulateViewport(size.width, size.height)); err != nil {
-				t.Fatal(err)
-			}
-			s.open(path)
-			time.Sleep(500 * time.Millisecond) // for previews and the script
-			b, err := chromedp.Run(s.ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, word+"-"+size.word+".png"), b, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
+	s.signIn(a)
+	s.open("/share/trip")
+	s.press("form[action='/do/link']", map[string]string{"days": "7", "password": "edelweiss"})
+	s.sees("Links")
+	link := strings.TrimPrefix(s.js(`document.querySelector("[aria-label='Address of the link']").value`), s.url)
+
+	guest := newSurfer(t, a.server.URL)
+	guest.open(link)
+	guest.press("form.card", map[string]string{"password": "wrong"})
+	guest.sees("This is not the password.")
+	guest.press("form.card", map[string]string{"password": "edelweiss"})
+	guest.sees("view.txt")
+	guest.click("tbody a.name")
+	guest.sees("a wide valley")
+	if got := guest.await(`fetch(location.pathname + "?save").then((r) => r.text())`); got != "a wide valley" {
+		t.Errorf("the guest saves %q", got)
 	}
-	shoot("sign-in", "/")
-	s.press("form[action='/signin']", map[string]string{"email": a.email, "password": a.password})
-	s.sees("budget.csv")
-	shoot("files", "/browse/")
-	shoot("file", "/file/Letters/to-ada.txt")
-	shoot("trash", "/trash")
-	shoot("account", "/account")
+	s.click("form[action='/do/unlink'] button")
+	s.hasNot("form[action='/do/unlink']")
+	guest.open(link)
+	guest.sees("It is not there")
 }

@@ -50,7 +50,7 @@ func (s *server) guarded(next http.Handler) http.Handler {
 		}
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				s.log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				s.log.Error("handler panicked", "method", r.Method, "path", loggedPath(r.URL.Path), "panic", p, "stack", string(debug.Stack()))
 				if rw.status != 0 {
 					panic(http.ErrAbortHandler) // too late for an answer
 				}
@@ -65,9 +65,18 @@ func (s *server) guarded(next http.Handler) http.Handler {
 		if rw.status >= 500 {
 			level = slog.LevelInfo
 		}
-		s.log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", rw.status,
+		s.log.Log(r.Context(), level, "request", "method", r.Method, "path", loggedPath(r.URL.Path), "status", rw.status,
 			"bytes", rw.bytes, "took", time.Since(begin), "from", address(r))
 	})
+}
+
+// loggedPath is a path without the secret of a link.
+func loggedPath(path string) string {
+	if rest, ok := strings.CutPrefix(path, "/s/"); ok {
+		_, below, _ := strings.Cut(rest, "/")
+		return "/s/…/" + below
+	}
+	return path
 }
 
 // family is the error writer for a request's path.

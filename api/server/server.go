@@ -61,6 +61,7 @@ type server struct {
 	address     string // where people reach it; "": what their requests say
 	archives    *auth.Limit
 	listings    *auth.Limit // of /files: one may walk a whole drive
+	sharings    *auth.Limit // each tells whether an address has an account
 }
 
 // New makes the handler of all APIs.
@@ -70,6 +71,7 @@ func New(c Config) http.Handler {
 	doc := route.New("Satchel", "1", description)
 	s.routeServer(mux, doc)
 	s.routeWeb(mux)
+	s.routeTus(mux, doc)
 	s.routeRPC(mux, doc)
 	s.routeVFS(mux, doc)
 	s.routeV1(mux, doc)
@@ -85,7 +87,8 @@ func New(c Config) http.Handler {
 func newServer(c Config) *server {
 	return &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
-		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond)}
+		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond),
+		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}
 }
 
 const description = `One tree of files for each user, by several APIs. Log in with /rpc/login for a token that every one of them takes.

@@ -26,26 +26,32 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 	if err != nil {
 		return err
 	}
-	if err := s.archives.Take(t.caller.User, address(r)); err != nil {
-		return err
-	}
 	name := api.Name(t.mount)
 	if len(t.path) > 0 {
 		name = t.path[len(t.path)-1]
 	}
+	return s.archive(w, r, t.caller.User, string(name)+".zip", func(z *zip.Writer) error {
+		if n.Type == api.Directory {
+			return t.zipDir(r.Context(), z, n.ID, "")
+		}
+		return t.zipNode(r.Context(), z, n, zipName(name))
+	})
+}
+
+// archive streams a ZIP archive that fill fills. A user may begin some a minute.
+func (s *server) archive(w http.ResponseWriter, r *http.Request, user api.ID, name string, fill func(*zip.Writer) error) error {
+	if err := s.archives.Take(user, address(r)); err != nil {
+		return err
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/zip")
-	h.Set("Content-Disposition", contentDisposition("attachment", string(name)+".zip"))
+	h.Set("Content-Disposition", contentDisposition("attachment", name))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	z := zip.NewWriter(w)
-	if n.Type == api.Directory {
-		err = t.zipDir(r.Context(), z, n.ID, "")
-	} else {
-		err = t.zipNode(r.Context(), z, n, zipName(name))
-	}
+	err := fill(z)
 	if err == nil {
 		err = z.Close()
 	}

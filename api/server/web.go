@@ -1,6 +1,7 @@
 package server
 
 import (
+	"compress/gzip"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -23,6 +24,7 @@ func (s *server) routeWeb(mux *http.ServeMux) {
 			s.pgrstError(w, r, err)
 		}
 	})
+	s.routeLinks(mux)
 	mux.HandleFunc("GET /signup", s.webSignup)
 	mux.HandleFunc("POST /signup", s.webSignup)
 	mux.HandleFunc("POST /signin", s.webSignin)
@@ -31,29 +33,47 @@ func (s *server) routeWeb(mux *http.ServeMux) {
 	mux.HandleFunc("GET /oidc/begin", s.webOIDCBegin)
 	mux.HandleFunc("GET /oidc/end", s.webOIDCEnd)
 	for pattern, page := range map[string]webPage{
-		"GET /browse/{path...}":    s.webFolder,
-		"GET /file/{path...}":      s.webFile,
-		"GET /open/{path...}":      s.webContent,
-		"GET /download/{path...}":  s.webContent,
-		"GET /trash":               s.webTrash,
-		"GET /account":             s.webAccount,
-		"GET /people":              s.webPeople,
-		"GET /metadata":            s.webMetadata,
-		"POST /do/device":          s.webAnswerDevice,
-		"POST /do/upload":          s.webUpload,
-		"POST /do/mkdir":           s.webMkdir,
-		"POST /do/move":            s.webMove,
-		"POST /do/copy":            s.webCopy,
-		"POST /do/delete":          s.webDelete,
-		"POST /do/public":          s.webPublic,
-		"POST /do/describe":        s.webDescribe,
-		"POST /do/restore-version": s.webRestoreVersion,
-		"POST /do/restore":         s.webRestore,
-		"POST /do/empty-trash":     s.webEmptyTrash,
-		"POST /do/rename-me":       s.webRenameMe,
-		"POST /do/password":        s.webPassword,
-		"POST /do/app-password":    s.webAppPassword,
-		"POST /do/revoke":          s.webRevoke,
+		"GET /browse/{path...}":      s.webFolder,
+		"GET /file/{path...}":        s.webFile,
+		"GET /open/{path...}":        s.webContent,
+		"GET /download/{path...}":    s.webContent,
+		"GET /thumb/{path...}":       s.webThumb,
+		"POST /do/metadata":          s.webSetMetadata,
+		"POST /do/access-key":        s.webAccessKey,
+		"POST /do/rotate-key":        s.webRotateKey,
+		"POST /do/revoke-key":        s.webRevokeKey,
+		"GET /trash":                 s.webTrash,
+		"GET /account":               s.webAccount,
+		"GET /people":                s.webPeople,
+		"GET /metadata":              s.webMetadata,
+		"GET /conflicts":             s.webConflicts,
+		"GET /share/{path...}":       s.webShare,
+		"GET /shared":                s.webShared,
+		"GET /shared/{drive}/{node}": s.webSharedFile,
+		"POST /do/link":              s.webLink,
+		"POST /do/unlink":            s.webUnlink,
+		"POST /do/share":             s.webShareWith,
+		"POST /do/unshare":           s.webUnshare,
+		"POST /do/bind":              s.webBind,
+		"POST /do/resolve":           s.webResolve,
+		"POST /do/move-to":           s.webMoveTo,
+		"POST /do/delete-these":      s.webDeleteThese,
+		"POST /do/zip":               s.webZip,
+		"POST /do/device":            s.webAnswerDevice,
+		"POST /do/upload":            s.webUpload,
+		"POST /do/mkdir":             s.webMkdir,
+		"POST /do/move":              s.webMove,
+		"POST /do/copy":              s.webCopy,
+		"POST /do/delete":            s.webDelete,
+		"POST /do/public":            s.webPublic,
+		"POST /do/describe":          s.webDescribe,
+		"POST /do/restore-version":   s.webRestoreVersion,
+		"POST /do/restore":           s.webRestore,
+		"POST /do/empty-trash":       s.webEmptyTrash,
+		"POST /do/rename-me":         s.webRenameMe,
+		"POST /do/password":          s.webPassword,
+		"POST /do/app-password":      s.webAppPassword,
+		"POST /do/revoke":            s.webRevoke,
 	} {
 		mux.HandleFunc(pattern, s.signedIn(page))
 	}
@@ -89,8 +109,12 @@ func wantsPage(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// webError says what is wrong on a page.
+// webError says what is wrong on a page, or in JSON to a script that does not want one.
 func (s *server) webError(w http.ResponseWriter, r *http.Request, id auth.Identity, err error) {
+	if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html") {
+		s.pgrstError(w, r, tooLarge(err))
+		return
+	}
 	if api.KindOf(err) == api.Unauthenticated {
 		s.dropCookie(w)
 		http.Redirect(w, r, "/?again=1", http.StatusSeeOther)
@@ -121,8 +145,17 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, status int, v we
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", web.Policy)
+	h.Add("Vary", "Accept-Encoding")
+	if len(b) < 2<<10 || !web.TakesGzip(r) {
+		w.WriteHeader(status)
+		w.Write(b)
+		return
+	}
+	h.Set("Content-Encoding", "gzip")
 	w.WriteHeader(status)
-	w.Write(b)
+	z := gzip.NewWriter(w)
+	z.Write(b) // what fails is the network, and no one is left to tell
+	z.Close()
 }
 
 func pageOf(id auth.Identity, title, here string) web.Page {

@@ -19,12 +19,26 @@ func (s *server) webAccount(w http.ResponseWriter, r *http.Request, id auth.Iden
 
 func (s *server) account(w http.ResponseWriter, r *http.Request, id auth.Identity, status int, v web.Account) error {
 	v.Name, v.Email, v.Address = id.UserName, id.Email, s.shownAddress(r)
+	browsers, err := s.auth.Browsers(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	for _, b := range browsers {
+		v.Browsers = append(v.Browsers, web.Login{ID: b.ID, Name: browserName(b.Name), Created: b.Created, Seen: b.Seen, Current: b.Current})
+	}
 	devices, err := s.auth.Devices(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	for _, d := range devices {
-		v.Devices = append(v.Devices, web.Login{ID: d.ID, Name: d.Name, Created: d.Created, Seen: d.Seen, Current: d.Current})
+		v.Devices = append(v.Devices, web.Login{ID: d.ID, Name: d.Name, Created: d.Created, Seen: d.Seen, Current: d.Current, Unsent: true})
+	}
+	keys, err := s.auth.AccessKeys(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		v.Keys = append(v.Keys, web.AccessKey{Key: k.Key, Name: k.Name, Rotated: k.Rotated, Seen: k.Seen})
 	}
 	apps, err := s.auth.AppPasswords(r.Context(), id)
 	if err != nil {
@@ -71,7 +85,55 @@ func (s *server) webAppPassword(w http.ResponseWriter, r *http.Request, id auth.
 	return s.account(w, r, id, http.StatusOK, web.Account{Page: pageOf(id, "Account", "account"), AppPassword: p.Password})
 }
 
-// webRevoke ends a device's or a program's login.
+// webAccessKey makes a key for an S3 client and shows its secret this once.
+func (s *server) webAccessKey(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	k, err := s.auth.AddAccessKey(r.Context(), id, r.PostFormValue("name"))
+	return s.newKey(w, r, id, k, err)
+}
+
+// webRotateKey replaces a key's secret and shows it this once.
+func (s *server) webRotateKey(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	k, err := s.auth.RotateAccessKey(r.Context(), id, r.PostFormValue("key"))
+	return s.newKey(w, r, id, k, err)
+}
+
+func (s *server) newKey(w http.ResponseWriter, r *http.Request, id auth.Identity, k api.AccessKey, err error) error {
+	if err != nil {
+		return err
+	}
+	return s.account(w, r, id, http.StatusOK, web.Account{Page: pageOf(id, "Account", "account"), Key: k.Key, Secret: k.Secret})
+}
+
+func (s *server) webRevokeKey(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	if err := s.auth.RevokeAccessKey(r.Context(), id, r.PostFormValue("key")); err != nil && api.KindOf(err) != api.NotFound {
+		return err
+	}
+	return back(w, r, "/account")
+}
+
+// browserName makes a browser's and a system's name of what browsers say that they are.
+func browserName(agent string) string {
+	name, system := "", ""
+	for _, b := range [][2]string{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrom", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}} {
+		if name == "" && strings.Contains(agent, b[0]) {
+			name = b[1]
+		}
+	}
+	for _, o := range [][2]string{{"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Windows", "Windows"}, {"Mac OS", "macOS"}, {"Linux", "Linux"}} {
+		if system == "" && strings.Contains(agent, o[0]) {
+			system = o[1]
+		}
+	}
+	switch {
+	case name == "":
+		return agent
+	case system == "":
+		return name
+	}
+	return name + " on " + system
+}
+
+// webRevoke ends a session of a browser, a device or a program.
 func (s *server) webRevoke(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
 	session, err := api.ParseID(r.PostFormValue("id"))
 	if err != nil {

@@ -48,7 +48,11 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 		if err != nil {
 			return err
 		}
-		if _, err := d.Store(r.Context(), path, part, nil); err != nil {
+		here, at, err := entryAt(r.Context(), d, path)
+		if err != nil {
+			return err
+		}
+		if _, err := here.Store(r.Context(), at, part, nil); err != nil {
 			return err
 		}
 	}
@@ -68,7 +72,11 @@ func (s *server) webMkdir(w http.ResponseWriter, r *http.Request, id auth.Identi
 	if err != nil {
 		return err
 	}
-	if _, err := d.Mkdir(r.Context(), path, true); err != nil {
+	here, at, err := entryAt(r.Context(), d, path)
+	if err != nil {
+		return err
+	}
+	if _, err := here.Mkdir(r.Context(), at, true); err != nil {
 		return err
 	}
 	return back(w, r, browseURL(upOf(path)))
@@ -87,7 +95,7 @@ func (s *server) webMove(w http.ResponseWriter, r *http.Request, id auth.Identit
 	if err != nil {
 		return err
 	}
-	if _, err := d.Move(r.Context(), from, to, storage.MoveOptions{Parents: true}); err != nil {
+	if err := s.move(r.Context(), d, from, to); err != nil {
 		return err
 	}
 	return back(w, r, browseURL(upOf(to)))
@@ -98,7 +106,7 @@ func (s *server) webCopy(w http.ResponseWriter, r *http.Request, id auth.Identit
 	if err != nil {
 		return err
 	}
-	if _, err := d.Copy(r.Context(), from, to, storage.CopyOptions{MoveOptions: storage.MoveOptions{Parents: true}}); err != nil {
+	if err := s.copy(r.Context(), d, from, to); err != nil {
 		return err
 	}
 	return back(w, r, browseURL(upOf(to)))
@@ -110,7 +118,7 @@ func (s *server) webDelete(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err != nil {
 		return err
 	}
-	if err := d.Remove(r.Context(), path); err != nil && api.KindOf(err) != api.NotFound {
+	if err := remove(r.Context(), d, path); err != nil && api.KindOf(err) != api.NotFound {
 		return err
 	}
 	return back(w, r, browseURL(upOf(path)))
@@ -128,7 +136,7 @@ func (s *server) webPublic(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err := d.SetPublic(r.Context(), path, r.PostFormValue("public") == "true"); err != nil {
 		return err
 	}
-	return back(w, r, browseURL(path)) // which leads on to a file's page
+	return back(w, r, pathURL("/share/", path))
 }
 
 // file is what a form's path leads to, which must be a file.

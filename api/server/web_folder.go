@@ -17,7 +17,10 @@ import (
 )
 
 // folderPage is how many entries a page of a folder has.
-const folderPage = 300
+const folderPage = 200
+
+// maxFolderPage is how many a script may want that shows more of them already.
+const maxFolderPage = 10_000
 
 // webFolder lists a directory, sorted, a page at a time.
 func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
@@ -47,9 +50,15 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 	case err != nil:
 		return err
 	case dir.Type != api.Directory:
-		return back(w, r, fileURL(path))
+		return back(w, r, fileURL(path)) // which knows what else it may be
 	}
-	entries, err := s.entries(r.Context(), here, dir.ID, path)
+	query, sort := strings.TrimSpace(r.URL.Query().Get("q")), r.URL.Query().Get("sort")
+	var entries []web.Entry
+	if query == "" {
+		entries, err = s.entries(r.Context(), here, dir.ID, path)
+	} else {
+		entries, err = found(r.Context(), here, dir.ID, path, query)
+	}
 	if err != nil {
 		return err
 	}
@@ -57,21 +66,32 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err != nil {
 		return err
 	}
-	sort := r.URL.Query().Get("sort")
-	sortEntries(entries, sort)
+	if query == "" || sort != "" { // else the best is first
+		sortEntries(entries, sort)
+	}
 	from, _ := strconv.Atoi(r.URL.Query().Get("from"))
 	from = min(max(from, 0), len(entries))
+	count, _ := strconv.Atoi(r.URL.Query().Get("count"))
+	next := from + min(max(count, folderPage), maxFolderPage)
 	v := web.Folder{
-		Page: pageOf(id, "Files", "files"), Crumbs: crumbs(path), Sorts: sorts(sort), Total: len(entries), First: from == 0,
-		Entries: entries[from:min(from+folderPage, len(entries))], Zip: pathURL("/api/vfs/compress/home/", path), Public: about.Public,
-		Usage: web.Usage{Used: info.Used, Stored: info.Stored, Quota: info.Quota, Files: info.Files},
+		Page: pageOf(id, "Files", "files"), Crumbs: crumbs(path), Sorts: sorts(sort, query), Total: len(entries), Query: query, Cut: len(entries) == maxShown,
+		Entries: entries[from:min(next, len(entries))], Zip: pathURL("/api/vfs/compress/home/", path), Share: pathURL("/share/", path),
+		Usage: web.Usage{Used: info.Used, Stored: info.Stored, Quota: info.Quota, Files: info.Files}, Fresh: info.Files == 0 && len(path) == 0,
 		Epoch: info.Epoch, Seq: info.Seq, Address: s.shownAddress(r), Email: id.Email,
 	}
-	if len(path) > 0 {
-		v.Path, v.Title = webText(path)+"/", path[len(path)-1].Escape()
+	for _, e := range entries {
+		if e.Conflict {
+			v.Conflicts++
+		}
 	}
-	if next := from + folderPage; next < len(entries) {
-		v.More = "?" + url.Values{"sort": {sort}, "from": {strconv.Itoa(next)}}.Encode()
+	if about.Public {
+		v.Shared = "Everybody can read what is in this folder."
+	}
+	if len(path) > 0 {
+		v.At, v.Path, v.Title = webText(path), webText(path)+"/", path[len(path)-1].Escape()
+	}
+	if next < len(entries) {
+		v.More = "?" + folderQuery(sort, query, strconv.Itoa(next))
 	}
 	s.render(w, r, http.StatusOK, v)
 	return nil
@@ -96,20 +116,11 @@ func (s *server) entries(ctx context.Context, d *storage.Drive, dir api.ID, path
 			if n == nil {
 				continue
 			}
-			at := append(slices.Clip(path), e.Name)
-			row := web.Entry{Name: e.Name.Escape(), Path: webText(at), Size: n.Size, Modified: time.Unix(0, n.Mtime),
-				Conflict: strings.Contains(string(e.Name), " (conflict, "), URL: fileURL(at)}
-			switch n.Type {
-			case api.Directory:
-				row.Folder, row.URL = true, browseURL(at)
+			if n.Type == api.Directory {
 				ids[len(all)] = n.ID
 				dirs = append(dirs, n.ID)
-			case api.Symlink:
-				row.Kind = "link to " + n.Target.Escape()
-			case api.FIFO, api.Socket, api.BlockDevice, api.CharDevice:
-				row.Kind = "special"
 			}
-			all = append(all, row)
+			all = append(all, line(n, append(slices.Clip(path), e.Name)))
 		}
 		if !page.More || len(page.Entries) == 0 {
 			break
@@ -126,6 +137,65 @@ func (s *server) entries(ctx context.Context, d *storage.Drive, dir api.ID, path
 		}
 	}
 	return all, nil
+}
+
+// line is a node as a list has it; path is where it shows.
+func line(n *api.Node, path []api.Name) web.Entry {
+	name := path[len(path)-1]
+	row := web.Entry{Name: name.Escape(), Path: webText(path), Size: n.Size, Modified: time.Unix(0, n.Mtime), URL: fileURL(path), Icon: "file"}
+	switch n.Type {
+	case api.Directory:
+		row.Folder, row.URL, row.Icon = true, browseURL(path), "folder"
+	case api.Symlink:
+		row.Kind = "link to " + n.Target.Escape()
+	case api.FIFO, api.Socket, api.BlockDevice, api.CharDevice:
+		row.Kind = "special"
+	default:
+		row.Conflict = storage.IsConflict(name)
+		mediaType := storage.ContentType(string(name))
+		if kind := preview(mediaType, 1); kind != "" {
+			row.Icon = kind
+		} else if strings.HasPrefix(mediaType, "text/") {
+			row.Icon = "text"
+		}
+		if storage.Pictured(string(name), n.Size) {
+			row.Thumb = pathURL("/thumb/", path) + "?v=" + n.Version.String()
+		}
+	}
+	return row
+}
+
+// maxShown is how many things a search shows.
+const maxShown = 200
+
+// found is what a search finds below a directory, the best first.
+func found(ctx context.Context, d *storage.Drive, dir api.ID, path []api.Name, query string) ([]web.Entry, error) {
+	results, err := d.Search(ctx, dir, query, query, maxShown)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]web.Entry, 0, len(results))
+	for _, f := range results {
+		below, err := api.ParsePath(string(f.Path))
+		if err != nil || len(below) == 0 {
+			continue // a name that no path can have
+		}
+		row := line(&f.Node, append(slices.Clip(path), below...))
+		row.In = webText(below[:len(below)-1])
+		all = append(all, row)
+	}
+	return all, nil
+}
+
+// folderQuery is the query of a folder's page.
+func folderQuery(sort, query, from string) string {
+	q := url.Values{}
+	for name, value := range map[string]string{"sort": sort, "q": query, "from": from} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q.Encode()
 }
 
 var columns = []struct{ label, word string }{{"Name", "name"}, {"Size", "size"}, {"Changed", "changed"}}
@@ -156,14 +226,14 @@ func sortEntries(all []web.Entry, by string) {
 	})
 }
 
-func sorts(by string) (all []web.Sort) {
+func sorts(by, query string) (all []web.Sort) {
 	word, down := strings.CutPrefix(by, "-")
 	for i, c := range columns {
-		s := web.Sort{Label: c.label, URL: "?sort=" + c.word, Number: c.word != "name"}
-		if word == c.word || word == "" && i == 0 {
-			s.Active, s.URL = "ascending", "?sort=-"+c.word
+		s := web.Sort{Label: c.label, URL: "?" + folderQuery(c.word, query, ""), Number: c.word != "name"}
+		if word == c.word || word == "" && i == 0 && query == "" {
+			s.Active, s.URL = "ascending", "?"+folderQuery("-"+c.word, query, "")
 			if down {
-				s.Active, s.URL = "descending", "?sort="+c.word
+				s.Active, s.URL = "descending", "?"+folderQuery(c.word, query, "")
 			}
 		}
 		all = append(all, s)

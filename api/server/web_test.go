@@ -228,7 +228,7 @@ func TestWebOddBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := b.get("/browse/")
-	from := regexp.MustCompile(`name="from" value="([^"]+)"`).FindStringSubmatch(p.body)
+	from := regexp.MustCompile(`name="path" value="([^"]+)" form`).FindStringSubmatch(p.body)
 	if from == nil {
 		t.Fatalf("no such file:\n%s", p.body)
 	}
@@ -294,8 +294,34 @@ func TestWebAccount(t *testing.T) {
 		t.Errorf("WebDAV with it: %d", p.status)
 	}
 	b.get("/account").lacks(t, "the account later", secret[1])
-	id := regexp.MustCompile(`name="id" value="([0-9a-f-]+)"`).FindStringSubmatch(p.body)
+	id := regexp.MustCompile(`(?s)>phone</th>.*?name="id" value="([0-9a-f-]+)"`).FindStringSubmatch(p.body)
 	b.post("/do/revoke", "id", id[1]).want(t, "revoking it", "/account").lacks(t, "revoking it", ">phone<")
+
+	// Access keys: the secret is shown once, and again when it is made anew.
+	p = b.post("/do/access-key", "name", "backup")
+	shown := regexp.MustCompile(`Key <code class="secret">([^<]+)</code>, secret <code class="secret">([^<]+)<`).FindStringSubmatch(p.body)
+	if shown == nil {
+		t.Fatalf("no access key is shown:\n%s", p.body)
+	}
+	b.get("/account").want(t, "the account later", "/account", shown[1], "backup").lacks(t, "the account later", shown[2])
+	b.post("/do/rotate-key", "key", shown[1]).want(t, "a new secret", "/do/rotate-key", shown[1], "shown again").lacks(t, "a new secret", shown[2])
+	b.post("/do/revoke-key", "key", shown[1]).want(t, "revoking the key", "/account").lacks(t, "revoking the key", shown[1])
+
+	// Another browser is listed, and when it is ended it is out at once.
+	gone := f.browser()
+	gone.signIn(alice)
+	sessions := regexp.MustCompile(`(?s)<h2>Browsers</h2>.*?</table>`).FindString(b.get("/account").body)
+	ids := regexp.MustCompile(`name="id" value="([0-9a-f-]+)"`).FindAllStringSubmatch(sessions, -1)
+	if len(ids) != 2 || strings.Count(sessions, "this one") != 1 {
+		t.Fatalf("two browsers are %s", sessions)
+	}
+	for line := range strings.SplitSeq(sessions, "<tr>") {
+		if id := regexp.MustCompile(`name="id" value="([0-9a-f-]+)"`).FindStringSubmatch(line); id != nil && !strings.Contains(line, "this one") {
+			b.post("/do/revoke", "id", id[1])
+		}
+	}
+	gone.get("/browse/").want(t, "the browser that was ended", "/", "Your session has ended")
+	b.get("/browse/").want(t, "the one that ended it", "/browse/")
 
 	other := f.browser()
 	other.signIn(alice)

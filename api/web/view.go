@@ -48,7 +48,10 @@ type Entry struct {
 	Kind            string // of what is neither file nor folder
 	Size            int64
 	Modified        time.Time
-	Conflict        bool // another device's work, kept beside a file
+	Conflict        bool   // another device's work, kept beside a file
+	Icon            string // "folder", "file", or the kind of a media type
+	Thumb           string // address of a small picture
+	In              string // where a search found it
 }
 
 // Sort is a column head.
@@ -67,15 +70,20 @@ type Folder struct {
 	Entries []Entry
 	Total   int    // entries in all
 	More    string // address of the next page
-	First   bool   // it is the first page
+	At      string // Path without the slash
 	Zip     string // address of the whole as an archive
-	Public  bool
-	Link    string // for everybody, when Public
+	Share   string // address of its sharing
+	Shared  string // who sees it beside its owner, in a sentence
+	Query   string // what was searched for, and Entries are what was found
+	Cut     bool   // more was found than is shown
 	Usage   Usage
-	Epoch   api.ID // the point of the drive's order that the page shows
-	Seq     int64
-	Address string
-	Email   string
+	Fresh   bool // the drive is empty
+
+	Conflicts int    // files here that are conflict copies
+	Epoch     api.ID // the point of the drive's order that the page shows
+	Seq       int64
+	Address   string
+	Email     string
 }
 
 // Usage is how full the drive is.
@@ -92,25 +100,35 @@ func (u Usage) Percent() int {
 	return int(min(100, u.Stored*100/u.Quota))
 }
 
-// File is the page of one file.
+// File is the page of one file, or of a version of it.
 type File struct {
 	Page
 	Crumbs      []Crumb
 	Name, Path  string
-	Up          string // address of its directory
+	Icon        string // as in Entry
+	Own         bool   // not one that another shares
 	Size        int64
 	Modified    time.Time
 	Type        string // media type
 	SHA256      api.Hash
 	Description string
-	Preview     string // "image", "pdf", "text", "audio", "video", or "" when there is none
+	Metadata    []Pair
+	Preview     string // "image", "pdf", "audio", "video", or "" when there is none
+	Text        string // the content of a text, or its beginning
+	Cut         bool   // it is the beginning
 	Open        string // address of its content
 	Download    string
+	Share       string // address of its sharing
 	Public      bool
 	Link        string // for everybody, when Public
+	Links       int    // to it
+	Conflict    string // the device that made this conflict copy
+	Past        string // the id of the version that is shown, unless it is the current one
 	Versions    []Version
-	ID          api.ID
 }
+
+// Pair is what an owner says about a file, under a name.
+type Pair struct{ Key, Value string }
 
 // Version is a line of a file's history.
 type Version struct {
@@ -119,6 +137,7 @@ type Version struct {
 	Size    int64
 	Device  string
 	Current bool
+	Shown   bool
 	Open    string
 }
 
@@ -145,15 +164,25 @@ type Login struct {
 	Name          string
 	Created, Seen time.Time
 	Current       bool
+	Unsent        bool // it may hold work that the server does not have
+}
+
+// AccessKey is a key of S3 clients.
+type AccessKey struct {
+	Key, Name     string
+	Rotated, Seen time.Time
 }
 
 // Account is the page of one's own account.
 type Account struct {
 	Page
 	Name, Email string
+	Browsers    []Login
 	Devices     []Login
 	Apps        []Login
 	AppPassword string // the one just made, shown once
+	Keys        []AccessKey
+	Key, Secret string // of the access key just made, shown once
 	Address     string
 }
 

@@ -8,13 +8,17 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"fmt"
 	"html/template"
 	"io/fs"
+	"mime"
 	"net/http"
+	"path"
+	"strings"
 	"time"
 
 	"satchel/api"
@@ -30,8 +34,8 @@ const Policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 
 var pages = func() map[string]*template.Template {
 	all := map[string]*template.Template{}
-	base := template.Must(template.New("base").Funcs(functions).ParseFS(files, "templates/base.html"))
-	for _, name := range []string{"start", "folder", "file", "trash", "account", "people", "files", "message", "device"} {
+	base := template.Must(template.New("base").Funcs(functions).ParseFS(files, "templates/base.html", "templates/parts.html"))
+	for _, name := range []string{"start", "folder", "file", "trash", "account", "people", "files", "message", "conflicts", "share", "shared", "bylink", "device"} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return all
@@ -56,32 +60,65 @@ func Render(v View) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// sums are the assets' hashes, which their addresses carry: a new version has a new address.
-var sums = func() map[string]string {
-	all := map[string]string{}
+// An assetFile is one of the files that pages load.
+type assetFile struct {
+	sum     string // its hash, which its address carries: a new version has a new address
+	zipped  []byte
+	content []byte
+}
+
+var assets = func() map[string]assetFile {
+	all := map[string]assetFile{}
 	entries, _ := fs.ReadDir(files, "static")
 	for _, e := range entries {
 		b, _ := files.ReadFile("static/" + e.Name())
 		sum := sha256.Sum256(b)
-		all[e.Name()] = hex.EncodeToString(sum[:6])
+		var zipped bytes.Buffer
+		z := gzip.NewWriter(&zipped)
+		z.Write(b)
+		z.Close()
+		all[e.Name()] = assetFile{sum: hex.EncodeToString(sum[:6]), content: b, zipped: zipped.Bytes()}
 	}
 	return all
 }()
 
-func asset(name string) string { return "/assets/" + name + "?v=" + sums[name] }
+func asset(name string) string { return "/assets/" + name + "?v=" + assets[name].sum }
 
-// ServeAsset serves the stylesheet, the script and the icon below /assets/. Others are
+// ServeAsset serves a stylesheet, a script or an icon below /assets/. Others are
 // [api.NotFound].
 func ServeAsset(w http.ResponseWriter, r *http.Request, name string) error {
-	if sums[name] == "" {
+	a, ok := assets[name]
+	if !ok {
 		return api.Errorf(api.NotFound, "there is no such asset")
 	}
-	w.Header().Set("Cache-Control", "no-cache")
-	if r.URL.Query().Get("v") == sums[name] {
-		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache")
+	if r.URL.Query().Get("v") == a.sum {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	http.ServeFileFS(w, r, files, "static/"+name)
+	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("Etag", `"`+a.sum+`"`)
+	b := a.content
+	if TakesGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		h.Set("Etag", `"`+a.sum+`-gzip"`)
+		b = a.zipped
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 	return nil
+}
+
+// TakesGzip tells whether whoever asks understands gzip (RFC 9110 section 12.5.3).
+func TakesGzip(r *http.Request) bool {
+	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			weight = strings.ReplaceAll(weight, " ", "")
+			return weight != "q=0" && weight != "q=0.0" && weight != "q=0.00" && weight != "q=0.000"
+		}
+	}
+	return false
 }
 
 // Bytes is a number of bytes for people.

@@ -40,6 +40,16 @@ func Find(names ...string) string {
 	return ""
 }
 
+// File is the path of a file that `make setup` has put into bin/tools.
+func File(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(checkout(), "bin", "tools", name)
+	if _, err := os.Stat(path); err != nil {
+		missing(t, "there is no %s; `make setup` fetches it", path)
+	}
+	return path
+}
+
 // checkout is the nearest directory above a test's, which is its package's,
 // that has a go.mod.
 func checkout() string {

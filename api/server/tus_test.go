@@ -1,0 +1,296 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"math/rand"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// tusClient speaks tus as a client that an interruption does not surprise.
+type tusClient struct {
+	f  *fixture
+	as string
+}
+
+func (c tusClient) do(t *testing.T, method, path string, body io.Reader, header ...string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, c.f.url+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Tus-Resumable", "1.0.0")
+	r.Header.Set("Authorization", "Bearer "+c.f.token(c.as))
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil
+	}
+	resp.Body.Close()
+	return resp
+}
+
+func (c tusClient) create(t *testing.T, path string, size int, body io.Reader, more ...string) *http.Response {
+	t.Helper()
+	header := []string{"Upload-Length", strconv.Itoa(size), "Upload-Metadata", "path " + base64.StdEncoding.EncodeToString([]byte(path))}
+	if body != nil {
+		header = append(header, "Content-Type", tusBody)
+	}
+	return c.do(t, http.MethodPost, "/uploads", body, append(header, more...)...)
+}
+
+func (c tusClient) offset(t *testing.T, at string) int {
+	t.Helper()
+	resp := c.do(t, http.MethodHead, at, nil)
+	n, err := strconv.Atoi(resp.Header.Get("Upload-Offset"))
+	if resp.StatusCode != 200 || err != nil {
+		t.Fatalf("HEAD: %s %v", resp.Status, resp.Header)
+	}
+	return n
+}
+
+func (c tusClient) patch(t *testing.T, at string, offset int, body io.Reader) *http.Response {
+	t.Helper()
+	return c.do(t, http.MethodPatch, at, body, "Upload-Offset", strconv.Itoa(offset), "Content-Type", tusBody)
+}
+
+func (f *fixture) stored(t *testing.T, as, path string) string {
+	t.Helper()
+	a := f.do(request{method: "GET", path: "/rpc/retrieve_file?p_file_path=" + path, as: as})
+	if a.status != 200 {
+		return fmt.Sprintf("%d %s", a.status, a.body)
+	}
+	return a.body
+}
+
+// breaking gives n bytes and then breaks the connection.
+type breaking struct {
+	r io.Reader
+	n int
+}
+
+func (b *breaking) Read(p []byte) (int, error) {
+	if b.n == 0 {
+		return 0, fmt.Errorf("the network went away")
+	}
+	n, err := b.r.Read(p[:min(len(p), b.n)])
+	b.n -= n
+	return n, err
+}
+
+func TestTus(t *testing.T) {
+	f := newFixture(t)
+	c := tusClient{f, alice}
+	content := make([]byte, 70<<20)
+	rand.New(rand.NewSource(1)).Read(content)
+
+	resp := c.create(t, "films/long.bin", len(content), nil)
+	at := resp.Header.Get("Location")
+	if resp.StatusCode != 201 || !strings.HasPrefix(at, "/uploads/") || resp.Header.Get("Upload-Expires") == "" {
+		t.Fatalf("create: %s %v", resp.Status, resp.Header)
+	}
+	// The connection breaks: what came is kept, up to the last byte.
+	c.patch(t, at, 0, &breaking{bytes.NewReader(content), 40 << 20})
+	var kept int
+	until(t, func() bool { kept = c.offset(t, at); return kept >= 32<<20 })
+	if kept > 40<<20 {
+		t.Fatalf("%d bytes are stored of %d sent", kept, 40<<20)
+	}
+	if got := f.stored(t, alice, "films/long.bin"); !strings.HasPrefix(got, "400 ") {
+		t.Errorf("half a file is there: %.40q", got)
+	}
+	if resp := c.patch(t, at, kept+1, strings.NewReader("x")); resp.StatusCode != 409 {
+		t.Errorf("another offset: %s", resp.Status)
+	}
+	// Others neither see nor touch it.
+	if resp := (tusClient{f, bob}).do(t, http.MethodHead, at, nil); resp.StatusCode != 404 {
+		t.Errorf("another's upload: %s", resp.Status)
+	}
+	if a := f.do(request{method: "GET", path: "/uploads", as: alice}); !strings.Contains(a.body, `"path":"films/long.bin"`) {
+		t.Errorf("the list: %s", a.body)
+	}
+	until(t, func() bool { // the broken request may still be storing
+		kept = c.offset(t, at)
+		resp := c.patch(t, at, kept, bytes.NewReader(content[kept:]))
+		return resp.StatusCode == 204 && resp.Header.Get("Upload-Offset") == strconv.Itoa(len(content))
+	})
+	if got := f.stored(t, alice, "films/long.bin"); got != string(content) {
+		t.Errorf("the file has other content: %d bytes", len(got))
+	}
+	// Whoever lost the last answer asks, and is told that all is there.
+	if n := c.offset(t, at); n != len(content) {
+		t.Errorf("afterwards %d", n)
+	}
+	if resp := c.patch(t, at, len(content), strings.NewReader("more")); resp.StatusCode != 413 {
+		t.Errorf("more than all: %s", resp.Status)
+	}
+	if a := f.do(request{method: "GET", path: "/uploads", as: alice}); a.body != "[]\n" {
+		t.Errorf("the list afterwards: %s", a.body)
+	}
+	if a := f.do(request{method: "GET", path: "/files?select=hash,size", as: alice}); !strings.Contains(a.body, fmt.Sprintf("%x", sha256.Sum256(content))) {
+		t.Errorf("the row: %s", a.body)
+	}
+}
+
+func TestTusWhole(t *testing.T) {
+	f := newFixture(t)
+	c := tusClient{f, alice}
+	metadata := func(pairs ...string) string {
+		var all []string
+		for i := 0; i < len(pairs); i += 2 {
+			all = append(all, pairs[i]+" "+base64.StdEncoding.EncodeToString([]byte(pairs[i+1])))
+		}
+		return strings.Join(all, ",")
+	}
+	resp := c.create(t, "", 5, strings.NewReader("hello"), "Upload-Metadata", metadata("filename", "ü.txt", "description", "said once", "modified", "1700000000123"))
+	if resp.StatusCode != 201 || resp.Header.Get("Upload-Offset") != "5" {
+		t.Fatalf("in one request: %s %v", resp.Status, resp.Header)
+	}
+	if got := f.stored(t, alice, "%C3%BC.txt"); got != "hello" {
+		t.Errorf("it is %q", got)
+	}
+	if a := f.do(request{method: "GET", path: "/files?select=description", as: alice}); !strings.Contains(a.body, "said once") {
+		t.Errorf("the description: %s", a.body)
+	}
+	d, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Lookup(t.Context(), names("ü.txt")); err != nil || n.Mtime != 1700000000123e6 {
+		t.Errorf("its time: %v %v", time.Unix(0, n.Mtime), err)
+	}
+	if resp := c.create(t, "empty", 0, nil); resp.StatusCode != 201 {
+		t.Errorf("an empty file: %s", resp.Status)
+	}
+	if got := f.stored(t, alice, "empty"); got != "" {
+		t.Errorf("the empty file: %q", got)
+	}
+
+	for what, header := range map[string][]string{
+		"another version": {"Tus-Resumable", "0.2.2"}, "no length": {"Upload-Length", ""}, "a negative one": {"Upload-Length", "-1"},
+		"no path": {"Upload-Metadata", ""}, "a bad path": {"Upload-Metadata", metadata("path", "../x")}, "no base64": {"Upload-Metadata", "path %%"},
+	} {
+		if resp := c.create(t, "x", 1, nil, header...); resp.StatusCode != 400 && resp.StatusCode != 412 {
+			t.Errorf("%s: %s", what, resp.Status)
+		}
+	}
+	resp = c.create(t, "given-up", 10, strings.NewReader("half "))
+	at := resp.Header.Get("Location")
+	if resp := c.do(t, http.MethodPatch, at, strings.NewReader("x"), "Upload-Offset", "5"); resp.StatusCode != 415 {
+		t.Errorf("without a type: %s", resp.Status)
+	}
+	if resp := c.do(t, http.MethodDelete, at, nil); resp.StatusCode != 204 {
+		t.Errorf("giving up: %s", resp.Status)
+	}
+	if resp := c.do(t, http.MethodHead, at, nil); resp.StatusCode != 404 {
+		t.Errorf("given up: %s", resp.Status)
+	}
+	// A path that becomes a directory meanwhile: nothing is lost, and the error says it.
+	at = c.create(t, "taken", 5, nil).Header.Get("Location")
+	if _, err := d.Mkdir(t.Context(), names("taken"), false); err != nil {
+		t.Fatal(err)
+	}
+	if resp := c.patch(t, at, 0, strings.NewReader("12345")); resp.StatusCode != 409 {
+		t.Errorf("onto a directory: %s", resp.Status)
+	}
+	if n := c.offset(t, at); n != 0 {
+		t.Errorf("%d bytes of it are taken for stored", n)
+	}
+	if err := d.Remove(t.Context(), names("taken")); err != nil {
+		t.Fatal(err)
+	}
+	if resp := c.patch(t, at, 0, strings.NewReader("12345")); resp.StatusCode != 204 {
+		t.Errorf("when it is free again: %s", resp.Status)
+	}
+}
+
+// Uploads count towards the quota while they are under way.
+func TestTusQuota(t *testing.T) {
+	f := newFixture(t)
+	if err := f.operator.SetQuota(t.Context(), alice, 1000); err != nil {
+		t.Fatal(err)
+	}
+	c := tusClient{f, alice}
+	if resp := c.create(t, "large", 1001, nil); resp.StatusCode != 507 {
+		t.Errorf("more than the quota: %s", resp.Status)
+	}
+	first := c.create(t, "a", 800, strings.NewReader(strings.Repeat("a", 700))).Header.Get("Location")
+	if resp := c.create(t, "b", 400, nil); resp.StatusCode != 507 {
+		t.Errorf("more than is left beside what comes: %s", resp.Status)
+	}
+	if resp := c.patch(t, first, 700, strings.NewReader(strings.Repeat("a", 100))); resp.StatusCode != 204 {
+		t.Errorf("the rest of the first: %s", resp.Status)
+	}
+}
+
+// until waits for what must come soon.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not come")
+		}
+	}
+}
+
+func names(path string) []api.Name {
+	all, err := api.ParsePath(path)
+	if err != nil {
+		panic(err)
+	}
+	return all
+}
+
+// An upload into a folder that somebody shared lands in his drive.
+func TestTusThroughBind(t *testing.T) {
+	f := newFixture(t)
+	theirs, err := f.home(bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Mkdir(t.Context(), names("team"), true); err != nil {
+		t.Fatal(err)
+	}
+	grant := api.Grant{Path: "team", UserID: mine.Owner().String(), Permissions: api.PermRead | api.PermList | api.PermWrite}
+	if err := theirs.Grant(t.Context(), grant); err != nil {
+		t.Fatal(err)
+	}
+	caller := storage.Caller{User: mine.Owner(), Device: api.NewID()}
+	if _, err := f.drives.AddBind(t.Context(), caller, storage.Bind{
+		Source: storage.Place{Mount: "user:" + theirs.Owner().String(), Path: "team"}, Target: storage.Place{Mount: "home", Path: "theirs"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c := tusClient{f, alice}
+	at := c.create(t, "theirs/note", 10, strings.NewReader("12345")).Header.Get("Location")
+	if resp := c.patch(t, at, 5, strings.NewReader("67890")); resp.StatusCode != 204 {
+		t.Fatalf("the last bytes: %s", resp.Status)
+	}
+	if got := f.stored(t, bob, "team/note"); got != "1234567890" {
+		t.Errorf("the other has %q", got)
+	}
+	// He takes it back: the bytes are refused, and not taken for a file.
+	at = c.create(t, "theirs/late", 2, nil).Header.Get("Location")
+	if err := theirs.Revoke(t.Context(), grant); err != nil {
+		t.Fatal(err)
+	}
+	if resp := c.patch(t, at, 0, strings.NewReader("ab")); resp.StatusCode < 400 || c.offset(t, at) != 0 {
+		t.Errorf("without permission: %s", resp.Status)
+	}
+}

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"archive/zip"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"satchel/api"
+	"satchel/api/auth"
+	"satchel/api/web"
+	"satchel/storage"
+)
+
+// Links for people without an account: /s/TOKEN/path. What the token opens is the database's
+// to say; its password, if it has one, is asked for here.
+
+// routeLinks adds them.
+func (s *server) routeLinks(mux *http.ServeMux) {
+	mux.HandleFunc("GET /s/{token}", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Path+"/", http.StatusSeeOther)
+	})
+	mux.HandleFunc("GET /s/{token}/{path...}", s.byLink(s.linkPage))
+	mux.HandleFunc("POST /s/{token}/{path...}", s.byLink(s.linkPassword))
+}
+
+type linkPage func(w http.ResponseWriter, r *http.Request, t storage.LinkTarget) error
+
+func (s *server) byLink(page linkPage) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Robots-Tag", "noindex, nofollow")
+		r.Body = http.MaxBytesReader(w, r.Body, formLimit(r))
+		t, err := s.drives.ByLink(r.Context(), r.PathValue("token"))
+		if err == nil {
+			err = page(w, r, t)
+		}
+		if err != nil {
+			s.webError(w, r, auth.Identity{}, err)
+		}
+	}
+}
+
+// linkCookie keeps the proof that the password was said, for this link only.
+const linkCookie = "satchel_link"
+
+func linkView(t storage.LinkTarget) web.ByLink {
+	v := web.ByLink{Page: web.Page{Title: "Shared"}, Sharer: t.Sharer, Name: t.Name.Escape()}
+	if v.Sharer == "" {
+		v.Sharer = "Somebody"
+	}
+	if v.Name == "" {
+		v.Name = "Files"
+	}
+	if t.Expires != nil {
+		v.Expires = *t.Expires
+	}
+	return v
+}
+
+func (s *server) linkPassword(w http.ResponseWriter, r *http.Request, t storage.LinkTarget) error {
+	if t.Password == "" {
+		return back(w, r, r.URL.Path)
+	}
+	err := s.auth.CheckLinkPassword(r.Context(), address(r), t.Link, r.PostFormValue("password"), t.Password)
+	if api.KindOf(err) == api.Unauthenticated {
+		v := linkView(t)
+		v.Ask, v.Alert = true, "This is not the password."
+		s.render(w, r, http.StatusUnauthorized, v)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	token := r.PathValue("token")
+	http.SetCookie(w, &http.Cookie{Name: linkCookie, Value: auth.LinkProof(token, t.Password), Path: "/s/" + token + "/",
+		HttpOnly: true, Secure: s.tls, SameSite: http.SameSiteLaxMode})
+	return back(w, r, r.URL.EscapedPath())
+}
+
+// linkPage shows, sends or archives what is at a path below a link.
+func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.LinkTarget) error {
+	v := linkView(t)
+	if t.Password != "" {
+		c, err := r.Cookie(linkCookie)
+		if err != nil || !auth.SameProof(c.Value, auth.LinkProof(r.PathValue("token"), t.Password)) {
+			v.Ask = true
+			s.render(w, r, http.StatusUnauthorized, v)
+			return nil
+		}
+	}
+	path, err := webPath(r.PathValue("path"))
+	if err != nil {
+		return err
+	}
+	n, err := t.Drive.Lookup(r.Context(), path)
+	if err != nil {
+		return err
+	}
+	base := "/s/" + r.PathValue("token") + "/"
+	v.Crumbs = []web.Crumb{{Name: v.Name, URL: base}}
+	for i, name := range path {
+		v.Crumbs = append(v.Crumbs, web.Crumb{Name: name.Escape(), URL: pathURL(base, path[:i+1])})
+		v.Name = name.Escape()
+	}
+	v.Crumbs[len(v.Crumbs)-1].URL = ""
+	v.Title = v.Name
+	q := r.URL.Query()
+	switch n.Type {
+	case api.Directory:
+		if q.Has("zip") {
+			return s.linkZip(w, r, t, n, v.Name, path)
+		}
+		return s.linkFolder(w, r, t, n, v, base, path)
+	case api.File:
+		content, err := t.Drive.Content(r.Context(), n.ID, api.ID{})
+		if err != nil {
+			return err
+		}
+		if q.Has("open") || q.Has("save") {
+			return s.sendFile(w, r, content, v.Name, q.Has("save"))
+		}
+		if v.Type, err = contentType(r, v.Name, content); err != nil {
+			return err
+		}
+		v.Size, v.Modified, v.Preview = n.Size, time.Unix(0, n.Mtime), preview(v.Type, n.Size)
+		if v.Preview, v.Text, v.Cut, err = asText(r, v.Preview, content); err != nil {
+			return err
+		}
+		v.Open, v.Save = pathURL(base, path)+"?open", pathURL(base, path)+"?save"
+		s.render(w, r, http.StatusOK, v)
+		return nil
+	}
+	return api.Errorf(api.NotFound, "there is no such file or folder")
+}
+
+func (s *server) linkFolder(w http.ResponseWriter, r *http.Request, t storage.LinkTarget, dir api.Node, v web.ByLink, base string, path []api.Name) error {
+	entries, err := s.entries(r.Context(), t.Drive, dir.ID, path)
+	if err != nil {
+		return err
+	}
+	sortEntries(entries, "")
+	from, _ := strconv.Atoi(r.URL.Query().Get("from"))
+	from = min(max(from, 0), len(entries))
+	v.Folder, v.Total, v.Zip = true, len(entries), "?zip"
+	for _, e := range entries[from:min(from+folderPage, len(entries))] {
+		if e.Kind != "" {
+			continue // links and devices mean nothing here
+		}
+		e.Thumb = "" // which are made for people with an account
+		for _, page := range []string{"/browse/", "/file/"} {
+			if rest, ok := strings.CutPrefix(e.URL, page); ok {
+				e.URL = base + rest
+			}
+		}
+		v.Entries = append(v.Entries, e)
+	}
+	if next := from + folderPage; next < len(entries) {
+		v.More = "?from=" + strconv.Itoa(next)
+	}
+	s.render(w, r, http.StatusOK, v)
+	return nil
+}
+
+// linkZip streams a folder: some archives a minute for each link.
+func (s *server) linkZip(w http.ResponseWriter, r *http.Request, t storage.LinkTarget, dir api.Node, name string, path []api.Name) error {
+	target := vfsTarget{drive: t.Drive, path: path}
+	return s.archive(w, r, t.Link, name+".zip", func(z *zip.Writer) error {
+		return target.zipDir(r.Context(), z, dir.ID, "")
+	})
+}

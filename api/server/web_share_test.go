@@ -1,0 +1,204 @@
+package server
+
+import (
+	"html"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"satchel/storage"
+)
+
+var linkForm = regexp.MustCompile(`value="(http[^"]+/s/[A-Za-z0-9_-]+)"`)
+
+// link makes a link by the page and returns its address from the server's root.
+func (b *browser) link(t *testing.T, path, days, password string) string {
+	t.Helper()
+	p := b.post("/do/link", "path", path, "days", days, "password", password)
+	m := linkForm.FindStringSubmatch(p.body)
+	if m == nil {
+		t.Fatalf("no link: %d %s", p.status, p.body)
+	}
+	return strings.TrimPrefix(html.UnescapeString(m[1]), b.f.url)
+}
+
+// TestWebLinks: whoever has a link sees what it opens, as long as it works, and
+// nothing beside it.
+func TestWebLinks(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	b.upload("trip/", "photo.txt", "a view")
+	b.upload("trip/", `<b>.txt`, "odd")
+	b.upload("", "diary.txt", "secret")
+	b.post("/do/mkdir", "in", "trip", "name", "day")
+	b.upload("trip/day/", "deep.txt", "deep")
+
+	at := b.link(t, "trip", "7", "")
+	stranger := f.browser()
+	stranger.get(at).want(t, "a folder by its link", at+"/", "photo.txt", "&lt;b&gt;.txt", "day").lacks(t, "a folder by its link", "diary", alice, "<b>.txt")
+	stranger.get(at+"/photo.txt").want(t, "a file in it", at+"/photo.txt", "Download")
+	for path, content := range map[string]string{"/photo.txt?open": "a view", "/photo.txt?save": "a view", "/day/deep.txt?open": "deep"} {
+		p := stranger.get(at + path)
+		if p.body != content || !strings.Contains(p.header.Get("Content-Security-Policy"), "sandbox") || p.header.Get("X-Robots-Tag") == "" {
+			t.Errorf("%s: %d %q %v", path, p.status, p.body, p.header)
+		}
+	}
+	if p := stranger.get(at + "/?zip"); p.header.Get("Content-Type") != "application/zip" || !strings.HasPrefix(p.body, "PK") {
+		t.Errorf("the ZIP: %d %.40q", p.status, p.body)
+	}
+	for _, path := range []string{"/../diary.txt", "/%2e%2e/diary.txt?open", "/diary.txt?open", "/none"} {
+		if p := stranger.get(at + path); p.status < 400 && p.path != "/" || strings.Contains(p.body, "secret") {
+			t.Errorf("beside it, %s: %d %s", path, p.status, p.body)
+		}
+	}
+	// It opens no other door.
+	if p := stranger.get("/browse/"); p.path != "/" {
+		t.Errorf("a stranger at %s", p.path)
+	}
+
+	// A link follows its file; one to a file is that file.
+	one := b.link(t, "diary.txt", "", "")
+	b.post("/do/move", "from", "diary.txt", "to", "trip/day/book.txt")
+	if p := f.browser().get(one + "/?open"); p.body != "secret" {
+		t.Errorf("a moved file by its link: %d %q", p.status, p.body)
+	}
+	b.post("/do/delete", "path", "trip/day/book.txt")
+	if p := f.browser().get(one + "/"); p.status != 404 {
+		t.Errorf("a deleted file by its link: %d", p.status)
+	}
+
+	// Others can't make or end links of his.
+	c := f.browser()
+	c.signIn(bob)
+	if p := c.post("/do/link", "path", "trip"); p.status != 404 {
+		t.Errorf("another one's folder: %d", p.status)
+	}
+	id := regexp.MustCompile(`name="id" value="([0-9a-f-]+)"`).FindStringSubmatch(b.get("/share/trip").body)
+	c.post("/do/unlink", "id", id[1])
+	stranger.get(at).want(t, "the link, which another tried to end", at+"/")
+	b.get("/shared").want(t, "what is shared", "/shared", "/trip")
+	b.post("/do/unlink", "id", id[1])
+	if p := stranger.get(at); p.status != 404 || !strings.Contains(p.body, "over") {
+		t.Errorf("a link that was ended: %d %s", p.status, p.body)
+	}
+	if strings.Contains(f.log.String(), at[len("/s/"):]) {
+		t.Error("the log has a link's secret")
+	}
+}
+
+func TestWebLinkPassword(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	b.upload("", "plan.txt", "the plan")
+	at := b.link(t, "plan.txt", "1", "open sesame")
+	stranger := f.browser()
+	if p := stranger.get(at + "/?open"); p.status != http.StatusUnauthorized || strings.Contains(p.body, "the plan") {
+		t.Errorf("without its password: %d %s", p.status, p.body)
+	}
+	if p := stranger.post(at+"/", "password", "wrong"); p.status != http.StatusUnauthorized || !strings.Contains(p.body, "not the password") {
+		t.Errorf("with a wrong one: %d %s", p.status, p.body)
+	}
+	stranger.post(at+"/", "password", "open sesame").want(t, "with its password", at+"/", "plan.txt", "Download")
+	if p := stranger.get(at + "/?open"); p.body != "the plan" {
+		t.Errorf("afterwards: %d %q", p.status, p.body)
+	}
+	// What proves it for one link is nothing for another.
+	other := b.link(t, "plan.txt", "1", "another word")
+	if other == at {
+		other = strings.TrimPrefix(html.UnescapeString(linkForm.FindAllStringSubmatch(b.get("/share/plan.txt").body, -1)[1][1]), f.url)
+	}
+	if p := stranger.get(other + "/?open"); p.status != http.StatusUnauthorized {
+		t.Errorf("another link: %d %q", p.status, p.body)
+	}
+	for range 12 {
+		stranger.post(at+"/", "password", "guess")
+	}
+	if p := stranger.post(at+"/", "password", "guess"); p.status != http.StatusTooManyRequests {
+		t.Errorf("guessing: %d", p.status)
+	}
+}
+
+// TestLinkExpires: the database itself knows when a link is over.
+func TestLinkExpires(t *testing.T) {
+	f := newFixture(t)
+	d, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Store(t.Context(), names("a"), strings.NewReader("x"), nil); err != nil {
+		t.Fatal(err)
+	}
+	l, err := d.AddLink(t.Context(), names("a"), linkFor(300*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.drives.ByLink(t.Context(), l.Token); err != nil {
+		t.Errorf("before its end: %v", err)
+	}
+	until(t, func() bool { _, err := f.drives.ByLink(t.Context(), l.Token); return err != nil })
+	if links, err := d.Links(t.Context(), names("a")); err != nil || len(links) != 0 {
+		t.Errorf("afterwards there are %v %v", links, err)
+	}
+	if _, err := d.AddLink(t.Context(), names("a"), linkFor(-time.Second)); err == nil {
+		t.Error("a link into the past was made")
+	}
+}
+
+// TestWebShares: a folder shared with a person appears there, with what he may do.
+func TestWebShares(t *testing.T) {
+	f := newFixture(t)
+	b, c := f.browser(), f.browser()
+	b.signIn(alice)
+	c.signIn(bob)
+	b.upload("team/", "minutes.txt", "we met")
+	b.upload("", "letter.txt", "dear Bob")
+	b.post("/do/rename-me", "name", "Alice A.")
+	if p := b.post("/do/share", "path", "team", "email", "nobody@example.org", "may", "read"); p.status != 404 {
+		t.Errorf("with nobody: %d", p.status)
+	}
+	b.post("/do/share", "path", "team", "email", "BOB@example.org", "may", "read").want(t, "sharing", "/share/team", "look at it", "Take it back").lacks(t, "sharing", bob)
+	b.post("/do/share", "path", "letter.txt", "email", bob, "may", "read")
+	p := c.get("/shared")
+	p.want(t, "what is shared with Bob", "/shared", "team", "letter.txt", "Alice A.")
+	file := regexp.MustCompile(`href="(/shared/[0-9a-f-]+/[0-9a-f-]+)"`).FindStringSubmatch(p.body)
+	if got := c.get(file[1]); got.body != "dear Bob" {
+		t.Errorf("the letter: %d %q", got.status, got.body)
+	}
+	if got := f.browser().get(file[1]); got.path != "/" {
+		t.Errorf("a stranger: %d %q", got.status, got.body)
+	}
+	m := regexp.MustCompile(`name="drive" value="([^"]+)"><input type="hidden" name="node" value="([^"]+)"`).FindStringSubmatch(p.body)
+	c.post("/do/bind", "drive", m[1], "node", m[2]).want(t, "among his files", "/browse/team", "minutes.txt")
+	c.get("/file/team/minutes.txt").want(t, "the file", "/file/team/minutes.txt", "we met")
+	if p := c.upload("team/", "new.txt", "x"); p.status != 403 {
+		t.Errorf("writing where he may read: %d", p.status)
+	}
+	b.post("/do/share", "path", "team", "email", bob, "may", "write")
+	c.upload("team/", "new.txt", "from Bob").want(t, "writing", "/browse/team", "new.txt")
+	b.get("/file/team/new.txt").want(t, "what Bob wrote", "/file/team/new.txt", "from Bob")
+	c.post("/do/move", "from", "team/new.txt", "to", "team/renamed.txt").want(t, "renaming there", "/browse/team", "renamed.txt")
+	c.upload("", "own.txt", "Bob's own")
+	c.post("/do/move", "from", "own.txt", "to", "team/given.txt")
+	b.get("/open/team/given.txt").bodyIs(t, "what Bob moved there", "Bob's own")
+	if p := c.post("/do/delete", "path", "team/minutes.txt"); p.status != 403 {
+		t.Errorf("deleting without leave: %d", p.status)
+	}
+	who := regexp.MustCompile(`name="principal" value="([^"]+)"`).FindStringSubmatch(b.get("/share/team").body)
+	b.post("/do/unshare", "path", "team", "principal", who[1]).lacks(t, "taken back", "Take it back")
+	c.get("/browse/team").lacks(t, "what was taken back", "minutes.txt")
+}
+
+func (p page) bodyIs(t *testing.T, what, body string) {
+	t.Helper()
+	if p.body != body {
+		t.Errorf("%s: %d %q", what, p.status, p.body)
+	}
+}
+
+func linkFor(d time.Duration) storage.LinkOptions {
+	return storage.LinkOptions{Expires: time.Now().Add(d)}
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"satchel/api"
+	"satchel/api/auth"
+	"satchel/api/web"
+	"satchel/storage"
+)
+
+// cameFrom is the page of ours that a form was on, or another.
+func cameFrom(r *http.Request, otherwise string) string {
+	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && from.Path != "" {
+		return from.RequestURI()
+	}
+	return otherwise
+}
+
+// webShared lists what others share with the caller, and what he shares.
+func (s *server) webShared(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	d, err := s.webHome(r, id)
+	if err != nil {
+		return err
+	}
+	v := web.Shared{Page: pageOf(id, "Shared", "shared")}
+	theirs, err := s.drives.SharedWith(r.Context(), caller(id))
+	if err != nil {
+		return err
+	}
+	bound, err := s.boundPaths(r, id)
+	if err != nil {
+		return err
+	}
+	for _, t := range theirs {
+		row := web.Theirs{Name: t.Name.Escape(), From: t.Sharer, May: may(t.Permissions), Folder: t.Type == api.Directory, Size: t.Size, Modified: time.Unix(0, t.Mtime), Drive: t.Drive, Node: t.Node}
+		if row.From == "" {
+			row.From = "Somebody"
+		}
+		if row.Name == "" {
+			row.Name = "All files of " + row.From
+		}
+		switch path, ok := bound[[2]api.ID{t.Drive, t.Node}]; {
+		case ok:
+			row.Open = browseURL(path)
+		case t.Type == api.File:
+			row.Open = fmt.Sprintf("/shared/%s/%s", t.Drive, t.Node)
+		case t.Type != api.Directory:
+			continue
+		}
+		v.Theirs = append(v.Theirs, row)
+	}
+	if v.People, err = s.guests(r, id, d); err != nil {
+		return err
+	}
+	links, err := d.AllLinks(r.Context())
+	if err != nil {
+		return err
+	}
+	v.Links = s.shownLinks(r, links, true)
+	s.render(w, r, http.StatusOK, v)
+	return nil
+}
+
+// boundPaths is where in the caller's drive things of others show.
+func (s *server) boundPaths(r *http.Request, id auth.Identity) (map[[2]api.ID][]api.Name, error) {
+	binds, err := s.drives.Bound(r.Context(), caller(id))
+	if err != nil {
+		return nil, err
+	}
+	all := map[[2]api.ID][]api.Name{}
+	for _, b := range binds {
+		path, err := api.ParsePath(string(b.Path))
+		if err != nil {
+			return nil, err
+		}
+		all[[2]api.ID{b.Drive, b.Node}] = path
+	}
+	return all, nil
+}
+
+// webSharedFile sends a file that another one shares.
+func (s *server) webSharedFile(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	drive, err := api.ParseID(r.PathValue("drive"))
+	if err != nil {
+		return err
+	}
+	node, err := api.ParseID(r.PathValue("node"))
+	if err != nil {
+		return err
+	}
+	theirs, err := s.drives.SharedWith(r.Context(), caller(id))
+	if err != nil {
+		return err
+	}
+	for _, t := range theirs {
+		if t.Drive == drive && t.Node == node {
+			d, err := s.drives.Drive(r.Context(), caller(id), drive)
+			if err != nil {
+				return err
+			}
+			content, err := d.Content(r.Context(), node, api.ID{})
+			if err != nil {
+				return err
+			}
+			return s.sendFile(w, r, content, t.Name.Escape(), false)
+		}
+	}
+	return api.Errorf(api.NotFound, "there is no such file, or it is not shared with you any more")
+}
+
+// sendFile sends content to a browser, to be shown or to be saved.
+func (s *server) sendFile(w http.ResponseWriter, r *http.Request, content *storage.Content, name string, save bool) error {
+	mediaType, err := contentType(r, name, content)
+	if err != nil {
+		return err
+	}
+	dressContent(w.Header(), name, mediaType)
+	if save {
+		w.Header().Set("Content-Disposition", contentDisposition("attachment", name))
+	}
+	s.serveContent(w, r, content, s.pgrstError)
+	return nil
+}
+
+// webBind puts a folder that another one shares among the caller's own, at its
+// name or the next free one.
+func (s *server) webBind(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
+	drive, err := api.ParseID(r.PostFormValue("drive"))
+	if err != nil {
+		return err
+	}
+	node, err := api.ParseID(r.PostFormValue("node"))
+	if err != nil {
+		return err
+	}
+	path, err := s.drives.BindShared(r.Context(), caller(id), drive, node)
+	if err != nil {
+		return err
+	}
+	return back(w, r, browseURL(path))
+}

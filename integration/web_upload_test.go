@@ -1,0 +1,207 @@
+package integration
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+)
+
+// uploadVariable is how many MiB TestWebUploadGoesOn sends: 2048 in `make upload`.
+const uploadVariable = "SATCHEL_TEST_UPLOAD_MIB"
+
+// choose picks files of this machine in a page's chooser.
+func (s *surfer) choose(selector string, files ...string) {
+	s.t.Helper()
+	if err := chromedp.Do(s.ctx, chromedp.SetUploadFiles(chromedp.CSS(selector), files)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// click presses what a selector means, as a script would.
+func (s *surfer) click(selector string) {
+	s.t.Helper()
+	s.has(selector)
+	s.js(`document.querySelector(%q).click(); 1`, selector)
+}
+
+// signIn goes to one's files.
+func (s *surfer) signIn(a *account) {
+	s.t.Helper()
+	s.open("/")
+	s.press("form[action='/signin']", map[string]string{"email": a.email, "password": a.password})
+	s.has("#list")
+}
+
+// tab is another one in the same browser; the function closes it.
+func (s *surfer) tab() (*surfer, context.CancelFunc) {
+	s.t.Helper()
+	ctx, cancel := chromedp.NewContext(s.ctx)
+	return &surfer{t: s.t, ctx: ctx, url: s.url}, cancel
+}
+
+// coming is how much of the one upload under way the server has; -1: there is none.
+func (a *account) coming(t *testing.T) int64 {
+	t.Helper()
+	var all []struct{ Offset int64 }
+	got := a.ask(t, "GET", "/uploads", nil, nil)
+	must(t, json.Unmarshal(got.body, &all))
+	if len(all) != 1 {
+		return -1
+	}
+	return all[0].Offset
+}
+
+// comesTo waits until the server has so much of the upload.
+func (a *account) comesTo(t *testing.T, n int64) int64 {
+	t.Helper()
+	var at int64
+	eventually(t, 5*time.Minute, func() error {
+		if at = a.coming(t); at < n {
+			return fmt.Errorf("%d bytes came, not %d", at, n)
+		}
+		return nil
+	})
+	return at
+}
+
+// TestWebUploadGoesOn: a large upload survives a server that dies, a pause, and a tab that is
+// closed; each time it goes on from where it was, and what comes out is what went in. Neither side needs
+// memory for it.
+func TestWebUploadGoesOn(t *testing.T) {
+	mib := int64(160)
+	if text := os.Getenv(uploadVariable); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		must(t, err)
+		mib = n
+	}
+	size := mib << 20
+	film := filepath.Join(t.TempDir(), "film.bin")
+	f, err := os.Create(film)
+	must(t, err)
+	sum := sha256.New()
+	_, err = io.Copy(io.MultiWriter(f, sum), io.LimitReader(rand.NewChaCha8([32]byte{7}), size))
+	must(t, err)
+	must(t, f.Close())
+
+	own := ownServer(t)
+	a := newAccount(t, own, "film")
+	s := newSurfer(t, own.URL)
+	s.signIn(a)
+	tab, closeTab := s.tab()
+	tab.open("/browse/")
+	tab.choose("#upload [type=file]", film)
+	tab.press("#upload", nil)
+	begin := time.Now()
+	tab.has("#transfers progress")
+
+	at := a.comesTo(t, size/8)
+	own.Kill()
+	tab.sees("trying again")
+	must(t, own.Start(t.Context()))
+	if now := a.coming(t); now < at {
+		t.Errorf("the server lost %d bytes when it died", at-now)
+	}
+	at = a.comesTo(t, size/4)
+
+	tab.click("#transfers li button") // Pause
+	tab.sees("Paused at")
+	paused := a.coming(t)
+	time.Sleep(time.Second)
+	if now := a.coming(t); now > paused+32<<20 { // what was on its way may still be kept
+		t.Errorf("paused, it goes on: %d bytes, then %d", paused, now)
+	}
+	tab.click("#transfers li button") // Resume
+	at = a.comesTo(t, size/2)
+	if heap, err := strconv.ParseFloat(tab.js("performance.memory.usedJSHeapSize"), 64); err != nil || heap > 64e6 {
+		t.Errorf("the page takes %.0f MB of memory, %v", heap/1e6, err)
+	}
+	closeTab()
+
+	s.open("/browse/")
+	s.sees("choose the same file and it goes on")
+	other := filepath.Join(t.TempDir(), "film.bin")
+	must(t, os.WriteFile(other, []byte("another one"), 0o600))
+	s.choose("#transfers li.begun input", other)
+	s.sees("This is another file")
+	s.choose("#transfers li.begun input", film)
+	if now := a.coming(t); now < at {
+		t.Errorf("with the tab %d bytes were lost", at-now)
+	}
+	eventually(t, 10*time.Minute, func() error {
+		if s.js(`document.querySelector('#list tr[data-name="film.bin"]') !== null`) != "true" {
+			return fmt.Errorf("the list has no film; %d bytes came", a.coming(t))
+		}
+		return nil
+	})
+	t.Logf("%d MiB in %v, with the interruptions", mib, time.Since(begin).Round(time.Second))
+	want := hex.EncodeToString(sum.Sum(nil))
+	res, err := http.DefaultClient.Do(newRequest(t, "GET", own.URL+"/download/film.bin", "Bearer "+a.token, nil))
+	must(t, err)
+	defer res.Body.Close()
+	got := sha256.New()
+	if n, err := io.Copy(got, res.Body); err != nil || n != size || hex.EncodeToString(got.Sum(nil)) != want {
+		t.Errorf("down came %d bytes of %x, %v; up went %d of %s", n, got.Sum(nil), err, size, want)
+	}
+	if peak := peakMemory(t, own); peak > 200e6 {
+		t.Errorf("satcheld took %.0f MB of memory", float64(peak)/1e6)
+	} else {
+		t.Logf("satcheld's peak is %.0f MB", float64(peak)/1e6)
+	}
+}
+
+// dropFiles drops files and folders of this machine onto a page.
+func (s *surfer) dropFiles(paths ...string) {
+	s.t.Helper()
+	data := &input.DragData{Items: []*input.DragDataItem{}, Files: paths, DragOperationsMask: 1}
+	err := chromedp.Do(s.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		for _, kind := range []input.DispatchDragEventType{"dragEnter", "dragOver", "drop"} {
+			if _, err := cdp.Call(ctx, t, input.DispatchDragEvent, input.DispatchDragEventParams{Type: kind, X: 300, Y: 400, Data: data}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// TestWebDrop: files and whole folders are dropped on the page, many at once, and arrive as they were.
+func TestWebDrop(t *testing.T) {
+	a := newAccount(t, server(t), "drop")
+	dir := t.TempDir()
+	trip := filepath.Join(dir, "trip")
+	must(t, os.MkdirAll(filepath.Join(trip, "day one", "empty"), 0o755))
+	for i := range 150 {
+		must(t, os.WriteFile(filepath.Join(trip, "day one", fmt.Sprintf("%03d.txt", i)), []byte(fmt.Sprint("note ", i)), 0o644))
+	}
+	must(t, os.WriteFile(filepath.Join(trip, "ünïcode & [1].txt"), []byte("odd"), 0o644))
+	loose := filepath.Join(dir, "loose.txt")
+	must(t, os.WriteFile(loose, []byte("loose"), 0o644))
+	s := newSurfer(t, a.server.URL)
+	s.signIn(a)
+	s.dropFiles(trip, loose)
+	s.has(`#list tr[data-name="loose.txt"]`)
+	s.sees("Uploaded 152 files.")
+	must(t, a.stored(t, "trip/day one/149.txt", []byte("note 149")))
+	must(t, a.stored(t, "trip/ünïcode & [1].txt", []byte("odd")))
+	if n := len(a.files(t, "select=file_path")); n != 152 {
+		t.Errorf("%d files came", n)
+	}
+	s.open("/browse/trip/day%20one/empty")
+	s.sees("This folder is empty.")
+}
