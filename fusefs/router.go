@@ -24,7 +24,7 @@ func (r *router) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, o
 		return stale
 	}
 	defer done()
-	return f.Lookup(cancel, h, name, o)
+	return patiently(cancel, h.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Lookup(cancel, h, name, o) })
 }
 
 func (r *router) Forget(nodeid, nlookup uint64) {
@@ -58,7 +58,7 @@ func (r *router) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, o *fuse.Att
 		return st
 	}
 	defer done()
-	return f.SetAttr(cancel, in, o)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.SetAttr(cancel, in, o) })
 }
 
 func (r *router) StatFs(cancel <-chan struct{}, h *fuse.InHeader, o *fuse.StatfsOut) fuse.Status {
@@ -91,7 +91,7 @@ func (r *router) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, o 
 		return st
 	}
 	defer done()
-	return f.Mknod(cancel, in, name, o)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Mknod(cancel, in, name, o) })
 }
 
 func (r *router) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, o *fuse.EntryOut) fuse.Status {
@@ -100,7 +100,7 @@ func (r *router) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, o 
 		return st
 	}
 	defer done()
-	return f.Mkdir(cancel, in, name, o)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Mkdir(cancel, in, name, o) })
 }
 
 func (r *router) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name string, o *fuse.EntryOut) fuse.Status {
@@ -109,7 +109,7 @@ func (r *router) Symlink(cancel <-chan struct{}, h *fuse.InHeader, target, name 
 		return st
 	}
 	defer done()
-	return f.Symlink(cancel, h, target, name, o)
+	return patiently(cancel, h.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Symlink(cancel, h, target, name, o) })
 }
 
 func (r *router) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
@@ -131,7 +131,7 @@ func (r *router) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, o *f
 	}
 	defer done()
 	in.Oldnodeid &= idMask
-	return f.Link(cancel, in, name, o)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Link(cancel, in, name, o) })
 }
 
 func (r *router) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
@@ -140,7 +140,7 @@ func (r *router) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) f
 		return st
 	}
 	defer done()
-	return f.Unlink(cancel, h, name)
+	return patiently(cancel, h.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Unlink(cancel, h, name) })
 }
 
 func (r *router) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
@@ -152,7 +152,7 @@ func (r *router) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fu
 	if f.holds(h.NodeId, name, cancel) {
 		return fuse.EBUSY
 	}
-	return f.Rmdir(cancel, h, name)
+	return patiently(cancel, h.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Rmdir(cancel, h, name) })
 }
 
 func (r *router) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, newName string) fuse.Status {
@@ -168,7 +168,7 @@ func (r *router) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, newName
 	if in.Flags&unix.RENAME_EXCHANGE == 0 && f.holds(in.Newdir, newName, cancel) {
 		return fuse.EBUSY
 	}
-	return f.Rename(cancel, in, name, newName)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Rename(cancel, in, name, newName) })
 }
 
 func (r *router) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, o *fuse.OpenOut) fuse.Status {
@@ -183,7 +183,7 @@ func (r *router) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, l *fuse.DirEnt
 		return st
 	}
 	defer done()
-	return f.ReadDir(cancel, in, l)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.ReadDir(cancel, in, l) })
 }
 
 func (r *router) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, l *fuse.DirEntryList) fuse.Status {
@@ -192,7 +192,7 @@ func (r *router) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, l *fuse.Di
 		return st
 	}
 	defer done()
-	return f.ReadDirPlus(cancel, in, l)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.ReadDirPlus(cancel, in, l) })
 }
 
 func (r *router) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
@@ -201,7 +201,7 @@ func (r *router) FsyncDir(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status 
 		return stale
 	}
 	defer done()
-	return f.FsyncDir(cancel, in)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.FsyncDir(cancel, in) })
 }
 
 // Files
@@ -212,7 +212,7 @@ func (r *router) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, 
 		return st
 	}
 	defer done()
-	return f.Create(cancel, in, name, o)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Create(cancel, in, name, o) })
 }
 
 func (r *router) Tmpfile(cancel <-chan struct{}, in *fuse.CreateIn, o *fuse.CreateOut) fuse.Status {
@@ -234,7 +234,7 @@ func (r *router) Open(cancel <-chan struct{}, in *fuse.OpenIn, o *fuse.OpenOut) 
 		return st
 	}
 	defer done()
-	return f.Open(cancel, in, o)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Open(cancel, in, o) })
 }
 
 func (r *router) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
@@ -243,7 +243,12 @@ func (r *router) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 		return nil, stale
 	}
 	defer done()
-	return f.Read(cancel, in, buf)
+	var result fuse.ReadResult
+	st := patiently(cancel, in.Pid, func(cancel <-chan struct{}) (st fuse.Status) {
+		result, st = f.Read(cancel, in, buf)
+		return st
+	})
+	return result, st
 }
 
 func (r *router) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
@@ -277,7 +282,7 @@ func (r *router) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 		return stale
 	}
 	defer done()
-	return f.Fsync(cancel, in)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Fsync(cancel, in) })
 }
 
 func (r *router) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {

@@ -27,7 +27,7 @@ func newContent(path string) (*content, error) {
 
 func (c *content) open(flags int) (err error) {
 	if c.fd < 0 {
-		c.fd, err = open(c.path, unix.O_RDWR|flags, 0o644)
+		c.fd, err = unix.Open(c.path, unix.O_RDWR|flags, 0o644)
 	}
 	return err
 }
@@ -101,7 +101,7 @@ func (c *content) write(off, n int, r *rand.Rand) error {
 func (c *content) append(_, n int, r *rand.Rand) error {
 	n = min(n, maxSize-len(c.want))
 	b := random(make([]byte, n), r)
-	fd, err := open(c.path, unix.O_WRONLY|unix.O_APPEND, 0)
+	fd, err := unix.Open(c.path, unix.O_WRONLY|unix.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
@@ -217,19 +217,9 @@ func (c *content) copy(to, n int, r *rand.Rand) error {
 
 const block = 4096
 
-// open is open(2), again when a signal came while content was fetched: Go's runtime sends
-// itself some.
-func open(path string, flags int, mode uint32) (fd int, err error) {
-	for {
-		if fd, err = unix.Open(path, flags, mode); err != unix.EINTR {
-			return fd, err
-		}
-	}
-}
-
 // direct opens the file for O_DIRECT and gives fn memory that it takes.
 func (c *content) direct(n int, fn func(fd int, b []byte) error) error {
-	fd, err := open(c.path, unix.O_RDWR|unix.O_DIRECT, 0)
+	fd, err := unix.Open(c.path, unix.O_RDWR|unix.O_DIRECT, 0)
 	if err != nil {
 		return err
 	}
