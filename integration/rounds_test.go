@@ -81,10 +81,10 @@ type faultWorld struct {
 	devices []*rig.Device
 	writers []*writer
 
-	toServer       []*link // of each device
-	toPG, toS3     *link
-	caches         []string // the disk of each device's cache
-	pgDisk, s3Disk string
+	toServer   []*link // of each device
+	toPG, toS3 *link
+	caches     []string // the disk of each device's cache
+	pgDisk     string
 
 	total, failed int
 }
