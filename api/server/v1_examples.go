@@ -20,6 +20,8 @@ func v1Examples(doc *route.Document) {
 		Status: 401, Contains: `"kind":"unauthenticated"`,
 	})
 	doc.Examples("token", route.Example{Summary: "For a secret that nobody has", Header: asJSON, Body: `{"secret":"none"}`, Status: 401})
+	doc.Examples("device-code", body(keep(route.Example{Summary: "For a laptop", Status: 200, Contains: `"user_code"`}, "wish", "device_code"), `{"device":"laptop"}`))
+	doc.Examples("device-token", body(route.Example{Summary: "Not yet", Path: "/v1/device/token", Status: 200, Contains: `"state":"`}, `{"device_code":"$wish"}`))
 	doc.Examples("whoami", you("With a token", "", 200, `"user":"$you"`))
 	doc.Examples("devices", you("All", "", 200, "["))
 	doc.Examples("revoke-device", you("One that is not there", "/v1/devices/00000000-0000-7000-8000-000000000000", 404, `"kind":"not_found"`))
