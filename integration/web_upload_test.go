@@ -115,7 +115,7 @@ func TestWebUploadGoesOn(t *testing.T) {
 	if now := a.coming(t); now < at {
 		t.Errorf("the server lost %d bytes when it died", at-now)
 	}
-	at = a.comesTo(t, size/4)
+	a.comesTo(t, size/4)
 
 	tab.click("#transfers li button") // Pause
 	tab.sees("Paused at")
