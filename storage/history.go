@@ -133,7 +133,10 @@ func (d *Drive) RestoreAt(ctx context.Context, p api.Point) (done api.Restored, 
 			return err
 		}
 		done.Missing = missing
-		return a.Rewind(past, a.time)
+		if err := a.Rewind(past, a.time); err != nil {
+			return err
+		}
+		return tx.NoteDrive(ctx, d.id, "drive restored", map[string]int64{"change": done.Point})
 	})
 	done.Seq, done.Changed = changed.Drive.Seq, len(changed.Changes)
 	return done, err

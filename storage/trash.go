@@ -77,8 +77,10 @@ func (d *Drive) EmptyTrash(ctx context.Context) (gone api.Emptied, err error) {
 			return err
 		}
 		gone.Items = len(nodes)
-		gone.Bytes, err = tx.Purge(ctx, d.id, nodes)
-		return err
+		if gone.Bytes, err = tx.Purge(ctx, d.id, nodes); err != nil || gone.Items == 0 {
+			return err
+		}
+		return tx.NoteDrive(ctx, d.id, "trash emptied", gone)
 	})
 	return gone, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"slices"
 	"strings"
 
 	"satchel/api"
@@ -19,14 +20,8 @@ var appLetters = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // AddAppPassword makes a password for a program of the user's.
 func (a *Auth) AddAppPassword(ctx context.Context, id Identity, name string) (api.AppPassword, error) {
-	var b [20]byte
-	rand.Read(b[:])
-	letters := strings.ToLower(appLetters.EncodeToString(b[:]))
-	p := api.AppPassword{ID: api.NewID(), Name: deviceName(name)}
-	for i := 0; i < len(letters); i += appGroup {
-		p.Password += letters[i:i+appGroup] + "-"
-	}
-	p.Password = strings.TrimSuffix(p.Password, "-")
+	letters := randomLetters(20)
+	p := api.AppPassword{ID: api.NewID(), Name: deviceName(name), Password: grouped(letters)}
 	err := a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
 		err := tx.AddSession(ctx, postgres.NewSession{ID: p.ID, Kind: postgres.AppSession, Name: p.Name, Secret: hashSecret(letters)})
 		if err != nil {
@@ -42,6 +37,25 @@ func (a *Auth) AddAppPassword(ctx context.Context, id Identity, name string) (ap
 	})
 	return p, err
 }
+
+// randomLetters is n random bytes as letters and digits that can be read out.
+func randomLetters(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return strings.ToLower(appLetters.EncodeToString(b))
+}
+
+// grouped puts a dash after every group of letters.
+func grouped(letters string) (text string) {
+	for group := range slices.Chunk([]byte(letters), appGroup) {
+		text += "-" + string(group)
+	}
+	return text[1:]
+}
+
+// RandomPassword is a password that an account gets from somebody else: 100
+// random bits, to be typed once.
+func RandomPassword() string { return grouped(randomLetters(15)[:20]) }
 
 // AppPasswords lists the user's app passwords, without what they are.
 func (a *Auth) AppPasswords(ctx context.Context, id Identity) ([]api.AppPassword, error) {

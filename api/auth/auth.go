@@ -135,6 +135,9 @@ func (a *Auth) check(ctx context.Context, from netip.Addr, email, password strin
 	// The unknown account's empty hash costs as much as any.
 	if !verifyPassword(password, account.PasswordHash) {
 		a.log.Info("login refused", "from", from)
+		if err := a.db.LoginRefused(ctx, strings.ReplaceAll(strings.ToValidUTF8(email, ""), "\x00", "")); err != nil {
+			a.log.Error("a refused login is not in the audit log", "err", err)
+		}
 		return postgres.Account{}, errWrong()
 	}
 	wrong = false

@@ -33,14 +33,14 @@ func (a *Auth) Register(ctx context.Context, from netip.Addr, r Registration) (p
 	if err := CheckEmail(email); err != nil {
 		return postgres.Account{}, err
 	}
-	name, err := personName(r.Name)
+	name, err := PersonName(r.Name)
 	if err != nil {
 		return postgres.Account{}, err
 	}
 	if err := a.registrations.Take(api.ID{}, from); err != nil {
 		return postgres.Account{}, err
 	}
-	hash, err := a.hash(ctx, r.Password)
+	hash, err := a.Hash(ctx, r.Password)
 	if err != nil {
 		return postgres.Account{}, err
 	}
@@ -61,8 +61,9 @@ func CheckEmail(email string) error {
 	return nil
 }
 
-// personName checks a name that others will read.
-func personName(name string) (string, error) {
+// PersonName cleans a name that others will read; what is no text, or too long, is
+// [api.Invalid].
+func PersonName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	switch {
 	case len(name) > maxPersonName:
@@ -73,9 +74,9 @@ func personName(name string) (string, error) {
 	return name, nil
 }
 
-// hash hashes a password that a person chose. It takes a log-in's turn, since
-// it costs as much.
-func (a *Auth) hash(ctx context.Context, password string) (string, error) {
+// Hash hashes a password that a person chose; one that is too short is [api.Invalid].
+// It takes a log-in's turn, since it costs as much.
+func (a *Auth) Hash(ctx context.Context, password string) (string, error) {
 	if utf8.RuneCountInString(password) < minPassword {
 		return "", api.Errorf(api.Invalid, "the password has fewer than %d characters", minPassword)
 	}
@@ -90,7 +91,7 @@ func (a *Auth) hash(ctx context.Context, password string) (string, error) {
 // Rename changes the identity's own name. Another's account is left as it is,
 // and the result is false.
 func (a *Auth) Rename(ctx context.Context, id Identity, user api.ID, name string) (renamed bool, err error) {
-	if name, err = personName(name); err != nil {
+	if name, err = PersonName(name); err != nil {
 		return false, err
 	}
 	err = a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
@@ -116,7 +117,7 @@ func (a *Auth) ChangePassword(ctx context.Context, from netip.Addr, id Identity,
 	if _, err := a.check(ctx, from, id.Email, current); err != nil {
 		return err
 	}
-	hash, err := a.hash(ctx, password)
+	hash, err := a.Hash(ctx, password)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/admin"
 	"satchel/api/auth"
 	"satchel/storage"
 	"satchel/storage/blob/local"
@@ -40,8 +41,20 @@ type fixture struct {
 	drives   *storage.Service
 	blobs    string // the directory of the blob store
 	stop     func()
+	upkeep   noUpkeep
 	log      *lockedBuffer
 	tokens   map[string]string
+}
+
+// noUpkeep notes the runs that it is asked to start.
+type noUpkeep struct{ started []postgres.Run }
+
+func (u *noUpkeep) Start(_ context.Context, r postgres.Run) error {
+	if len(u.started) > 0 {
+		return api.Errorf(api.Exists, "one is at work")
+	}
+	u.started = append(u.started, r)
+	return nil
 }
 
 var passwordHash = sync.OnceValues(func() (string, error) { return auth.HashPassword(password) })
@@ -122,7 +135,7 @@ func newFixtureWith(t *testing.T, change func(c *Config, url string)) *fixture {
 	var handler http.Handler
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	f.url = web.URL
-	config := Config{BanStore: f.db, Bans: BanConfig{Time: time.Minute}, Auth: f.auth, Drives: f.drives, Ready: f.db.Ping, Stopping: stopping.Done(), Log: log, OpenSignup: true}
+	config := Config{BanStore: f.db, Bans: BanConfig{Time: time.Minute}, Auth: f.auth, Drives: f.drives, Admin: &admin.Office{DB: f.db, Auth: f.auth, Upkeep: &f.upkeep, Kinds: storage.Kinds()}, Ready: f.db.Ping, Stopping: stopping.Done(), Log: log, OpenSignup: true}
 	change(&config, f.url)
 	handler = New(config)
 	t.Cleanup(func() {

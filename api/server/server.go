@@ -25,15 +25,18 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"satchel/api/admin"
 	"satchel/api/auth"
 	"satchel/api/route"
 	"satchel/storage"
+	"satchel/storage/postgres"
 )
 
 // Config is what a server needs. All but TLS and Stopping must be set.
 type Config struct {
 	Auth     *auth.Auth
 	Drives   *storage.Service
+	Admin    *admin.Office
 	Ready    func(context.Context) error // nil error: requests can be served
 	Stopping <-chan struct{}             // closed when the server ends: requests that wait then end too
 	TLS      bool                        // clients reach the server by https
@@ -50,6 +53,7 @@ type Config struct {
 type server struct {
 	auth     *auth.Auth
 	drives   *storage.Service
+	admin    *admin.Office
 	ready    func(context.Context) error
 	stopping <-chan struct{}
 	tls      bool
@@ -81,11 +85,11 @@ func New(c Config) http.Handler {
 		c.Bans.Time = 0
 	}
 	b := &bans{config: c.Bans, store: c.BanStore, log: c.Log}
-	return s.guard(b.front(mux, s.refuse))
+	return s.guard(b.front(noteOrigin(mux), s.refuse))
 }
 
 func newServer(c Config) *server {
-	return &server{auth: c.Auth, drives: c.Drives, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
+	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
 		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}
@@ -135,7 +139,9 @@ func (s *server) routeV1(mux *http.ServeMux, doc *route.Document) {
 	s.keyRoutes(v1)
 	s.byteRoutes(mux, v1)
 	s.contentsRoute(mux, v1)
+	s.adminRoutes(mux, v1)
 	v1Examples(doc)
+	adminExamples(doc)
 	mux.HandleFunc("/v1/", unmatched(mux, "/v1/", s.problemError))
 }
 
@@ -148,6 +154,13 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// noteOrigin lets the audit log tell where what a handler does was asked for.
+func noteOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(postgres.FromRequest(r.Context(), address(r))))
+	})
 }
 
 // caller is the identity as the drive service wants it.

@@ -29,6 +29,7 @@ func (s *server) routeWeb(mux *http.ServeMux) {
 	mux.HandleFunc("POST /signup", s.webSignup)
 	mux.HandleFunc("POST /signin", s.webSignin)
 	mux.HandleFunc("POST /signout", s.webSignout)
+	s.routeWebAdmin(mux)
 	mux.HandleFunc("GET /device", s.webDevice)
 	mux.HandleFunc("GET /oidc/begin", s.webOIDCBegin)
 	mux.HandleFunc("GET /oidc/end", s.webOIDCEnd)
@@ -44,8 +45,6 @@ func (s *server) routeWeb(mux *http.ServeMux) {
 		"POST /do/revoke-key":        s.webRevokeKey,
 		"GET /trash":                 s.webTrash,
 		"GET /account":               s.webAccount,
-		"GET /people":                s.webPeople,
-		"GET /metadata":              s.webMetadata,
 		"GET /conflicts":             s.webConflicts,
 		"GET /share/{path...}":       s.webShare,
 		"GET /shared":                s.webShared,

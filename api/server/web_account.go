@@ -2,14 +2,11 @@ package server
 
 import (
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"satchel/api"
 	"satchel/api/auth"
 	"satchel/api/web"
-	"satchel/storage"
 )
 
 // webAccount is the page of one's own account.
@@ -144,64 +141,3 @@ func (s *server) webRevoke(w http.ResponseWriter, r *http.Request, id auth.Ident
 	}
 	return back(w, r, "/account")
 }
-
-// What an admin sees: accounts, and metadata of all files. There is no way from here to content.
-
-func errAdminsOnly() error { return api.Errorf(api.Permission, "only an admin sees this") }
-
-func (s *server) webPeople(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
-	if id.Role != auth.Admin {
-		return errAdminsOnly()
-	}
-	accounts, err := s.drives.Accounts(r.Context(), caller(id))
-	if err != nil {
-		return err
-	}
-	v := web.People{Page: pageOf(id, "People", "people")}
-	for _, a := range accounts {
-		v.People = append(v.People, web.Person{ID: a.ID, Name: a.Name, Email: a.Email, Role: a.Role, Created: a.Created, Disabled: a.Disabled,
-			Files: a.Files, Bytes: a.Bytes, Stored: a.Stored, Quota: a.Quota})
-		v.Sum.Files, v.Sum.Bytes, v.Sum.Stored = v.Sum.Files+a.Files, v.Sum.Bytes+a.Bytes, v.Sum.Stored+a.Stored
-	}
-	s.render(w, r, http.StatusOK, v)
-	return nil
-}
-
-// metadataPage is how many files a page of metadata has.
-const metadataPage = 200
-
-func (s *server) webMetadata(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
-	if id.Role != auth.Admin {
-		return errAdminsOnly()
-	}
-	in := r.URL.Query()
-	q := storage.FileQuery{Limit: metadataPage}
-	if text := in.Get("q"); text != "" {
-		q.Filters = append(q.Filters, storage.Filter{Column: "file_path", Op: "ilike", Values: []string{"%" + likeLiteral.Replace(text) + "%"}})
-	}
-	if owner := in.Get("owner"); owner != "" {
-		q.Filters = append(q.Filters, storage.Filter{Column: "user_id", Op: "eq", Values: []string{owner}})
-	}
-	total, err := s.drives.AllFilesCount(r.Context(), caller(id), q)
-	if err != nil {
-		return err
-	}
-	q.Offset, _ = strconv.Atoi(in.Get("from"))
-	q.Offset = max(q.Offset, 0)
-	files, err := s.drives.AllFiles(r.Context(), caller(id), q)
-	if err != nil {
-		return err
-	}
-	v := web.Files{Page: pageOf(id, "Metadata", "metadata"), Query: in.Get("q"), Total: total}
-	for _, f := range files {
-		v.Rows = append(v.Rows, web.Row{Owner: f.UserID.String(), Path: f.FilePath, Type: f.ContentType, Size: f.Size, Updated: f.UpdatedAt})
-	}
-	if next := q.Offset + metadataPage; int64(next) < total {
-		v.More = "?" + url.Values{"q": {in.Get("q")}, "owner": {in.Get("owner")}, "from": {strconv.Itoa(next)}}.Encode()
-	}
-	s.render(w, r, http.StatusOK, v)
-	return nil
-}
-
-// likeLiteral makes text stand for itself in an SQL pattern.
-var likeLiteral = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

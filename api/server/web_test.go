@@ -343,8 +343,8 @@ func TestWebAdmin(t *testing.T) {
 	}
 	a := f.browser()
 	a.signIn(root).want(t, "an admin signs in", "/people", alice, bob)
-	a.get("/metadata?q=diary").want(t, "metadata", "/metadata", "diary.txt", "6 B").lacks(t, "metadata", "secret", "/open/", "/download/")
-	a.get("/metadata?q=100%25").want(t, "metadata of nothing", "/metadata", "No file is like that.")
+	a.get("/metadata?name=diary").want(t, "metadata", "/metadata", "diary.txt", "6 B").lacks(t, "metadata", "secret", "/open/", "/download/")
+	a.get("/metadata?name=100%25").want(t, "metadata of nothing", "/metadata", "No file is like that.")
 	for _, path := range []string{"/open/diary.txt", "/download/diary.txt", "/file/diary.txt"} {
 		if p := a.get(path); p.status < 400 || strings.Contains(p.body, "secret") {
 			t.Errorf("an admin at %s: %d %s", path, p.status, p.body)

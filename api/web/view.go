@@ -186,39 +186,6 @@ type Account struct {
 	Address     string
 }
 
-// People is the admin's page of accounts.
-type People struct {
-	Page
-	People []Person
-	Sum    Person // of all
-}
-
-// Person is a line of it.
-type Person struct {
-	ID                   api.ID
-	Name, Email, Role    string
-	Created              time.Time
-	Disabled             bool
-	Files                int64
-	Bytes, Stored, Quota int64 // as in Usage
-}
-
-// Files is the admin's page of all files' metadata.
-type Files struct {
-	Page
-	Query string
-	Rows  []Row
-	Total int64
-	More  string
-}
-
-// Row is a line of it. It has no address: content is its owner's.
-type Row struct {
-	Owner, Path, Type string
-	Size              int64
-	Updated           time.Time
-}
-
 // Message is a page that says one thing, as an error does.
 type Message struct {
 	Page
@@ -231,7 +198,5 @@ func (Folder) template() string  { return "folder" }
 func (File) template() string    { return "file" }
 func (Trash) template() string   { return "trash" }
 func (Account) template() string { return "account" }
-func (People) template() string  { return "people" }
-func (Files) template() string   { return "files" }
 func (Message) template() string { return "message" }
 func (Device) template() string  { return "device" }

@@ -34,8 +34,8 @@ const Policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 
 var pages = func() map[string]*template.Template {
 	all := map[string]*template.Template{}
-	base := template.Must(template.New("base").Funcs(functions).ParseFS(files, "templates/base.html", "templates/parts.html"))
-	for _, name := range []string{"start", "folder", "file", "trash", "account", "people", "files", "message", "conflicts", "share", "shared", "bylink", "device"} {
+	base := template.Must(template.New("base").Funcs(functions).ParseFS(files, "templates/base.html", "templates/parts.html", "templates/admin_parts.html"))
+	for _, name := range []string{"start", "folder", "file", "trash", "account", "message", "list", "person", "usage", "conflicts", "share", "shared", "bylink", "device"} {
 		all[name] = template.Must(template.Must(base.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return all

@@ -44,8 +44,8 @@ func (cmd *backupCmd) Run(p *program) error {
 		p.log.Info("waiting for garbage collection, or another backup, to end")
 	}}
 	var report backup.Report
-	err = p.keep(func(_ *postgres.Keeper, blobs blob.Store, db *database) error {
-		src := backup.Source{Blobs: blobs}
+	err = p.keep(func(u *upkeep, db *database) error {
+		src := backup.Source{Blobs: u.blobs}
 		if !cmd.Content {
 			src.Blobs = nil
 		}

@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"text/tabwriter"
 	"time"
 
+	"satchel/api/admin"
 	"satchel/storage/postgres"
 )
 
@@ -38,17 +38,12 @@ type bansLiftCmd struct {
 
 // Run ends the bans that concern the address.
 func (cmd *bansLiftCmd) Run(p *program) error {
-	network, err := netip.ParsePrefix(cmd.Address)
+	network, err := admin.ParseNetwork(cmd.Address)
 	if err != nil {
-		addr, addrErr := netip.ParseAddr(cmd.Address)
-		if addrErr != nil {
-			return usageError{fmt.Sprintf("%q is neither an address nor a network", cmd.Address)}
-		}
-		addr = addr.Unmap().WithZone("")
-		network = netip.PrefixFrom(addr, addr.BitLen())
+		return usageError{err.Error()}
 	}
 	return p.operate(func(o *postgres.Operator) error {
-		if err := o.LiftBans(p.ctx, network.Masked()); err != nil {
+		if err := o.LiftBans(p.ctx, network); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.stdout, "lifted %s\n", network)

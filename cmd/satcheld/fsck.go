@@ -8,7 +8,8 @@ import (
 	"time"
 	"unicode"
 
-	"satchel/storage/blob"
+	"satchel/api"
+	"satchel/api/admin"
 	"satchel/storage/fsck"
 	"satchel/storage/gc"
 	"satchel/storage/postgres"
@@ -27,12 +28,14 @@ var errFaults = errors.New("the store has faults")
 func (cmd *fsckCmd) Run(p *program) error {
 	bars := newStepBars(p.stderr, cmd.JSON)
 	defer bars.close()
-	return p.keep(func(k *postgres.Keeper, blobs blob.Store, _ *database) error {
-		report, err := fsck.Run(p.ctx, k, blobs, fsck.Options{
-			Repair: cmd.Repair, Deep: cmd.Deep, Grace: gc.DefaultGrace, Progress: bars.show,
-		})
+	return p.keep(func(u *upkeep, _ *database) error {
+		found, err := u.run(p.ctx, postgres.Run{ID: api.NewID(), Kind: admin.Fsck, Deep: cmd.Deep, Repair: cmd.Repair, Via: "command"}, gc.DefaultGrace, bars.show, func() {})
 		bars.close()
-		if err != nil {
+		report, ok := found.(fsck.Report)
+		if errors.Is(err, errRunning) && !ok {
+			report.Busy, report.Faults = true, []fsck.Fault{}
+		}
+		if err != nil && !report.Busy && !errors.Is(err, errFound) {
 			return err
 		}
 		if cmd.JSON {

@@ -3,15 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"time"
 
 	"satchel/api"
+	"satchel/api/admin"
 	"satchel/storage"
-	"satchel/storage/blob"
 	"satchel/storage/gc"
 	"satchel/storage/postgres"
 )
@@ -29,17 +29,20 @@ func (cmd *gcCmd) Run(p *program) error {
 	}
 	bars := newStepBars(p.stderr, cmd.JSON)
 	defer bars.close()
-	return p.keep(func(k *postgres.Keeper, blobs blob.Store, db *database) error {
+	return p.keep(func(u *upkeep, db *database) error {
 		app, err := postgres.Open(p.ctx, db.app)
 		if err != nil {
 			return err
 		}
 		defer app.Close()
-		report, err := gc.Run(p.ctx, k, blobs, gc.Options{
-			Grace: cmd.Grace, Changes: gc.DefaultChanges, Expire: expire(storage.New(app, blobs, p.log), cmd.policy()), Progress: bars.show,
-		}, p.log)
+		u.expire, u.events = expire(storage.New(app, u.blobs, p.log), cmd.policy()), time.Duration(cmd.KeepEvents)
+		found, err := u.run(p.ctx, postgres.Run{ID: api.NewID(), Kind: admin.GC, Via: "command"}, cmd.Grace, bars.show, func() {})
 		bars.close()
-		if err != nil {
+		report, ok := found.(gc.Report)
+		if errors.Is(err, errRunning) && !ok {
+			report.AnotherRunning, report.Damaged = true, []api.ID{}
+		}
+		if err != nil && !report.AnotherRunning {
 			return err
 		}
 		if cmd.JSON {
@@ -80,13 +83,14 @@ func describeGC(w io.Writer, r gc.Report) {
 	line(r.Packs, "%d packs had no chunks left")
 	line(r.Deleted, "%d objects of former packs were deleted: %s freed", bytesText(r.DeletedBytes))
 	line(r.Orphans, "%d objects that belonged to nothing were deleted: %s freed", bytesText(r.OrphanBytes))
+	line(r.Events, "%d lines of the audit log were kept long enough")
 	line(r.Condemned, "%d chunks are garbage since now, and go when the grace period is over")
 	line(int64(len(r.Damaged)), "%d packs are damaged and were left alone: see satcheld fsck --deep")
 	fmt.Fprintf(w, "done in %s\n", time.Duration(r.Seconds*float64(time.Second)).Round(time.Millisecond))
 }
 
 // keep runs fn with what works on all users' rows and objects.
-func (p *program) keep(fn func(*postgres.Keeper, blob.Store, *database) error) error {
+func (p *program) keep(fn func(*upkeep, *database) error) error {
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -104,46 +108,18 @@ func (p *program) keep(fn func(*postgres.Keeper, blob.Store, *database) error) e
 		return err
 	}
 	defer closeBlobs()
-	k, err := postgres.OpenKeeper(p.ctx, db.owner)
-	if err != nil {
-		return err
-	}
-	defer k.Close()
-	return fn(k, blobs, db)
+	return fn(&upkeep{ownerURL: db.owner, blobs: blobs, log: p.log}, db)
 }
 
-// collectGarbage collects garbage about every so often until ctx ends. Of
-// several servers of one database whichever comes first does it.
-func collectGarbage(ctx context.Context, every time.Duration, ownerURL string, blobs blob.Store, expire func(context.Context) (postgres.Expired, error), log *slog.Logger) {
-	for {
-		// A third more or less, so that servers that start together don't meet
-		// each time.
-		wait := every*2/3 + rand.N(every*2/3+1)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		report, err := collectOnce(ctx, ownerURL, blobs, expire, log)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			log.Warn("garbage was not collected to the end", "err", err)
-		case !report.AnotherRunning:
-			log.Info("garbage collected", "chunks", report.Chunks, "bytes", report.DeletedBytes+report.OrphanBytes,
-				"repacked", report.Repacked, "damaged", len(report.Damaged), "seconds", report.Seconds)
-		}
+// wait waits about an interval, a third more or less, so that servers that start
+// together don't meet each time; false when ctx has ended.
+func wait(ctx context.Context, interval time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(interval*2/3 + rand.N(interval*2/3+1)):
+		return true
 	}
-}
-
-func collectOnce(ctx context.Context, ownerURL string, blobs blob.Store, expire func(context.Context) (postgres.Expired, error), log *slog.Logger) (gc.Report, error) {
-	k, err := postgres.OpenKeeper(ctx, ownerURL)
-	if err != nil {
-		return gc.Report{}, err
-	}
-	defer k.Close()
-	return gc.Run(ctx, k, blobs, gc.Options{Grace: gc.DefaultGrace, Changes: gc.DefaultChanges, Expire: expire}, log)
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -23,6 +23,7 @@ type commands struct {
 	installation
 	Config   kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file: lines of flag = value."`
 	LogLevel slog.Level      `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogJSON  bool            `name:"log-json" help:"Write the log as lines of JSON, not of text."`
 
 	Serve   serveCmd   `cmd:"" help:"Serve until Ctrl-C or SIGTERM."`
 	User    userCmd    `cmd:"" help:"Manage the accounts."`
@@ -84,7 +85,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil {
 		return p.fail(usageError{err.Error() + "\nsee: satcheld --help"})
 	}
-	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cmds.LogLevel}))
+	options := &slog.HandlerOptions{Level: cmds.LogLevel}
+	var handler slog.Handler = slog.NewTextHandler(stderr, options)
+	if cmds.LogJSON {
+		handler = slog.NewJSONHandler(stderr, options)
+	}
+	p.log = slog.New(handler)
 	p.installation = cmds.installation
 	return p.fail(command.Run(p, parser.Model))
 }

@@ -217,6 +217,11 @@ func TestServeAndCommands(t *testing.T) {
 	if !strings.Contains(must(t, "", "user", "list", "--data", data), "disabled") {
 		t.Error("without the server the account is not disabled")
 	}
+	must(t, "", "user", "enable", "alice@example.org", "--data", data)
+	must(t, "", "user", "role", "alice@example.org", "admin", "--data", data)
+	if list := must(t, "", "user", "list", "--data", data); strings.Contains(list, "disabled") || strings.Contains(list, "editor") {
+		t.Errorf("after enable and role:\n%s", list)
+	}
 	http.DefaultClient.CloseIdleConnections()
 }
 
@@ -263,6 +268,10 @@ func TestWrongUsage(t *testing.T) {
 		{"user add a@example.org --quota many --password-stdin", "many"},
 		{"user quota a@example.org many", "many"},
 		{"user quota a@example.org", "size"},
+		{"user role a@example.org emperor", "emperor"},
+		{"bans lift everyone", "neither an address nor a network"},
+		{"serve --acme-listen :80", "--acme-domain"},
+		{"serve --acme-domain a.example.org --tls-cert x --tls-key y", "exclude each other"},
 	} {
 		code, _, errs := satcheld(t, "pw\n", append(strings.Fields(tt.args), "--data", data)...)
 		if code != 2 || !strings.Contains(errs, tt.says) {

@@ -8,12 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	"satchel/api"
+	"satchel/api/admin"
 	"satchel/api/auth"
 	"satchel/api/server"
 	"satchel/migrations"
@@ -25,8 +24,11 @@ type serveCmd struct {
 	Listen   string `default:"127.0.0.1:7070" placeholder:"ADDR" help:"Address and port to serve at (${default})."`
 	S3Listen string `name:"s3-listen" placeholder:"ADDR" help:"Serve buckets to S3 clients at this address and port too."`
 
-	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM)."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
+	certificates
+
+	MetricsListen string        `name:"metrics-listen" placeholder:"ADDR" help:"Serve metrics for Prometheus, profiles and probes at this address and port, which only operators should reach."`
+	DrainDelay    time.Duration `default:"0s" help:"When told to end, say so at /health for so long before no more connections are taken: as long as a load balancer takes to notice (${default})."`
+	Drain         time.Duration `default:"10s" help:"Then let requests that are under way go on for so long (${default})."`
 
 	OpenSignup bool     `help:"Let anyone make an account."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"URL" help:"Let this site's pages use the APIs, with tokens; may be given again."`
@@ -52,8 +54,14 @@ func (cmd *serveCmd) Run(p *program) error {
 	if d.s3URL != "" {
 		fmt.Fprintf(p.stdout, "satcheld serves S3 clients at %s\n", d.s3URL)
 	}
+	if d.metricsURL != "" {
+		fmt.Fprintf(p.stdout, "satcheld serves metrics at %s\n", d.metricsURL)
+	}
+	tellSystemd("READY=1")
 	select {
 	case <-p.ctx.Done():
+		tellSystemd("STOPPING=1")
+		d.drain(cmd.DrainDelay)
 		return d.Close()
 	case err := <-d.failed:
 		d.Close()
@@ -63,10 +71,14 @@ func (cmd *serveCmd) Run(p *program) error {
 
 // daemon is a running server.
 type daemon struct {
-	url    string
-	s3URL  string     // "" without --s3-listen
-	failed chan error // why it can't go on
+	url        string
+	s3URL      string        // "" without --s3-listen
+	metricsURL string        // "" without --metrics-listen
+	failed     chan error    // why it can't go on
+	draining   chan struct{} // closed when it is about to end
+	patience   time.Duration // for requests, when it ends
 
+	metrics    *metrics
 	servers    []*http.Server
 	background sync.WaitGroup
 	cleanup    []func() // what Close undoes, last first
@@ -86,50 +98,70 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 	if err := cmd.checkOIDC(); err != nil {
 		return nil, err
 	}
-	certificate, err := cmd.certificate()
+	given, err := inherit()
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{failed: make(chan error, 4), log: p.log}
+	config, questions, err := cmd.configure(p.Data, p.log)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{failed: make(chan error, 4), log: p.log, draining: make(chan struct{}), patience: cmd.Drain}
 	defer func() {
 		if err != nil {
 			d.undo()
 		}
 	}()
+	if cmd.MetricsListen != "" || given["metrics-listen"] != nil {
+		d.metrics = newMetrics()
+		d.log = slog.New(countedLog{p.log.Handler(), d.metrics.lines})
+		p.log = d.log
+	}
 	// First, since a busy port is the likeliest to fail. Clients that connect
 	// meanwhile wait in the backlog.
-	listener, err := d.listen(p.ctx, "--listen", cmd.Listen)
-	if err != nil {
-		return nil, err
-	}
-	var s3Listener net.Listener
-	if cmd.S3Listen != "" {
-		if s3Listener, err = d.listen(p.ctx, "--s3-listen", cmd.S3Listen); err != nil {
+	listeners := map[string]net.Listener{}
+	for flag, address := range map[string]string{"listen": cmd.Listen, "s3-listen": cmd.S3Listen, "metrics-listen": cmd.MetricsListen, "acme-listen": cmd.ACMEListen} {
+		if address == "" && given[flag] == nil {
+			continue
+		}
+		l, err := given.take(p.ctx, flag, address)
+		if err != nil {
 			return nil, err
 		}
+		d.cleanup = append(d.cleanup, func() { l.Close() })
+		listeners[flag] = l
 	}
-	drives, config, err := d.open(p, cmd, certificate != nil)
+	if err := given.rest(); err != nil {
+		return nil, err
+	}
+	stopper, serving, err := d.open(p, cmd, config != nil)
 	if err != nil {
 		return nil, err
 	}
-	d.url = d.serve(listener, server.New(config), certificate, drives.stop)
-	if s3Listener != nil {
-		d.s3URL = d.serve(s3Listener, server.NewS3(config), certificate, drives.stop)
+	serving.Ready = drainable(serving.Ready, d.draining)
+	d.url = d.serve(listeners["listen"], d.counted(server.New(serving), ""), config, stopper.stop)
+	if l := listeners["s3-listen"]; l != nil {
+		d.s3URL = d.serve(l, d.counted(server.NewS3(serving), "s3"), config, stopper.stop)
+	}
+	if l := listeners["metrics-listen"]; l != nil {
+		d.metricsURL = d.serve(l, d.metrics.private(serving.Ready), nil, func() {})
+	}
+	if l := listeners["acme-listen"]; l != nil {
+		d.serve(l, questions, nil, func() {})
 	}
 	return d, nil
 }
 
-// listen opens a port that Close closes.
-func (d *daemon) listen(ctx context.Context, flag, address string) (net.Listener, error) {
-	l, err := listen(ctx, flag, address)
-	if err == nil {
-		d.cleanup = append(d.cleanup, func() { l.Close() })
+// counted counts a handler's requests, if anybody wants to know.
+func (d *daemon) counted(h http.Handler, name string) http.Handler {
+	if d.metrics == nil {
+		return h
 	}
-	return l, err
+	return d.metrics.count(h, name)
 }
 
 // serve begins to serve a handler and returns its URL.
-func (d *daemon) serve(l net.Listener, h http.Handler, certificate *tls.Certificate, stop func()) string {
+func (d *daemon) serve(l net.Listener, h http.Handler, config *tls.Config, stop func()) string {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -138,8 +170,8 @@ func (d *daemon) serve(l net.Listener, h http.Handler, certificate *tls.Certific
 	}
 	s.RegisterOnShutdown(stop)
 	serve, scheme := s.Serve, "http"
-	if certificate != nil {
-		s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}}
+	if config != nil {
+		s.TLSConfig = config
 		serve, scheme = func(l net.Listener) error { return s.ServeTLS(l, "", "") }, "https"
 	}
 	d.servers = append(d.servers, s)
@@ -180,11 +212,17 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 		return stopper{}, server.Config{}, err
 	}
 	d.cleanup = append(d.cleanup, closeBlobs)
+	if d.metrics != nil && p.Blobs != "" && !strings.HasPrefix(p.Blobs, "file:") { // files are the kernel's to measure
+		blobs = countedStore{blobs, d.metrics}
+	}
 	db, err := postgres.Open(p.ctx, database.app)
 	if err != nil {
 		return stopper{}, server.Config{}, err
 	}
 	d.cleanup = append(d.cleanup, db.Close)
+	if d.metrics != nil {
+		d.metrics.watchDatabase(db)
+	}
 	accounts, err := auth.New(p.ctx, db, key, p.log)
 	if err != nil {
 		return stopper{}, server.Config{}, err
@@ -211,8 +249,15 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 			d.failed <- fmt.Errorf("watch the database for changes: %w", err)
 		}
 	})
+	keeping := &upkeep{
+		ownerURL: database.owner, blobs: blobs, expire: expire(drives, cmd.policy()), events: time.Duration(cmd.KeepEvents), log: p.log,
+		background: ctx, running: &d.background,
+	}
+	if d.metrics != nil {
+		keeping.ended = d.metrics.ended
+	}
 	if cmd.GCEvery > 0 {
-		d.background.Go(func() { collectGarbage(ctx, cmd.GCEvery, database.owner, blobs, expire(drives, cmd.policy()), p.log) })
+		d.background.Go(func() { keeping.every(ctx, cmd.GCEvery) })
 	}
 	if database.server != nil {
 		d.background.Go(func() {
@@ -226,18 +271,26 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 	stopping, stop := context.WithCancel(ctx)
 	return stopper{stop}, server.Config{
 		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
+		Admin:      &admin.Office{DB: db, Auth: accounts, Upkeep: keeping, Kinds: storage.Kinds()},
 		OpenSignup: cmd.OpenSignup, CORSOrigins: cmd.CORSOrigin, PublicURL: cmd.PublicURL, OIDC: cmd.provider(accounts),
 		BanStore: db, Bans: server.BanConfig{Time: cmd.BanTime, Loopback: cmd.BanLoopback, AddressHeader: cmd.AddressHeader},
 	}, nil
 }
 
-// drain is how long requests may take to end when the server does.
-const drain = 10 * time.Second
+// drain tells load balancers that the server is about to end, and gives them time
+// to notice. Requests are taken meanwhile.
+func (d *daemon) drain(delay time.Duration) {
+	close(d.draining)
+	if delay > 0 {
+		d.log.Info("draining", "delay", delay)
+		time.Sleep(delay)
+	}
+}
 
 // Close ends the server in order: requests, background work, connections, the
 // private PostgreSQL.
 func (d *daemon) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	ctx, cancel := context.WithTimeout(context.Background(), d.patience)
 	defer cancel()
 	var ending sync.WaitGroup
 	for _, s := range d.servers {
@@ -257,35 +310,4 @@ func (d *daemon) undo() {
 	for i := len(d.cleanup) - 1; i >= 0; i-- {
 		d.cleanup[i]()
 	}
-}
-
-// certificate is what the TLS flags name; nil without them.
-func (cmd *serveCmd) certificate() (*tls.Certificate, error) {
-	if cmd.TLSCert == "" && cmd.TLSKey == "" {
-		return nil, nil
-	}
-	if cmd.TLSCert == "" || cmd.TLSKey == "" {
-		return nil, usageError{"--tls-cert and --tls-key go together"}
-	}
-	c, err := tls.LoadX509KeyPair(cmd.TLSCert, cmd.TLSKey)
-	if err != nil {
-		return nil, api.Errorf(api.Invalid, "read the certificate: %w", err)
-	}
-	return &c, nil
-}
-
-// listen opens the port; the error says what to do.
-func listen(ctx context.Context, flag, address string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, api.Errorf(api.Unavailable, "%s is in use by another program: stop it, or choose another address with %s", address, flag)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, api.Errorf(api.Invalid, "%s %s: this machine has no such address", flag, address)
-	case errors.Is(err, os.ErrPermission):
-		return nil, api.Errorf(api.Permission, "%s %s: only root may use this port: choose one from 1024 on", flag, address)
-	case err != nil:
-		return nil, usageError{fmt.Sprintf("%s %s: %v", flag, address, err)}
-	}
-	return l, nil
 }

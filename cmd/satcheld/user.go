@@ -20,6 +20,8 @@ type userCmd struct {
 	Add     userAddCmd     `cmd:"" help:"Make an account."`
 	List    userListCmd    `cmd:"" help:"List the accounts."`
 	Disable userDisableCmd `cmd:"" help:"End an account's sessions and let it log in no more; its files stay."`
+	Enable  userEnableCmd  `cmd:"" help:"Let a disabled account log in again, with the password it had."`
+	Role    userRoleCmd    `cmd:"" help:"Make an account an editor's or an admin's; its sessions end."`
 	Quota   userQuotaCmd   `cmd:"" help:"Change how much an account may store; what is there stays, even if it is more."`
 	Passwd  userPasswdCmd  `cmd:"" help:"Change an account's password and end its sessions; a disabled one is enabled."`
 }
@@ -86,6 +88,25 @@ type userDisableCmd struct {
 // Run disables the account.
 func (cmd *userDisableCmd) Run(p *program) error {
 	return p.operate(func(o *postgres.Operator) error { return o.DisableUser(p.ctx, cmd.Email) })
+}
+
+type userEnableCmd struct {
+	Email string `arg:"" help:"The account's address."`
+}
+
+// Run enables the account.
+func (cmd *userEnableCmd) Run(p *program) error {
+	return p.operate(func(o *postgres.Operator) error { return o.EnableUser(p.ctx, cmd.Email) })
+}
+
+type userRoleCmd struct {
+	Email string `arg:"" help:"The account's address."`
+	Role  string `arg:"" enum:"editor,admin" help:"editor: has a drive; admin: sees everyone's metadata, and reaches no drive."`
+}
+
+// Run changes the role.
+func (cmd *userRoleCmd) Run(p *program) error {
+	return p.operate(func(o *postgres.Operator) error { return o.SetRole(p.ctx, cmd.Email, cmd.Role) })
 }
 
 type userQuotaCmd struct {

@@ -29,11 +29,12 @@ var folders = []string{"api", "cache", "cmd", "docs", "fusefs", "integration", "
 // those below its own folder.
 var mayImport = map[string][]string{
 	"api":                    {},
+	"api/admin":              {"api", "api/auth", "storage/postgres"},
 	"api/auth":               {"api", "storage/postgres"},
 	"api/chunk":              {"api"},
 	"api/client":             {"api", "api/chunk"},
 	"api/route":              {"api"},
-	"api/server":             {"api", "api/auth", "api/chunk", "api/route", "api/web", "api/compat", "api/dav", "api/s3", "storage", "storage/postgres"},
+	"api/server":             {"api", "api/admin", "api/auth", "api/chunk", "api/route", "api/web", "api/compat", "api/dav", "api/s3", "storage", "storage/postgres"},
 	"api/web":                {"api"},
 	"api/compat":             {"api", "api/auth", "api/route", "storage"},
 	"api/dav":                {"api", "api/auth", "api/route", "storage"},
@@ -46,13 +47,13 @@ var mayImport = map[string][]string{
 	"storage/blob/s3/s3test": {"integration/require"},
 	"migrations":             {"api"},
 	"cmd/internal":           {"integration/require"},
-	"cmd/satcheld":           {"cmd/internal", "api", "api/auth", "api/server", "storage", "storage/postgres", "storage/private", "storage/blob", "migrations"},
+	"cmd/satcheld":           {"cmd/internal", "api", "api/admin", "api/auth", "api/server", "storage", "storage/postgres", "storage/private", "storage/blob", "migrations"},
 	"cmd/satchel-helper":     {"fusefs/backing"},
 	"cmd/satchel":            {"cmd/internal", "api", "api/chunk", "api/client", "cache", "fusefs"},
 	"integration":            {"api", "api/route", "integration/rig", "integration/require", "storage/fault", "integration/posix", "fusefs/everyday"},
 	// It is a client itself, and goes behind the service to fill a drive and to time SQL.
 	"integration/scale": {"api", "api/chunk", "api/client", "integration/rig", "migrations", "storage/postgres", "storage/private"},
-	"integration/live":  {"api", "api/auth", "api/server", "storage", "storage/postgres", "storage/blob"},
+	"integration/live":  {"api", "api/admin", "api/auth", "api/server", "storage", "storage/postgres", "storage/blob"},
 }
 
 type pkg struct {

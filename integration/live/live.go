@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"satchel/api"
+	"satchel/api/admin"
 	"satchel/api/auth"
 	"satchel/api/server"
 	"satchel/storage"
@@ -89,7 +90,7 @@ func (s *Server) Start() {
 	drives := storage.New(db, blobs, log)
 	var wg sync.WaitGroup
 	wg.Go(func() { drives.Run(ctx) })
-	h := server.New(server.Config{Auth: accounts, Drives: drives, Ready: db.Ping, Stopping: ctx.Done(), Log: log})
+	h := server.New(server.Config{Auth: accounts, Drives: drives, Admin: &admin.Office{DB: db, Auth: accounts, Kinds: storage.Kinds()}, Ready: db.Ping, Stopping: ctx.Done(), Log: log})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running = operator

@@ -41,6 +41,12 @@ type Options struct {
 	// Expire applies the retention policy to history and trash. Nil keeps them.
 	Expire func(context.Context) (postgres.Expired, error)
 
+	// Events is how long the audit log and the history of runs are kept; 0 = for ever.
+	Events time.Duration
+
+	// Extensions are those of which files are counted, for the admin's figures.
+	Extensions []string
+
 	// Progress is told how far a step is; total 0 means that nobody knows. It
 	// may be nil.
 	Progress func(step string, done, total int64)
@@ -66,6 +72,7 @@ type Report struct {
 	DeletedBytes    int64    `json:"deleted_bytes"`    // of them
 	Orphans         int64    `json:"orphans"`          // objects that no row knew
 	OrphanBytes     int64    `json:"orphan_bytes"`     // of them
+	Events          int64    `json:"events"`           // lines of the audit log that were kept long enough
 	Damaged         []api.ID `json:"damaged"`          // packs left as they are, because a chunk is not what its hash says
 	Seconds         float64  `json:"seconds"`          // that it took
 	AnotherRunning  bool     `json:"another_running"`  // nothing was done: another process does it
@@ -117,6 +124,8 @@ func (c *collector) run(ctx context.Context) error {
 		{"repack", c.repack},
 		{"delete discarded packs", c.discarded},
 		{"delete orphans", c.orphans},
+		{"forget events", c.events},
+		{"count files", func(ctx context.Context) error { return c.keeper.CountExtensions(ctx, c.Extensions) }},
 	} {
 		if err := step.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -162,6 +171,14 @@ func (c *collector) drives(ctx context.Context) error {
 		}
 	}
 	c.report.Batches, err = c.keeper.RemoveBatches(ctx, c.before)
+	return err
+}
+
+// events removes what was kept of the audit log for long enough.
+func (c *collector) events(ctx context.Context) (err error) {
+	if c.Events > 0 {
+		c.report.Events, err = c.keeper.ForgetEvents(ctx, c.before.Add(c.Grace-c.Events))
+	}
 	return err
 }
 

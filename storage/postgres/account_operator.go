@@ -36,7 +36,11 @@ func OpenOperator(ctx context.Context, ownerURL string) (*Operator, error) {
 	if err != nil {
 		return nil, classify(fmt.Errorf("connect to the database: %w", err))
 	}
-	if _, err := conn.Exec(ctx, `SET ROLE satchel_auth`); err != nil {
+	_, err = conn.Exec(ctx, `SET ROLE satchel_auth`)
+	if err == nil {
+		_, err = conn.Exec(ctx, `SELECT set_config('satchel.via', 'command', false), set_config('satchel.operator', $1, false)`, operatorName())
+	}
+	if err != nil {
 		conn.Close(ctx)
 		return nil, fmt.Errorf("become satchel_auth: %w", err)
 	}
@@ -74,6 +78,22 @@ func (o *Operator) Users(ctx context.Context) ([]User, error) {
 // files stay. An unknown address is [api.NotFound].
 func (o *Operator) DisableUser(ctx context.Context, email string) error {
 	return o.change(ctx, email, `UPDATE satchel.users SET disabled = coalesce(disabled, now()) WHERE email = lower($1) RETURNING id`)
+}
+
+// EnableUser lets an account that was disabled log in again. An unknown address is
+// [api.NotFound].
+func (o *Operator) EnableUser(ctx context.Context, email string) error {
+	tag, err := o.conn.Exec(ctx, `UPDATE satchel.users SET disabled = NULL WHERE email = lower($1) AND id <> $2`, email, api.SystemOwner)
+	if err == nil && tag.RowsAffected() == 0 {
+		return errNoUser(email)
+	}
+	return classify(err)
+}
+
+// SetRole makes an account an editor's or an admin's, and ends its sessions. An
+// unknown address is [api.NotFound].
+func (o *Operator) SetRole(ctx context.Context, email, role string) error {
+	return o.change(ctx, email, `UPDATE satchel.users SET role = $2 WHERE email = lower($1) AND id <> $3 RETURNING id`, role, api.SystemOwner)
 }
 
 // SetPassword changes an account's password, lets it log in again if it was

@@ -81,6 +81,18 @@ func (db *DB) Close() { db.pool.Close() }
 // Ping tells whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return classify(db.pool.Ping(ctx)) }
 
+// PoolStats tells how busy the connections are.
+type PoolStats struct {
+	Open, Used, Max int
+	Waited          time.Duration // in all, for a connection
+}
+
+// Stats tells how busy the connections are.
+func (db *DB) Stats() PoolStats {
+	s := db.pool.Stat()
+	return PoolStats{Open: int(s.TotalConns()), Used: int(s.AcquiredConns()), Max: int(s.MaxConns()), Waited: s.EmptyAcquireWaitTime()}
+}
+
 // Tx is a transaction bound to a user. It is not safe for concurrent use and
 // ends with the function that [DB.As] gave it to.
 type Tx struct {
@@ -148,13 +160,15 @@ func (db *DB) once(ctx context.Context, begin string, who actor, fn func(context
 	// a panic or a failed rollback can't hand one user's transaction to another.
 	defer conn.Release()
 
+	origin := originOf(ctx)
 	setting, anonymous := "", "on"
 	if !who.user.IsZero() {
 		setting, anonymous = who.user.String(), ""
 	}
 	var start pgx.Batch
 	start.Queue(begin)
-	start.Queue("SELECT set_config('satchel.user_id', $1, true), set_config('satchel.anonymous', $2, true), set_config('satchel.link', $3, true)", setting, anonymous, who.link)
+	start.Queue(`SELECT set_config('satchel.user_id', $1, true), set_config('satchel.anonymous', $2, true), set_config('satchel.link', $3, true),
+		set_config('satchel.via', $4, true), set_config('satchel.address', $5, true)`, setting, anonymous, who.link, origin.via(), origin.address())
 	if err := conn.SendBatch(ctx, &start).Close(); err != nil {
 		if conn.Conn().IsClosed() && ctx.Err() == nil {
 			return fmt.Errorf("%w: %w", errStale, err)

@@ -140,6 +140,11 @@ func TestEveryTableIsTried(t *testing.T) {
 		"zones":            "package storage: TestGrantShowsExactlyItsSubtree and TestReadGrantCannotWrite",
 		"grants":           "the same; only functions write it",
 		"binds":            "the same; only functions write it",
+		"audit":            "TestAuditIsAppendOnlyOverSQL",
+		"runs":             "TestAuditIsAppendOnlyOverSQL",
+		"activity":         "TestAuditIsAppendOnlyOverSQL",
+		"extensions":       "TestAuditIsAppendOnlyOverSQL",
+		"counted":          "TestAuditIsAppendOnlyOverSQL",
 	}
 	a := newAccounts(t)
 	conn, err := pgx.Connect(t.Context(), a.Admin)

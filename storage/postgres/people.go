@@ -79,7 +79,10 @@ func (tx *Tx) TouchSession(ctx context.Context, id api.ID) error {
 
 // SignUp makes an editor's account. A taken address is [api.Exists].
 func (db *DB) SignUp(ctx context.Context, id api.ID, email, name, passwordHash string) error {
-	_, err := db.pool.Exec(ctx, `SELECT satchel.sign_up($1, $2, $3, $4)`, id, email, name, passwordHash)
+	err := db.As(ctx, api.ID{}, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.conn.Exec(ctx, `SELECT satchel.sign_up($1, $2, $3, $4)`, id, email, name, passwordHash)
+		return err
+	})
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == uniqueViolation {
 		return errTaken(email)
 	}

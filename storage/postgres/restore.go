@@ -188,11 +188,25 @@ func (r *Restore) Finish(ctx context.Context) error {
 	if err := r.rebuild.Up(ctx); err != nil {
 		return classify(err)
 	}
+	if err := r.note(ctx); err != nil {
+		return err
+	}
 	now, err := r.list(ctx) // migrations may have dropped some
 	if err != nil {
 		return err
 	}
 	return r.each(ctx, now, `ANALYZE %s`) // the first queries shall know how many rows there are
+}
+
+// note writes into the audit log, which came with the backup, that it did.
+func (r *Restore) note(ctx context.Context) error {
+	for _, statement := range []string{`SET LOCAL ROLE satchel_auth`, `SELECT set_config('satchel.via', 'command', true)`,
+		`SELECT satchel.record('installation restored', 'from a backup', '{}')`, `SET LOCAL ROLE satchel_owner`} {
+		if _, err := r.tx.Exec(ctx, statement); err != nil {
+			return classify(fmt.Errorf("note the restore: %w", err))
+		}
+	}
+	return nil
 }
 
 // sequences lets numbers that columns take by themselves go on after the

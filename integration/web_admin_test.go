@@ -1,0 +1,177 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"satchel/integration/rig"
+)
+
+// signedInAdmin is an admin at a browser.
+func signedInAdmin(t *testing.T, s *rig.Server) *surfer {
+	t.Helper()
+	email, password := strings.ToLower(unique(t, "admin"))+"@example.org", "a password for the admin"
+	if err := s.AddUser(t.Context(), email, password, "admin"); err != nil {
+		t.Fatal(err)
+	}
+	b := newSurfer(t, s.URL)
+	b.open("/")
+	b.press("form[action='/signin']", map[string]string{"email": email, "password": password})
+	b.sees("Who has an account")
+	return b
+}
+
+// What an admin does, at a real browser.
+func TestWebAdmin(t *testing.T) {
+	s := server(t)
+	a := newAccount(t, s, "watched")
+	a.store(t, "plans/the-secret-plan.pdf", []byte("%PDF content that no admin sees"))
+	b := signedInAdmin(t, s)
+	b.sees(a.email)
+
+	// Accounts: made, changed, disabled; the one who is disabled is out at once.
+	carol := strings.ToLower(unique(t, "carol")) + "@example.org"
+	b.press("form[action='/do/admin/add']", map[string]string{"email": carol, "name": "Carol", "quota": "1 GB"})
+	b.sees("it is shown this once")
+	password := b.js(`document.querySelector(".secret").textContent`)
+	hers := newSurfer(t, s.URL)
+	hers.open("/")
+	hers.press("form[action='/signin']", map[string]string{"email": carol, "password": password})
+	hers.sees("This folder is empty.")
+	b.js(`window.confirm = () => true; 1`)
+	b.press("form[action='/do/admin/change']:has(input[name='disabled'])", nil)
+	b.sees("Enable it")
+	hers.open("/browse/")
+	hers.sees("Sign in")
+
+	// Metadata: found, and no way to content.
+	b.open("/metadata?name=SECRET-PLAN")
+	b.sees("plans/the-secret-plan.pdf")
+	if got := b.js(`[...document.querySelectorAll("#live a")].map((x) => x.getAttribute("href")).join(" ")`); got != "" {
+		t.Errorf("metadata leads to %s", got)
+	}
+	for _, path := range []string{"/open/plans/the-secret-plan.pdf", "/download/plans/the-secret-plan.pdf", "/rpc/retrieve_file?p_file_path=plans/the-secret-plan.pdf"} {
+		if got := b.await(`fetch(%q).then((r) => r.status + " " + r.text)`, path); strings.HasPrefix(got, "2") {
+			t.Errorf("%s as an admin: %s", path, got)
+		}
+	}
+
+	// Upkeep: a run is started, and its end shows without a reload.
+	b.open("/upkeep")
+	b.js(`document.body.dataset.same = "1"; 1`)
+	b.press("form[action='/do/admin/run']:has(input[value='fsck'])", nil)
+	b.sees("fsck")
+	b.js(`document.body.dataset.same = "2"; 1`)
+	eventually(t, time.Minute, func() error {
+		if b.js(`document.querySelector("#live tbody tr td").innerText`) == "" {
+			return fmt.Errorf("no result yet")
+		}
+		if text := b.js(`document.querySelector("#live tbody tr").innerText`); !strings.Contains(text, "done") {
+			return fmt.Errorf("the run is told as %s", text)
+		}
+		return nil
+	})
+	if b.js(`document.body.dataset.same`) != "2" {
+		t.Error("the page was loaded again")
+	}
+
+	// Figures: drawn for people who see and for those who don't.
+	b.open("/usage?days=7")
+	b.sees("Stored per account")
+	b.has(`svg[role="img"] > title`)
+	if got := b.js(`[...document.querySelectorAll("svg.chart")].every((x) => x.getAttribute("aria-labelledby").split(" ").every((id) => document.getElementById(id).textContent.length > 5))`); got != "true" {
+		t.Error("a chart has no title or description")
+	}
+	if got := b.js(`document.querySelectorAll("section.figure details table").length`); got != "4" && got != "5" {
+		t.Errorf("%s charts have a table", got)
+	}
+
+	// The log has it all, and so has its export.
+	b.open("/audit?subject=" + carol)
+	for _, told := range []string{"account added", "account disabled", "logged in", "session ended"} {
+		b.sees(told)
+	}
+	csv := b.await(`fetch("/export/events?subject=%s").then((r) => r.text())`, carol)
+	if !strings.HasPrefix(csv, "id,time,actor,via,operator,address,action,subject,detail") || !strings.Contains(csv, "account disabled") {
+		t.Errorf("the export is %s", csv)
+	}
+	// Nothing of it reaches an editor.
+	editor := newSurfer(t, s.URL)
+	editor.open("/")
+	editor.press("form[action='/signin']", map[string]string{"email": a.email, "password": a.password})
+	editor.sees("plans")
+	for _, path := range []string{"/people", "/audit", "/export/users", "/v1/admin/users"} {
+		if got := editor.await(`fetch(%q).then((r) => r.status)`, path); got != "403" {
+			t.Errorf("%s as an editor: %s", path, got)
+		}
+	}
+}
+
+// await is js for a promise.
+func (s *surfer) await(format string, args ...any) string {
+	s.t.Helper()
+	s.js(`window.awaited = undefined; (%s).then((v) => { window.awaited = String(v) }, (e) => { window.awaited = "failed: " + e }); 1`, fmt.Sprintf(format, args...))
+	eventually(s.t, 30*time.Second, func() error {
+		if s.js(`typeof window.awaited`) != "string" {
+			return fmt.Errorf("no answer to %s", format)
+		}
+		return nil
+	})
+	return s.js(`window.awaited`)
+}
+
+// TestScreenshotsAdmin is TestScreenshots of an admin's pages.
+func TestScreenshotsAdmin(t *testing.T) {
+	dir := os.Getenv("SATCHEL_SCREENSHOTS")
+	if dir == "" {
+		t.Skip("only for make screenshots: SATCHEL_SCREENSHOTS is not set")
+	}
+	s := server(t)
+	for i, name := range []string{"ada", "grace", "linus"} {
+		a := newAccount(t, s, name)
+		for j, file := range []string{"letter.odt", "photo.jpg", "song.flac", "film.mkv", "notes.txt", "backup.tar.gz"} {
+			a.store(t, "things/"+file, make([]byte, (i+1)*(j+2)*60_000))
+		}
+	}
+	b := signedInAdmin(t, s)
+	b.press("form[action='/do/admin/add']", map[string]string{"email": strings.ToLower(unique(t, "alan")) + "@example.org", "name": "Alan", "quota": "20 GB"})
+	b.sees("it is shown this once")
+	b.open("/upkeep")
+	b.press("form[action='/do/admin/run']:has(input[value='gc'])", nil)
+	b.sees("done")
+	for _, screen := range []struct {
+		word, scheme  string
+		width, height int64
+	}{{"desktop", "light", 1100, 800}, {"desktop-dark", "dark", 1100, 800}, {"phone", "light", 390, 800}} {
+		err := chromedp.Do(b.ctx, chromedp.EmulateViewport(screen.width, screen.height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screen.scheme}}})
+			return err
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, page := range []string{"people", "metadata", "usage", "audit", "upkeep", "logins"} {
+			if page != "usage" && screen.scheme == "dark" {
+				continue
+			}
+			b.open("/" + page)
+			time.Sleep(300 * time.Millisecond) // for the script
+			picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "admin-"+page+"-"+screen.word+".png"), picture, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
