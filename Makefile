@@ -24,7 +24,7 @@ MODEL_ROUNDS ?= 300
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test test-stores stream upload exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build dist run test test-stores stream upload exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ setup: ## install what is missing (PostgreSQL, fuse3, git, …); says so first
 
 build: ## bin/satcheld, bin/satchel and bin/satchel-helper
 	@$(GO) build -trimpath -buildvcs=false -o bin/ ./cmd/satcheld ./cmd/satchel ./cmd/satchel-helper
+
+dist: ## static binaries and Debian packages for VERSION, into dist/
+	@GO="$(GO)" integration/dist.sh
 
 run: SETUP := run
 run: setup build ## a server, a demo user and a mounted folder; Ctrl-C ends all three
@@ -105,6 +108,6 @@ scale: setup ## commits a second, and what a drive of a million nodes answers, i
 plans: setup ## what PostgreSQL does for each hot query on a drive of NODES (1,000,000), into docs/plans.md
 	$(GO) test ./storage/postgres -count 1 -timeout 20m -run '^TestPlans$$' -v -args -plans $(CURDIR)/docs/plans.md -nodes $(NODES)
 
-clean: ## remove bin/ and what `make run` kept
+clean: ## remove bin/, dist/ and what `make run` kept
 	@integration/run.sh --clean
-	rm -rf bin
+	rm -rf bin dist

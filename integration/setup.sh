@@ -64,6 +64,7 @@ if [ "${1:-}" != run ]; then # clients that the tests use
 	have s3cmd || need s3cmd
 	have aws || need awscli
 	have npm || need npm
+	have systemd-analyze || need systemd # checks the units there
 fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || need ca-certificates
 if [ "${1:-}" = desktop ]; then # for make desktop
@@ -100,7 +101,7 @@ if [ -n "$packages" ]; then
 	esac
 	as_root apt-get update -qq
 	# shellcheck disable=SC2086 # the list is words
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+	as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $packages >/dev/null
 	[ -z "$no_cluster" ] || as_root rm -f "$no_cluster"
 	say "done"
 fi
@@ -140,4 +141,10 @@ if [ "${1:-}" != run ] && ! echo "$axe_sum  bin/tools/axe.min.js" | sha256sum --
 	tar -xzOf "$fetched/axe-core-$axe.tgz" package/axe.min.js >bin/tools/axe.min.js
 	rm -rf "$fetched"
 	echo "$axe_sum  bin/tools/axe.min.js" | sha256sum --check --quiet
+# The certificate authority of the tests, Let's Encrypt's own, in the same way.
+pebble=v2.10.3
+if [ "${1:-}" != run ] && ! go version -m bin/tools/pebble 2>/dev/null | grep -q "pebble/v2[[:space:]]$pebble[[:space:]]"; then
+	say "building pebble $pebble, a certificate authority for the tests"
+	mkdir -p bin/tools
+	GOBIN="$PWD/bin/tools" go install -trimpath "github.com/letsencrypt/pebble/v2/cmd/pebble@$pebble"
 fi
