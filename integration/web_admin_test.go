@@ -116,19 +116,6 @@ func TestWebAdmin(t *testing.T) {
 	}
 }
 
-// await is js for a promise.
-func (s *surfer) await(format string, args ...any) string {
-	s.t.Helper()
-	s.js(`window.awaited = undefined; (%s).then((v) => { window.awaited = String(v) }, (e) => { window.awaited = "failed: " + e }); 1`, fmt.Sprintf(format, args...))
-	eventually(s.t, 30*time.Second, func() error {
-		if s.js(`typeof window.awaited`) != "string" {
-			return fmt.Errorf("no answer to %s", format)
-		}
-		return nil
-	})
-	return s.js(`window.awaited`)
-}
-
 // TestScreenshotsAdmin is TestScreenshots of an admin's pages.
 func TestScreenshotsAdmin(t *testing.T) {
 	dir := os.Getenv("SATCHEL_SCREENSHOTS")
