@@ -21,6 +21,10 @@ var examples = cli.Examples{
 		satcheld user list`,
 	"user disable": `
 		satcheld user disable you@example.org # the files stay`,
+	"user enable": `
+		satcheld user enable you@example.org # after disable`,
+	"user role": `
+		satcheld user role you@example.org admin # sees metadata of all, content of none`,
 	"user quota": `
 		satcheld user quota you@example.org 100G
 		satcheld user quota you@example.org none`,
