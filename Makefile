@@ -24,7 +24,7 @@ MODEL_ROUNDS ?= 300
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dist run test test-stores stream upload exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build dist run test test-stores stream upload restart exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ stream: setup ## 10 GiB through store_file and back, and an archive of 5 GiB, in
 
 upload: setup ## 2 GiB from a browser, with the server killed, a pause and the tab closed on the way
 	SATCHEL_TEST_UPLOAD_MIB=2048 $(GO) test -timeout 60m -count 1 -run '^TestWebUploadGoesOn$$' -v ./integration
+
+restart: setup ## a restart of each of two servers behind nginx, in the middle of 1 GiB
+	SATCHEL_TEST_RESTART_MIB=1024 $(GO) test -timeout 30m -count 1 -v -run '^TestRestartBehindNginx$$' ./integration
 
 exercise: setup ## 1,000,000 random operations on files and trees, with the cache evicting (hours)
 	SATCHEL_EXERCISE_OPERATIONS=$(OPERATIONS) $(GO) test -timeout 0 -count 1 -v -run TestExercise ./integration

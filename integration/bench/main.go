@@ -57,15 +57,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if *quick {
 		size = everyday.Tiny
 	}
-	every := size.Rows()
 	if *list {
-		for _, r := range every {
+		for _, r := range size.Rows() {
 			fmt.Fprintf(stdout, "%-8s %s\n", r.Word, r.Name)
 		}
 		return nil
 	}
-	rows, err := everyday.Choose(every, *only)
-	if err != nil {
+	if _, err := everyday.Choose(size.Rows(), *only); err != nil {
 		return err
 	}
 
@@ -83,6 +81,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 
+	every := size.Rows() // their names say which tree it is
+	rows, err := everyday.Choose(every, *only)
+	if err != nil {
+		return err
+	}
 	result, err := everyday.Measure(ctx, l.systems, every, rows, *rounds, stderr)
 	if err != nil {
 		return err
