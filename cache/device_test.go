@@ -41,6 +41,8 @@ type device struct {
 
 	log *logBuffer
 
+	clock clock // nil: the system's
+
 	durable map[string]durable // content files as of their last sync, by name
 	mu      sync.Mutex         // guards durable
 }
@@ -121,7 +123,7 @@ func (v *device) start() {
 
 func (v *device) open() error {
 	v.cfg.Dir = v.dir()
-	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots)}
+	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots), clock: v.clock}
 	d, err := Open(v.cfg)
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ type hot struct {
 	opened uint64 // counts opens for writing: content is the same only while it stands still
 	mtime  int64  // the node's when the pending write began
 	tries  int    // failed uploads in a row
+	why    error  // the last one's
 
 	unsent time.Time // since when it is open and differs from what was sent; zero = not seen so (openfiles.go)
 	base   int64     // bytes of it that count on the server

@@ -45,6 +45,8 @@ type Config struct {
 	// tried again, and what was kept once may come again after a crash.
 	Rescue func(name string, content io.Reader) error
 
+	keepLife bool // the login is not known: the incarnation stays whatever it is
+
 	seam seam // where faults are injected; the zero value is the real thing
 }
 
@@ -54,6 +56,7 @@ type seam struct {
 	replica vfs.FS       // under Pebble
 	synced  func(fd int) // after a content file was made durable
 	boot    string       // names this run of the machine
+	clock   clock        // tells of suspensions
 }
 
 func (k *seam) fs() vfs.FS {
@@ -109,6 +112,10 @@ type Drive struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	wg     sync.WaitGroup
+
+	clock  clock
+	caught chan struct{} // closed when the feed has answered after a suspension; nil = it has. Guarded by mu
+	hangUp func()        // gives up the feed's poll under way. Guarded by mu
 
 	newborn bool // the replica was made by this Open
 
@@ -166,6 +173,9 @@ func openOnce(cfg Config) (*Drive, error) {
 	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.notes = newNotifier(d)
+	if d.clock = cfg.seam.clock; d.clock == nil {
+		d.clock = newSystemClock()
+	}
 	if err := d.open(); err != nil {
 		d.cancel()
 		if d.st != nil {
@@ -299,6 +309,7 @@ func (d *Drive) Start(kernel Kernel) {
 	d.wg.Go(d.notes.run)
 	d.wg.Go(d.runSyncer)
 	d.wg.Go(d.runFeed)
+	d.wg.Go(d.watchClock)
 	d.wg.Go(d.runQuota)
 	d.wg.Go(d.runPinner)
 	d.wg.Go(func() { d.runUploader(smallLane) })

@@ -22,6 +22,7 @@ const (
 	EventReturned = "returned" // deleted by another device; edited here, so it came back
 	EventKept     = "kept"     // not deleted: another device had changed it
 	EventUndone   = "undone"   // the server refused it; the folder shows what it has
+	EventStuck    = "stuck"    // the server fails on it; it is kept and tried again
 	EventRefused  = "refused"  // the server refused the content; it is in Now
 )
 

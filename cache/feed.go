@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -16,13 +17,24 @@ func (d *Drive) runFeed() {
 	wait := time.Duration(0) // the first poll answers at once: then we know that we are connected
 	fails := 0
 	for d.ctx.Err() == nil {
+		ctx, hangUp := context.WithCancel(d.ctx)
 		d.mu.Lock()
 		epoch, seq := d.syn.epoch, d.syn.seq
+		d.hangUp = hangUp
+		caught := d.caught
+		if caught != nil {
+			wait = 0
+		}
 		d.mu.Unlock()
-		page, err := d.cfg.Remote.Changes(d.ctx, epoch, seq, wait)
+		page, err := d.cfg.Remote.Changes(ctx, epoch, seq, wait)
+		woken := ctx.Err() != nil
+		hangUp()
 		switch {
 		case d.ctx.Err() != nil:
 			return
+		case woken: // the machine was suspended meanwhile
+			wait = 0
+			continue
 		case api.KindOf(err) == api.Resync:
 			if d.tell(heard{resync: true}) {
 				continue
@@ -31,9 +43,13 @@ func (d *Drive) runFeed() {
 		case err != nil:
 			fails++
 			d.setConnected(false, err)
+			d.caughtUp(caught) // there is nothing to be heard
 		default:
 			ok := d.tell(heard{page: page})
 			d.setConnected(true, nil)
+			if ok && !page.More {
+				d.caughtUp(caught)
+			}
 			if ok {
 				fails, wait = 0, pollWait
 				if page.More {

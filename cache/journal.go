@@ -16,6 +16,8 @@ type entry struct {
 	gone bool
 
 	after time.Time // not to be sent before; zero = at once
+	fails int       // how often the server failed on it alone
+	why   error     // the last time
 }
 
 // place is a name in a directory.
@@ -27,12 +29,13 @@ type place struct {
 // A journal is the pending mutations in the order in which they were made.
 // Pebble has the same under keyJournal. Guarded by Drive.mu.
 type journal struct {
-	order  []*entry // may contain gone ones
-	live   int
-	byNode map[api.ID][]*entry // Node and Replaces
-	places map[place]int       // how many live entries name this place
-	under  map[api.ID]int      // and a place in this directory
-	last   uint64
+	order   []*entry // may contain gone ones
+	live    int
+	failing int                 // live ones on which the server fails
+	byNode  map[api.ID][]*entry // Node and Replaces
+	places  map[place]int       // how many live entries name this place
+	under   map[api.ID]int      // and a place in this directory
+	last    uint64
 }
 
 func newJournal() journal {
@@ -53,6 +56,9 @@ func (e *entry) places() []place {
 func (j *journal) add(e *entry) {
 	j.order = append(j.order, e)
 	j.live++
+	if e.fails > 0 {
+		j.failing++
+	}
 	j.last = max(j.last, e.seq)
 	j.byNode[e.m.Node] = append(j.byNode[e.m.Node], e)
 	if !e.m.Replaces.IsZero() {
@@ -68,6 +74,9 @@ func (j *journal) add(e *entry) {
 func (j *journal) remove(e *entry) {
 	e.gone = true
 	j.live--
+	if e.fails > 0 {
+		j.failing--
+	}
 	for _, id := range [...]api.ID{e.m.Node, e.m.Replaces} {
 		if l := slices.DeleteFunc(j.byNode[id], func(x *entry) bool { return x == e }); len(l) == 0 {
 			delete(j.byNode, id)
@@ -86,6 +95,22 @@ func (j *journal) remove(e *entry) {
 	if len(j.order) > 64 && j.live < len(j.order)/2 {
 		j.order = slices.DeleteFunc(j.order, func(e *entry) bool { return e.gone })
 	}
+}
+
+// fail notes that the server failed on a live entry alone.
+func (j *journal) fail(e *entry, why error) {
+	if e.fails == 0 {
+		j.failing++
+	}
+	e.fails++
+	e.why = why
+}
+
+// sending tells whether content of a node is in the batch in flight: then what its base will be is not known.
+func (j *journal) sending(id api.ID) bool {
+	return slices.ContainsFunc(j.byNode[id], func(e *entry) bool {
+		return e.sent && e.m.Node == id && (e.m.Op == api.OpWrite || e.m.Op == api.OpCreate)
+	})
 }
 
 // unsent is the node's last live entry with one of the ops that was not sent yet.

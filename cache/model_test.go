@@ -173,6 +173,9 @@ func (m *model) finish() {
 		m.open[0].close()
 		m.forget(m.open[0])
 	}
+	for _, v := range m.devices {
+		v.wire.breakCommits(0, false)
+	}
 	if len(m.devices) == 1 && !m.wasTouched() {
 		// With nobody to disagree with, sending changes nothing.
 		v := m.devices[0]

@@ -299,6 +299,10 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	n, err := d.known(fid)
 	fd, ctime := -1, int64(0)
 	var c *content
+	var id api.ID
+	if err == nil {
+		id = n.id
+	}
 	if err == nil && n.c != nil {
 		c = n.c
 		ctime = c.ctime()
@@ -334,7 +338,7 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 		d.mu.Unlock()
 	}
 	if d.cfg.FsyncServer {
-		return d.syncServer(intr)
+		return d.syncServer(id, intr)
 	}
 	return nil
 }
@@ -345,7 +349,7 @@ func (d *Drive) SyncDir(intr Interrupt) error {
 		return err
 	}
 	if d.cfg.FsyncServer {
-		return d.syncServer(intr)
+		return d.syncServer(api.ID{}, intr)
 	}
 	return nil
 }

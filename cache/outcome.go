@@ -70,6 +70,9 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	}
 	d.quotaNews()
 	d.syn.flight, d.syn.problem = nil, nil
+	if d.syn.most *= 2; d.syn.most >= api.MaxBatch {
+		d.syn.most = 0
+	}
 	d.syn.acked = max(d.syn.acked, c.Seq)
 	t.b.Delete(metaKey("flight"), nil)
 	t.b.Set(metaKey("refused"), mustJSON(d.syn.refused), nil)

@@ -160,14 +160,12 @@ func (d *Drive) checkLife() error {
 	if err != nil {
 		return err
 	}
-	if !d.syn.life.IsZero() && string(was) == mark {
+	if d.cfg.keepLife || !d.syn.life.IsZero() && string(was) == mark {
 		return nil
 	}
 	t := d.begin()
-	d.syn.life, d.syn.number = api.NewID(), 0
+	d.beginLife(t)
 	t.b.Set(metaKey("machine"), []byte(mark), nil)
-	t.b.Set(metaKey("life"), mustJSON(d.syn.life), nil)
-	t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
 	if f := d.syn.flight; f != nil {
 		// Sent under the old life; under the new one it is a first batch.
 		d.syn.number = 1
@@ -178,4 +176,11 @@ func (d *Drive) checkLife() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return t.commit()
+}
+
+// beginLife begins a new incarnation, whose batches are numbered from 1; locked.
+func (d *Drive) beginLife(t *tx) {
+	d.syn.life, d.syn.number = api.NewID(), 0
+	t.b.Set(metaKey("life"), mustJSON(d.syn.life), nil)
+	t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
 }

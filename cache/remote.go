@@ -31,6 +31,8 @@ type Remote interface {
 	Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error
 	// Changes waits for changes of others after a cursor.
 	Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error)
+	// Reconnect gives up connections that nobody uses: they may be dead without a word.
+	Reconnect()
 }
 
 // Kernel is what the cache asks of the mounted file system. Its methods may

@@ -59,6 +59,8 @@ func TestNewsKeepPendingChanges(t *testing.T) {
 	must(t, a.write("d/g", "a's too"))
 	must(t, a.rename("d/g", "d/h", 0))
 	must(t, a.rename("d/k", "d/l", 0))
+	must(t, a.write("d/both", "a's"))
+	must(t, b.write("d/both", "b's"))
 	x, err := b.stat("d/f")
 	must(t, err)
 	must(t, b.d.Setxattr(x.FID, "user.b", []byte("1"), false, false))
@@ -75,8 +77,14 @@ func TestNewsKeepPendingChanges(t *testing.T) {
 	if _, old := tree["d/g"]; old || tree["d/h"].content != "a's too" || tree["d/h"].mode != 0o640 {
 		t.Errorf("the pending rename and the other's chmod:\n%v", tree)
 	}
+	if tree["d/both"].content != "a's" {
+		t.Errorf("a name that was given here shows %q before the server has heard of it", tree["d/both"].content)
+	}
 	a.wire.stopUploads(false)
 	truth := mustQuiet(t, a, b)
+	if truth["d/both"].content != "b's" || len(truth.find("a's")) != 2 { // with d/f
+		t.Errorf("two files of one name:\n%v", truth)
+	}
 	if f := truth["d/f"]; f.mode != 0o600 || f.content != "a's" || truth["d/h"].mode != 0o640 || truth["d/h"].content != "a's too" {
 		t.Errorf("in the end:\n%v", truth)
 	}
@@ -117,6 +125,114 @@ func TestLostAnswers(t *testing.T) {
 				t.Errorf("something was applied twice: %+v", s)
 			}
 		})
+	}
+}
+
+// When the answer is lost, and others go on from what was applied before the batch is sent again, they
+// are not taken for others who were first. So the batch has to be the same one, under its
+// number, whatever became of the process meanwhile.
+func TestLostAnswerMeetsNews(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		mine     func(a *device) error
+		heard    func(b *device) bool
+		theirs   func(b *device) error
+		name2    string // where the file is in the end
+		content2 string
+	}{
+		{"an edit", func(a *device) error { return a.write("f", "a's") },
+			func(b *device) bool { text, err := b.read("f"); return err == nil && text == "a's" },
+			func(b *device) error { return b.write("f", "b's, after a's") }, "f", "b's, after a's"},
+		{"a rename", func(a *device) error { return a.rename("f", "on its way", 0) },
+			func(b *device) bool { _, err := b.stat("on its way"); return err == nil },
+			func(b *device) error { return b.rename("on its way", "arrived", 0) }, "arrived", "0"},
+		{"a delete", func(a *device) error { return a.unlink("f") },
+			func(b *device) bool { _, err := b.stat("f"); return err != nil },
+			func(b *device) error { return b.write("f", "another") }, "f", "another"},
+	} {
+		for _, end := range []string{"lives on", "killed", "power lost"} {
+			t.Run(c.name+", "+end, func(t *testing.T) {
+				a, b, _, _ := pair(t)
+				must(t, a.write("f", "0"))
+				mustQuiet(t, a, b)
+				a.wire.faults(func(w *wire) {
+					w.after = func(api.Batch) error {
+						w.cut() // the server has done it, and nobody here knows
+						return nil
+					}
+				})
+				must(t, c.mine(a))
+				a.d.Sync(t.Context(), false, nil)
+				eventually(t, "b hears", func() bool { return c.heard(b) })
+				a.wire.faults(func(w *wire) { w.after = nil })
+				if end != "lives on" {
+					a.kill(end == "power lost")
+				}
+				must(t, c.theirs(b))
+				must(t, b.sync())
+				if a.d == nil {
+					a.start()
+				}
+				truth := mustQuiet(t, a, b)
+				if len(truth) != 1 || truth[c.name2].content != c.content2 {
+					t.Errorf("the server has\n%v", truth)
+				}
+				if s := a.d.Status(); len(s.Events) > 0 || s.Conflicts > 0 || s.Refused > 0 {
+					t.Errorf("it met its own work: %+v", s)
+				}
+			})
+		}
+	}
+}
+
+// News of a file that is open for writing, and in the end was not written, are not lost.
+func TestNewsOfAnOpenFile(t *testing.T) {
+	a, b, _, _ := pair(t)
+	must(t, a.write("f", "0"))
+	mustQuiet(t, a, b)
+	h, err := a.openFile("f", unix.O_RDWR)
+	must(t, err)
+	must(t, b.write("f", "b's"))
+	must(t, b.write("mark", ""))
+	must(t, b.sync())
+	eventually(t, "a hears", func() bool { _, err := a.stat("mark"); return err == nil })
+	h.close()
+	if truth := mustQuiet(t, a, b); truth["f"].content != "b's" || len(truth) != 2 {
+		t.Errorf("in the end:\n%v", truth)
+	}
+}
+
+// A file that gets its former content back while another one of it is on its way ends with that on the
+// server too: the same as the base is no change only where the base is known.
+func TestUndoneWhileSending(t *testing.T) {
+	a, b, _, _ := pair(t)
+	must(t, a.write("f", "before"))
+	mustQuiet(t, a, b)
+	sending, answer := make(chan struct{}), make(chan struct{})
+	a.wire.faults(func(w *wire) {
+		w.after = func(api.Batch) error {
+			close(sending)
+			<-answer
+			return nil
+		}
+	})
+	must(t, a.write("f", "an edit"))
+	a.d.Sync(t.Context(), false, nil)
+	<-sending
+	a.wire.faults(func(w *wire) { w.after = nil })
+	must(t, a.write("f", "before"))
+	a.d.Sync(t.Context(), false, nil)
+	eventually(t, "the file is hashed again", func() bool {
+		a.d.mu.Lock()
+		defer a.d.mu.Unlock()
+		for _, n := range a.d.syn.hots {
+			return n.hot.ready != nil || n.hot.entry == nil
+		}
+		return false
+	})
+	close(answer)
+	if truth := mustQuiet(t, a, b); truth["f"].content != "before" {
+		t.Errorf("the server has %q", truth["f"].content)
 	}
 }
 
@@ -185,6 +301,12 @@ func TestLeaseBeforeClean(t *testing.T) {
 	must(t, unix.Munmap(mem))
 	took := eventually(t, "f is clean", func() bool { return v.d.Status().Unproven == 0 })
 	t.Logf("clean %v after the mapping was gone", took)
+	// The lease was given back: whoever held it would make the next one who writes wait.
+	fd, err := unix.Open(file, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Errorf("opening the content for writing after it was proven clean: %v", err)
+	}
+	unix.Close(fd)
 	if truth := mustQuiet(t, v); truth["f"].content != want {
 		t.Error("the last store is missing")
 	}

@@ -209,6 +209,8 @@ func (s *shelf) Changes(ctx context.Context, _ api.ID, after int64, wait time.Du
 	return api.Changes{State: api.State{Epoch: s.info.Epoch, Seq: after}}, nil
 }
 
+func (s *shelf) Reconnect() {}
+
 // counts is what was asked so far.
 func (s *shelf) counts() (requests, listings int, fetched int64) {
 	s.mu.Lock()

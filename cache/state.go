@@ -196,6 +196,9 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 		r.nlink = old.nlink // counted by the entries
 	}
 	if n.hot != nil { // the content here is newer, or about to be found equal
+		if an.Version != old.version {
+			d.doubt(t, old.up) // if it turns out that nothing was edited here, theirs is what is true
+		}
 		r.size, r.mtime, r.version, r.sha = old.size, old.mtime, old.version, old.sha
 	}
 	for _, e := range d.journal.byNode[n.id] {

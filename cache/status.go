@@ -17,6 +17,7 @@ type Status struct {
 	Uploading        int64   `json:"uploading"`     // bytes in requests under way
 	Conflicts        int     `json:"conflicts"`
 	Refused          int     `json:"refused"`
+	Failing          int     `json:"failing"` // changes on which the server fails: set aside, and tried again
 	CacheBytes       int64   `json:"cache_bytes"`
 	CacheLimitBytes  int64   `json:"cache_limit_bytes"`
 	MemoryBytes      int64   `json:"memory_bytes"`
@@ -37,6 +38,7 @@ func (d *Drive) Status() Status {
 		Uploading:        d.syn.uploading.Load(),
 		Conflicts:        d.syn.conflicts,
 		Refused:          d.syn.refused,
+		Failing:          d.journal.failing,
 		CacheBytes:       d.slots.bytes,
 		CacheLimitBytes:  d.cfg.Limit,
 		Pinned:           len(d.pins.roots),
@@ -46,8 +48,13 @@ func (d *Drive) Status() Status {
 	s.Paused = d.paused()
 	if d.syn.problem != nil {
 		s.Problem = d.syn.problem.Error()
+	} else if err := d.stuck(); err != nil {
+		s.Problem = err.Error()
 	}
 	for _, n := range d.syn.hots {
+		if n.hot.tries > 1 && s.Problem == "" { // more than bad luck
+			s.Problem = n.hot.why.Error()
+		}
 		if n.hot.entry != nil {
 			d.pull(n)
 			s.PendingBytes += max(n.size-n.hot.arrived, 0)
@@ -67,11 +74,20 @@ func (d *Drive) Status() Status {
 
 // Sync hurries all that is pending to the server; with wait it returns when the
 // server has all that was pending when it was called. Files that are open get a
-// checkpoint and do not hold it up. The error is of kind Unavailable while the
+// checkpoint and do not hold it up, and neither does that on which the server fails: then the error
+// says so once all else was sent. It is of kind Unavailable while the
 // server can't be reached and ctx ends, Unauthenticated when the login is no longer valid.
 func (d *Drive) Sync(ctx context.Context, wait bool, progress func(Status)) error {
+	return d.sync(ctx, wait, api.ID{}, progress)
+}
+
+// sync is Sync; of a node (zero: of all) alone it tells that the server fails on it.
+func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(Status)) error {
 	d.mu.Lock()
 	last := d.journal.last
+	if wait && of.IsZero() {
+		d.offerStuck()
+	}
 	for _, n := range d.syn.hots {
 		if h := n.hot; h.entry != nil && h.ready == nil {
 			h.forced = true
@@ -89,12 +105,21 @@ func (d *Drive) Sync(ctx context.Context, wait bool, progress func(Status)) erro
 		d.mu.Lock()
 		first := d.journal.first()
 		problem := d.syn.problem
+		var stuck error
+		if problem == nil && d.onlyStuck(last, api.ID{}) {
+			if stuck = d.stuck(); !of.IsZero() && !d.onlyStuck(last, of) {
+				first = 0 // it is another file's
+			}
+		}
 		d.mu.Unlock()
 		if first == 0 || first > last {
 			return nil
 		}
 		if api.KindOf(problem) == api.Unauthenticated {
 			return problem
+		}
+		if stuck != nil {
+			return stuck
 		}
 		if progress != nil {
 			progress(d.Status())
@@ -123,8 +148,8 @@ func (j *journal) first() uint64 {
 	return 0
 }
 
-// syncServer is fsync with --fsync=server.
-func (d *Drive) syncServer(intr Interrupt) error {
+// syncServer is fsync of a node with --fsync=server.
+func (d *Drive) syncServer(of api.ID, intr Interrupt) error {
 	ctx, cancel := context.WithCancel(d.ctx)
 	defer cancel()
 	go func() {
@@ -134,5 +159,5 @@ func (d *Drive) syncServer(intr Interrupt) error {
 		case <-ctx.Done():
 		}
 	}()
-	return d.Sync(ctx, true, nil)
+	return d.sync(ctx, true, of, nil)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"satchel/api"
 )
 
 var (
@@ -117,7 +119,7 @@ func (m *model) step() {
 	what := pick(m, []string{
 		"write", "write", "write", "write", "mkdir", "mkdir", "rename", "rename", "rename", "unlink", "unlink", "rmdir", "link", "symlink",
 		"exchange", "chmod", "save", "setxattr", "open", "rewrite", "rewrite", "close", "fsync", "read", "list",
-		"offline", "offline", "offline", "online", "lose", "sync", "sync", "settle", "pause", "kill", "power", "restart", "api store", "api delete", "api move", "server",
+		"offline", "offline", "offline", "online", "lose", "break", "sync", "sync", "settle", "pause", "kill", "power", "restart", "api store", "api delete", "api move", "server",
 	})
 	note := func(err error, args ...any) {
 		m.log = append(m.log, fmt.Sprintf("%-2s %-10s %s → %v", v.name, what, strings.TrimSpace(fmt.Sprintln(args...)), err))
@@ -247,10 +249,16 @@ func (m *model) step() {
 	case "lose":
 		v.wire.loseAnswers(1 + m.rng.IntN(3))
 		note(nil)
+	case "break":
+		v.wire.breakCommits(1+m.rng.IntN(6), m.rng.IntN(2) == 0)
+		note(nil)
 	case "sync":
 		if !m.offline[v] {
 			err := v.sync()
 			note(err)
+			if api.KindOf(err) == api.Internal { // the server fails on something
+				return
+			}
 			if err != nil {
 				m.fail("%s: sync: %v", v.name, err)
 			}

@@ -22,10 +22,12 @@ type syncer struct {
 
 	unions []union // directories that are to become part of others
 
-	flight *flight // the batch that was sent and not answered
-	number uint64  // of the last batch
-	life   api.ID  // the incarnation
-	epoch  api.ID  // the feed's cursor
+	flight *flight   // the batch that was sent and not answered
+	most   int       // mutations in the next batch; 0 = api.MaxBatch. Less where a larger one failed
+	later  time.Time // when what is put off can be sent; zero = nothing is
+	number uint64    // of the last batch
+	life   api.ID    // the incarnation
+	epoch  api.ID    // the feed's cursor
 	seq    int64
 	acked  int64 // seq of the last batch that the server answered: nothing older is believed
 
@@ -47,6 +49,9 @@ type syncer struct {
 type flight struct {
 	Batch   api.Batch `json:"batch"`
 	Entries []uint64  `json:"entries"` // journal numbers, one for each mutation
+
+	fails   int  // how often the server failed on it, in this process
+	retrial bool // it is one mutation, on which the server failed before
 }
 
 // heard is a page of the change feed, or the news that a relist is needed.
@@ -119,6 +124,11 @@ func (d *Drive) runSyncer() {
 		switch again = nil; {
 		case err == nil:
 			retry = 0
+			d.mu.Lock()
+			if !d.syn.later.IsZero() {
+				again = time.After(time.Until(d.syn.later))
+			}
+			d.mu.Unlock()
 		case d.ctx.Err() != nil:
 			return
 		default:
@@ -177,27 +187,29 @@ func (d *Drive) send() error {
 		if err := d.st.settle(); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(d.ctx, 2*time.Minute)
+		ctx, cancel := context.WithTimeout(d.ctx, commitLimit)
 		c, err := d.cfg.Remote.Commit(ctx, f.Batch)
 		cancel()
-		if api.KindOf(err) == api.MissingChunks {
-			if err := d.recall(f); err != nil {
-				return err
-			}
-			continue
+		if err == nil && len(c.Outcomes) != len(f.Batch.Mutations) {
+			err = api.Errorf(api.Internal, "the server answered %d of %d mutations", len(c.Outcomes), len(f.Batch.Mutations))
+		}
+		switch {
+		case err == nil:
+			err = d.land(f, c)
+		case api.KindOf(err) == api.MissingChunks:
+			err = d.recall(f)
+		case d.hopeless(f, err):
+			err = d.takeBack(f, err)
 		}
 		if err != nil {
-			return err
-		}
-		if len(c.Outcomes) != len(f.Batch.Mutations) {
-			return api.Errorf(api.Internal, "the server answered %d of %d mutations", len(c.Outcomes), len(f.Batch.Mutations))
-		}
-		if err := d.land(f, c); err != nil {
 			return err
 		}
 	}
 	return d.ctx.Err()
 }
+
+// commitLimit is how long the server may take to apply a batch.
+const commitLimit = 2 * time.Minute
 
 // take returns the batch in flight, or makes one of the mutations that are ready;
 // nil when there are none.
@@ -226,12 +238,17 @@ func (d *Drive) pick() *flight {
 	f := &flight{}
 	var w waiting
 	versions := map[api.ID]api.ID{} // that the batch gives to files
+	most := d.syn.most
+	if most == 0 {
+		most = api.MaxBatch
+	}
+	d.syn.later = time.Time{}
 	for _, e := range d.journal.order {
 		if e.gone {
 			continue
 		}
 		m := e.m // a copy: what is added is only for the wire
-		if w.behind(&e.m) || !e.after.IsZero() && time.Now().Before(e.after) || !d.fill(e, &m) {
+		if w.behind(&e.m) || d.putOff(e) || e.fails > 0 && len(f.Entries) > 0 || !d.fill(e, &m) {
 			w.add(&e.m)
 			continue
 		}
@@ -244,7 +261,7 @@ func (d *Drive) pick() *flight {
 		f.Batch.Mutations = append(f.Batch.Mutations, m)
 		f.Entries = append(f.Entries, e.seq)
 		e.sent = true
-		if len(f.Batch.Mutations) == api.MaxBatch {
+		if f.retrial = e.fails > 0; f.retrial || len(f.Entries) == most {
 			break
 		}
 	}
@@ -252,6 +269,17 @@ func (d *Drive) pick() *flight {
 		return nil
 	}
 	return f
+}
+
+// putOff tells whether a mutation must not be sent yet, and notes when it may; locked.
+func (d *Drive) putOff(e *entry) bool {
+	if e.after.IsZero() || !time.Now().Before(e.after) {
+		return false
+	}
+	if d.syn.later.IsZero() || e.after.Before(d.syn.later) {
+		d.syn.later = e.after
+	}
+	return true
 }
 
 // fill gives a mutation the content that it waits for; false when there is none yet. Locked.
@@ -355,6 +383,14 @@ func (d *Drive) recall(f *flight) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.begin()
+	d.unsend(t, f, true)
+	return t.commit()
+}
+
+// unsend puts the mutations of a batch that was not applied back into the journal, as if
+// they had not been sent; what is hashed and uploaded stays so unless the server
+// lacks chunks. Locked.
+func (d *Drive) unsend(t *tx, f *flight, lacksChunks bool) {
 	d.syn.flight = nil
 	t.b.Delete(metaKey("flight"), nil)
 	for _, seq := range f.Entries {
@@ -367,8 +403,13 @@ func (d *Drive) recall(f *flight) error {
 		if n == nil || e.m.Op != api.OpWrite && e.m.Op != api.OpCreate {
 			continue
 		}
-		if h := n.hot; h.entry == nil {
+		h := n.hot
+		if h.entry == nil {
 			h.entry = e
+			if !lacksChunks && h.sent != nil {
+				h.ready, h.sent = h.sent, nil
+				continue
+			}
 		} else { // written again since: the later write carries the content of both
 			if e.m.Op == api.OpCreate {
 				t.drop(h.entry)
@@ -377,11 +418,10 @@ func (d *Drive) recall(f *flight) error {
 				t.drop(e)
 			}
 		}
-		n.hot.ready, n.hot.sent = nil, nil
-		n.hot.due = time.Now()
+		h.ready, h.sent = nil, nil
+		h.due = time.Now()
 		d.enqueue(n)
 	}
-	return t.commit()
 }
 
 // find returns the live entry with a number.

@@ -167,6 +167,11 @@ func (d *Drive) Lookup(parent uint64, name string, intr Interrupt) (Attr, error)
 		return Attr{}, err
 	}
 	n, err := d.child(l, api.Name(name))
+	if err == nil && n == nil && d.catchUp(intr) {
+		if l, err = d.dir(p, intr); err == nil {
+			n, err = d.child(l, api.Name(name))
+		}
+	}
 	if err != nil {
 		return Attr{}, err
 	}

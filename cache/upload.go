@@ -3,6 +3,7 @@ package cache
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -94,6 +95,7 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 		return nil, at
 	}
 	var bytes int64
+	tries := 0 // the group's: those that failed together are tried in smaller groups, and in the end alone
 	keep := l.queue[:0]
 	for i, n := range l.queue {
 		h := n.hot
@@ -111,7 +113,7 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 			if next.IsZero() || h.due.Before(next) {
 				next = h.due
 			}
-		case len(group) > 0 && (bytes+n.size > groupSize || len(group) == groupMax):
+		case len(group) > 0 && (bytes+n.size > groupSize || len(group) >= groupMax>>(5*max(h.tries, tries))):
 			keep = append(keep, l.queue[i:]...)
 			clear(l.queue[len(keep):])
 			l.queue = keep
@@ -120,6 +122,7 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 			h.queued = false
 			group = append(group, n)
 			bytes += n.size
+			tries = max(tries, h.tries)
 		}
 	}
 	clear(l.queue[len(keep):])
@@ -151,6 +154,7 @@ func (d *Drive) postpone(group []*node, err error) {
 	for _, n := range group {
 		if h := n.hot; h != nil && h.ready == nil && h.entry != nil {
 			h.tries++
+			h.why = err
 			wait = min(time.Second<<min(h.tries-1, 5), 30*time.Second)
 			h.due, h.forced = time.Now().Add(wait), false
 			d.enqueue(n)
@@ -167,7 +171,8 @@ type job struct {
 	h     *hot
 	entry *entry
 	cp    checkpoint
-	path  string
+	path  string   // of the content file
+	name  api.Name // of the node, for people
 }
 
 // uploadGroup hashes the content of a group and sends the chunks that the
@@ -184,10 +189,12 @@ func (d *Drive) uploadGroup(group []*node) error {
 		switch {
 		case errors.Is(err, os.ErrNotExist): // the node died meanwhile
 			continue
-		case err != nil:
-			up.cancel(err)
+		case err != nil && up.ctx.Err() != nil: // the sending failed
 			up.finish()
 			return err
+		case err != nil: // this file can't be read; the others can
+			d.postpone([]*node{n}, fmt.Errorf("read the content of %q: %w", j.name, err))
+			continue
 		case changed && !d.insists(j):
 			continue // somebody wrote while it was read: later
 		}
@@ -235,7 +242,7 @@ func (d *Drive) beginJob(n *node) *job {
 	d.describe(n) // not while it is hashed: it moves the ctime
 	d.pull(n)
 	h.arrived = 0
-	return &job{n: n, h: h, entry: h.entry, path: d.slotPath(n.slot), cp: checkpoint{
+	return &job{n: n, h: h, entry: h.entry, path: d.slotPath(n.slot), name: n.name, cp: checkpoint{
 		ctime: c.ctime(), mtime: n.mtime, opened: h.opened, proven: n.writers == 0 && c.unwritten()}}
 }
 
@@ -257,8 +264,8 @@ func (d *Drive) finishJob(t *tx, j *job) {
 	if j.n.hot != h || h.entry != j.entry {
 		return // died, or dropped
 	}
-	h.tries, h.forced = 0, false
-	if h.entry.m.Op == api.OpWrite && j.cp.version.SHA256 == j.n.sha && j.n.sha != (api.Hash{}) {
+	h.tries, h.why, h.forced = 0, nil, false
+	if h.entry.m.Op == api.OpWrite && j.cp.version.SHA256 == j.n.sha && j.n.sha != (api.Hash{}) && !d.journal.sending(j.n.id) {
 		// The same as the base: no new version.
 		t.drop(h.entry)
 		h.entry, h.ready = nil, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"satchel/api"
@@ -21,6 +22,10 @@ type wire struct {
 	ctx  context.Context
 	stop context.CancelFunc
 	skew time.Duration // of the device's clock
+
+	fails func(api.Batch) error   // what the server answers instead of applying a batch; nil = it applies it
+	after func(api.Batch) error   // the same, having applied it
+	packs func(pack []byte) error // the same for packs, before
 
 	resyncs int // answers that told the device to list again
 	lists   int // pages of directories
@@ -72,6 +77,30 @@ func (w *wire) loseCommits(n int) (left func() int) {
 		defer w.mu.Unlock()
 		return w.mute
 	}
+}
+
+// faults sets what fails from now on.
+func (w *wire) faults(set func(w *wire)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	set(w)
+}
+
+// breakCommits answers the next n batches with an error, applied or not.
+func (w *wire) breakCommits(n int, applied bool) {
+	var left atomic.Int64
+	left.Store(int64(n))
+	fail := func(api.Batch) error {
+		if left.Add(-1) >= 0 {
+			return api.Errorf(api.Internal, "something went wrong")
+		}
+		return nil
+	}
+	w.faults(func(w *wire) {
+		if w.fails, w.after = fail, nil; applied {
+			w.fails, w.after = nil, fail
+		}
+	})
 }
 
 // stopUploads lets no content through while all else gets through.
@@ -132,7 +161,21 @@ func (w *wire) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {
 			b.Mutations[i].Time += int64(w.skew)
 		}
 	}
-	c, err := over(w, ctx, true, func(ctx context.Context) (api.Committed, error) { return w.Remote.Commit(ctx, b) })
+	w.mu.Lock()
+	fails, after := w.fails, w.after
+	w.mu.Unlock()
+	c, err := over(w, ctx, true, func(ctx context.Context) (api.Committed, error) {
+		if fails != nil {
+			if err := fails(b); err != nil {
+				return api.Committed{}, err
+			}
+		}
+		c, err := w.Remote.Commit(ctx, b)
+		if err == nil && after != nil {
+			err = after(b)
+		}
+		return c, err
+	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil && w.mute > 0 {
@@ -153,7 +196,17 @@ func (w *wire) Missing(ctx context.Context, hashes []api.Hash) ([]api.Hash, erro
 }
 
 func (w *wire) PutPack(ctx context.Context, pack []byte) error {
-	_, err := over(w, ctx, true, func(ctx context.Context) (struct{}, error) { return struct{}{}, w.Remote.PutPack(ctx, pack) })
+	w.mu.Lock()
+	packs := w.packs
+	w.mu.Unlock()
+	_, err := over(w, ctx, true, func(ctx context.Context) (struct{}, error) {
+		if packs != nil {
+			if err := packs(pack); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, w.Remote.PutPack(ctx, pack)
+	})
 	return err
 }
 

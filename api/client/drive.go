@@ -185,3 +185,7 @@ func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait tim
 	err := d.c.call(ctx, r, nil, &ch)
 	return ch, err
 }
+
+// Reconnect closes the connections that nobody uses just now, as after the machine was suspended:
+// what they lead to may have forgotten them.
+func (d *Drive) Reconnect() { d.c.http.CloseIdleConnections() }

@@ -127,6 +127,8 @@ func eventLine(e cache.Event) string {
 		return fmt.Sprintf("%s: %s; your edit brought it back", e.Path, e.Why)
 	case cache.EventKept:
 		return fmt.Sprintf("%s: not deleted, %s", e.Path, e.Why)
+	case cache.EventStuck:
+		return fmt.Sprintf("%s: the server fails on it (%s); kept here and tried again", e.Path, e.Why)
 	case cache.EventRefused:
 		return fmt.Sprintf("%s: refused by the server (%s); kept as %q", e.Path, e.Why, e.Now)
 	}
