@@ -3,18 +3,15 @@ package integration
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"satchel/api"
 	"satchel/integration/require"
 	"satchel/integration/rig"
 )
@@ -96,15 +93,7 @@ func TestRevokedDevice(t *testing.T) {
 	laptop := anna.mountNew(t, "laptop")
 	write(t, filepath.Join(laptop.Mount, "before"), "sent")
 	syncAll(t, laptop)
-	var devices []api.Device
-	must(t, json.Unmarshal(anna.ask(t, "GET", "/v1/devices", nil, nil).body, &devices))
-	i := slices.IndexFunc(devices, func(d api.Device) bool { return d.Name == laptop.Name })
-	if i < 0 {
-		t.Fatalf("%s is not among the devices %+v", laptop.Name, devices)
-	}
-	if got := anna.ask(t, "DELETE", "/v1/devices/"+devices[i].ID.String(), nil, nil); got.status != 204 {
-		t.Fatalf("revoking: %v", got)
-	}
+	anna.revokeLogin(t, laptop)
 	write(t, filepath.Join(laptop.Mount, "after"), "not sent")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/cache"
 )
 
 // The control socket carries one request per connection: a line of JSON from
@@ -33,20 +34,22 @@ const (
 	opUnpin  controlOp = "unpin"
 	opPause  controlOp = "pause"
 	opResume controlOp = "resume"
+	opExport controlOp = "export-unsent"
 )
 
 type controlRequest struct {
 	Op   controlOp     `json:"op"`
-	Path string        `json:"path,omitempty"` // opPin, opUnpin: below the drive's root
+	Path string        `json:"path,omitempty"` // opPin, opUnpin: below the drive's root; opExport: the folder to write to, absolute
 	For  time.Duration `json:"for,omitempty"`  // opPause: how long; 0 = until opResume
 	Wait bool          `json:"wait,omitempty"` // opSync: until all is sent; opUmount: the same, while the server can be reached
 }
 
 type controlReply struct {
-	Report  *report  `json:"report,omitempty"`
-	Done    bool     `json:"done,omitempty"`
-	Kind    api.Kind `json:"kind,omitempty"` // with Done: it failed
-	Message string   `json:"message,omitempty"`
+	Report   *report         `json:"report,omitempty"`
+	Exported *cache.Exported `json:"exported,omitempty"` // with Done, of opExport
+	Done     bool            `json:"done,omitempty"`
+	Kind     api.Kind        `json:"kind,omitempty"` // with Done: it failed
+	Message  string          `json:"message,omitempty"`
 }
 
 // controlled is what the socket commands.
@@ -60,6 +63,8 @@ type controlled interface {
 	// pause keeps sending back, for a while or (0) until resume.
 	pause(howLong time.Duration)
 	resume()
+	// export copies what the server lacks to a folder outside the drive.
+	export(ctx context.Context, dir string) (cache.Exported, error)
 	// umount ends the daemon's work. The answer goes out before the process ends.
 	umount(ctx context.Context, wait bool, progress func(report)) error
 }
@@ -181,6 +186,10 @@ func (c *control) answer(conn *net.UnixConn) {
 		c.daemon.pause(r.For)
 	case opResume:
 		c.daemon.resume()
+	case opExport:
+		var x cache.Exported
+		x, err = c.daemon.export(ctx, r.Path)
+		last.Exported = &x
 	case opUmount:
 		err = c.daemon.umount(ctx, r.Wait, progress)
 	default:
@@ -227,30 +236,39 @@ var errEnded = errors.New("ended while it worked")
 // ask sends a request to a daemon and returns its last report; progress gets
 // those before and may be nil. A daemon that is no more is [errEnded].
 func (m mounted) ask(ctx context.Context, r controlRequest, progress func(report)) (report, error) {
+	reply, err := m.askAll(ctx, r, progress)
+	if err != nil {
+		return report{}, err
+	}
+	return *reply.Report, nil
+}
+
+// askAll is ask, with all of the last reply; it has a report.
+func (m mounted) askAll(ctx context.Context, r controlRequest, progress func(report)) (controlReply, error) {
 	conn, err := dialControl(m.Socket)
 	if err != nil {
-		return report{}, fmt.Errorf("the daemon of %s (pid %d) does not answer: %w", m.Mountpoint, m.PID, err)
+		return controlReply{}, fmt.Errorf("the daemon of %s (pid %d) does not answer: %w", m.Mountpoint, m.PID, err)
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	if err := json.NewEncoder(conn).Encode(r); err != nil {
-		return report{}, fmt.Errorf("the daemon of %s (pid %d) hung up: %w", m.Mountpoint, m.PID, err)
+		return controlReply{}, fmt.Errorf("the daemon of %s (pid %d) hung up: %w", m.Mountpoint, m.PID, err)
 	}
 	in := json.NewDecoder(conn)
 	for {
 		var reply controlReply
 		if err := in.Decode(&reply); err != nil {
 			if ctx.Err() != nil {
-				return report{}, ctx.Err()
+				return controlReply{}, ctx.Err()
 			}
-			return report{}, fmt.Errorf("the daemon of %s (pid %d) %w", m.Mountpoint, m.PID, errEnded)
+			return controlReply{}, fmt.Errorf("the daemon of %s (pid %d) %w", m.Mountpoint, m.PID, errEnded)
 		}
 		switch {
 		case reply.Kind != "":
-			return report{}, &api.Error{Kind: reply.Kind, Message: reply.Message}
+			return controlReply{}, &api.Error{Kind: reply.Kind, Message: reply.Message}
 		case reply.Done && reply.Report != nil:
-			return *reply.Report, nil
+			return reply, nil
 		case reply.Report != nil && progress != nil:
 			progress(*reply.Report)
 		}

@@ -57,6 +57,10 @@ func (s *steps) pause(time.Duration)                             {}
 func (s *steps) resume()                                         {}
 func (s *steps) unpin(context.Context, string) error             { return nil }
 
+func (s *steps) export(context.Context, string) (cache.Exported, error) {
+	return cache.Exported{}, nil
+}
+
 func (s *steps) umount(ctx context.Context, wait bool, progress func(report)) error {
 	if err := s.sync(ctx, wait, progress); err != nil {
 		return err

@@ -262,6 +262,10 @@ func (d *daemon) pin(ctx context.Context, path string, progress func(report)) er
 
 func (d *daemon) unpin(ctx context.Context, path string) error { return d.drive.Unpin(ctx, path) }
 
+func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error) {
+	return d.drive.Export(ctx, dir)
+}
+
 // umount waits for unsent work while the server can be reached, and unmounts.
 func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) error {
 	if wait {

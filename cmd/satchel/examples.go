@@ -51,6 +51,8 @@ var examples = cli.Examples{
 	"status": `
 		satchel status
 		satchel status --json | jq .pending_bytes`,
+	"export-unsent": `
+		satchel export-unsent ~/rescued # with the server gone, or this device revoked`,
 	"sync": `
 		satchel sync --wait # come back when the server has everything
 		satchel sync --wait --timeout 5m`,

@@ -44,6 +44,8 @@ type commands struct {
 	Pause  pauseCmd  `cmd:"" help:"Send nothing for a while; the folder goes on working."`
 	Resume resumeCmd `cmd:"" help:"Send again."`
 
+	ExportUnsent exportUnsentCmd `cmd:"" help:"Copy what the server does not have yet to a folder, without the server."`
+
 	Pin   pinCmd   `cmd:"" help:"Keep a file or folder on this machine, and fetch it now."`
 	Unpin unpinCmd `cmd:"" help:"Let a pinned file or folder go when room is needed."`
 

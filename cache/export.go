@@ -1,0 +1,275 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// Exported is what [Drive.Export] did.
+type Exported struct {
+	Files  int      `json:"files"`            // files, folders and symlinks written
+	Bytes  int64    `json:"bytes"`            // of content
+	Others []string `json:"others,omitempty"` // changes that are no content, as "rename a → b": only the drive can have them
+}
+
+// OpenForExport opens a cache that no mount uses, without a server and without a login, for
+// [Drive.Export] and [Drive.Close] only. What the cache keeps stays as it is. The error is of kind NotFound when
+// there is no cache in dir, and Exists when a mount uses it.
+func OpenForExport(cfg Config) (*Drive, error) {
+	if _, err := cfg.seam.fs().Stat(filepath.Join(cfg.Dir, "replica")); errors.Is(err, os.ErrNotExist) {
+		return nil, api.Errorf(api.NotFound, "%s is no cache of a drive", cfg.Dir)
+	}
+	cfg.Remote, cfg.keepLife = noRemote{}, true
+	return Open(cfg)
+}
+
+// noRemote is a server that can't be reached. Only Info is asked without [Drive.Start].
+type noRemote struct{ Remote }
+
+func (noRemote) Info(context.Context) (api.DriveInfo, error) { return api.DriveInfo{}, errOffline }
+
+// An export is one piece of work that the server lacks.
+type export struct {
+	path    string // in the drive
+	typ     byte
+	target  string // of a symlink
+	mode    uint32
+	mtime   int64
+	content *os.File
+	base    api.Hash // of what the server has, if it is a change of a file
+}
+
+// Export copies all content that the server lacks into a folder, which must be empty or not there: files
+// under the paths that they have in the drive, with their modes and times, and folders and symlinks that were made.
+// It needs no server. Where one name belongs to two, the second gets a number, as "letter (2).txt".
+// Files that are written meanwhile are copied as they are. The error is of kind NotEmpty when the folder is not.
+func (d *Drive) Export(ctx context.Context, dir string) (Exported, error) {
+	var x Exported
+	if err := emptyDir(dir); err != nil {
+		return x, err
+	}
+	all, others, err := d.unsent()
+	defer func() {
+		for _, e := range all {
+			if e.content != nil {
+				e.content.Close()
+			}
+		}
+	}()
+	if err != nil {
+		return x, err
+	}
+	x.Others = others
+	for _, e := range all {
+		if ctx.Err() != nil {
+			return x, api.Errorf(api.Cancelled, "export given up after %d files", x.Files)
+		}
+		n, written, err := e.write(dir)
+		if err != nil {
+			return x, api.Errorf(kindOf(err), "export %q: %w", e.path, err)
+		}
+		x.Bytes += n
+		if written {
+			x.Files++
+		}
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return x, err
+	}
+	defer f.Close()
+	return x, unix.Syncfs(int(f.Fd()))
+}
+
+// emptyDir makes a folder, or makes sure that it is empty.
+func emptyDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return api.Errorf(kindOf(err), "make the folder: %w", err)
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return api.Errorf(kindOf(err), "read the folder: %w", err)
+	}
+	if len(names) > 0 {
+		return api.Errorf(api.NotEmpty, "%s is not empty (it has %q): name a new or an empty folder", dir, names[0].Name())
+	}
+	return nil
+}
+
+// unsent is what the server lacks, folders before what is in them, and what can't be
+// exported. The content is open.
+func (d *Drive) unsent() (all []export, others []string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.syn.hots {
+		if n.dead || n.slot == 0 {
+			continue
+		}
+		if n.hot.entry == nil && (d.syn.flight == nil || n.hot.sent == nil || n.hot.sent.version.ID == n.version) {
+			continue // the server has it; only the proof is missing
+		}
+		f, err := os.Open(d.slotPath(n.slot)) // as long as it is open, the slot is not given to others
+		if err != nil {
+			return all, nil, fmt.Errorf("content of %q: %w", n.name, err)
+		}
+		d.pull(n)
+		e := export{path: d.wholePath(n.up, n.name), typ: 'f', mode: n.mode, mtime: n.mtime, content: f}
+		if n.flags&flagAcked != 0 {
+			e.base = n.sha
+		}
+		all = append(all, e)
+	}
+	for _, j := range d.journal.order {
+		if j.gone || j.m.Op == api.OpWrite || j.m.Op == api.OpCreate && j.m.Attr.Type == api.File {
+			continue
+		}
+		n, err := d.load(j.m.Node)
+		if err != nil {
+			return all, nil, err
+		}
+		if j.m.Op == api.OpCreate && n != nil && !n.dead && (n.isDir() || n.typ == 'l') {
+			all = append(all, export{path: d.wholePath(n.up, n.name), typ: n.typ, target: n.target, mode: n.mode, mtime: n.mtime})
+		} else if n == nil || n.flags&flagAcked != 0 || n.dead { // of what is exported the rest is seen
+			others = append(others, d.describeOp(&j.m))
+		}
+		if n != nil {
+			d.letGo(n)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b export) int { return strings.Compare(a.path, b.path) })
+	return all, others, nil
+}
+
+// wholePath is the path of an entry; locked. What can't be found any more is left out.
+func (d *Drive) wholePath(up api.ID, name api.Name) string {
+	path := string(name)
+	for range 4096 { // not for ever in a damaged replica
+		if up == d.root.id {
+			break
+		}
+		p, err := d.load(up)
+		if err != nil || p == nil {
+			break
+		}
+		path = string(p.name) + "/" + path
+		up = p.up
+		d.letGo(p)
+	}
+	return path
+}
+
+// describeOp says what a mutation does, for people; locked.
+func (d *Drive) describeOp(m *api.Mutation) string {
+	from := d.wholePath(m.Parent, m.Name)
+	switch m.Op {
+	case api.OpRename, api.OpExchange, api.OpLink:
+		to := from
+		if m.Op == api.OpLink {
+			if n, err := d.load(m.Node); err == nil && n != nil {
+				from = d.wholePath(n.up, n.name)
+			}
+		} else {
+			to = d.wholePath(m.ToParent, m.ToName)
+		}
+		return fmt.Sprintf("%s %s → %s", m.Op, from, to)
+	case api.OpSetattr:
+		if n, err := d.load(m.Node); err == nil && n != nil {
+			from = d.wholePath(n.up, n.name)
+		}
+	}
+	return fmt.Sprintf("%s %s", m.Op, from)
+}
+
+// write writes a piece of work below dir and tells whether there was something to write: a file that
+// turns out to be what the server has is left out.
+func (e *export) write(dir string) (n int64, written bool, err error) {
+	path, err := e.place(dir)
+	if err != nil {
+		return 0, false, err
+	}
+	switch e.typ {
+	case 'd':
+		err = os.Mkdir(path, 0o700)
+		if errors.Is(err, os.ErrExist) { // made for what is in it
+			err = nil
+		}
+		return 0, err == nil, err
+	case 'l':
+		return 0, true, os.Symlink(e.target, path)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, false, err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	n, err = io.Copy(f, io.TeeReader(e.content, hash))
+	if err != nil {
+		return n, true, err
+	}
+	if api.Hash(hash.Sum(nil)) == e.base {
+		return 0, false, os.Remove(path)
+	}
+	if err := f.Chmod(os.FileMode(e.mode & 0o777)); err != nil {
+		return n, true, err
+	}
+	mtime := time.Unix(0, e.mtime)
+	return n, true, os.Chtimes(path, mtime, mtime)
+}
+
+// place finds the path for a piece of work and makes the folders above it. No
+// symlink is followed, and what is there already is left alone.
+func (e *export) place(dir string) (string, error) {
+	parts := strings.Split(e.path, "/")
+	for i, name := range parts {
+		last := i == len(parts)-1
+		for k := 1; ; k++ {
+			path := filepath.Join(dir, numbered(name, k))
+			info, err := os.Lstat(path)
+			switch {
+			case errors.Is(err, os.ErrNotExist):
+				if !last {
+					if err := os.Mkdir(path, 0o700); err != nil {
+						return "", err
+					}
+				}
+			case err != nil:
+				return "", err
+			case !info.IsDir() || last && e.typ != 'd':
+				continue // taken by something else
+			}
+			dir = path
+			break
+		}
+	}
+	return dir, nil
+}
+
+// numbered is the k-th choice of a name.
+func numbered(name string, k int) string {
+	if k == 1 {
+		return name
+	}
+	ext := filepath.Ext(name)
+	if ext == name { // a dot file
+		ext = ""
+	}
+	tail := fmt.Sprintf(" (%d)%s", k, ext)
+	base := strings.TrimSuffix(name, ext)
+	if over := len(base) + len(tail) - api.MaxName; over > 0 {
+		base = base[:len(base)-over]
+	}
+	return base + tail
+}
