@@ -18,13 +18,14 @@ OPERATIONS ?= 1000000
 ROUNDS ?= 200
 NODES    ?= 1000000
 MODEL_ROUNDS ?= 300
+TWIN_ROUNDS ?= 2000
 
 # The end-to-end tests whose content goes all the way to the blob store and
 # back: `make test` runs them with each store, and all others with files.
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dist run test test-stores stream upload restart exercise faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build dist run test test-stores stream upload restart exercise twin faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +68,8 @@ exercise: setup ## 1,000,000 random operations on files and trees, with the cach
 
 faults: setup ## 200 rounds of two devices that write while something is killed, cut, slow, silent, lying or full (long)
 	SATCHEL_FAULT_ROUNDS=$(ROUNDS) $(GO) test -timeout 0 -count 1 -v -run '^TestRounds$$' ./integration
+twin: setup ## TWIN_ROUNDS (default 2000) random sequences on a mount and on a plain folder, compared call by call
+	SATCHEL_TWIN_ROUNDS=$(TWIN_ROUNDS) SATCHEL_TWIN_STEPS=120 $(GO) test -timeout 0 -count 1 -run '^TestTwin$$' ./integration
 
 programs: SETUP := programs
 programs: setup ## stress-ng, fio, dbench, git, npm, LibreOffice, … on the mount (installs them; long)

@@ -69,6 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	for _, measure := range []func() error{
 		func() error { return l.commits(ctx, *files) },
 		func() error { return l.largeDrive(ctx, *nodes, *wide) },
+		func() error { return l.largeMount(ctx, r, *wide) },
 	} {
 		if err := measure(); err != nil {
 			return fmt.Errorf("%w\n%s", err, rig.Tail(server.Log, 20))
@@ -104,9 +105,10 @@ func (l *lab) markdown() string {
 	return b.String()
 }
 
+const password = "a password for measuring"
+
 // user makes an account and returns its drive as a device of it sees it.
 func (l *lab) user(ctx context.Context, name string) (*client.Drive, api.DriveInfo, error) {
-	const password = "a password for measuring"
 	email := name + "@example.org"
 	if err := l.server.AddUser(ctx, email, password, "editor"); err != nil {
 		return nil, api.DriveInfo{}, err
