@@ -68,6 +68,7 @@ exercise: setup ## 1,000,000 random operations on files and trees, with the cach
 
 faults: setup ## 200 rounds of two devices that write while something is killed, cut, slow, silent, lying or full (long)
 	SATCHEL_FAULT_ROUNDS=$(ROUNDS) $(GO) test -timeout 0 -count 1 -v -run '^TestRounds$$' ./integration
+
 twin: setup ## TWIN_ROUNDS (default 2000) random sequences on a mount and on a plain folder, compared call by call
 	SATCHEL_TWIN_ROUNDS=$(TWIN_ROUNDS) SATCHEL_TWIN_STEPS=120 $(GO) test -timeout 0 -count 1 -run '^TestTwin$$' ./integration
 

@@ -50,7 +50,7 @@ type store struct {
 
 func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func()) (*store, error) {
 	s := &store{wake: make(chan struct{}, 1), done: make(chan struct{}), log: log, space: space, before: before, during: during, rush: make(chan struct{}, 1)}
-	db, err := pebble.Open(filepath.Join(dir, "replica"), &pebble.Options{
+	options := &pebble.Options{
 		FS:           storeFS{fs, s},
 		MemTableSize: 16 << 20,
 		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
@@ -62,7 +62,11 @@ func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, spac
 			FlushBegin:     func(pebble.FlushInfo) { before() },
 			DataCorruption: func(i pebble.DataCorruptionInfo) { damage(i.Details) },
 		},
-	})
+	}
+	// The default one also looks ten times a second, for ever, whether more compactions may run at a time. Looking
+	// when one is due and when one ends is enough for a replica, and leaves an idle machine asleep.
+	options.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	db, err := pebble.Open(filepath.Join(dir, "replica"), options)
 	if err != nil {
 		err = fmt.Errorf("open the replica in %s: %w", dir, err)
 		if k := kindOf(err); k != api.NoSpace && k != api.Permission { // else people can mend it

@@ -26,7 +26,7 @@ func TestIdle(t *testing.T) {
 	syncAll(t, laptop)
 	status, err := laptop.Status(t.Context())
 	must(t, err)
-	seconds := setting(idleSeconds, 20)
+	seconds := setting(idleSeconds, 10)
 	// What follows work: content proven final, a journal made durable, connections that nobody needs.
 	time.Sleep(12 * time.Second)
 	pids := map[string]int{"the daemon": status.PID, "the server": s.Pid()}
@@ -39,8 +39,8 @@ func TestIdle(t *testing.T) {
 		after := wakesOf(t, pid)
 		n, cpu := after.times-before[who].times, after.cpu-before[who].cpu
 		t.Logf("%s, idle for %d s: %d wake-ups, %v of processor time", who, seconds, n, cpu)
-		// Two a second, and those that one heartbeat has.
-		if n > 2*seconds+40 {
+		// Each request and each timer wakes several threads of Go's. A poll of anything ten times a second makes fifty.
+		if n > 12*seconds+60 {
 			t.Errorf("%s woke up %d times in %d s", who, n, seconds)
 		}
 	}

@@ -30,7 +30,7 @@ func TestTwin(t *testing.T) {
 	anna := newAccount(t, server(t), "anna")
 	laptop := anna.mountNew(t, "laptop")
 	plain := t.TempDir()
-	rounds, steps := setting(twinRounds, 25), setting(twinSteps, 60)
+	rounds, steps := setting(twinRounds, 300), setting(twinSteps, 60)
 	setRapid(t, "rapid.checks", strconv.Itoa(rounds))
 	setRapid(t, "rapid.steps", strconv.Itoa(steps))
 	setRapid(t, "rapid.nofailfile", "true")
