@@ -83,9 +83,9 @@ func (s *soleServer) Changes(ctx context.Context, epoch api.ID, _ int64, wait ti
 	return api.Changes{State: api.State{Epoch: epoch, Seq: s.seq}}, nil
 }
 
-// holds tells whether some node's last version is this content.
 func (s *soleServer) Reconnect() {}
 
+// holds tells whether some node's last version is this content.
 func (s *soleServer) holds(want []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -49,6 +49,8 @@ func (s *noServer) Children(_ context.Context, dir api.ID, _ api.Name, _ int) (a
 	return api.Listing{State: api.State{Epoch: s.drive.Epoch, Seq: 1, Nodes: []api.Node{root}}}, nil
 }
 
+func (s *noServer) Reconnect() {}
+
 // mountAlone mounts a drive that has no server, and unmounts it at the test's end.
 func mountAlone(t *testing.T, cacheDir string, remote cache.Remote, opts fusefs.Options) (dir string, unmount func()) {
 	t.Helper()
