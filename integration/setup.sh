@@ -141,6 +141,8 @@ if [ "${1:-}" != run ] && ! echo "$axe_sum  bin/tools/axe.min.js" | sha256sum --
 	tar -xzOf "$fetched/axe-core-$axe.tgz" package/axe.min.js >bin/tools/axe.min.js
 	rm -rf "$fetched"
 	echo "$axe_sum  bin/tools/axe.min.js" | sha256sum --check --quiet
+fi
+
 # The certificate authority of the tests, Let's Encrypt's own, in the same way.
 pebble=v2.10.3
 if [ "${1:-}" != run ] && ! go version -m bin/tools/pebble 2>/dev/null | grep -q "pebble/v2[[:space:]]$pebble[[:space:]]"; then
