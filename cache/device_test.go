@@ -41,7 +41,8 @@ type device struct {
 
 	log *logBuffer
 
-	clock clock // nil: the system's
+	clock  clock // nil: the system's
+	unkind bool  // power loss takes all that was not synced
 
 	durable map[string]durable // content files as of their last sync, by name
 	mu      sync.Mutex         // guards durable
@@ -209,7 +210,9 @@ func (v *device) kill(power bool) {
 	old.mu.Lock() // no commit is under way
 	percent := 100
 	if power {
-		percent = v.rng.IntN(3) * 40
+		if percent = v.rng.IntN(3) * 40; v.unkind {
+			percent = 0
+		}
 	}
 	mem := v.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: v.rng})
 	v.lives++

@@ -155,6 +155,7 @@ func TestLostAnswerMeetsNews(t *testing.T) {
 				a, b, _, _ := pair(t)
 				must(t, a.write("f", "0"))
 				mustQuiet(t, a, b)
+				must(t, a.d.st.settle()) // the number of the batch before is durable
 				a.wire.faults(func(w *wire) {
 					w.after = func(api.Batch) error {
 						w.cut() // the server has done it, and nobody here knows
@@ -166,6 +167,7 @@ func TestLostAnswerMeetsNews(t *testing.T) {
 				eventually(t, "b hears", func() bool { return c.heard(b) })
 				a.wire.faults(func(w *wire) { w.after = nil })
 				if end != "lives on" {
+					a.unkind = true
 					a.kill(end == "power lost")
 				}
 				must(t, c.theirs(b))
@@ -173,8 +175,12 @@ func TestLostAnswerMeetsNews(t *testing.T) {
 				if a.d == nil {
 					a.start()
 				}
+				must(t, a.mkdir("next")) // it must not pass for the lost one
 				truth := mustQuiet(t, a, b)
-				if len(truth) != 1 || truth[c.name2].content != c.content2 {
+				if _, ok := truth["next"]; !ok {
+					t.Errorf("what was done next is missing:\n%v", truth)
+				}
+				if len(truth) != 2 || truth[c.name2].content != c.content2 {
 					t.Errorf("the server has\n%v", truth)
 				}
 				if s := a.d.Status(); len(s.Events) > 0 || s.Conflicts > 0 || s.Refused > 0 {
