@@ -15,7 +15,7 @@ TIMEOUT  ?= 20m
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 OPERATIONS ?= 1000000
-ROUNDS ?= 200
+FAULT_ROUNDS ?= 200
 NODES    ?= 1000000
 MODEL_ROUNDS ?= 300
 TWIN_ROUNDS ?= 2000
@@ -67,7 +67,7 @@ exercise: setup ## 1,000,000 random operations on files and trees, with the cach
 	SATCHEL_EXERCISE_OPERATIONS=$(OPERATIONS) $(GO) test -timeout 0 -count 1 -v -run TestExercise ./integration
 
 faults: setup ## 200 rounds of two devices that write while something is killed, cut, slow, silent, lying or full (long)
-	SATCHEL_FAULT_ROUNDS=$(ROUNDS) $(GO) test -timeout 0 -count 1 -v -run '^TestRounds$$' ./integration
+	SATCHEL_FAULT_ROUNDS=$(FAULT_ROUNDS) $(GO) test -timeout 0 -count 1 -v -run '^TestRounds$$' ./integration
 
 twin: setup ## TWIN_ROUNDS (default 2000) random sequences on a mount and on a plain folder, compared call by call
 	SATCHEL_TWIN_ROUNDS=$(TWIN_ROUNDS) SATCHEL_TWIN_STEPS=120 $(GO) test -timeout 0 -count 1 -run '^TestTwin$$' ./integration

@@ -81,10 +81,21 @@ func (k *dcache) wrong() error {
 		case err == nil && a.FID != fid:
 			return fmt.Errorf("the kernel believes that %q is node %d, and it is %d", e.name, fid, a.FID)
 		case err != nil && fid != 0:
-			return fmt.Errorf("the kernel believes that %q exists: %w", e.name, err)
+			return fmt.Errorf("the kernel believes that %q exists in %s: %w", e.name, k.d.dirName(e.parent), err)
 		}
 	}
 	return nil
+}
+
+// dirName describes a directory, for whoever reads that a test failed.
+func (d *Drive) dirName(fid uint64) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.byFID[fid]
+	if n == nil {
+		return "a directory that is not known any more"
+	}
+	return fmt.Sprintf("%q (node %d, gone %v)", n.name, fid, n.dead)
 }
 
 // at resolves a path to its parent's FUSE node id and its last name.
