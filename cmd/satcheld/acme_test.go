@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,36 +34,59 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// everywhereHere is a name server to which every name is this machine's.
+// everywhereHere is a name server, by TCP as pebble asks, to which every name is
+// this machine's.
 func everywhereHere(t *testing.T) string {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { l.Close() })
 	go func() {
-		packet := make([]byte, 1500)
 		for {
-			n, from, err := conn.ReadFrom(packet)
+			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			var m dnsmessage.Message
-			if m.Unpack(packet[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			q := m.Questions[0]
-			answer := dnsmessage.Message{Header: dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true, RecursionAvailable: true}, Questions: m.Questions}
-			if q.Type == dnsmessage.TypeA {
-				answer.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1}, Body: &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}}}}
-			}
-			if b, err := answer.Pack(); err == nil {
-				conn.WriteTo(b, from)
-			}
+			go func() {
+				defer conn.Close()
+				for answerName(conn) == nil {
+				}
+			}()
 		}
 	}()
-	return conn.LocalAddr().String()
+	return l.Addr().String()
+}
+
+// answerName reads one question and answers it. Messages have their length
+// before them: RFC 1035, 4.2.2.
+func answerName(conn net.Conn) error {
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
+		return err
+	}
+	packet := make([]byte, binary.BigEndian.Uint16(size[:]))
+	if _, err := io.ReadFull(conn, packet); err != nil {
+		return err
+	}
+	var m dnsmessage.Message
+	if err := m.Unpack(packet); err != nil {
+		return err
+	}
+	answer := dnsmessage.Message{Header: dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true, RecursionAvailable: true}, Questions: m.Questions}
+	for _, q := range m.Questions {
+		if q.Type == dnsmessage.TypeA {
+			answer.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 1}, Body: &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}}}}
+		}
+	}
+	b, err := answer.AppendPack(make([]byte, 2))
+	if err != nil {
+		return err
+	}
+	binary.BigEndian.PutUint16(b, uint16(len(b)-2))
+	_, err = conn.Write(b)
+	return err
 }
 
 // With --acme-domain a server gets its certificate from a real authority, which asks it

@@ -80,6 +80,7 @@ type daemon struct {
 
 	metrics    *metrics
 	servers    []*http.Server
+	listening  []net.Listener // theirs
 	background sync.WaitGroup
 	cleanup    []func() // what Close undoes, last first
 	log        *slog.Logger
@@ -174,9 +175,9 @@ func (d *daemon) serve(l net.Listener, h http.Handler, config *tls.Config, stop 
 		s.TLSConfig = config
 		serve, scheme = func(l net.Listener) error { return s.ServeTLS(l, "", "") }, "https"
 	}
-	d.servers = append(d.servers, s)
+	d.servers, d.listening = append(d.servers, s), append(d.listening, l)
 	d.background.Go(func() {
-		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			d.failed <- fmt.Errorf("serve: %w", err)
 		}
 	})
@@ -287,11 +288,19 @@ func (d *daemon) drain(delay time.Duration) {
 	}
 }
 
+// acceptTakes is how long a server may need to note a connection that it took just before its socket was closed: Shutdown
+// does not wait for one that is not noted.
+const acceptTakes = 100 * time.Millisecond
+
 // Close ends the server in order: requests, background work, connections, the
 // private PostgreSQL.
 func (d *daemon) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), d.patience)
 	defer cancel()
+	for _, l := range d.listening {
+		l.Close()
+	}
+	time.Sleep(acceptTakes)
 	var ending sync.WaitGroup
 	for _, s := range d.servers {
 		ending.Go(func() {
