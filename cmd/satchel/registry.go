@@ -73,13 +73,13 @@ func (p places) runningOn(cacheDir string) (mounted, bool) {
 const ending = 20 * time.Second
 
 // staysOn is runningOn, but waits for a daemon whose drive was just unmounted, by umount(8) for instance, which does not
-// wait for the daemon.
+// wait for the daemon, and for one that was killed and is not quite gone.
 func (p places) staysOn(cacheDir string) (m mounted, ok bool) {
 	for end := time.Now().Add(ending); ; time.Sleep(20 * time.Millisecond) {
 		if m, ok = p.runningOn(cacheDir); !ok || time.Now().After(end) {
 			return m, ok
 		}
-		if kind, err := mountedType(m.Mountpoint); err != nil || kind == fsType {
+		if kind, err := mountedType(m.Mountpoint); err != nil || kind == fsType && !dead(m.Mountpoint) {
 			return m, ok
 		}
 	}

@@ -154,7 +154,7 @@ func (s *Server) Objects(ctx context.Context) (n int, size int64, err error) {
 }
 
 // Spoil changes a byte in the server's blob store, behind the server's back,
-// where some bytes are. It is an error when they are in no object, or when an
+// wherever some bytes are. It is an error when they are in no object, or when an
 // object of the "postgres" store has them on both sides of a part's end.
 func (s *Server) Spoil(ctx context.Context, content []byte) error {
 	done := false
@@ -170,7 +170,7 @@ func (s *Server) Spoil(ctx context.Context, content []byte) error {
 		err = s.eachObject(func(path string) error {
 			b, err := os.ReadFile(path)
 			i := bytes.Index(b, content)
-			if err != nil || i < 0 || done {
+			if err != nil || i < 0 {
 				return err
 			}
 			b[i] ^= 0xff
