@@ -31,6 +31,7 @@ func TestLostAnswers(t *testing.T) {
 				a.d.Sync(t.Context(), false, nil)
 				eventually(t, "the answer is lost", func() bool { return lost() < 2 })
 				if kill {
+					must(t, a.d.st.settle()) // a change of the last 50 ms may go with the process
 					a.kill(false)
 					a.start()
 				}
