@@ -1,14 +1,8 @@
 package cache
 
 import (
-	"encoding/binary"
 	"fmt"
-	"strings"
 	"testing"
-
-	"github.com/cockroachdb/pebble/v2"
-
-	"satchel/api"
 )
 
 // However often a file is saved before it can be sent, the journal has one
@@ -40,21 +34,4 @@ func TestSavesAreBounded(t *testing.T) {
 	if truth := mustQuiet(t, v); truth["letter"].content != fmt.Sprint("save ", saves-1) || len(truth) != 1 {
 		t.Errorf("the server has\n%v", truth)
 	}
-}
-
-// A replica of a newer format is left alone, with a message that says what to do.
-func TestNewerFormatIsRefused(t *testing.T) {
-	v := alone(t)
-	must(t, v.write("f", "text"))
-	mustQuiet(t, v)
-	must(t, v.d.st.DB.Set(metaKey("format"), binary.AppendUvarint(nil, formatVersion+1), pebble.Sync))
-	v.kill(false)
-	err := v.open()
-	if api.KindOf(err) != api.Invalid || !strings.Contains(err.Error(), "run the newer satchel") {
-		t.Fatalf("opening it: %v", err)
-	}
-	if again := v.open(); api.KindOf(again) != api.Invalid {
-		t.Errorf("and again: %v", again) // it was not put aside as damaged
-	}
-	v.d = nil
 }

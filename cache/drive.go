@@ -211,6 +211,9 @@ func (d *Drive) open() error {
 		d.full.Store(full)
 		d.tellFull(full)
 	})
+	if err := readyFormat(d.cfg.seam.fs(), dir); err != nil {
+		return err
+	}
 	if why, err := os.ReadFile(filepath.Join(dir, "damaged")); err == nil {
 		return fmt.Errorf("%w, as was found before: %s", errCorrupt, why)
 	}

@@ -28,7 +28,11 @@ type Exported struct {
 // [Drive.Export] and [Drive.Close] only. What the cache keeps stays as it is. The error is of kind NotFound when
 // there is no cache in dir, and Exists when a mount uses it.
 func OpenForExport(cfg Config) (*Drive, error) {
-	if _, err := cfg.seam.fs().Stat(filepath.Join(cfg.Dir, "replica")); errors.Is(err, os.ErrNotExist) {
+	has := func(name string) bool {
+		_, err := cfg.seam.fs().Stat(filepath.Join(cfg.Dir, name))
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	if !has(replicaDir) && !has(oldDir) {
 		return nil, api.Errorf(api.NotFound, "%s is no cache of a drive", cfg.Dir)
 	}
 	cfg.Remote, cfg.keepLife = noRemote{}, true

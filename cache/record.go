@@ -70,7 +70,7 @@ func (r *record) isFile() bool { return r.typ == 'f' }
 
 var errCorrupt = errors.New("a record of the replica is damaged")
 
-// append encodes the record; format 1.
+// append encodes the record.
 func (r *record) append(b []byte) []byte {
 	b = append(b, r.typ, r.flags)
 	b = binary.AppendUvarint(b, uint64(r.mode))
@@ -88,10 +88,7 @@ func (r *record) append(b []byte) []byte {
 	b = appendString(b, string(r.name))
 	b = appendString(b, r.target)
 	b = appendXattrs(b, r.xattrs)
-	if r.taken != 0 { // few files have holes; older records have no such field
-		b = binary.AppendVarint(b, r.taken)
-	}
-	return b
+	return binary.AppendVarint(b, r.taken)
 }
 
 func appendString(b []byte, s string) []byte {
@@ -210,9 +207,7 @@ func decodeRecord(b []byte) (record, error) {
 	r.up, r.name = d.id(), api.Name(d.string())
 	r.target = d.string()
 	r.xattrs = d.xattrs()
-	if len(d.b) > 0 {
-		r.taken = d.varint()
-	}
+	r.taken = d.varint()
 	if d.bad || len(d.b) != 0 {
 		return record{}, errCorrupt
 	}

@@ -115,7 +115,7 @@ func rebuild(cfg *Config, why error) error {
 	if err := fs.RemoveAll(aside); err != nil {
 		return err
 	}
-	if err := fs.Rename(filepath.Join(dir, "replica"), aside); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := fs.Rename(filepath.Join(dir, replicaDir), aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return os.RemoveAll(filepath.Join(dir, "damaged"))

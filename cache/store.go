@@ -16,10 +16,6 @@ import (
 	"satchel/api"
 )
 
-// formatVersion numbers the on-disk format of the cache directory. An older
-// one is migrated, a newer one refused.
-const formatVersion = 1
-
 const (
 	softInterval = 10 * time.Millisecond // what kill -9 may lose at the most, with a margin to the promised 50 ms
 	hardInterval = 5 * time.Second       // what power loss may lose at the most
@@ -50,51 +46,77 @@ type store struct {
 
 func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func()) (*store, error) {
 	s := &store{wake: make(chan struct{}, 1), done: make(chan struct{}), log: log, space: space, before: before, during: during, rush: make(chan struct{}, 1)}
-	options := &pebble.Options{
-		FS:           storeFS{fs, s},
-		MemTableSize: 16 << 20,
-		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
-		// not wait for the flush.
-		MemTableStopWritesThreshold: 1 << 10,
-		Logger:                      pebbleLog{log},
-		EventListener: &pebble.EventListener{
-			// A flush makes records durable: first what they refer to.
-			FlushBegin:     func(pebble.FlushInfo) { before() },
-			DataCorruption: func(i pebble.DataCorruptionInfo) { damage(i.Details) },
-		},
-	}
-	// The default one also looks ten times a second, for ever, whether more compactions may run at a time. Looking
-	// when one is due and when one ends is enough for a replica, and leaves an idle machine asleep.
-	options.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
-	db, err := pebble.Open(filepath.Join(dir, "replica"), options)
+	format, err := s.open(dir, fs, damage)
 	if err != nil {
-		err = fmt.Errorf("open the replica in %s: %w", dir, err)
-		if k := kindOf(err); k != api.NoSpace && k != api.Permission { // else people can mend it
-			err = fmt.Errorf("%w: %w", errCorrupt, err)
-		}
 		return nil, err
 	}
-	s.DB = db
-	if err := s.checkFormat(); err != nil {
-		db.Close()
+	if format < formatVersion {
+		if err := s.DB.Close(); err != nil {
+			return nil, err
+		}
+		if err := migrate(fs, dir, format, log); err != nil {
+			return nil, err
+		}
+		if _, err := s.open(dir, fs, damage); err != nil {
+			return nil, err
+		}
+	}
+	if err := noteFormat(dir); err != nil {
+		s.DB.Close()
 		return nil, err
 	}
 	s.wg.Go(s.flusher)
 	return s, nil
 }
 
-func (s *store) checkFormat() error {
+// open opens Pebble and returns the format of what it has, which may be an older one.
+func (s *store) open(dir string, fs vfs.FS, damage func(error)) (format uint64, err error) {
+	options := &pebble.Options{
+		FS:                 storeFS{fs, s},
+		FormatMajorVersion: storeFormat,
+		MemTableSize:       16 << 20,
+		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
+		// not wait for the flush.
+		MemTableStopWritesThreshold: 1 << 10,
+		Logger:                      pebbleLog{s.log},
+		EventListener: &pebble.EventListener{
+			// A flush makes records durable: first what they refer to.
+			FlushBegin:     func(pebble.FlushInfo) { s.before() },
+			DataCorruption: func(i pebble.DataCorruptionInfo) { damage(i.Details) },
+		},
+	}
+	// The default one also looks ten times a second, for ever, whether more compactions may run at a time. Looking
+	// when one is due and when one ends is enough for a replica, and leaves an idle machine asleep.
+	options.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	db, err := pebble.Open(filepath.Join(dir, replicaDir), options)
+	if err != nil {
+		err = fmt.Errorf("open the replica in %s: %w", dir, err)
+		if k := kindOf(err); k != api.NoSpace && k != api.Permission { // else people can mend it
+			err = fmt.Errorf("%w: %w", errCorrupt, err)
+		}
+		return 0, err
+	}
+	s.DB = db
+	if format, err = s.format(dir); err != nil {
+		db.Close()
+	}
+	return format, err
+}
+
+// format is the number of the replica's format, which a new one gets; a newer one is an error.
+func (s *store) format(dir string) (uint64, error) {
 	v, err := s.meta("format")
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case v == nil:
-		return s.DB.Set(metaKey("format"), binary.AppendUvarint(nil, formatVersion), pebble.Sync)
+		return formatVersion, s.DB.Set(metaKey("format"), binary.AppendUvarint(nil, formatVersion), pebble.Sync)
 	}
-	if n, _ := binary.Uvarint(v); n != formatVersion {
-		return api.Errorf(api.Invalid, "the cache has format %d, but this satchel knows format %d: run the newer satchel that made it", n, formatVersion)
+	n, _ := binary.Uvarint(v)
+	if n > formatVersion {
+		return n, newer(dir, n)
 	}
-	return nil
+	return n, nil
 }
 
 // meta returns a value kept under a word, nil if there is none.
