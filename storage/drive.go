@@ -21,6 +21,9 @@ type Drive struct {
 // Owner is whose drive it is.
 func (d *Drive) Owner() api.ID { return d.owner }
 
+// Caller is whose handle of the drive it is.
+func (d *Drive) Caller() Caller { return d.caller }
+
 // Same tells whether two handles are of one drive, seen from one root.
 func (d *Drive) Same(e *Drive) bool { return d.id == e.id && d.root == e.root }
 

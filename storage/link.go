@@ -51,7 +51,7 @@ func (d *Drive) AddLink(ctx context.Context, path []api.Name, o LinkOptions) (l 
 		if n.Type != api.File && n.Type != api.Directory {
 			return api.Errorf(api.Invalid, "only files and folders can be shared")
 		}
-		l.Node = n.ID
+		l.Node, l.Path = n.ID, api.Name(api.JoinPath(path))
 		there, err := tx.Links(ctx, d.id, n.ID)
 		if err == nil && len(there) >= maxLinksTo {
 			err = api.Errorf(api.TooLarge, "there are %d links to it already: remove some", maxLinksTo)

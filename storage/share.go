@@ -123,8 +123,30 @@ func (d *Drive) Revoke(ctx context.Context, grants ...api.Grant) error {
 	return d.eachGrant(ctx, grants, (*postgres.Tx).Revoke)
 }
 
-func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
-	do func(tx *postgres.Tx, ctx context.Context, drive, node api.ID, principal string, p api.Permissions) error) error {
+// ShareWith lets a user have exactly these permissions on a path, whatever he had
+// there before; none end it. A missing path or user is [api.NotFound].
+func (d *Drive) ShareWith(ctx context.Context, path []api.Name, user api.ID, p api.Permissions) error {
+	if p < 0 || p > api.AllPermissions {
+		return errNoPermissions()
+	}
+	return d.deciding(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		n, err := d.lookup(ctx, tx, path)
+		if err != nil {
+			return err
+		}
+		err = tx.Revoke(ctx, d.id, n.ID, user.String(), api.AllPermissions&^p)
+		if api.KindOf(err) == api.NotFound { // he had none
+			err = nil
+		}
+		if err == nil && p != 0 {
+			err = tx.Grant(ctx, d.id, n.ID, user.String(), p)
+		}
+		return err
+	})
+}
+
+// deciding runs fn for those who decide who else may use the drive; all others have [api.Permission].
+func (d *Drive) deciding(ctx context.Context, fn func(context.Context, *postgres.Tx) error) error {
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		yes, err := tx.DecidesGrants(ctx, d.id)
 		if err == nil && !yes {
@@ -133,6 +155,13 @@ func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
 		if err != nil {
 			return err
 		}
+		return fn(ctx, tx)
+	})
+}
+
+func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
+	do func(tx *postgres.Tx, ctx context.Context, drive, node api.ID, principal string, p api.Permissions) error) error {
+	return d.deciding(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		for _, g := range grants {
 			if err := checkGrant(g); err != nil {
 				return err
@@ -155,7 +184,7 @@ func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
 
 func checkGrant(g api.Grant) error {
 	if g.Permissions <= 0 || g.Permissions > api.AllPermissions {
-		return api.Errorf(api.Invalid, "a grant gives some of %q", api.AllPermissions.Names())
+		return errNoPermissions()
 	}
 	if g.UserID == api.Anonymous || g.UserID == api.Authenticated {
 		return nil
@@ -164,4 +193,8 @@ func checkGrant(g api.Grant) error {
 		return api.Errorf(api.Invalid, "userId is %s, %s or a user's id", api.Anonymous, api.Authenticated)
 	}
 	return nil
+}
+
+func errNoPermissions() error {
+	return api.Errorf(api.Invalid, "a grant gives some of %q", api.AllPermissions.Names())
 }

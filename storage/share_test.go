@@ -294,3 +294,37 @@ func (s *sharing) rm(t testing.TB, paths ...string) {
 		}
 	}
 }
+
+// Sharing at a level is that level, whatever there was before; at none it is over.
+func TestShareWithIsExact(t *testing.T) {
+	s := newSharing(t)
+	path := []api.Name{"shared"}
+	for _, p := range []api.Permissions{api.MayRead, api.AllPermissions, api.MayWrite, api.MayRead, 0, 0} {
+		if err := s.home.ShareWith(t.Context(), path, s.bob.User, p); err != nil {
+			t.Fatal(err)
+		}
+		var got api.Permissions
+		grants, err := s.home.Grants(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range grants {
+			if g.UserID == s.bob.User.String() && g.Path == "/shared" {
+				got |= g.Permissions
+			}
+		}
+		if got != p {
+			t.Errorf("he has %q, not %q", got.Names(), p.Names())
+		}
+	}
+	if err := s.home.ShareWith(t.Context(), path, api.NewID(), api.MayRead); api.KindOf(err) != api.NotFound {
+		t.Errorf("with nobody: %v", err)
+	}
+	if err := s.home.ShareWith(t.Context(), []api.Name{"nothing"}, s.bob.User, api.MayRead); api.KindOf(err) != api.NotFound {
+		t.Errorf("nothing: %v", err)
+	}
+	s.grant(t, "shared", s.bob.User.String(), "read", "list")
+	if err := s.open(t, s.bob).ShareWith(t.Context(), path, s.admin.User, api.MayRead); api.KindOf(err) != api.Permission {
+		t.Errorf("by a guest: %v", err)
+	}
+}

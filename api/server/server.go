@@ -135,6 +135,7 @@ func (s *server) routeV1(mux *http.ServeMux, doc *route.Document) {
 	s.accountRoutes(v1)
 	s.driveRoutes(v1)
 	s.historyRoutes(v1)
+	s.shareRoutes(v1)
 	s.appRoutes(v1)
 	s.keyRoutes(v1)
 	s.byteRoutes(mux, v1)

@@ -3,23 +3,27 @@ package server
 import (
 	"context"
 	"net/http"
-	"net/netip"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"satchel/api"
 	"satchel/api/auth"
 )
 
-type loginInput struct {
-	Body api.Login
-	from netip.Addr
+// Asked is the part of an input that notes the request, for where it comes from
+// and what it calls this server. It is exported as InDrive is.
+type Asked struct{ request *http.Request }
+
+// Resolve notes the request, whose body has been read by then.
+func (a *Asked) Resolve(ctx huma.Context) []error {
+	a.request, _ = humago.Unwrap(ctx)
+	return nil
 }
 
-// Resolve notes where the login comes from.
-func (in *loginInput) Resolve(ctx huma.Context) []error {
-	in.from = address(&http.Request{RemoteAddr: ctx.RemoteAddr()})
-	return nil
+type loginInput struct {
+	Asked
+	Body api.Login
 }
 
 type tokenInput struct {
@@ -29,16 +33,10 @@ type tokenInput struct {
 }
 
 type deviceCodeInput struct {
+	Asked
 	Body struct {
 		Device string `json:"device"` // a name for people, such as the host's
 	}
-	from netip.Addr
-}
-
-// Resolve notes where the device is.
-func (in *deviceCodeInput) Resolve(ctx huma.Context) []error {
-	in.from = address(&http.Request{RemoteAddr: ctx.RemoteAddr()})
-	return nil
 }
 
 type devicePollInput struct {
@@ -53,10 +51,10 @@ type deviceInput struct {
 
 func (s *server) accountRoutes(v1 huma.API) {
 	open(s, v1, post("login", "/login", "Log a device in"), func(ctx context.Context, in *loginInput) (*body[api.Credentials], error) {
-		return answer(s.auth.LoginDevice(ctx, in.from, in.Body))
+		return answer(s.auth.LoginDevice(ctx, address(in.request), in.Body))
 	})
 	open(s, v1, post("device-code", "/device/code", "Ask to log a device in that somebody confirms on the page /device"), func(ctx context.Context, in *deviceCodeInput) (*body[api.DeviceCode], error) {
-		return answer(s.auth.BeginDevice(ctx, in.from, in.Body.Device))
+		return answer(s.auth.BeginDevice(ctx, address(in.request), in.Body.Device))
 	})
 	open(s, v1, post("device-token", "/device/token", "Whether somebody has confirmed the device"), func(ctx context.Context, in *devicePollInput) (*body[api.DeviceAnswer], error) {
 		return answer(s.auth.PollDevice(ctx, in.Body.Code))

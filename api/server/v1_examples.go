@@ -39,6 +39,12 @@ func v1Examples(doc *route.Document) {
 	doc.Examples("content", you("A file", "/v1/drives/home/nodes/$file/content", 200, "Buy bread."))
 	doc.Examples("usage", you("A directory", "/v1/drives/home/nodes/$notes/usage", 200, `"bytes"`))
 	doc.Examples("versions", you("A file's", "/v1/drives/home/documents/$today/versions", 200, `"current":true`))
+	doc.Examples("shares", you("Everything that is shared", "/v1/drives/home/shares", 200, `"grants":[`))
+	doc.Examples("share-public", body(you("A file with everybody", "/v1/drives/home/shares/public", 200, `"userId":"anonymous"`), `{"path":"notes/today.txt","public":true}`),
+		body(you("No longer", "/v1/drives/home/shares/public", 200, `"grants":[]`), `{"path":"notes/today.txt","public":false}`))
+	doc.Examples("share-with", body(you("Nobody's address", "/v1/drives/home/shares/people", 404, `"kind":"not_found"`), `{"path":"notes","email":"nobody@example.org","permissions":["read","list"]}`))
+	doc.Examples("add-link", body(keep(you("For a hundred years, with a password", "/v1/drives/home/links", 200, `"url"`), "link", "id"), `{"path":"notes","expires":"2126-01-31T18:00:00Z","password":"open sesame"}`))
+	doc.Examples("remove-link", you("That one", "/v1/drives/home/links/$link", 204, ""))
 	doc.Examples("trash", you("The last ones", "/v1/drives/home/trash?limit=10", 200, "["))
 	doc.Examples("missing", body(you("Chunks that nobody has", "/v1/drives/home/missing", 200, "abab"),
 		`{"hashes":["abababababababababababababababababababababababababababababababab"]}`))

@@ -17,8 +17,8 @@ var shareChoices = []struct {
 	value, label, may string
 	permissions       api.Permissions
 }{
-	{"read", "look at it and download", "look at it", api.PermRead | api.PermList},
-	{"write", "change it too", "change it", api.PermRead | api.PermList | api.PermWrite | api.PermMkdir | api.PermRename | api.PermCopy},
+	{"read", "look at it and download", "look at it", api.MayRead},
+	{"write", "change it too", "change it", api.MayWrite},
 	{"all", "change and delete", "change and delete", api.AllPermissions},
 }
 
@@ -55,7 +55,7 @@ func (s *server) webShare(w http.ResponseWriter, r *http.Request, id auth.Identi
 	at := len(v.Crumbs) - 1
 	v.Crumbs[at].URL = browseURL(path) // which leads on to a file's page
 	if v.Own {
-		if err := s.shares(r, id, d, path, n, &v); err != nil {
+		if err := s.sharesShown(r, id, d, path, n, &v); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (s *server) webShare(w http.ResponseWriter, r *http.Request, id auth.Identi
 	return nil
 }
 
-func (s *server) shares(r *http.Request, id auth.Identity, d *storage.Drive, path []api.Name, n api.Node, v *web.Share) error {
+func (s *server) sharesShown(r *http.Request, id auth.Identity, d *storage.Drive, path []api.Name, n api.Node, v *web.Share) error {
 	about, err := d.About(r.Context(), path)
 	if err != nil {
 		return err
@@ -93,12 +93,10 @@ func (s *server) shares(r *http.Request, id auth.Identity, d *storage.Drive, pat
 
 func (s *server) shownLinks(r *http.Request, links []storage.Link, paths bool) (all []web.Link) {
 	for _, l := range links {
-		shown := web.Link{ID: l.ID, URL: s.shownAddress(r) + "/s/" + l.Token, Password: l.Password != "", Created: l.Created}
-		if l.Expires != nil {
-			shown.Expires = *l.Expires
-		}
+		l := s.shownLink(r, l)
+		shown := web.Link{ID: l.ID, URL: l.URL, Password: l.Password, Created: l.Created, Expires: l.Expires}
 		if paths {
-			shown.Path = l.Path.Escape()
+			shown.Path = l.Path
 		}
 		all = append(all, shown)
 	}
@@ -135,39 +133,34 @@ func (s *server) guests(r *http.Request, id auth.Identity, d *storage.Drive) (al
 	return all, nil
 }
 
-// formShare is the caller's drive and the path of a form that shares it, which may be the root.
-func (s *server) formShare(r *http.Request, id auth.Identity) (*storage.Drive, []api.Name, error) {
-	d, err := s.webHome(r, id)
-	if err != nil {
-		return nil, nil, err
+// formShare is what a form shares: a path of the caller's drive, which may be the root.
+func (s *server) formShare(r *http.Request, id auth.Identity) (at shared, err error) {
+	at = shared{request: r, by: id}
+	if at.drive, err = s.webHome(r, id); err != nil {
+		return at, err
 	}
-	path, err := webPath(r.PostFormValue("path"))
-	return d, path, err
+	at.path, err = webPath(r.PostFormValue("path"))
+	return at, err
 }
 
 // webLink makes a link.
 func (s *server) webLink(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
-	d, path, err := s.formShare(r, id)
+	at, err := s.formShare(r, id)
 	if err != nil {
 		return err
 	}
-	var o storage.LinkOptions
+	var expires time.Time
 	if text := r.PostFormValue("days"); text != "" {
 		days, err := strconv.Atoi(text)
 		if err != nil || days < 1 || days > 3650 {
 			return api.Errorf(api.Invalid, "a link works for 1 to 3650 days, or until it is removed")
 		}
-		o.Expires = time.Now().Add(time.Duration(days) * 24 * time.Hour)
+		expires = time.Now().Add(time.Duration(days) * 24 * time.Hour)
 	}
-	if password := r.PostFormValue("password"); password != "" {
-		if o.PasswordHash, err = s.auth.HashLinkPassword(r.Context(), password); err != nil {
-			return err
-		}
-	}
-	if _, err := d.AddLink(r.Context(), path, o); err != nil {
+	if _, err := s.addLink(r.Context(), at, expires, r.PostFormValue("password")); err != nil {
 		return err
 	}
-	return back(w, r, pathURL("/share/", path))
+	return back(w, r, pathURL("/share/", at.path))
 }
 
 // webUnlink ends a link.
@@ -188,27 +181,16 @@ func (s *server) webUnlink(w http.ResponseWriter, r *http.Request, id auth.Ident
 
 // webShareWith lets another user have something.
 func (s *server) webShareWith(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
-	d, path, err := s.formShare(r, id)
+	at, err := s.formShare(r, id)
 	if err != nil {
 		return err
-	}
-	if err := s.sharings.Take(id.User, address(r)); err != nil {
-		return err
-	}
-	who, err := s.drives.PersonAt(r.Context(), caller(id), r.PostFormValue("email"))
-	if err != nil {
-		return err
-	}
-	if who.ID == id.User {
-		return api.Errorf(api.Invalid, "it is yours already")
 	}
 	for _, c := range shareChoices {
 		if c.value == r.PostFormValue("may") {
-			g := api.Grant{Path: api.JoinPath(path), UserID: who.ID.String(), Permissions: c.permissions}
-			if err := d.Grant(r.Context(), g); err != nil {
+			if err := s.shareWith(r.Context(), at, r.PostFormValue("email"), c.permissions); err != nil {
 				return err
 			}
-			return back(w, r, pathURL("/share/", path))
+			return back(w, r, pathURL("/share/", at.path))
 		}
 	}
 	return api.Errorf(api.Invalid, "say what the person may do")
@@ -216,13 +198,13 @@ func (s *server) webShareWith(w http.ResponseWriter, r *http.Request, id auth.Id
 
 // webUnshare takes it back.
 func (s *server) webUnshare(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
-	d, path, err := s.formShare(r, id)
+	at, err := s.formShare(r, id)
 	if err != nil {
 		return err
 	}
-	err = d.Revoke(r.Context(), api.Grant{Path: api.JoinPath(path), UserID: r.PostFormValue("principal")})
+	err = at.drive.Revoke(r.Context(), api.Grant{Path: api.JoinPath(at.path), UserID: r.PostFormValue("principal")})
 	if err != nil && api.KindOf(err) != api.NotFound {
 		return err
 	}
-	return back(w, r, pathURL("/share/", path))
+	return back(w, r, pathURL("/share/", at.path))
 }

@@ -179,6 +179,11 @@ func TestWebShares(t *testing.T) {
 	}
 	b.post("/do/share", "path", "team", "email", bob, "may", "write")
 	c.upload("team/", "new.txt", "from Bob").want(t, "writing", "/browse/team", "new.txt")
+	b.post("/do/share", "path", "team", "email", bob, "may", "read")
+	if p := c.upload("team/", "late.txt", "x"); p.status != 403 {
+		t.Errorf("writing where he may only read again: %d", p.status)
+	}
+	b.post("/do/share", "path", "team", "email", bob, "may", "write")
 	b.get("/file/team/new.txt").want(t, "what Bob wrote", "/file/team/new.txt", "from Bob")
 	c.post("/do/move", "from", "team/new.txt", "to", "team/renamed.txt").want(t, "renaming there", "/browse/team", "renamed.txt")
 	c.upload("", "own.txt", "Bob's own")

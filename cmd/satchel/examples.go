@@ -95,6 +95,13 @@ var examples = cli.Examples{
 		satchel trash restore Letters/letter.odt`,
 	"trash empty": `
 		satchel trash empty`,
+	"share": `
+		satchel share # all that others may use
+		satchel share Photos --with bob@example.org --may write
+		satchel share Photos --stop bob@example.org
+		satchel share letter.odt --link --for 48h # prints the link
+		satchel share letter.odt --link --password-stdin <password.txt
+		satchel share index.html --public`,
 	"service install": `
 		satchel service install ~/Satchel # from now on it is always there
 		satchel service install ~/Satchel --cache-size 50GiB`,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -156,15 +155,7 @@ func isLoopback(host string) bool {
 
 func (cmd *loginCmd) password(sh *shell) (string, error) {
 	if cmd.PasswordStdin {
-		b, err := io.ReadAll(io.LimitReader(sh.stdin, 64<<10))
-		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		password := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
-		if password == "" {
-			return "", usageError{"there is no password on standard input"}
-		}
-		return password, nil
+		return readPassword(sh.stdin)
 	}
 	f, ok := sh.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

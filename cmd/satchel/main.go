@@ -59,6 +59,8 @@ type commands struct {
 	Restore restoreCmd `cmd:"" help:"Make a file, or the whole drive, what it was before."`
 	Trash   trashCmd   `cmd:"" help:"List what was deleted, bring it back, or empty the trash."`
 
+	Share shareCmd `cmd:"" help:"Let others use a file or folder, or show who may."`
+
 	Service serviceCmd `cmd:"" help:"Mount the drive at every login, and again after a crash."`
 	Helper  helperCmd  `cmd:"" help:"Give ordinary users' drives the kernel's full speed."`
 

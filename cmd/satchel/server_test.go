@@ -53,6 +53,7 @@ func TestServerScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "server": serverCmd, "killdaemon": killDaemon, "until": until, "link": linkCmd, "confirm": confirm,
+			"account": account,
 		},
 	})
 }
@@ -92,12 +93,24 @@ func newServer(program string) (*server, error) {
 	}
 	defer l.Close()
 	s := &server{program: program, data: data, addr: l.Addr().String()}
-	add := exec.Command(program, "user", "add", "ada@example.org", "--password-stdin", "--data", filepath.Join(data, "d"))
+	return s, s.addAccount("ada@example.org")
+}
+
+func (s *server) addAccount(email string) error {
+	add := exec.Command(s.program, "user", "add", email, "--password-stdin", "--data", filepath.Join(s.data, "d"))
 	add.Stdin = strings.NewReader("correct horse\n")
 	if out, err := add.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("satcheld user add: %w\n%s", err, out)
+		return fmt.Errorf("satcheld user add: %w\n%s", err, out)
 	}
-	return s, nil
+	return nil
+}
+
+// account is the scenario's command: account EMAIL. Its password is ada's.
+func account(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: account EMAIL")
+	}
+	ts.Check(ts.Value("server").(*server).addAccount(args[0]))
 }
 
 func (s *server) start() error {

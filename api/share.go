@@ -1,0 +1,62 @@
+package api
+
+import "time"
+
+// What sharing with somebody usually gives him.
+const (
+	MayRead  = PermRead | PermList
+	MayWrite = MayRead | PermWrite | PermMkdir | PermRename | PermCopy // but not delete
+)
+
+// Shares is who else may use a drive, or one path of it.
+type Shares struct {
+	Grants []SharedWith `json:"grants"`
+	Links  []Link       `json:"links"` // the newest first
+}
+
+// SharedWith is a grant, for people.
+type SharedWith struct {
+	Grant
+	Name string `json:"name,omitempty"` // the user's
+	URL  string `json:"url,omitempty"`  // where everybody reads a public file
+}
+
+// Link lets whoever has it read a path, without an account.
+type Link struct {
+	ID       ID        `json:"id"`
+	Path     string    `json:"path"`     // what it opens; /: the whole drive
+	URL      string    `json:"url"`      // to give away
+	Password bool      `json:"password"` // it asks for one
+	Created  time.Time `json:"created"`
+	Expires  time.Time `json:"expires,omitzero"` // zero: it works until it is ended
+}
+
+// SharePublic lets everybody read a path, or only those again who may otherwise.
+type SharePublic struct {
+	Path   string `json:"path"`
+	Public bool   `json:"public"`
+}
+
+// ShareWith lets the user with an e-mail address have exactly these permissions on a
+// path; none at all ends it.
+type ShareWith struct {
+	Path        string      `json:"path"`
+	Email       string      `json:"email"`
+	Permissions Permissions `json:"permissions"`
+}
+
+// NewLink asks for a link to a path.
+type NewLink struct {
+	Path     string    `json:"path"`
+	Expires  time.Time `json:"expires,omitzero"`   // zero: never
+	Password string    `json:"password,omitempty"` // "": whoever has the link needs none
+}
+
+// At is the path that is shared, as it came.
+func (s SharePublic) At() string { return s.Path }
+
+// At is the path that is shared, as it came.
+func (s ShareWith) At() string { return s.Path }
+
+// At is the path that the link is to, as it came.
+func (l NewLink) At() string { return l.Path }

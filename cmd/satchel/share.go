@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"satchel/api"
+	"satchel/cmd/internal/cli"
+)
+
+type shareCmd struct {
+	Path          string        `arg:"" optional:"" help:"A file or folder of the drive, or below the folder where it is mounted; without it, all that is shared is shown." complete:"remote,file"`
+	With          string        `placeholder:"EMAIL" help:"Let this user of the server use it; --may says how."`
+	May           string        `enum:"read,write,all" default:"read" help:"With --with: read; write, which is to change and add too; all, which is to delete too (${default})."`
+	Link          bool          `help:"Make a link with which anyone can read it, and print it."`
+	For           time.Duration `placeholder:"D" help:"With --link: how long it works, such as 48h; by default until it is ended."`
+	PasswordStdin bool          `help:"With --link: it asks for the password that is read from standard input."`
+	Public        bool          `help:"Let everybody read it."`
+	Stop          string        `placeholder:"WHOM" help:"End what was begun: a user's EMAIL, a link or its id, or public."`
+}
+
+func (cmd *shareCmd) Help() string {
+	return "With only a PATH it shows who may use it. What is shared is shared with all that is below it, now and later."
+}
+
+// shareLevels are what --may gives.
+var shareLevels = map[string]api.Permissions{"read": api.MayRead, "write": api.MayWrite, "all": api.AllPermissions}
+
+func (cmd *shareCmd) Run(sh *shell) error {
+	if err := cmd.check(); err != nil {
+		return err
+	}
+	password := ""
+	if cmd.PasswordStdin {
+		var err error
+		if password, err = readPassword(sh.stdin); err != nil {
+			return err
+		}
+	}
+	t, err := sh.openTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	if cmd.Path == "" {
+		all, err := t.Shares(sh.ctx, "")
+		if err != nil {
+			return err
+		}
+		return printShares(sh, all, "nothing is shared")
+	}
+	p, err := t.existing(sh.ctx, sh.drivePath(cmd.Path))
+	if err != nil {
+		return err
+	}
+	path := "/" + api.JoinPath(p.path)
+	if cmd.Link {
+		l := api.NewLink{Path: path, Password: password}
+		if cmd.For > 0 {
+			l.Expires = time.Now().Add(cmd.For).UTC()
+		}
+		made, err := t.AddLink(sh.ctx, l)
+		if err != nil {
+			return err
+		}
+		return sh.answer(made, "%s", made.URL)
+	}
+	all, err := cmd.change(sh, t, path)
+	if err != nil {
+		return err
+	}
+	return printShares(sh, all, p.String()+" is shared with nobody")
+}
+
+func (cmd *shareCmd) check() error {
+	asked := 0
+	for _, yes := range []bool{cmd.Public, cmd.With != "", cmd.Link, cmd.Stop != ""} {
+		if yes {
+			asked++
+		}
+	}
+	switch {
+	case asked > 1:
+		return usageError{"give one of --with, --link, --public and --stop at a time"}
+	case asked == 1 && cmd.Path == "":
+		return usageError{"say which path"}
+	case !cmd.Link && (cmd.For != 0 || cmd.PasswordStdin):
+		return usageError{"--for and --password-stdin go with --link"}
+	case cmd.With == "" && cmd.May != "read":
+		return usageError{"--may goes with --with EMAIL"}
+	case cmd.For < 0:
+		return usageError{"--for must be a time to come"}
+	}
+	return nil
+}
+
+// change does what the flags ask for, if anything, and returns who may use the path then.
+func (cmd *shareCmd) change(sh *shell, t *tree, path string) (api.Shares, error) {
+	switch {
+	case cmd.Public || cmd.Stop == "public":
+		return t.SharePublic(sh.ctx, api.SharePublic{Path: path, Public: cmd.Public})
+	case cmd.With != "":
+		return t.ShareWith(sh.ctx, api.ShareWith{Path: path, Email: cmd.With, Permissions: shareLevels[cmd.May]})
+	case cmd.Stop == "":
+	case strings.Contains(cmd.Stop, "@"):
+		return t.ShareWith(sh.ctx, api.ShareWith{Path: path, Email: cmd.Stop})
+	default:
+		all, err := t.Shares(sh.ctx, path)
+		if err != nil {
+			return all, err
+		}
+		is := func(l api.Link) bool { return l.ID.String() == cmd.Stop || l.URL == cmd.Stop }
+		found, err := one(all.Links, is, "link", cmd.Stop, "satchel share "+cli.Printable(cmd.Path))
+		if err == nil {
+			err = t.RemoveLink(sh.ctx, found.ID)
+		}
+		if err != nil {
+			return all, err
+		}
+	}
+	return t.Shares(sh.ctx, path)
+}
+
+// readPassword is what standard input says, but for the end of its line.
+func readPassword(r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, 64<<10))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	password := strings.TrimRight(string(b), "\r\n")
+	if password == "" {
+		return "", usageError{"there is no password on standard input"}
+	}
+	return password, nil
+}
+
+// printShares shows who may use what; nobody, if nobody may.
+func printShares(sh *shell, all api.Shares, nobody string) error {
+	if sh.json || len(all.Grants)+len(all.Links) == 0 {
+		return sh.answer(all, "%s", nobody)
+	}
+	var rows []string
+	row := func(path, who, may, until, link string) {
+		if path = strings.TrimPrefix(path, "/"); path == "" {
+			path = "/"
+		}
+		rows = append(rows, strings.Join([]string{cli.Printable(string(api.Unescape(path))), who, may, until, link}, "\t"))
+	}
+	for _, g := range all.Grants {
+		who := cli.Printable(g.Name)
+		switch {
+		case g.UserID == api.Anonymous:
+			who = "everybody"
+		case g.UserID == api.Authenticated:
+			who = "whoever is logged in"
+		case who == "":
+			who = g.UserID
+		}
+		row(g.Path, who, levelOf(g.Permissions), "-", g.URL)
+	}
+	for _, l := range all.Links {
+		who := "whoever has the link"
+		if l.Password {
+			who += " and its password"
+		}
+		row(l.Path, who, "read", stamp(l.Expires), l.URL)
+	}
+	return list(sh, rows, "PATH\tWITH\tMAY\tUNTIL\tLINK", func(row string) string { return row })
+}
+
+// levelOf is the level of --may that permissions are, or their names.
+func levelOf(p api.Permissions) string {
+	for name, level := range shareLevels {
+		if p == level {
+			return name
+		}
+	}
+	return strings.Join(p.Names(), ",")
+}
