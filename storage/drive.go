@@ -121,6 +121,22 @@ func (d *Drive) lookup(ctx context.Context, tx *postgres.Tx, path []api.Name) (a
 	return nodes[len(path)-1], nil
 }
 
+// Brief lists a whole directory for people: names and what a list shows of their nodes, which
+// is their ids, types, sizes, mtimes, versions and targets, and no more.
+func (d *Drive) Brief(ctx context.Context, dir api.ID) (all []postgres.Child, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		self, err := d.live(ctx, tx, dir)
+		if err == nil && self.Type != api.Directory {
+			err = api.Errorf(api.NotDirectory, "this is not a directory")
+		}
+		if err == nil {
+			all, err = tx.Brief(ctx, d.id, dir)
+		}
+		return err
+	})
+	return all, err
+}
+
 // Children is a page of the directory dir: itself, at most limit entries
 // ([DefaultPage] if it is not positive, [MaxPage] at most) after a name in
 // byte order of their escaped names, and their nodes. What is no directory is

@@ -53,11 +53,15 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 		return back(w, r, fileURL(path)) // which knows what else it may be
 	}
 	query, sort := strings.TrimSpace(r.URL.Query().Get("q")), r.URL.Query().Get("sort")
-	var entries []web.Entry
+	var all []listed
 	if query == "" {
-		entries, err = s.entries(r.Context(), here, dir.ID, path)
+		all, err = entries(r.Context(), here, dir.ID)
 	} else {
-		entries, err = found(r.Context(), here, dir.ID, path, query)
+		all, err = found(r.Context(), here, dir.ID, path, query)
+	}
+	bySize := strings.TrimPrefix(sort, "-") == "size"
+	if err == nil && bySize {
+		err = measure(r.Context(), here, all)
 	}
 	if err != nil {
 		return err
@@ -67,19 +71,25 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 		return err
 	}
 	if query == "" || sort != "" { // else the best is first
-		sortEntries(entries, sort)
+		sortEntries(all, sort)
 	}
 	from, _ := strconv.Atoi(r.URL.Query().Get("from"))
-	from = min(max(from, 0), len(entries))
+	from = min(max(from, 0), len(all))
 	count, _ := strconv.Atoi(r.URL.Query().Get("count"))
 	next := from + min(max(count, folderPage), maxFolderPage)
+	shown := all[from:min(next, len(all))]
+	if !bySize {
+		if err := measure(r.Context(), here, shown); err != nil {
+			return err
+		}
+	}
 	v := web.Folder{
-		Page: pageOf(id, "Files", "files"), Crumbs: crumbs(path), Sorts: sorts(sort, query), Total: len(entries), Query: query, Cut: len(entries) == maxShown,
-		Entries: entries[from:min(next, len(entries))], Zip: pathURL("/api/vfs/compress/home/", path), Share: pathURL("/share/", path),
+		Page: pageOf(id, "Files", "files"), Crumbs: crumbs(path), Sorts: sorts(sort, query), Total: len(all), Query: query, Cut: len(all) == maxShown,
+		Entries: dress(shown, path), Zip: pathURL("/api/vfs/compress/home/", path), Share: pathURL("/share/", path),
 		Usage: web.Usage{Used: info.Used, Stored: info.Stored, Quota: info.Quota, Files: info.Files}, Fresh: info.Files == 0 && len(path) == 0,
 		Epoch: info.Epoch, Seq: info.Seq, Address: s.shownAddress(r), Email: id.Email,
 	}
-	for _, e := range entries {
+	for _, e := range all {
 		if e.Conflict {
 			v.Conflicts++
 		}
@@ -90,53 +100,70 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if len(path) > 0 {
 		v.At, v.Path, v.Title = webText(path), webText(path)+"/", path[len(path)-1].Escape()
 	}
-	if next < len(entries) {
+	if next < len(all) {
 		v.More = "?" + folderQuery(sort, query, strconv.Itoa(next))
 	}
 	s.render(w, r, http.StatusOK, v)
 	return nil
 }
 
-// entries reads a whole directory; path is where it shows. Folders show how much is in them.
-func (s *server) entries(ctx context.Context, d *storage.Drive, dir api.ID, path []api.Name) ([]web.Entry, error) {
-	var all []web.Entry
-	var dirs []api.ID
-	ids := map[int]api.ID{}
-	for after := api.Name(""); ; {
-		page, err := d.Children(ctx, dir, after, storage.MaxPage)
-		if err != nil {
-			return nil, err
+// listed is an entry that may be shown: of a large folder most are not, and are only put in order.
+type listed struct {
+	web.Entry           // until it is dressed only what it is sorted and counted by
+	key       string    // its name in lower case
+	node      *api.Node // nil: it is dressed
+	name      api.Name
+}
+
+// dress makes of entries all that is shown; path is where their folder shows.
+func dress(all []listed, path []api.Name) []web.Entry {
+	shown := make([]web.Entry, len(all))
+	for i, e := range all {
+		shown[i] = e.Entry
+		if e.node != nil {
+			shown[i] = line(e.node, append(slices.Clip(path), e.name))
+			shown[i].Size = e.Size
 		}
-		nodes := make(map[api.ID]*api.Node, len(page.Nodes))
-		for i := range page.Nodes {
-			nodes[page.Nodes[i].ID] = &page.Nodes[i]
-		}
-		for _, e := range page.Entries {
-			n := nodes[e.Node]
-			if n == nil {
-				continue
-			}
-			if n.Type == api.Directory {
-				ids[len(all)] = n.ID
-				dirs = append(dirs, n.ID)
-			}
-			all = append(all, line(n, append(slices.Clip(path), e.Name)))
-		}
-		if !page.More || len(page.Entries) == 0 {
-			break
-		}
-		after = page.Entries[len(page.Entries)-1].Name
 	}
-	if len(dirs) > 0 && len(dirs) <= 1000 {
-		sizes, err := d.Sizes(ctx, dirs)
-		if err != nil {
-			return nil, err
-		}
-		for i, id := range ids {
-			all[i].Size = sizes[id]
-		}
+	return shown
+}
+
+// entries reads a whole directory.
+func entries(ctx context.Context, d *storage.Drive, dir api.ID) ([]listed, error) {
+	children, err := d.Brief(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]listed, len(children))
+	for i := range children {
+		n, name := &children[i].Node, children[i].Name
+		e := web.Entry{Name: name.Escape(), Folder: n.Type == api.Directory, Size: n.Size, Modified: time.Unix(0, n.Mtime), Conflict: n.Type == api.File && storage.IsConflict(name)}
+		all[i] = listed{Entry: e, key: strings.ToLower(e.Name), node: n, name: name}
 	}
 	return all, nil
+}
+
+// maxSized is how many folders' sizes a page asks for.
+const maxSized = 1000
+
+// measure tells how much is in the folders among entries.
+func measure(ctx context.Context, d *storage.Drive, all []listed) error {
+	var dirs []api.ID
+	for _, e := range all {
+		if e.Folder && e.node != nil && len(dirs) < maxSized {
+			dirs = append(dirs, e.node.ID)
+		}
+	}
+	if len(dirs) == 0 {
+		return nil
+	}
+	sizes, err := d.Sizes(ctx, dirs)
+	for i := range all {
+		if e := &all[i]; e.Folder && e.node != nil {
+			e.Size = sizes[e.node.ID]
+		}
+	}
+	return err
 }
 
 // line is a node as a list has it; path is where it shows.
@@ -169,12 +196,12 @@ func line(n *api.Node, path []api.Name) web.Entry {
 const maxShown = 200
 
 // found is what a search finds below a directory, the best first.
-func found(ctx context.Context, d *storage.Drive, dir api.ID, path []api.Name, query string) ([]web.Entry, error) {
+func found(ctx context.Context, d *storage.Drive, dir api.ID, path []api.Name, query string) ([]listed, error) {
 	results, err := d.Search(ctx, dir, query, query, maxShown)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]web.Entry, 0, len(results))
+	all := make([]listed, 0, len(results))
 	for _, f := range results {
 		below, err := api.ParsePath(string(f.Path))
 		if err != nil || len(below) == 0 {
@@ -182,7 +209,7 @@ func found(ctx context.Context, d *storage.Drive, dir api.ID, path []api.Name, q
 		}
 		row := line(&f.Node, append(slices.Clip(path), below...))
 		row.In = webText(below[:len(below)-1])
-		all = append(all, row)
+		all = append(all, listed{Entry: row, key: strings.ToLower(row.Name)})
 	}
 	return all, nil
 }
@@ -201,9 +228,9 @@ func folderQuery(sort, query, from string) string {
 var columns = []struct{ label, word string }{{"Name", "name"}, {"Size", "size"}, {"Changed", "changed"}}
 
 // sortEntries puts folders first; a leading "-" turns the order round.
-func sortEntries(all []web.Entry, by string) {
+func sortEntries(all []listed, by string) {
 	word, down := strings.CutPrefix(by, "-")
-	slices.SortStableFunc(all, func(a, b web.Entry) int {
+	slices.SortStableFunc(all, func(a, b listed) int {
 		if a.Folder != b.Folder {
 			if a.Folder {
 				return -1
@@ -217,7 +244,7 @@ func sortEntries(all []web.Entry, by string) {
 		case "changed":
 			c = a.Modified.Compare(b.Modified)
 		default:
-			c = cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.Name, b.Name))
+			c = cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.Name, b.Name))
 		}
 		if down {
 			c = -c

@@ -135,15 +135,15 @@ func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.Link
 }
 
 func (s *server) linkFolder(w http.ResponseWriter, r *http.Request, t storage.LinkTarget, dir api.Node, v web.ByLink, base string, path []api.Name) error {
-	entries, err := s.entries(r.Context(), t.Drive, dir.ID, path)
+	all, err := entries(r.Context(), t.Drive, dir.ID)
 	if err != nil {
 		return err
 	}
-	sortEntries(entries, "")
+	sortEntries(all, "")
 	from, _ := strconv.Atoi(r.URL.Query().Get("from"))
-	from = min(max(from, 0), len(entries))
-	v.Folder, v.Total, v.Zip = true, len(entries), "?zip"
-	for _, e := range entries[from:min(from+folderPage, len(entries))] {
+	from = min(max(from, 0), len(all))
+	v.Folder, v.Total, v.Zip = true, len(all), "?zip"
+	for _, e := range dress(all[from:min(from+folderPage, len(all))], path) {
 		if e.Kind != "" {
 			continue // links and devices mean nothing here
 		}
@@ -155,7 +155,7 @@ func (s *server) linkFolder(w http.ResponseWriter, r *http.Request, t storage.Li
 		}
 		v.Entries = append(v.Entries, e)
 	}
-	if next := from + folderPage; next < len(entries) {
+	if next := from + folderPage; next < len(all) {
 		v.More = "?from=" + strconv.Itoa(next)
 	}
 	s.render(w, r, http.StatusOK, v)

@@ -97,6 +97,22 @@ func (tx *Tx) Children(ctx context.Context, drive, dir api.ID, after api.Name, l
 	})
 }
 
+// Brief reads a whole directory, in the order of the names: of each node its id, type, size,
+// mtime, version and target, which is what a list shows.
+func (tx *Tx) Brief(ctx context.Context, drive, dir api.ID) ([]Child, error) {
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT e.name, n.id, n.type::text, n.size, n.mtime, n.version, n.target
+		FROM entries e
+		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = e.node OFFSET 0) n
+		WHERE e.drive = $1 AND e.parent = $2
+		ORDER BY e.name`, drive, dir)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Child, err error) {
+		n := &c.Node
+		err = row.Scan(&c.Name, &n.ID, &n.Type, &n.Size, &n.Mtime, &n.Version, &n.Target)
+		return c, err
+	})
+}
+
 // State tells how nodes and entries are now: live nodes whole, those that do
 // not live or never did as gone, and the nodes that entries lead to besides.
 // Epoch and Seq are left to the caller.
