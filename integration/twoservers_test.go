@@ -3,7 +3,9 @@ package integration
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -187,6 +189,43 @@ func TestTwoServers(t *testing.T) {
 			t.Fatalf("the commit: %v", got)
 		}
 		must(t, anna.stored(t, "parts", content))
+	})
+
+	t.Run("an upload goes on at the other", func(t *testing.T) {
+		content := randomBytes(3_000_000)
+		tus := func(more ...string) map[string]string {
+			h := map[string]string{"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+			for i := 0; i < len(more); i += 2 {
+				h[more[i]] = more[i+1]
+			}
+			return h
+		}
+		got := anna.ask(t, "POST", "/uploads", tus("Upload-Length", fmt.Sprint(len(content)), "Upload-Metadata", "path "+base64.StdEncoding.EncodeToString([]byte("film.bin"))), content[:1_000_000])
+		if got.status != http.StatusCreated {
+			t.Fatalf("begun at the first: %v", got)
+		}
+		at := got.header.Get("Location")
+		for from := 1_000_000; from < len(content); from += 1_000_000 {
+			on := []*account{onB, anna}[from/1_000_000%2] // in turns
+			if head := on.ask(t, "HEAD", at, tus(), nil); head.header.Get("Upload-Offset") != fmt.Sprint(from) {
+				t.Fatalf("%s has %q of it, not %d", on.server.URL, head.header.Get("Upload-Offset"), from)
+			}
+			if got := on.ask(t, "PATCH", at, tus("Upload-Offset", fmt.Sprint(from)), content[from:from+1_000_000]); got.status != http.StatusNoContent {
+				t.Fatalf("%d bytes on at %s: %v", from, on.server.URL, got)
+			}
+		}
+		must(t, anna.stored(t, "film.bin", content))
+		must(t, onB.stored(t, "film.bin", content))
+	})
+
+	t.Run("a page of a session that is ended on the other", func(t *testing.T) {
+		page, elsewhere := newSurfer(t, p.a.URL), newSurfer(t, p.b.URL)
+		page.signIn(anna)
+		elsewhere.signIn(anna)
+		elsewhere.open("/account")
+		elsewhere.js(`window.confirm = () => true; 1`)
+		elsewhere.js(`[...document.querySelectorAll("form[action='/do/revoke']")].map((f) => f.closest("tr")).find((r) => /Chrome/.test(r.innerText) && !/this one/.test(r.innerText)).querySelector("form").requestSubmit(); 1`)
+		page.sees("Your session has ended")
 	})
 
 	t.Run("garbage collection", func(t *testing.T) {

@@ -25,15 +25,16 @@ const feedPage = 2000
 //
 // What the device committed in batches is left out; what it did through other
 // APIs is not. A guest hears of what he may see; whenever that changes it is [api.Resync]. A point that the drive never had, or one so old that the changes
-// after it are forgotten, is [api.Resync].
+// after it are forgotten, is [api.Resync]. If the caller's session ends meanwhile it is
+// [api.Unauthenticated], at once.
 func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	timeout := time.NewTimer(min(wait, MaxWait))
 	defer timeout.Stop()
-	for {
+	for again := false; ; again = true {
 		// The waiter registers before it looks, so that a change between the
 		// two wakes it.
 		woken, leave := d.s.feeds.join(d.id)
-		changes, found, err := d.changes(ctx, epoch, after)
+		changes, found, err := d.changes(ctx, epoch, after, again)
 		if err != nil || found || wait <= 0 {
 			leave()
 			return changes, err
@@ -52,8 +53,18 @@ func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait tim
 	}
 }
 
-func (d *Drive) changes(ctx context.Context, epoch api.ID, after int64) (c api.Changes, found bool, err error) {
+// changes looks once; again tells that it was woken, which a session's end does too.
+func (d *Drive) changes(ctx context.Context, epoch api.ID, after int64, again bool) (c api.Changes, found bool, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if again {
+			over, err := tx.SessionEnded(ctx, d.caller.Device)
+			if err == nil && over {
+				err = api.Errorf(api.Unauthenticated, "this session has ended: log in again")
+			}
+			if err != nil {
+				return err
+			}
+		}
 		drive, err := tx.Drive(ctx, d.id)
 		if err != nil {
 			return err

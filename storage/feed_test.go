@@ -173,3 +173,49 @@ func TestAFeedSurvivesItsConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestAFeedEndsWithItsSession: who waits learns at once that his session was ended; his other
+// devices go on waiting.
+func TestAFeedEndsWithItsSession(t *testing.T) {
+	w := newWorld(t)
+	w.run(t)
+	me := w.user(t, "editor")
+	d, other := w.home(t, me), w.home(t, me.device("desktop"))
+	for i, c := range []Caller{me, other.caller} {
+		if _, err := w.admin.Exec(t.Context(), `INSERT INTO satchel.sessions (id, user_id, kind, name, secret_sha256) VALUES ($1, $2, 'device', $3, sha256($4))`,
+			c.Device.String(), c.User.String(), c.DeviceName, []byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := d.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, goes := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := d.Changes(t.Context(), info.Epoch, 0, MaxWait); ended <- err }()
+	wait, cancel := context.WithCancel(t.Context())
+	go func() { _, err := other.Changes(wait, info.Epoch, 0, MaxWait); goes <- err }()
+	// Ended before they wait, it would be told by whoever asks who they are.
+	for waiting := 0; waiting < 2; time.Sleep(time.Millisecond) {
+		w.feeds.mu.Lock()
+		if topic := w.feeds.topics[d.id]; topic != nil {
+			waiting = topic.waiters
+		}
+		w.feeds.mu.Unlock()
+	}
+	if _, err := w.admin.Exec(t.Context(), `UPDATE satchel.sessions SET revoked = now() WHERE id = $1`, me.Device.String()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; api.KindOf(err) != api.Unauthenticated {
+		t.Errorf("the feed of a session that was ended: %v", err)
+	}
+	select {
+	case err := <-goes:
+		t.Errorf("the feed of the other device ended too: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	cancel()
+	if err := <-goes; api.KindOf(err) != api.Cancelled {
+		t.Errorf("the feed of the other device: %v", err)
+	}
+}

@@ -121,6 +121,12 @@ func (tx *Tx) RevokeSession(ctx context.Context, id api.ID) error {
 	return nil
 }
 
+// SessionEnded tells whether a session of the user's was ended.
+func (tx *Tx) SessionEnded(ctx context.Context, id api.ID) (over bool, err error) {
+	err = tx.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM satchel.sessions WHERE id = $1 AND revoked IS NOT NULL)`, id).Scan(&over)
+	return over, err
+}
+
 // Sessions lists the user's live sessions of a kind, the last seen first.
 func (tx *Tx) Sessions(ctx context.Context, kind SessionKind) ([]api.Device, error) {
 	rows, err := tx.conn.Query(ctx, `
