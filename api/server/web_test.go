@@ -118,7 +118,7 @@ func (p page) lacks(t *testing.T, what string, words ...string) {
 func TestWebSignIn(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
-	b.get("/").want(t, "the start page", "/", "<h2>Sign in</h2>", "satchel login "+f.url+" ")
+	b.get("/").want(t, "the start page", "/", "<h2>Sign in</h2>", "<code>satchel login "+f.url+"</code>", "<code>satchel mount ~/Satchel</code>")
 	if p := b.post("/signin", "email", alice, "password", "wrong"); p.status != 401 || !strings.Contains(p.body, "Invalid email or password.") || !strings.Contains(p.body, alice) {
 		t.Errorf("a wrong password: %d %s", p.status, p.body)
 	}
