@@ -1,17 +1,10 @@
 package integration
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
 
 	"satchel/integration/rig"
 )
@@ -117,53 +110,6 @@ func TestWebAdmin(t *testing.T) {
 	for _, path := range []string{"/people", "/audit", "/export/users", "/v1/admin/users"} {
 		if got := editor.await(`fetch(%q).then((r) => r.status)`, path); got != "403" {
 			t.Errorf("%s as an editor: %s", path, got)
-		}
-	}
-}
-
-// TestScreenshotsAdmin is TestScreenshots of an admin's pages.
-func TestScreenshotsAdmin(t *testing.T) {
-	dir := os.Getenv("SATCHEL_SCREENSHOTS")
-	if dir == "" {
-		t.Skip("only for make screenshots: SATCHEL_SCREENSHOTS is not set")
-	}
-	s := server(t)
-	for i, name := range []string{"ada", "grace", "linus"} {
-		a := newAccount(t, s, name)
-		for j, file := range []string{"letter.odt", "photo.jpg", "song.flac", "film.mkv", "notes.txt", "backup.tar.gz"} {
-			a.store(t, "things/"+file, make([]byte, (i+1)*(j+2)*60_000))
-		}
-	}
-	b := signedInAdmin(t, s)
-	b.press("form[action='/do/admin/add']", map[string]string{"email": strings.ToLower(unique(t, "alan")) + "@example.org", "name": "Alan", "quota": "20 GB"})
-	b.sees("it is shown this once")
-	b.open("/upkeep")
-	b.press("form[action='/do/admin/run']:has(input[value='gc'])", nil)
-	b.sees("done")
-	for _, screen := range []struct {
-		word, scheme  string
-		width, height int64
-	}{{"desktop", "light", 1100, 800}, {"desktop-dark", "dark", 1100, 800}, {"phone", "light", 390, 800}} {
-		err := chromedp.Do(b.ctx, chromedp.EmulateViewport(screen.width, screen.height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-			_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screen.scheme}}})
-			return err
-		}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, page := range []string{"people", "metadata", "usage", "audit", "upkeep", "logins"} {
-			if page != "usage" && screen.scheme == "dark" {
-				continue
-			}
-			b.open("/" + page)
-			time.Sleep(300 * time.Millisecond) // for the script
-			picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, "admin-"+page+"-"+screen.word+".png"), picture, 0o644); err != nil {
-				t.Fatal(err)
-			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 	"satchel/api/admin"
 	"satchel/api/auth"
 	"satchel/api/web"
-	"satchel/storage/postgres"
 )
 
 // The pages of admins. What they show comes from a desk (package admin); there
@@ -83,15 +81,6 @@ func further(filter url.Values, name, value string) string {
 	return "?" + q.Encode()
 }
 
-// when is a cell with a time.
-func when(t time.Time) web.Cell {
-	return web.Cell{Text: t.UTC().Format("2006-01-02 15:04"), Time: t.UTC().Format(time.RFC3339)}
-}
-
-func text(s string) web.Cell { return web.Cell{Text: s} }
-
-func count(n int64) web.Cell { return web.Cell{Text: strconv.FormatInt(n, 10)} }
-
 func (s *server) webPeople(w http.ResponseWriter, r *http.Request, id auth.Identity, desk *admin.Desk) error {
 	users, err := desk.Users(r.Context())
 	if err != nil {
@@ -117,11 +106,11 @@ func (s *server) webPeople(w http.ResponseWriter, r *http.Request, id auth.Ident
 		if u.Quota > 0 {
 			quota = web.Cell{Text: web.Bytes(u.Quota), Done: min(u.Stored, u.Quota), Total: u.Quota}
 		}
-		v.Rows = append(v.Rows, web.Line{Cells: []web.Cell{{Text: u.Email, URL: "/people/" + u.ID.String(), Badge: badge}, text(u.Name), text(u.Role), when(u.Created),
+		v.Rows = append(v.Rows, web.Line{Cells: []web.Cell{{Text: u.Email, URL: "/people/" + u.ID.String(), Badge: badge}, text(u.Name), text(u.Role), text(u.Created.UTC().Format(time.DateOnly)),
 			count(u.Files), text(web.Bytes(u.Bytes)), text(web.Bytes(u.Stored)), quota}})
 		sum.Files, sum.Bytes, sum.Stored = sum.Files+u.Files, sum.Bytes+u.Bytes, sum.Stored+u.Stored
 	}
-	v.Rows = append(v.Rows, web.Line{Cells: []web.Cell{text("All"), {}, {}, {}, count(sum.Files), text(web.Bytes(sum.Bytes)), text(web.Bytes(sum.Stored)), {}}})
+	v.Rows = append(v.Rows, web.Line{Sum: true, Cells: []web.Cell{text("All"), {}, {}, {}, count(sum.Files), text(web.Bytes(sum.Bytes)), text(web.Bytes(sum.Stored)), {}}})
 	s.render(w, r, http.StatusOK, v)
 	return nil
 }
@@ -286,13 +275,13 @@ func (s *server) webLogins(w http.ResponseWriter, r *http.Request, id auth.Ident
 		v.More = further(in, "from", strconv.Itoa(offset+limit))
 	}
 	for _, l := range logins {
-		name := text(l.Name)
+		name := text(loginName(l.Kind, l.Name))
 		if l.ID == id.Session {
 			name.Badge = "this one"
 		}
 		v.Rows = append(v.Rows, web.Line{Cells: []web.Cell{name, {Text: l.Email, URL: "/people/" + l.User.String()}, text(l.Kind), when(l.Created), when(l.Seen)},
 			Actions: []web.Form{{Action: "/do/admin/end", Button: "End it", Danger: true, Hidden: []web.Option{{Label: "session", Value: l.ID.String()}},
-				Confirm: "End " + l.Name + " of " + l.Email + "?"}}})
+				Confirm: "End " + name.Text + " of " + l.Email + "?"}}})
 	}
 	s.render(w, r, http.StatusOK, v)
 	return nil
@@ -338,28 +327,6 @@ func (s *server) webAudit(w http.ResponseWriter, r *http.Request, id auth.Identi
 	}
 	s.render(w, r, http.StatusOK, v)
 	return nil
-}
-
-// detail is a JSON object as names and values, in the order of the names.
-func detail(object json.RawMessage) []web.Option {
-	var values map[string]any
-	if json.Unmarshal(object, &values) != nil {
-		return nil
-	}
-	var all []web.Option
-	for name, v := range values {
-		switch x := v.(type) {
-		case []any:
-			v = len(x)
-		case map[string]any:
-			continue
-		case float64:
-			v = strconv.FormatFloat(x, 'f', -1, 64)
-		}
-		all = append(all, web.Option{Label: strings.ReplaceAll(name, "_", " "), Value: fmt.Sprint(v)})
-	}
-	slices.SortFunc(all, func(a, b web.Option) int { return strings.Compare(a.Label, b.Label) })
-	return all
 }
 
 func (s *server) webBans(w http.ResponseWriter, r *http.Request, id auth.Identity, desk *admin.Desk) error {
@@ -415,30 +382,4 @@ func (s *server) webUpkeep(w http.ResponseWriter, r *http.Request, id auth.Ident
 	}
 	s.render(w, r, http.StatusOK, v)
 	return nil
-}
-
-func runCells(run postgres.Run) []web.Cell {
-	name := text(run.Kind)
-	switch {
-	case run.Deep:
-		name.Badge = "deep"
-	case run.Repair:
-		name.Badge = "repair"
-	}
-	by := run.Actor
-	if by == "" {
-		by = map[string]string{"command": "a command", "server": "the server", "request": "an admin who is gone"}[run.Via]
-	}
-	result, ended := web.Cell{}, web.Cell{}
-	switch {
-	case run.Finished != nil && run.Failure != "":
-		result, ended = web.Cell{Text: run.Failure, Badge: "failed", Detail: detail(run.Report)}, when(*run.Finished)
-	case run.Finished != nil:
-		result, ended = web.Cell{Text: "done", Detail: detail(run.Report)}, when(*run.Finished)
-	case run.Live():
-		result = web.Cell{Text: run.Step, Done: run.Done, Total: run.Total, Badge: "at work"}
-	default:
-		result = web.Cell{Text: "told nothing since " + run.Touched.UTC().Format("2006-01-02 15:04"), Badge: "died"}
-	}
-	return []web.Cell{name, result, text(by), text(run.Host), when(run.Started), ended}
 }

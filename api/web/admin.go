@@ -50,6 +50,7 @@ type Column struct {
 type Line struct {
 	Cells   []Cell // as many as there are columns
 	Actions []Form // small ones, at its end
+	Sum     bool   // of the lines above it
 }
 
 // Cell is a value in a row.

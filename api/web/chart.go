@@ -53,21 +53,22 @@ func (d *svg) end() template.HTML {
 	return template.HTML(d.String()) // all text in it is escaped above
 }
 
-// Bars draws values as horizontal bars below each other, each with its name and value.
+// Bars draws values as horizontal bars below each other, each below its name and with its
+// value at its end.
 func Bars(id, title, desc string, bars []Bar) template.HTML {
-	const width, row, name, value = 720, 30, 200, 110
+	const row, value, longest = 42, 80, 52 // longest: as many letters as fit
 	most := int64(1)
 	for _, b := range bars {
 		most = max(most, b.Value)
 	}
-	d := newSVG(id, title, desc, width, max(1, len(bars))*row+8)
+	d := newSVG(id, title, desc, chartWidth, max(1, len(bars))*row)
 	for i, b := range bars {
-		y := float64(i*row) + 4
-		length := float64(b.Value) / float64(most) * (width - name - value)
-		d.text("label", "end", name-10, y+19, shortened(b.Label, 28))
-		fmt.Fprintf(d, `<rect class="bar" x="%d" y="%.1f" width="%.1f" height="%d" rx="3"><title>%s: %s</title></rect>`,
-			name, y+4, math.Max(length, 1), row-10, escaped(b.Label), escaped(b.Text))
-		d.text("value", "start", name+math.Max(length, 1)+8, y+19, b.Text)
+		y := float64(i * row)
+		length := max(float64(b.Value)/float64(most)*(chartWidth-value), 2)
+		d.text("label", "start", 0, y+14, shortened(b.Label, longest))
+		fmt.Fprintf(d, `<rect class="mark" x="0" y="%.1f" width="%.1f" height="14" rx="3"><title>%s: %s</title></rect>`,
+			y+20, length, escaped(b.Label), escaped(b.Text))
+		d.text("value", "start", length+8, y+32, b.Text)
 	}
 	return d.end()
 }
@@ -79,23 +80,25 @@ func shortened(s string, n int) string {
 	return s
 }
 
-// Sizes of drawings over time.
+// Sizes of drawings, in the unit of which a letter is 13 high: narrow, so that letters can be
+// read on a phone, too.
 const (
-	timeWidth, timeHeight = 720, 220
-	timeLeft, timeBottom  = 70, 28
-	timeTop               = 12
+	chartWidth           = 400
+	timeHeight           = 190
+	timeLeft, timeBottom = 58, 26
+	timeTop              = 12
 )
 
 // Columns draws one value for each day, from left to right.
 func Columns(id, title, desc string, days []Bar, unit func(int64) string) template.HTML {
 	d, scale := timeAxes(id, title, desc, days, unit)
-	step := float64(timeWidth-timeLeft) / float64(max(1, len(days)))
+	step := float64(chartWidth-timeLeft) / float64(max(1, len(days)))
 	for i, b := range days {
 		h := float64(b.Value) * scale
 		if b.Value > 0 {
 			h = math.Max(h, 1.5)
 		}
-		fmt.Fprintf(d, `<rect class="bar" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s: %s</title></rect>`,
+		fmt.Fprintf(d, `<rect class="mark" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s: %s</title></rect>`,
 			timeLeft+float64(i)*step+step*.1, timeHeight-timeBottom-h, step*.8, h, escaped(b.Label), escaped(b.Text))
 	}
 	return d.end()
@@ -107,7 +110,7 @@ func Area(id, title, desc string, days []Bar, unit func(int64) string) template.
 	if len(days) == 0 {
 		return d.end()
 	}
-	step := float64(timeWidth-timeLeft) / float64(len(days))
+	step := float64(chartWidth-timeLeft) / float64(len(days))
 	var line strings.Builder
 	base := float64(timeHeight - timeBottom)
 	x := func(i int) float64 { return timeLeft + (float64(i)+.5)*step }
@@ -127,7 +130,7 @@ func timeAxes(id, title, desc string, days []Bar, unit func(int64) string) (*svg
 		most = max(most, b.Value)
 	}
 	top := niceAbove(most)
-	d := newSVG(id, title, desc, timeWidth, timeHeight)
+	d := newSVG(id, title, desc, chartWidth, timeHeight)
 	height := float64(timeHeight - timeBottom - timeTop)
 	lines := int64(4)
 	if top < lines { // a quarter of a change is none
@@ -135,13 +138,13 @@ func timeAxes(id, title, desc string, days []Bar, unit func(int64) string) (*svg
 	}
 	for i := range lines + 1 {
 		y := float64(timeHeight-timeBottom) - height*float64(i)/float64(lines)
-		fmt.Fprintf(d, `<line class="rule" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, timeLeft, timeWidth, y, y)
+		fmt.Fprintf(d, `<line class="rule" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, timeLeft, chartWidth, y, y)
 		d.text("label", "end", timeLeft-8, y+4, unit(top*i/lines))
 	}
-	step := float64(timeWidth-timeLeft) / float64(max(1, len(days)))
-	every := max(1, (len(days)+7)/8)
+	step := float64(chartWidth-timeLeft) / float64(max(1, len(days)))
+	every := max(1, (len(days)+5)/6)
 	for i := len(days) - 1; i >= 0; i -= every {
-		d.text("label", "middle", math.Min(timeLeft+(float64(i)+.5)*step, timeWidth-30), timeHeight-8, strings.TrimPrefix(days[i].Label, days[len(days)-1].Label[:5]))
+		d.text("label", "middle", math.Min(timeLeft+(float64(i)+.5)*step, chartWidth-20), timeHeight-8, strings.TrimPrefix(days[i].Label, days[len(days)-1].Label[:5]))
 	}
 	return d, height / float64(top)
 }

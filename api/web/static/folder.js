@@ -172,7 +172,7 @@ async function copy(row) {
 
 // The menu of a line.
 const menu = make("div", { id: "rowmenu", popover: "auto" });
-document.body.append(menu);
+$("#main").append(menu);
 function openMenu(row, at) {
   const a = $("a.name", row), download = a.pathname.replace(/^\/file\//, "/download/");
   const item = (text, on, danger) => make("button", { type: "button", className: danger ? "danger" : "", onclick: () => { menu.hidePopover(); on(); } }, text);

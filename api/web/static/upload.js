@@ -28,6 +28,7 @@ const metadata = (job) => [["path", job.path], ["modified", String(job.file.last
 // request sends bytes; only XMLHttpRequest tells how far it is.
 function request(job, method, url, headers, body) {
   return new Promise((answer, broke) => {
+    if (job.state !== "running") throw new Error("paused"); // between two requests
     const x = (job.request = new XMLHttpRequest());
     x.open(method, url);
     x.setRequestHeader("Tus-Resumable", "1.0.0");
@@ -88,8 +89,10 @@ const wait = (ms, job) => new Promise((then) => { job.wake = then; setTimeout(th
 addEventListener("online", () => jobs.forEach((j) => j.wake && j.wake()));
 
 function enqueue(file, path, description = "", at = "") {
-  jobs.add({ file, path, description, at, state: "waiting", offset: 0, sent: 0, tries: 0, why: "" });
+  const job = { file, path, description, at, state: "waiting", offset: 0, sent: 0, tries: 0, why: "" };
+  jobs.add(job);
   pump();
+  return job;
 }
 function pump() {
   let running = [...jobs].filter((j) => j.state === "running").length;
