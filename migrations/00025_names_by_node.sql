@@ -1,0 +1,107 @@
+-- +goose Up
+
+-- Names by their nodes, without a look at the table: what an admin's page of files
+-- reads that looks for a name or a kind among all there are.
+DROP INDEX satchel.entries_node;
+CREATE INDEX entries_node ON satchel.entries (drive, node) INCLUDE (name);
+
+GRANT CREATE ON SCHEMA satchel TO satchel_auth;
+SET LOCAL ROLE satchel_auth;
+-- As before, but a name or a kind is looked for among the names, and not file after file.
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION satchel.admin_files(after_drive uuid, after_node uuid, of_owner uuid, named text, suffixes text[],
+	min_size bigint, max_size bigint, since bigint, until bigint, lim int)
+RETURNS TABLE (drive uuid, node uuid, owner uuid, email text, drive_name text, path text, description text, size bigint, sha256 bytea,
+	modified bigint, uploaded timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 200 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d record;
+	left_over int := lim;
+	n int;
+BEGIN
+	IF NOT satchel.is_admin() THEN
+		RETURN;
+	END IF;
+	-- One drive after another: a range of the nodes' key each.
+	FOR d IN SELECT v.id, v.owner, v.name, u.email FROM satchel.drives v JOIN satchel.users u ON u.id = v.owner
+		WHERE (of_owner IS NULL OR v.owner = of_owner) AND (after_drive IS NULL OR v.id >= after_drive) ORDER BY v.id LOOP
+		RETURN QUERY
+			SELECT d.id, f.id, d.owner, d.email, d.name, satchel.path_to(d.id, f.id), coalesce(m.description, ''), f.size, v.sha256, f.mtime, v.created
+			FROM (
+				(SELECT x.id, x.size, x.mtime, x.version, x.document
+				FROM satchel.nodes x
+				WHERE named IS NULL AND suffixes IS NULL
+				  AND x.drive = d.id AND (d.id IS DISTINCT FROM after_drive OR x.id > after_node) AND x.type = 'f' AND x.nlink > 0
+				  AND (min_size IS NULL OR x.size >= min_size) AND (max_size IS NULL OR x.size <= max_size)
+				  AND (since IS NULL OR x.mtime >= since) AND (until IS NULL OR x.mtime < until)
+				ORDER BY x.drive, x.id LIMIT left_over)
+				UNION ALL
+				(SELECT DISTINCT ON (e.node) x.id, x.size, x.mtime, x.version, x.document
+				FROM satchel.entries e JOIN satchel.nodes x ON x.drive = e.drive AND x.id = e.node
+				WHERE NOT (named IS NULL AND suffixes IS NULL)
+				  AND e.drive = d.id AND (d.id IS DISTINCT FROM after_drive OR e.node > after_node)
+				  AND (named IS NULL OR e.name COLLATE "default" ILIKE named)
+				  AND (suffixes IS NULL OR lower(substring(e.name FROM '\.([^.]*)$')) = ANY (suffixes))
+				  AND x.type = 'f' AND x.nlink > 0
+				  AND (min_size IS NULL OR x.size >= min_size) AND (max_size IS NULL OR x.size <= max_size)
+				  AND (since IS NULL OR x.mtime >= since) AND (until IS NULL OR x.mtime < until)
+				ORDER BY e.node LIMIT left_over)) f
+			JOIN satchel.versions v ON v.drive = d.id AND v.id = f.version
+			LEFT JOIN satchel.documents m ON m.drive = d.id AND m.id = f.document
+			ORDER BY f.id;
+		GET DIAGNOSTICS n = ROW_COUNT;
+		left_over := left_over - n;
+		EXIT WHEN left_over <= 0;
+	END LOOP;
+END $$;
+-- +goose StatementEnd
+SET LOCAL ROLE satchel_owner;
+REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
+
+-- +goose Down
+GRANT CREATE ON SCHEMA satchel TO satchel_auth;
+SET LOCAL ROLE satchel_auth;
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION satchel.admin_files(after_drive uuid, after_node uuid, of_owner uuid, named text, suffixes text[],
+	min_size bigint, max_size bigint, since bigint, until bigint, lim int)
+RETURNS TABLE (drive uuid, node uuid, owner uuid, email text, drive_name text, path text, description text, size bigint, sha256 bytea,
+	modified bigint, uploaded timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 200 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d record;
+	left_over int := lim;
+	n int;
+BEGIN
+	IF NOT satchel.is_admin() THEN
+		RETURN;
+	END IF;
+	-- One drive after another: a range of the nodes' key each.
+	FOR d IN SELECT v.id, v.owner, v.name, u.email FROM satchel.drives v JOIN satchel.users u ON u.id = v.owner
+		WHERE (of_owner IS NULL OR v.owner = of_owner) AND (after_drive IS NULL OR v.id >= after_drive) ORDER BY v.id LOOP
+		RETURN QUERY
+			SELECT d.id, f.id, d.owner, d.email, d.name, satchel.path_to(d.id, f.id), coalesce(m.description, ''), f.size, v.sha256, f.mtime, v.created
+			FROM (
+				SELECT x.id, x.size, x.mtime, x.version, x.document
+				FROM satchel.nodes x
+				WHERE x.drive = d.id AND x.type = 'f' AND x.nlink > 0
+				  AND (d.id IS DISTINCT FROM after_drive OR x.id > after_node)
+				  AND (min_size IS NULL OR x.size >= min_size) AND (max_size IS NULL OR x.size <= max_size)
+				  AND (since IS NULL OR x.mtime >= since) AND (until IS NULL OR x.mtime < until)
+				  AND (named IS NULL AND suffixes IS NULL OR EXISTS (
+					SELECT FROM satchel.entries e
+					WHERE e.drive = x.drive AND e.node = x.id AND (named IS NULL OR e.name COLLATE "default" ILIKE named)
+					  AND (suffixes IS NULL OR lower(substring(e.name FROM '\.([^.]*)$')) = ANY (suffixes))))
+				ORDER BY x.drive, x.id LIMIT left_over) f
+			JOIN satchel.versions v ON v.drive = d.id AND v.id = f.version
+			LEFT JOIN satchel.documents m ON m.drive = d.id AND m.id = f.document
+			ORDER BY f.id;
+		GET DIAGNOSTICS n = ROW_COUNT;
+		left_over := left_over - n;
+		EXIT WHEN left_over <= 0;
+	END LOOP;
+END $$;
+-- +goose StatementEnd
+SET LOCAL ROLE satchel_owner;
+REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
+DROP INDEX satchel.entries_node;
+CREATE INDEX entries_node ON satchel.entries (drive, node);
