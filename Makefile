@@ -97,8 +97,8 @@ model: setup ## MODEL_ROUNDS (default 300) rounds of random devices, crashes and
 	SATCHEL_MODEL_ROUNDS=$(MODEL_ROUNDS) SATCHEL_MODEL_STEPS=120 $(GO) test -timeout 5h -count 1 -run '^TestModel$$' ./cache
 
 screenshots: setup ## pictures of the web pages, into docs/screenshots
-	@mkdir -p docs/screenshots && rm -f docs/screenshots/*.png
-	SATCHEL_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run TestScreenshots ./integration
+	@mkdir -p docs/screenshots && rm -f docs/screenshots/*.webp
+	SATCHEL_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run '^TestScreenshots$$' ./integration
 
 bench: setup ## the everyday work on a plain folder, loopback, Satchel and rclone
 	$(GO) run ./integration/bench -rounds $(ROUNDS)
@@ -114,6 +114,7 @@ scale: setup ## commits a second, and what a drive of a million nodes answers, i
 
 plans: setup ## what PostgreSQL does for each hot query on a drive of NODES (1,000,000), into docs/plans.md
 	$(GO) test ./storage/postgres -count 1 -timeout 20m -run '^TestPlans$$' -v -args -plans $(CURDIR)/docs/plans.md -nodes $(NODES)
+	$(GO) test ./storage/postgres -count 1 -timeout 20m -run '^TestAdminPlans$$' -v -args -plans $(CURDIR)/docs/plans.md -nodes $(NODES)
 
 clean: ## remove bin/, dist/ and what `make run` kept
 	@integration/run.sh --clean
