@@ -11,7 +11,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"satchel/integration/require"
-	"satchel/integration/rig"
 )
 
 // A surfer is somebody at a real browser.
@@ -19,8 +18,6 @@ type surfer struct {
 	t   *testing.T
 	ctx context.Context
 	url string
-
-	server *rig.Server // for those who make accounts on it
 }
 
 func newSurfer(t *testing.T, server string) *surfer {
