@@ -62,7 +62,13 @@ var mountModes = []mountMode{
 // mount mounts a new account's drive in a place that other users can enter.
 func (m mountMode) mount(t *testing.T) *rig.Device {
 	t.Helper()
-	d := newAccount(t, server(t), "anna").newDevice(t, "posix")
+	return m.mountOf(t, newAccount(t, server(t), "anna"))
+}
+
+// mountOf is mount of an account's drive.
+func (m mountMode) mountOf(t *testing.T, a *account) *rig.Device {
+	t.Helper()
+	d := a.newDevice(t, "posix")
 	d.Args = append(d.Args, m.args...)
 	if m.evicting {
 		d.Args = append(d.Args, "--cache-size", smallCache)

@@ -81,7 +81,9 @@ if [ "${1:-}" = programs ]; then # for make programs
 	have fio || need fio
 	have stress-ng || need stress-ng
 	have dbench || need dbench
-	have soffice || need libreoffice-writer-nogui
+	[ -e /usr/lib/libreoffice/program/libswlo.so ] || need libreoffice-writer-nogui
+	[ -e /usr/lib/libreoffice/program/libsclo.so ] || need libreoffice-calc-nogui
+	[ -e /usr/lib/python3/dist-packages/uno.py ] || need python3-uno
 fi
 
 if [ -n "$packages" ]; then
