@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"satchel/integration/require"
 	"satchel/integration/rig"
 )
 
@@ -35,23 +37,35 @@ func TestExercise(t *testing.T) {
 	program := filepath.Join(parts.Bin, "exercise")
 	must(t, parts.Build(t.Context(), program, "./integration/exercise"))
 	t.Run("plain folder", func(t *testing.T) { // proves the exercise right
-		exercise(t, program, plainFolder(t, nil), first, 2000, nil)
+		exercise(t, program, plainFolder(t, nil), first, 2000, nil, nil)
 	})
 	for _, mode := range mountModes {
 		t.Run(mode.name, func(t *testing.T) {
 			laptop := mode.mount(t)
-			exercise(t, program, laptop.Mount, first, total, laptop)
+			exercise(t, program, laptop.Mount, first, total, laptop, nil)
 			syncAll(t, laptop)
 			if status, err := laptop.Status(t.Context()); err != nil || status.PendingMutations != 0 {
 				t.Errorf("after all that: %+v %v", status, err)
 			}
 		})
 	}
+	if os.Getuid() != 0 {
+		return // what follows is the same once more
+	}
+	t.Run("ordinary user, evicting", func(t *testing.T) {
+		require.Tool(t, "fusermount3")
+		openFuse(t)
+		cred := nobody(t)
+		laptop := mountAs(t, cred, filepath.Join(t.TempDir(), "no-helper"), "--cache-size", smallCache)
+		fillCache(t, laptop)
+		exercise(t, program, laptop.Mount, first, total/4, laptop, cred)
+		syncAll(t, laptop)
+	})
 }
 
 // exercise runs one exerciser of content, three of trees and three in a crowd at a time, over several
-// seeds. device, if not nil, is of the mount that dir is in.
-func exercise(t *testing.T, program, dir string, first, ops int, device *rig.Device) {
+// seeds. device, if not nil, is of the mount that dir is in; cred, if not nil, whom that belongs to.
+func exercise(t *testing.T, program, dir string, first, ops int, device *rig.Device, cred *syscall.Credential) {
 	seeds := max(4, ops/10_000)
 	for seed := first; seed < first+seeds; seed++ {
 		var wg sync.WaitGroup
@@ -66,7 +80,7 @@ func exercise(t *testing.T, program, dir string, first, ops int, device *rig.Dev
 					}
 					return device.Sync(t.Context())
 				}
-				if err := exerciser(t.Context(), pause, program, what, filepath.Join(dir, name), strconv.Itoa(seed), strconv.Itoa(ops)); err != nil {
+				if err := exerciser(t.Context(), cred, pause, program, what, filepath.Join(dir, name), strconv.Itoa(seed), strconv.Itoa(ops)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -108,9 +122,11 @@ func forget(ctx context.Context, d *rig.Device) error {
 	}
 }
 
-// exerciser runs the program, and pause whenever it asks for one.
-func exerciser(ctx context.Context, pause func() error, args ...string) error {
+// exerciser runs the program as a user (nil: this one), and pause whenever it asks for one.
+func exerciser(ctx context.Context, cred *syscall.Credential, pause func() error, args ...string) error {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = "/" // which everybody may enter
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err

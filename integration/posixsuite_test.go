@@ -3,6 +3,7 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -35,6 +36,7 @@ func TestPosixCases(t *testing.T) {
 	t.Run("ordinary user with satchel-helper", func(t *testing.T) {
 		posixCases(t, mountAs(t, cred, startHelper(t)).Mount, other)
 	})
+	t.Run("ordinary user, evicting", func(t *testing.T) { posixCases(t, evictingAs(t, cred), other) })
 }
 
 // posixCases runs the cases in a folder of dir that other users can enter.
@@ -91,21 +93,29 @@ const smallCache, filler = "64MiB", 66 << 20
 // any time: a pinned file takes up the whole cache.
 func fillCache(t *testing.T, d *rig.Device) {
 	t.Helper()
-	path := filepath.Join(d.Mount, "filler")
-	write(t, path, "")
-	must(t, os.Truncate(path, filler))
+	_, err := d.Exec(t.Context(), "sh", "-ec", `yes | head -c "$1" >filler`, "sh", strconv.Itoa(filler))
+	must(t, err)
 	syncAll(t, d)
-	_, err := d.Satchel(t.Context(), "", "pin", path)
+	_, err = d.Satchel(t.Context(), "", "pin", filepath.Join(d.Mount, "filler"))
 	must(t, err)
 }
 
 // mountAs mounts as an ordinary user.
-func mountAs(t *testing.T, cred *syscall.Credential, helper string) *rig.Device {
+func mountAs(t *testing.T, cred *syscall.Credential, helper string, args ...string) *rig.Device {
 	t.Helper()
 	d := newAccount(t, server(t), "anna").newDeviceAs(t, "posix", cred)
+	d.Args = append(d.Args, args...)
 	d.Setenv("SATCHEL_HELPER_SOCKET", helper)
 	mount(t, d)
 	return d
+}
+
+// evictingAs is the drive of an ordinary user without satchel-helper, whose content leaves the cache as soon as it may.
+func evictingAs(t *testing.T, cred *syscall.Credential) string {
+	t.Helper()
+	d := mountAs(t, cred, filepath.Join(t.TempDir(), "no-helper"), "--cache-size", smallCache)
+	fillCache(t, d)
+	return d.Mount
 }
 
 // plainFolder is one on the disk under the caches, which belongs to cred.

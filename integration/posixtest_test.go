@@ -101,4 +101,5 @@ func TestPosixSuite(t *testing.T) {
 		compare(t, mountAs(t, cred, filepath.Join(t.TempDir(), "no-helper")).Mount, cred)
 	})
 	t.Run("ordinary user with satchel-helper", func(t *testing.T) { compare(t, mountAs(t, cred, startHelper(t)).Mount, cred) })
+	t.Run("ordinary user, evicting", func(t *testing.T) { compare(t, evictingAs(t, cred), cred) })
 }
