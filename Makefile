@@ -17,6 +17,7 @@ ROUNDS   ?= 3
 OPERATIONS ?= 1000000
 FAULT_ROUNDS ?= 200
 NODES    ?= 1000000
+SPARSE_GIB ?= 1024
 MODEL_ROUNDS ?= 300
 TWIN_ROUNDS ?= 2000
 
@@ -25,7 +26,7 @@ TWIN_ROUNDS ?= 2000
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dist run test test-stores stream upload restart exercise twin faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +72,9 @@ faults: setup ## 200 rounds of two devices that write while something is killed,
 
 twin: setup ## TWIN_ROUNDS (default 2000) random sequences on a mount and on a plain folder, compared call by call
 	SATCHEL_TWIN_ROUNDS=$(TWIN_ROUNDS) SATCHEL_TWIN_STEPS=120 $(GO) test -timeout 0 -count 1 -run '^TestTwin$$' ./integration
+
+sparse: setup ## files of SPARSE_GIB (1024) and a thirty-second of it, nearly all hole, on two devices
+	SATCHEL_TEST_SPARSE_GIB=$(SPARSE_GIB) $(GO) test -timeout 60m -count 1 -v -run '^TestSparse$$' ./integration
 
 programs: SETUP := programs
 programs: setup ## stress-ng, fio, dbench, git, npm, LibreOffice, … on the mount (installs them; long)

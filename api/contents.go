@@ -14,6 +14,13 @@ const (
 	MaxContentsBytes = 64 << 20
 )
 
+// A Hole is a part of a file's content that is zeros, as far as one can tell without reading it; there may be
+// more of them. The unit is bytes.
+type Hole struct {
+	Off  int64 `json:"off"`
+	Size int64 `json:"size"`
+}
+
 // Usage is how much is below a directory, all the way down. A file with two
 // entries there counts twice.
 type Usage struct {

@@ -9,11 +9,15 @@ import (
 	"satchel/api"
 )
 
-// Getattr shows a node.
+// Getattr shows a node. It waits, for no longer than patience, while the server is asked for the holes of a large cold
+// file that is open: programs decide by the blocks that it takes up whether they copy its holes.
 func (d *Drive) Getattr(fid uint64) (Attr, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.known(fid)
+	if err == nil && n.part != nil && d.awaitHoles(n.part) {
+		n, err = d.known(fid)
+	}
 	if err != nil {
 		return Attr{}, err
 	}

@@ -88,6 +88,14 @@ func (c *content) saw(st *unix.Stat_t) {
 	c.seenSize, c.seenBlocks, c.seenMtime, c.seenAtime = st.Size, st.Blocks-c.extra, st.Mtim.Nano(), st.Atim.Nano()
 }
 
+// taken is what the record says of the file's holes (see record).
+func (c *content) taken() int64 {
+	if c.seenBlocks == sectorsOf(c.seenSize) {
+		return 0
+	}
+	return c.seenBlocks + 1
+}
+
 // sectors is how many blocks of 512 bytes the file takes up, 0 when it can't be had.
 func (c *content) sectors() int64 {
 	var st unix.Stat_t
@@ -144,7 +152,7 @@ func (d *Drive) fresh(t *tx, n *node, dirty bool) (*content, error) {
 		return nil, err
 	}
 	d.dropPart(t, n)
-	n.slot, n.c = c.slot, c
+	n.slot, n.c, n.taken = c.slot, c, 0
 	d.hold(n)
 	c.rec = slotRecord{node: n.id, version: n.version, dirty: dirty}
 	t.slot(c)
@@ -215,11 +223,8 @@ func (d *Drive) pull(n *node) bool {
 		}
 		n.ctime = max(n.ctime, n.mtime)
 	}
-	if now := n.c.seenBlocks; now != blocks || changed {
-		n.taken, changed = 0, true
-		if now != sectorsOf(st.Size) {
-			n.taken = now + 1
-		}
+	if n.c.seenBlocks != blocks || changed {
+		n.taken, changed = n.c.taken(), true
 	}
 	if n.c.seenAtime != atime {
 		n.atime, changed = n.c.seenAtime, true

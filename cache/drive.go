@@ -315,8 +315,9 @@ func (d *Drive) Start(kernel Kernel) {
 	d.wg.Go(d.watchClock)
 	d.wg.Go(d.runQuota)
 	d.wg.Go(d.runPinner)
-	d.wg.Go(func() { d.runUploader(smallLane) })
-	d.wg.Go(func() { d.runUploader(largeLane) })
+	for which := range lanes {
+		d.wg.Go(func() { d.runUploader(which) })
+	}
 	d.wg.Go(d.watchOpen)
 }
 

@@ -10,7 +10,7 @@ import (
 // A holding is a content file that a node has, for the accounts: which to evict first.
 type holding struct {
 	node  api.ID
-	bytes int64
+	bytes int64 // of the disk
 	used  int64 // when it was last opened, ns; or, before this process began, its access time
 }
 
@@ -22,8 +22,9 @@ func (d *Drive) hold(n *node) {
 		d.slots.held[n.slot] = h
 	}
 	h.node, h.used = n.id, time.Now().UnixNano()
-	d.slots.bytes += n.size - h.bytes
-	h.bytes = n.size
+	bytes := n.stored()
+	d.slots.bytes += bytes - h.bytes
+	h.bytes = bytes
 }
 
 // unhold takes a content file out of the accounts; locked.

@@ -45,6 +45,20 @@ func (m *blockMap) set(block int64) {
 	}
 }
 
+// fill is set of the blocks from first to end (exclusive).
+func (m *blockMap) fill(first, end int64) {
+	for b := first; b < end; {
+		if b%8 == 0 && end-b >= 8 {
+			m.left -= int64(8 - bits.OnesCount8(m.bits[b/8]))
+			m.bits[b/8] = 0xff
+			b += 8
+		} else {
+			m.set(b)
+			b++
+		}
+	}
+}
+
 func (m *blockMap) clear(block int64) {
 	if m.has(block) {
 		m.bits[block/8] &^= 1 << (block % 8)
@@ -78,8 +92,9 @@ func (m *blockMap) run(first int64) int64 {
 
 // gap finds the first blocks from a block on that neither map has, at most most of them.
 func (m *blockMap) gap(other *blockMap, from, limit, most int64) (first, end int64) {
-	for first = from; first < limit && (m.has(first) || other.has(first)); first++ {
+	for first = m.run(from); first < limit && other.has(first); first = m.run(first + 1) {
 	}
+	first = min(first, max(from, limit))
 	for end = first; end < limit && end-first < most && !m.has(end) && !other.has(end); end++ {
 	}
 	return first, end

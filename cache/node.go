@@ -123,6 +123,10 @@ func (d *Drive) attr(n *node) Attr {
 		Size: n.size, Blocks: n.blocks(), Btime: n.btime, Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime,
 	}
 	a.EntryValid = d.validity()
+	if n.unsure() { // whoever opens it asks again
+		n.told = true
+		return a
+	}
 	if n.writers == 0 && !(n.pass && n.hot != nil && n.c != nil && !n.c.unwritten()) { // no handle, and no mapping that outlived one
 		a.Valid = a.EntryValid
 		n.told = true
@@ -147,6 +151,9 @@ func (n *node) blocks() int64 {
 	}
 	return sectorsOf(n.size)
 }
+
+// stored is how much of the disk its content takes up, bytes: a sparse file's holes take none.
+func (n *node) stored() int64 { return min(n.size, 512*n.blocks()) }
 
 // validity is how long the kernel may keep what it was told: for hours while
 // the change feed is connected, which takes it back when it must.

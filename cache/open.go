@@ -392,9 +392,14 @@ func (d *Drive) Seek(fid uint64, off int64, whence int) (int64, error) {
 		return 0, err
 	}
 	if n.slot == 0 { // the holes in what is here are not the file's
-		size := n.size
+		size, p := n.size, n.part
+		if p != nil {
+			d.awaitHoles(p)
+		}
 		d.mu.Unlock()
 		switch {
+		case p != nil:
+			return p.seek(off, whence)
 		case off >= size:
 			return 0, unix.ENXIO
 		case whence == unix.SEEK_HOLE:

@@ -3,7 +3,6 @@ package cache
 import (
 	"encoding/binary"
 	"fmt"
-	"hash"
 	"os"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/api/chunk"
 )
 
 // wholeSize is up to which size a cold file is fetched whole when it is opened, bytes. A
@@ -59,8 +59,12 @@ type partial struct {
 	clocked   time.Time
 	clockRest int64
 
+	holes     []api.Hole    // what the server said about it, in order
+	holesTold bool          // it has
+	holesAsk  chan struct{} // it is being asked, until this is closed
+
 	hashing bool
-	hash    hash.Hash
+	hash    chunk.Whole
 	hashed  int64 // bytes from the start that went into hash
 	proven  bool  // all is here and has the version's hash
 	damaged error // all is here and has not
@@ -119,6 +123,7 @@ func (p *partial) want() {
 	p.users++
 	if p.wanted++; p.wanted == 1 {
 		p.stop = make(chan struct{})
+		p.askHoles()
 	}
 }
 
@@ -192,9 +197,11 @@ func (d *Drive) account(p *partial) {
 	if h == nil {
 		return
 	}
-	p.mu.Lock()
-	bytes := min((p.have.blocks-p.have.left)*blockSize, p.size)
-	p.mu.Unlock()
+	var st unix.Stat_t
+	if unix.Stat(d.slotPath(p.slot), &st) != nil {
+		return
+	}
+	bytes := min(512*st.Blocks, p.size)
 	d.slots.bytes += bytes - h.bytes
 	h.bytes, h.used = bytes, now()
 	if d.slots.bytes > d.cfg.Limit {
@@ -248,6 +255,7 @@ func (d *Drive) adoptPart(p *partial) {
 	n.slot, n.c, n.part = p.slot, p.c, nil
 	p.adopted = true
 	n.c.look()
+	n.taken = n.c.taken()
 	// Without a ctime the content counts as doubtful after a crash. A sparse file shows
 	// its size and times before its bytes have reached the disk.
 	n.c.rec = slotRecord{node: n.id, version: p.version}

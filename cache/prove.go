@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"crypto/sha256"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,9 +12,10 @@ import (
 // the last part is here. Only where a link is as fast as the hash does it wait for the end: there it would
 // slow down the reader.
 const (
-	fastLink   = 400 << 20 // bytes a second
-	clockEvery = 8 << 20   // bytes
-	proveFirst = 64 << 20  // bytes not hashed yet for which the end of a file is withheld: some 50 ms
+	fastLink    = 400 << 20 // bytes a second
+	clockEvery  = 8 << 20   // bytes
+	proveFirst  = 64 << 20  // bytes not hashed yet for which the end of a file is withheld: some 50 ms
+	zerosAtOnce = 1 << 30   // bytes of a hole that are hashed in one go
 )
 
 // clock notes how fast content comes; with mu held.
@@ -39,9 +39,6 @@ func (p *partial) follow() {
 	p.hashing = true
 	p.users++
 	fd := p.c.fd
-	if p.hash == nil {
-		p.hash = sha256.New()
-	}
 	p.mu.Unlock()
 	p.d.wg.Go(func() {
 		p.hashOn(fd)
@@ -66,6 +63,14 @@ func (p *partial) hashOn(fd int) {
 			return
 		}
 		off := p.hashed
+		if n := min(p.zerosAt(off), end-off, zerosAtOnce); n > 0 {
+			p.mu.Unlock()
+			p.hash.Zeros(n)
+			p.mu.Lock()
+			p.hashed += n
+			p.mu.Unlock()
+			continue
+		}
 		p.mu.Unlock()
 		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), end-off)], off)
 		if err != nil || n == 0 {
@@ -84,7 +89,7 @@ func (p *partial) hashOn(fd int) {
 
 // judge compares the hash of the whole with the version's.
 func (p *partial) judge() {
-	good := p.sha.IsZero() || api.Hash(p.hash.Sum(nil)) == p.sha
+	good := p.sha.IsZero() || p.hash.Sum() == p.sha
 	if !good {
 		p.d.spoil(p)
 	}

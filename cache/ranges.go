@@ -212,15 +212,8 @@ func (p *partial) request(s span) {
 	p.users++
 	stop := p.stop
 	p.d.wg.Go(func() {
-		ctx, cancel := context.WithCancel(p.d.ctx)
+		ctx, cancel := p.until(stop)
 		defer cancel()
-		go func() {
-			select {
-			case <-stop:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
 		err := p.receive(ctx, s)
 		p.mu.Lock()
 		for b := s.first; b < s.end; b++ {
@@ -244,6 +237,19 @@ func (p *partial) request(s span) {
 		p.d.unuse(p)
 		p.d.mu.Unlock()
 	})
+}
+
+// until is a context that ends when nobody wants p any more.
+func (p *partial) until(stop chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(p.d.ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // receive fetches a part and writes it to the content file.

@@ -52,8 +52,8 @@ func (d *Drive) recover() error {
 			return nil
 		}
 		used[slot] = true
-		d.slots.held[slot] = &holding{node: n.id, bytes: n.size, used: n.atime}
-		d.slots.bytes += n.size
+		d.slots.held[slot] = &holding{node: n.id, bytes: n.stored(), used: n.atime}
+		d.slots.bytes += n.stored()
 		if err := d.examine(t, n, s, end); err != nil {
 			return err
 		}

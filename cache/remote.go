@@ -26,6 +26,8 @@ type Remote interface {
 	PutPack(ctx context.Context, pack []byte) error
 	// Content reads n bytes (n < 0: to the end) of a version from an offset.
 	Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error)
+	// Holes is where a version is known to be zeros.
+	Holes(ctx context.Context, node, version api.ID) ([]api.Hole, error)
 	// Contents reads many small contents in one request and calls fn for each, with its index in
 	// files, in any order. One that can't be had fails in reading its body.
 	Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error

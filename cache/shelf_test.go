@@ -23,6 +23,7 @@ type shelf struct {
 	nodes    map[api.ID]api.Node
 	entries  map[api.ID][]api.EntryState // by directory
 	content  map[api.ID][]byte           // by version
+	holes    map[api.ID][]api.Hole       // the same
 	chunks   map[api.Hash][]byte
 	seq      int64
 	fetched  int64 // bytes of content sent
@@ -41,7 +42,7 @@ type shelf struct {
 
 func newShelf() *shelf {
 	s := &shelf{info: api.DriveInfo{ID: api.NewID(), Root: api.NewID(), Epoch: api.NewID(), Seq: 1}, seq: 1,
-		nodes: map[api.ID]api.Node{}, entries: map[api.ID][]api.EntryState{}, content: map[api.ID][]byte{}, chunks: map[api.Hash][]byte{},
+		nodes: map[api.ID]api.Node{}, entries: map[api.ID][]api.EntryState{}, content: map[api.ID][]byte{}, holes: map[api.ID][]api.Hole{}, chunks: map[api.Hash][]byte{},
 		news: make(chan api.Changes, 16)}
 	s.nodes[s.info.Root] = api.Node{ID: s.info.Root, Type: api.Directory, Mode: 0o755, UID: api.Self, GID: api.Self, Nlink: 2}
 	return s
@@ -136,6 +137,12 @@ func (c counting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (s *shelf) Holes(_ context.Context, _, version api.ID) ([]api.Hole, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holes[version], nil
+}
+
 func (s *shelf) Contents(_ context.Context, files []api.ContentRef, fn func(int, api.Version, io.Reader) error) error {
 	s.mu.Lock()
 	s.requests++
@@ -216,6 +223,16 @@ func (s *shelf) counts() (requests, listings int, fetched int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests, s.listings, s.fetched
+}
+
+// sent is how many bytes of packs came.
+func (s *shelf) sent() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.packs {
+		n += p
+	}
+	return n
 }
 
 // openShelf opens a device's cache of a shelf, without a mount.

@@ -211,6 +211,9 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	same := !changed && reflect.DeepEqual(r, old)
 	n.record = r
 	if changed {
+		if n.slot == 0 {
+			n.taken = 0
+		}
 		n = d.replaced(t, n)
 	}
 	if !same {

@@ -18,7 +18,7 @@ import (
 type syncer struct {
 	hots  map[api.ID]*node // nodes whose content may differ from their version
 	doubt map[api.ID]bool  // directories to be listed again when nothing is pending
-	lanes [2]*lane
+	lanes [lanes]*lane
 
 	unions []union // directories that are to become part of others
 
@@ -72,8 +72,9 @@ func (d *Drive) wakeSyncer() {
 func (d *Drive) loadSyncer() error {
 	s := &d.syn
 	s.hots, s.doubt = map[api.ID]*node{}, map[api.ID]bool{}
-	s.lanes = [2]*lane{newLane(), newLane()}
-	s.lanes[largeLane].large = true
+	for i := range s.lanes {
+		s.lanes[i] = newLane()
+	}
 	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
 	s.epoch, s.seq = d.drive.Epoch, d.drive.Seq
 	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "number": &s.number, "life": &s.life,
@@ -243,18 +244,21 @@ func (d *Drive) pick() *flight {
 		most = api.MaxBatch
 	}
 	d.syn.later = time.Time{}
+	chunks := 0
 	for _, e := range d.journal.order {
 		if e.gone {
 			continue
 		}
 		m := e.m // a copy: what is added is only for the wire
-		if w.behind(&e.m) || d.putOff(e) || e.fails > 0 && len(f.Entries) > 0 || !d.fill(e, &m) {
+		size := d.chunksOf(e)
+		if len(f.Entries) > 0 && chunks+size > batchChunks || w.behind(&e.m) || d.putOff(e) || e.fails > 0 && len(f.Entries) > 0 || !d.fill(e, &m) {
 			w.add(&e.m)
 			continue
 		}
 		if v, ok := versions[based(&m)]; ok && m.Version == nil && !m.Base.IsZero() {
 			m.Base = v // what it removes is what this device has just written
 		}
+		chunks += size
 		if m.Version != nil {
 			versions[m.Node] = m.Version.ID
 		}
@@ -269,6 +273,19 @@ func (d *Drive) pick() *flight {
 		return nil
 	}
 	return f
+}
+
+// batchChunks is how many chunks the versions of one batch name together, unless a single one has more: the server
+// takes 32 MiB of JSON, and a chunk is 92 bytes of it.
+const batchChunks = 200_000
+
+// chunksOf is how many chunks the content has that a mutation carries when it is sent; locked.
+func (d *Drive) chunksOf(e *entry) int {
+	n := d.syn.hots[e.m.Node]
+	if n == nil || n.hot.entry != e || n.hot.ready == nil {
+		return 0
+	}
+	return len(n.hot.ready.version.Chunks)
 }
 
 // putOff tells whether a mutation must not be sent yet, and notes when it may; locked.

@@ -14,9 +14,8 @@ import (
 )
 
 // A lane uploads content of one size class, so that a film does not hold up
-// a letter.
+// a letter, nor the disk of a virtual machine, whose hashing alone takes minutes, a film.
 type lane struct {
-	large bool
 	queue []*node       // hot nodes with a due time; guarded by Drive.mu
 	wake  chan struct{} // something is due sooner
 }
@@ -24,8 +23,11 @@ type lane struct {
 const (
 	smallLane = 0
 	largeLane = 1
+	hugeLane  = 2
+	lanes     = 3
 
-	largeSize = 32 << 20 // bytes; larger content goes in the large lane
+	largeSize = 32 << 20 // bytes; larger content goes in the large lane,
+	hugeSize  = 8 << 30  // and this in the huge one
 	groupSize = 32 << 20 // bytes of files whose content is sent together
 	calm      = 150 * time.Millisecond
 	overdue   = 2 * time.Second
@@ -38,7 +40,10 @@ func newLane() *lane { return &lane{wake: make(chan struct{}, 1)} }
 // enqueue puts a hot node in its lane; locked. Its due time says when.
 func (d *Drive) enqueue(n *node) {
 	l := d.syn.lanes[smallLane]
-	if n.size > largeSize {
+	switch {
+	case n.size > hugeSize:
+		l = d.syn.lanes[hugeLane]
+	case n.size > largeSize:
 		l = d.syn.lanes[largeLane]
 	}
 	if !n.hot.queued {

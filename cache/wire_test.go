@@ -224,6 +224,10 @@ func (w *wire) Changes(ctx context.Context, epoch api.ID, after int64, wait time
 	return c, err
 }
 
+func (w *wire) Holes(ctx context.Context, node, version api.ID) ([]api.Hole, error) {
+	return over(w, ctx, false, func(ctx context.Context) ([]api.Hole, error) { return w.Remote.Holes(ctx, node, version) })
+}
+
 func (w *wire) Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error {
 	_, err := over(w, ctx, false, func(ctx context.Context) (struct{}, error) { return struct{}{}, w.Remote.Contents(ctx, files, fn) })
 	return err

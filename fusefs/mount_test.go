@@ -35,6 +35,7 @@ func (s *noServer) PutPack(context.Context, []byte) error                   { re
 func (s *noServer) Content(context.Context, api.ID, api.ID, int64, int64) (io.ReadCloser, error) {
 	return nil, errGone
 }
+func (s *noServer) Holes(context.Context, api.ID, api.ID) ([]api.Hole, error) { return nil, errGone }
 func (s *noServer) Contents(context.Context, []api.ContentRef, func(int, api.Version, io.Reader) error) error {
 	return errGone
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/chunk"
 	"satchel/storage/postgres"
 )
 
@@ -46,6 +47,24 @@ func (d *Drive) Content(ctx context.Context, node, version api.ID) (*Content, er
 		Size: v.Size, SHA256: v.SHA256, Version: v.ID, Modified: row.Modified,
 		drive: d, owner: row.Owner, chunks: v.Chunks,
 	}, nil
+}
+
+// Holes is where the content is known to be zeros, without a look at the bytes: chunks of nothing else.
+func (c *Content) Holes() []api.Hole {
+	holes := []api.Hole{}
+	off := int64(0)
+	for _, k := range c.chunks {
+		size := int64(k.Size)
+		if chunk.IsZeros(k) {
+			if last := len(holes) - 1; last >= 0 && holes[last].Off+holes[last].Size == off {
+				holes[last].Size += size
+			} else {
+				holes = append(holes, api.Hole{Off: off, Size: size})
+			}
+		}
+		off += size
+	}
+	return holes
 }
 
 // Open reads n bytes from offset off, cut at the content's end; n < 0 means to

@@ -1,22 +1,12 @@
 package chunk
 
 import (
-	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
-
-// zeros is the chunk that holes are cut into: zeros never meet a cut, so their chunks are as large as a chunk can be.
-var zeros [MaxSize]byte
-
-var zerosHash = sync.OnceValue(func() [sha256.Size]byte { return sha256.Sum256(zeros[:]) })
-
-// isZeros tells whether data is the very variable: no look at the bytes.
-func isZeros(data []byte) bool { return len(data) == MaxSize && &data[0] == &zeros[0] }
 
 // holes are the parts of a file that were never written: a sparse file of a terabyte shall not cost the reading
 // of a terabyte. The zero value has none.

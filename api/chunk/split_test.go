@@ -276,6 +276,9 @@ func TestSplitHoles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if want.SHA256 != sha256.Sum256(whole) {
+				t.Error("the SHA-256 of the bytes is wrong")
+			}
 			var got []byte
 			skipped := 0
 			v, err := Version(f, func(c api.Chunk, data []byte) error {

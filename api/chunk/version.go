@@ -17,17 +17,17 @@ import (
 // chunk's own and beside fn.
 func Version(r io.Reader, fn func(c api.Chunk, data []byte) error) (api.Version, error) {
 	var v api.Version
-	whole := sha256.New()
+	var whole Whole
 	err := Split(r, func(data []byte) error {
 		c := api.Chunk{Size: uint32(len(data))}
 		var both sync.WaitGroup
 		switch {
+		case isZeros(data):
+			whole.Zeros(MaxSize)
+			c.Hash = zerosHash()
 		case v.Size == 0:
 			whole.Write(data)
-			whole.Sum(c.Hash[:0])
-		case isZeros(data):
-			whole.Write(data)
-			c.Hash = zerosHash()
+			c.Hash = whole.Sum()
 		default:
 			both.Go(func() { whole.Write(data) })
 			c.Hash = sha256.Sum256(data)
@@ -44,6 +44,6 @@ func Version(r io.Reader, fn func(c api.Chunk, data []byte) error) (api.Version,
 	if err != nil {
 		return api.Version{}, err
 	}
-	whole.Sum(v.SHA256[:0])
+	v.SHA256 = whole.Sum()
 	return v, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 
 	"satchel/api"
 	"satchel/api/chunk"
@@ -34,6 +35,15 @@ func (d *Drive) Contents(ctx context.Context, files []api.ContentRef, fn func(in
 	}
 	defer resp.Body.Close()
 	return chunk.ReadContents(resp.Body, len(files), fn)
+}
+
+// Holes is where a version of a file is known to be zeros, in order; they need not be read.
+func (d *Drive) Holes(ctx context.Context, node, version api.ID) ([]api.Hole, error) {
+	var answer struct {
+		Holes []api.Hole `json:"holes"`
+	}
+	err := d.get(ctx, d.path("/nodes/", node.String(), "/holes"), url.Values{"version": {version.String()}}, &answer)
+	return answer.Holes, err
 }
 
 // Usage is how much is below a directory.

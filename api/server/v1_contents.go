@@ -54,6 +54,23 @@ func (s *server) contentsRoute(mux *http.ServeMux, v1 huma.API) {
 	onDrive(s, v1, get("usage", "/drives/{drive}/nodes/{node}/usage", "How much is below a directory"), func(ctx context.Context, d *storage.Drive, in NodeInput) (api.Usage, error) {
 		return d.Usage(ctx, in.Node)
 	})
+	onDrive(s, v1, get("holes", "/drives/{drive}/nodes/{node}/holes", "Where a file is zeros, which need not be read"),
+		func(ctx context.Context, d *storage.Drive, in contentInput) (holesOutput, error) {
+			c, err := d.Content(ctx, in.Node, in.Version)
+			if err != nil {
+				return holesOutput{}, err
+			}
+			return holesOutput{c.Holes()}, nil
+		})
+}
+
+type contentInput struct {
+	NodeInput
+	Version api.ID `query:"version" doc:"A version of the file; none: the current one"`
+}
+
+type holesOutput struct {
+	Holes []api.Hole `json:"holes" doc:"In order, bytes; of at least 4 MiB, and no two touch"`
 }
 
 // postContents streams the contents that the body names.

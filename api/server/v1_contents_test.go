@@ -101,6 +101,28 @@ func TestV1Contents(t *testing.T) {
 }
 
 // A stream whose server dies is torn, not short.
+// Holes are zeros, they are most of them, and nobody else's.
+func TestV1Holes(t *testing.T) {
+	f := newFixture(t)
+	head, zeros := strings.Repeat("head ", 1<<20), strings.Repeat("\x00", 20<<20)
+	f.store(alice, "dir/disk.img", head+zeros+"the end")
+	f.store(alice, "dir/letter", "no hole")
+	holes := func(as, drive, path string) answerData {
+		return f.do(request{path: "/v1/drives/" + drive + "/nodes/" + f.node(alice, path).String() + "/holes", as: as})
+	}
+	got := into[holesOutput](f, holes(alice, "home", "dir/disk.img")).Holes
+	if len(got) != 1 || got[0].Off < int64(len(head)) || got[0].Size < 12<<20 || got[0].Off+got[0].Size > int64(len(head)+len(zeros)) {
+		t.Errorf("holes %v", got)
+	}
+	if got := into[holesOutput](f, holes(alice, "home", "dir/letter")).Holes; len(got) != 0 {
+		t.Errorf("holes of a letter %v", got)
+	}
+	home := into[api.DriveInfo](f, f.do(request{path: "/v1/drives/home", as: alice})).ID.String()
+	f.problem(holes(alice, "home", "dir"), 409, api.IsDirectory)
+	f.problem(holes(bob, home, "dir/disk.img"), 404, api.NotFound)
+	f.problem(holes(bob, "home", "dir/disk.img"), 404, api.NotFound)
+}
+
 func TestV1ContentsTorn(t *testing.T) {
 	f := newFixture(t)
 	f.store(alice, "film", strings.Repeat("x", 20<<20))

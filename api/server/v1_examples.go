@@ -37,6 +37,7 @@ func v1Examples(doc *route.Document) {
 	doc.Examples("changes", you("Without waiting", "/v1/drives/home/changes?epoch=$epoch&after=$seq&wait=0", 200, `"seq"`))
 	doc.Examples("binds", you("Yours", "/v1/drives/home/binds", 200, "["))
 	doc.Examples("content", you("A file", "/v1/drives/home/nodes/$file/content", 200, "Buy bread."))
+	doc.Examples("holes", you("A file without any", "/v1/drives/home/nodes/$file/holes", 200, `"holes":[]`))
 	doc.Examples("usage", you("A directory", "/v1/drives/home/nodes/$notes/usage", 200, `"bytes"`))
 	doc.Examples("versions", you("A file's", "/v1/drives/home/documents/$today/versions", 200, `"current":true`))
 	doc.Examples("shares", you("Everything that is shared", "/v1/drives/home/shares", 200, `"grants":[`))
