@@ -166,7 +166,7 @@ func tour(t *testing.T, s *surfer, a, friend *account, visit func(stop)) {
 	asking := strings.TrimPrefix(s.js(`document.querySelector("[aria-label='Address of the link']").value`), s.url)
 
 	visit(stop{"files", "/browse/", nil})
-	visit(stop{"mounting", "/browse/", func() { s.js(`document.querySelector("#mounting").open = true; 1`) }})
+	visit(stop{"mounting", "/browse/", func() { s.js(`{const m = document.querySelector("#mounting"); m.open = true; m.scrollIntoView(); 1}`) }})
 	visit(stop{"empty", "/browse/Empty", nil})
 	visit(stop{"search", "/browse/?q=report", nil})
 	visit(stop{"search-none", "/browse/?q=zeppelin", nil})
