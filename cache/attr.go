@@ -187,7 +187,7 @@ func (d *Drive) truncate(n *node, size int64, intr Interrupt) error {
 		if err := d.roomy(); err != nil {
 			return err
 		}
-		if err := d.affords(size - n.size); err != nil && !n.dead {
+		if err := d.affords(size - n.size); err != nil && d.counts(n) {
 			return err
 		}
 	}

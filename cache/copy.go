@@ -25,7 +25,7 @@ func (d *Drive) Copy(from uint64, fromOff int64, to uint64, toOff int64, length 
 	if err == nil {
 		err = err2
 	}
-	if err == nil && d.drive.Quota > 0 && !out.dead {
+	if err == nil && d.drive.Quota > 0 && d.counts(out) {
 		d.pull(in)
 		d.pull(out)
 		end := toOff + max(0, min(int64(min(length, maxCopy)), in.size-fromOff))

@@ -111,6 +111,9 @@ func (d *Drive) settle(n *node) {
 	if n.hot == nil {
 		return
 	}
+	if n.name == ignoreFile {
+		d.ignoreNews()
+	}
 	n.hot.due = time.Now().Add(quiet)
 	d.enqueue(n)
 }

@@ -140,6 +140,7 @@ type Drive struct {
 	toldAs  atomic.Bool   // what Config.Full was told last
 	bootID  string        // names this run of the machine
 	weights map[int]int64 // see weigh
+	ignores ignores
 }
 
 // Open opens or makes the cache of a drive. The server is needed only when
@@ -168,6 +169,7 @@ func openOnce(cfg Config) (*Drive, error) {
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
 		journal: newJournal(), listing: map[api.ID]*listed{},
 		parts: map[api.ID]*partial{}, bootID: cfg.seam.bootID(), weights: map[int]int64{},
+		ignores: ignores{gen: 1, wake: make(chan struct{}, 1)},
 		quota:   quota{news: make(chan struct{}, 1)},
 		diskNow: func() disk { return diskOf(cfg.Dir) },
 	}
@@ -315,6 +317,7 @@ func (d *Drive) Start(kernel Kernel) {
 	d.wg.Go(d.watchClock)
 	d.wg.Go(d.runQuota)
 	d.wg.Go(d.runPinner)
+	d.wg.Go(d.runStay)
 	for which := range lanes {
 		d.wg.Go(func() { d.runUploader(which) })
 	}

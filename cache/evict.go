@@ -86,7 +86,7 @@ func (d *Drive) evict() bool {
 		if err != nil || n == nil || n.slot != s {
 			continue
 		}
-		if n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || d.pinned(n) {
+		if n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || n.name == ignoreFile || d.pinned(n) {
 			d.letGo(n)
 			continue
 		}

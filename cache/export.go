@@ -118,7 +118,7 @@ func (d *Drive) unsent() (all []export, others []string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.syn.hots {
-		if n.dead || n.slot == 0 {
+		if n.dead || n.slot == 0 || d.stays(n) {
 			continue
 		}
 		if n.hot.entry == nil && (d.syn.flight == nil || n.hot.sent == nil || n.hot.sent.version.ID == n.version) {
@@ -136,7 +136,7 @@ func (d *Drive) unsent() (all []export, others []string, err error) {
 		all = append(all, e)
 	}
 	for _, j := range d.journal.order {
-		if j.gone || j.m.Op == api.OpWrite || j.m.Op == api.OpCreate && j.m.Attr.Type == api.File {
+		if j.gone || j.stays || j.m.Op == api.OpWrite || j.m.Op == api.OpCreate && j.m.Attr.Type == api.File {
 			continue
 		}
 		n, err := d.load(j.m.Node)

@@ -95,6 +95,7 @@ func (d *Drive) setConnected(up bool, err error) {
 	}
 	if up {
 		d.log.Info("connected")
+		d.readIgnores()
 		d.quotaNews()
 		d.setProblem(nil)
 		d.hurryUploads()
@@ -187,8 +188,8 @@ func (d *Drive) relist() (err error) {
 	var dirs []api.ID
 	err = d.st.scan([]byte{keyNode}, func(k, v []byte) error {
 		r, err := decodeRecord(v)
-		if err == nil && r.isDir() && r.flags&flagComplete != 0 {
-			dirs = append(dirs, api.ID(k[1:17]))
+		if id := api.ID(k[1:17]); err == nil && r.isDir() && r.flags&flagComplete != 0 && d.journal.staying[id] == nil {
+			dirs = append(dirs, id)
 		}
 		return err
 	})
@@ -270,7 +271,7 @@ func (d *Drive) resolve() error {
 	d.mu.Lock()
 	var dirs []api.ID
 	for id := range d.syn.doubt {
-		if n, err := d.load(id); err == nil && (n == nil || !d.busyBelow(n)) {
+		if n, err := d.load(id); err == nil && (n == nil || !d.unsentBelow(n)) {
 			dirs = append(dirs, id)
 		}
 	}
@@ -284,7 +285,7 @@ func (d *Drive) resolve() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, id := range dirs {
-		if n, err := d.load(id); err == nil && (n == nil || !d.busyBelow(n)) {
+		if n, err := d.load(id); err == nil && (n == nil || !d.unsentBelow(n)) {
 			delete(d.syn.doubt, id)
 		}
 	}

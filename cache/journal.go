@@ -10,10 +10,11 @@ import (
 
 // An entry of the journal is a mutation that the server has not answered.
 type entry struct {
-	seq  uint64
-	m    api.Mutation
-	sent bool // in the batch in flight: immutable, and no longer a target of coalescing
-	gone bool
+	seq   uint64
+	m     api.Mutation
+	stays bool // never sent: see stay.go
+	sent  bool // in the batch in flight: immutable, and no longer a target of coalescing
+	gone  bool
 
 	after time.Time // not to be sent before; zero = at once
 	fails int       // how often the server failed on it alone
@@ -36,10 +37,15 @@ type journal struct {
 	places  map[place]int       // how many live entries name this place
 	under   map[api.ID]int      // and a place in this directory
 	last    uint64
+
+	staying   map[api.ID]*entry // the entries of nodes that stay on this machine
+	staysAt   map[place]int     // how many have this place
+	stayUnder map[api.ID]int    // how many places in this directory are theirs
 }
 
 func newJournal() journal {
-	return journal{byNode: map[api.ID][]*entry{}, places: map[place]int{}, under: map[api.ID]int{}}
+	return journal{byNode: map[api.ID][]*entry{}, places: map[place]int{}, under: map[api.ID]int{},
+		staying: map[api.ID]*entry{}, staysAt: map[place]int{}, stayUnder: map[api.ID]int{}}
 }
 
 func (e *entry) places() []place {
@@ -68,6 +74,11 @@ func (j *journal) add(e *entry) {
 		j.places[p]++
 		j.under[p.parent]++
 	}
+	if e.stays {
+		j.staying[e.m.Node] = e
+		j.staysAt[place{e.m.Parent, e.m.Name}]++
+		j.stayUnder[e.m.Parent]++
+	}
 }
 
 // remove takes an entry out of the order and the indexes.
@@ -92,6 +103,17 @@ func (j *journal) remove(e *entry) {
 			delete(j.under, p.parent)
 		}
 	}
+	if e.stays {
+		delete(j.staying, e.m.Node)
+		if at := (place{e.m.Parent, e.m.Name}); j.staysAt[at] > 1 {
+			j.staysAt[at]--
+		} else {
+			delete(j.staysAt, at)
+		}
+		if j.stayUnder[e.m.Parent]--; j.stayUnder[e.m.Parent] == 0 {
+			delete(j.stayUnder, e.m.Parent)
+		}
+	}
 	if len(j.order) > 64 && j.live < len(j.order)/2 {
 		j.order = slices.DeleteFunc(j.order, func(e *entry) bool { return e.gone })
 	}
@@ -112,6 +134,9 @@ func (j *journal) sending(id api.ID) bool {
 		return e.sent && e.m.Node == id && (e.m.Op == api.OpWrite || e.m.Op == api.OpCreate)
 	})
 }
+
+// unanswered is how many live entries the server is to hear of.
+func (j *journal) unanswered() int { return j.live - len(j.staying) }
 
 // unsent is the node's last live entry with one of the ops that was not sent yet.
 func (j *journal) unsent(id api.ID, ops ...api.Op) *entry {

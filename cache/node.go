@@ -40,6 +40,8 @@ type node struct {
 	pass    bool  // the open handles are passthrough (all of them or none)
 	rw      int   // descriptor for reading and writing while handles are not passthrough; -1 = none
 	c       *content
+	rules   *ruleset // directories: what stays on this machine, as of
+	rulesAt int      // Drive.ignores.gen
 	ahead   bool     // cold files, listings: fetched before anybody asked for it
 	part    *partial // cold files: what is here of the content, while somebody reads it
 	hot     *hot     // content may differ from version: see dirty.go

@@ -20,7 +20,7 @@ func writing(flags uint32) bool { return flags&unix.O_ACCMODE != unix.O_RDONLY }
 func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, intr Interrupt) (Attr, Opened, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p, l, err := d.vacant(parent, name, intr)
+	p, l, stays, err := d.vacant(parent, name, false, intr)
 	if err == errExists && flags&unix.O_EXCL == 0 {
 		_, _, n, err := d.present(parent, name, intr)
 		if err != nil {
@@ -38,7 +38,7 @@ func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, i
 	if err != nil {
 		return Attr{}, Opened{}, err
 	}
-	if err := d.solvent(); err != nil {
+	if err := d.solvent(); err != nil && !stays {
 		return Attr{}, Opened{}, err
 	}
 	n := d.sprout(p, 'f', mode, c)
@@ -46,7 +46,7 @@ func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, i
 	if _, err := d.fresh(t, n, true); err != nil {
 		return Attr{}, Opened{}, d.abandon(t, n, err)
 	}
-	d.heat(n).entry = d.enter(t, p, l, api.Name(name), n)
+	d.heat(n).entry = d.enter(t, p, l, api.Name(name), n, stays)
 	if err := t.commit(); err != nil {
 		return Attr{}, Opened{}, err
 	}
@@ -269,7 +269,7 @@ func (d *Drive) Write(fid uint64, off int64, data []byte, c Cred) (int, error) {
 		}
 		return 0, err
 	}
-	if d.drive.Quota > 0 && !n.dead {
+	if d.drive.Quota > 0 && d.counts(n) {
 		d.pull(n)
 		if err := d.affords(max(0, off+int64(len(data))-n.size)); err != nil {
 			d.mu.Unlock()
@@ -362,7 +362,7 @@ func (d *Drive) Fallocate(fid uint64, off, length int64, mode uint32, intr Inter
 		d.mu.Unlock()
 		return err
 	}
-	if mode&(unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE) == 0 && !n.dead {
+	if mode&(unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE) == 0 && d.counts(n) {
 		d.pull(n)
 		if err := d.affords(max(0, off+length-n.size)); err != nil {
 			d.mu.Unlock()

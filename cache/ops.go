@@ -1,35 +1,41 @@
 package cache
 
 import (
-	"maps"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"satchel/api"
 )
 
-// vacant returns a directory, its entries and an error when a new name can't go there; locked.
-func (d *Drive) vacant(parent uint64, name string, intr Interrupt) (*node, *listing, error) {
+// vacant returns a directory, its entries, whether a new name in it (of a directory) stays on this machine, and an error
+// when it can't go there; locked.
+func (d *Drive) vacant(parent uint64, name string, dir bool, intr Interrupt) (p *node, l *listing, stays bool, err error) {
 	if err := d.roomy(); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	p, err := d.known(parent)
-	if err != nil {
-		return nil, nil, err
+	if p, err = d.known(parent); err != nil {
+		return nil, nil, false, err
 	}
 	if len(name) > api.MaxName {
-		return nil, nil, errTooLong
+		return nil, nil, false, errTooLong
 	}
-	l, err := d.dir(p, intr)
-	if err != nil {
-		return nil, nil, err
+	if _, err = d.dir(p, intr); err != nil {
+		return nil, nil, false, err
+	}
+	if stays, _, err = d.ignored(p, api.Name(name), dir, intr); err != nil {
+		return nil, nil, false, err
+	}
+	if l, err = d.dir(p, intr); err != nil { // the lock may have been given up
+		return nil, nil, false, err
 	}
 	if p.dead {
-		return nil, nil, errNotFound
+		return nil, nil, false, errNotFound
 	}
 	if l.byName[api.Name(name)] != nil {
-		return nil, nil, errExists
+		return nil, nil, false, errExists
 	}
-	return p, l, nil
+	return p, l, stays, nil
 }
 
 // sprout makes a node that belongs under p; locked.
@@ -54,24 +60,27 @@ func (d *Drive) sprout(p *node, typ byte, mode uint32, c Cred) *node {
 // touch notes that a directory's entries changed; locked.
 func touch(p *node, t int64) { p.mtime, p.ctime = t, t }
 
-// enter puts a new node under its name and journals it; locked.
-func (d *Drive) enter(t *tx, p *node, l *listing, name api.Name, n *node) *entry {
+// enter puts a new node under its name and journals it, for the server or as what stays here; locked.
+func (d *Drive) enter(t *tx, p *node, l *listing, name api.Name, n *node, stays bool) *entry {
 	t.link(p, l, name, n)
 	touch(p, n.ctime)
 	if n.isDir() {
 		p.nlink++
 	}
 	t.node(p, n)
-	mode, uid, gid, mtime := n.mode, n.uid, n.gid, n.mtime
-	return t.log(api.Mutation{Op: api.OpCreate, Node: n.id, Parent: p.id, Name: name, Time: n.ctime, Attr: &api.Attr{
-		Type: api.Type(n.typ), Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime, Rdev: n.rdev, Target: api.Name(n.target), Xattrs: maps.Clone(n.xattrs)}})
+	m := d.creation(n, place{p.id, name})
+	m.Time = n.ctime
+	if stays {
+		return t.stay(m)
+	}
+	return t.log(m)
 }
 
 // Mknod makes a directory, FIFO, socket, device or closed regular file.
 func (d *Drive) Mknod(parent uint64, name string, mode, rdev uint32, c Cred, intr Interrupt) (Attr, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p, l, err := d.vacant(parent, name, intr)
+	p, l, stays, err := d.vacant(parent, name, typeOf(mode) == 'd', intr)
 	if err != nil {
 		return Attr{}, err
 	}
@@ -86,7 +95,7 @@ func (d *Drive) Mknod(parent uint64, name string, mode, rdev uint32, c Cred, int
 			return Attr{}, d.abandon(t, n, err)
 		}
 	}
-	e := d.enter(t, p, l, api.Name(name), n)
+	e := d.enter(t, p, l, api.Name(name), n, stays)
 	if n.isFile() {
 		d.heat(n).entry = e
 		d.settle(n)
@@ -112,14 +121,14 @@ func (d *Drive) Symlink(parent uint64, name, target string, c Cred, intr Interru
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p, l, err := d.vacant(parent, name, intr)
+	p, l, stays, err := d.vacant(parent, name, false, intr)
 	if err != nil {
 		return Attr{}, err
 	}
 	n := d.sprout(p, 'l', 0o777, c)
 	n.target, n.size = target, int64(len(target))
 	t := d.begin()
-	d.enter(t, p, l, api.Name(name), n)
+	d.enter(t, p, l, api.Name(name), n, stays)
 	if err := t.commit(); err != nil {
 		return Attr{}, err
 	}
@@ -145,7 +154,7 @@ func (d *Drive) Readlink(fid uint64) (string, error) {
 func (d *Drive) Link(fid, parent uint64, name string, intr Interrupt) (Attr, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p, l, err := d.vacant(parent, name, intr)
+	p, l, stays, err := d.vacant(parent, name, false, intr)
 	if err != nil {
 		return Attr{}, err
 	}
@@ -157,13 +166,16 @@ func (d *Drive) Link(fid, parent uint64, name string, intr Interrupt) (Attr, err
 		return Attr{}, api.Errorf(api.Permission, "directories can't have hard links")
 	}
 	if n.unborn {
-		if err := d.bear(p, l, api.Name(name), n); err != nil {
+		if err := d.bear(p, l, api.Name(name), n, stays); err != nil {
 			return Attr{}, err
 		}
 		return d.refer(n), nil
 	}
 	if n.dead || n.stale {
 		return Attr{}, errNotFound
+	}
+	if d.stays(n) != stays || stays && !d.stays(p) { // its other name's place would not be found again
+		return Attr{}, unix.EXDEV
 	}
 	t, tm := d.begin(), now()
 	t.link(p, l, api.Name(name), n)

@@ -238,7 +238,7 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	d.divert(t, n, api.NewID(), byID[m.Node])
 	n.flags &^= flagAcked
 	n.version, n.sha = api.ID{}, api.Hash{}
-	e := d.enter(t, p, l, name, n)
+	e := d.enter(t, p, l, name, n, false)
 	e.after = time.Now().Add(holdBack)
 	h := d.heat(n)
 	h.entry, h.ready, h.sent, h.due = e, nil, nil, e.after
@@ -323,7 +323,7 @@ func (d *Drive) recoveredDir(t *tx) (*node, *listing, error) {
 	if p == nil {
 		p = d.sprout(d.root, 'd', 0o700, Cred{UID: d.cfg.UID, GID: d.cfg.GID})
 		p.list = newListing()
-		d.enter(t, d.root, rl, recovered, p)
+		d.enter(t, d.root, rl, recovered, p, false)
 		d.notes.entry(d.root, recovered)
 	}
 	l, err := d.dir(p, d.ctx.Done())

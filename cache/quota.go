@@ -106,7 +106,9 @@ func (d *Drive) room() int64 {
 			if n.writers > 0 {
 				d.pull(n)
 			}
-			d.quota.grown += n.size - n.hot.base
+			if !d.stays(n) {
+				d.quota.grown += n.size - n.hot.base
+			}
 		}
 	}
 	return q - d.drive.Used - d.quota.grown
@@ -124,6 +126,9 @@ func (d *Drive) affords(bytes int64) error {
 	}
 	return nil
 }
+
+// counts tells whether a file counts against the quota; locked.
+func (d *Drive) counts(n *node) bool { return !n.dead && !d.stays(n) }
 
 // solvent refuses what will grow by some bytes at least; locked.
 func (d *Drive) solvent() error {

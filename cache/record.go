@@ -15,6 +15,7 @@ const (
 	keyEntry   = 'e' // parent id, name → kid
 	keyJournal = 'j' // journal number → mutation
 	keySlot    = 's' // slot number → slotRecord
+	keyStays   = 'l' // node id → nothing: it stays on this machine
 	keyPartial = 'p' // node id → what is here of a cold large file
 	keyMeta    = 'm' // word → value
 )

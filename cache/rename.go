@@ -28,6 +28,19 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 	if err != nil {
 		return err
 	}
+	stays := d.stays(n)
+	if flags&unix.RENAME_EXCHANGE == 0 {
+		if stays, err = d.staysAs(n, q, api.Name(newName), intr); err != nil {
+			return err
+		}
+		is := n
+		if p, l, n, err = d.present(from, name, intr); err != nil { // the lock may have been given up
+			return err
+		}
+		if n != is {
+			return errNotFound
+		}
+	}
 	ql, err := d.dir(q, intr)
 	if err != nil {
 		return err
@@ -43,6 +56,9 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 	case flags&unix.RENAME_EXCHANGE != 0:
 		if old == nil {
 			return errNotFound
+		}
+		if d.stays(old) != stays {
+			return unix.EXDEV
 		}
 		return d.exchange(p, l, api.Name(name), n, q, ql, api.Name(newName), old)
 	case old == n:
@@ -75,12 +91,44 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 			return errNotFound
 		}
 	}
-	return d.move(p, l, api.Name(name), n, q, ql, api.Name(newName), old)
+	return d.move(p, l, api.Name(name), n, q, ql, api.Name(newName), old, stays)
 }
 
-// move is a rename whose preconditions hold; old is what it replaces or nil. Locked.
-func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing, newName api.Name, old *node) error {
+// staysAs tells whether a node stays on this machine under another name, and makes sure that it can; locked, and given
+// up while something is fetched. What takes the name of something that the server has does not.
+func (d *Drive) staysAs(n, q *node, name api.Name, intr Interrupt) (bool, error) {
+	stays, known, err := d.ignored(q, name, n.isDir(), intr)
+	if err != nil || !stays {
+		return false, err
+	}
+	if !known {
+		return d.stays(n), nil
+	}
+	l, err := d.dir(q, intr)
+	if err != nil {
+		return false, err
+	}
+	if k := l.byName[name]; k != nil && d.journal.staying[k.id] == nil {
+		return false, nil
+	}
+	if !d.stays(n) {
+		err = d.canStay(n, intr)
+	}
+	return true, err
+}
+
+// move is a rename whose preconditions hold; old is what it replaces or nil, and stays whether it stays on this machine
+// from now on. Locked.
+func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing, newName api.Name, old *node, stays bool) error {
 	t, tm := d.begin(), now()
+	stayed := d.stays(n)
+	if stays && !stayed {
+		if err := d.withdraw(t, n, place{p.id, name}, place{q.id, newName}, tm); err != nil {
+			t.close()
+			return err
+		}
+		l.byName[name].id = n.id
+	}
 	m := api.Mutation{Op: api.OpRename, Node: n.id, Parent: p.id, Name: name, ToParent: q.id, ToName: newName, Time: tm}
 	if old != nil {
 		m.Replaces, m.Base = old.id, old.version
@@ -122,7 +170,20 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 	if n.isDir() {
 		m.Attr = &api.Attr{Type: api.Directory} // for the order of sending only
 	}
-	t.log(m)
+	var err error
+	switch {
+	case stays:
+		t.restay(n, place{q.id, newName})
+	case stayed && m.Replaces.IsZero():
+		err = d.unstay(t, n, place{q.id, newName})
+	case stayed:
+		err = d.sendAs(t, n, m)
+	default:
+		t.log(m)
+	}
+	if err != nil {
+		d.log.Error("send what stayed here", "name", newName, "err", err) // what of it could not be read stays
+	}
 	return t.commit()
 }
 
@@ -149,6 +210,10 @@ func (d *Drive) exchange(p *node, l *listing, name api.Name, n, q *node, ql *lis
 	t.node(p, n, old)
 	if p != q {
 		t.node(q)
+	}
+	if d.stays(n) {
+		t.restay(n, place{q.id, newName})
+		t.restay(old, place{p.id, name})
 	}
 	t.log(api.Mutation{Op: api.OpExchange, Node: n.id, Parent: p.id, Name: name, ToParent: q.id, ToName: newName, Replaces: old.id, Time: tm})
 	return t.commit()

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"maps"
 
 	"satchel/api"
 )
@@ -190,5 +191,5 @@ func (d *Drive) reheat(t *tx, n *node) bool {
 func (d *Drive) creation(n *node, at place) api.Mutation {
 	mode, uid, gid, mtime := n.mode, n.uid, n.gid, n.mtime
 	return api.Mutation{Op: api.OpCreate, Node: n.id, Parent: at.parent, Name: at.name, Time: now(), Attr: &api.Attr{
-		Type: api.Type(n.typ), Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime, Rdev: n.rdev, Target: api.Name(n.target), Xattrs: n.xattrs}}
+		Type: api.Type(n.typ), Mode: &mode, UID: &uid, GID: &gid, Mtime: &mtime, Rdev: n.rdev, Target: api.Name(n.target), Xattrs: maps.Clone(n.xattrs)}}
 }

@@ -140,7 +140,7 @@ func (d *Drive) onlyStuck(last uint64, of api.ID) bool {
 	var w waiting
 	any := false
 	for _, e := range d.journal.order {
-		if e.gone {
+		if e.gone || e.stays {
 			continue
 		}
 		if e.seq > last {

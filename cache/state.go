@@ -47,8 +47,7 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 		case n == nil, n == d.root, len(d.journal.byNode[id]) > 0: // a pending edit will bring it back
 		case n.hot != nil && !n.dead:
 			n.hot.removed = true
-		case n.isDir() && !n.dead && d.busyBelow(n):
-			d.doubt(t, n.up)
+		case n.isDir() && !n.dead && d.busyBelow(t, n):
 		default:
 			d.perish(t, n)
 		}
@@ -63,7 +62,10 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
 		return err
 	}
-	if d.journal.places[place{e.Parent, e.Name}] > 0 {
+	if at := (place{e.Parent, e.Name}); d.journal.places[at] > 0 {
+		if d.journal.staysAt[at] > 0 && !e.Node.IsZero() {
+			d.shadow(t, e.Parent)
+		}
 		return nil // ours is on its way; the server decides when it hears it
 	}
 	l, err := d.dir(p, nil)
@@ -83,8 +85,7 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 			old.hot.removed = true // edit beats delete, unless nothing was edited
 			return nil
 		}
-		if old != nil && old.isDir() && e.Node.IsZero() && d.busyBelow(old) {
-			d.doubt(t, p.id) // what is pending in it may bring it back
+		if old != nil && old.isDir() && e.Node.IsZero() && d.busyBelow(t, old) {
 			return nil
 		}
 		t.unlink(p, l, e.Name)
@@ -138,15 +139,29 @@ func (d *Drive) doubt(t *tx, dir api.ID) {
 	}
 }
 
-// busyBelow tells whether something is pending in a directory or below it; locked.
-func (d *Drive) busyBelow(dir *node) bool {
-	for id := range d.journal.under {
-		if d.within(id, dir) {
+// busyBelow tells whether a directory that the server removed is needed yet: what is pending below it may bring
+// it back, and what stays here has no other place. Then the directory in which it is will be listed again. Locked.
+func (d *Drive) busyBelow(t *tx, dir *node) (busy bool) {
+	if d.unsentBelow(dir) {
+		d.doubt(t, dir.up)
+		busy = true
+	}
+	if d.staysBelow(dir) {
+		d.shadow(t, dir.up)
+		busy = true
+	}
+	return busy
+}
+
+// unsentBelow tells whether something is pending in a directory or below it; locked.
+func (d *Drive) unsentBelow(dir *node) bool {
+	for id, n := range d.journal.under {
+		if n > d.journal.stayUnder[id] && d.within(id, dir) {
 			return true
 		}
 	}
 	for _, n := range d.syn.hots {
-		if d.within(n.up, dir) {
+		if !d.stays(n) && d.within(n.up, dir) {
 			return true
 		}
 	}
@@ -208,6 +223,9 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 		}
 	}
 	changed := n.isFile() && r.version != old.version
+	if changed && n.name == ignoreFile {
+		d.ignoreNews()
+	}
 	same := !changed && reflect.DeepEqual(r, old)
 	n.record = r
 	if changed {

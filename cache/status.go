@@ -17,7 +17,8 @@ type Status struct {
 	Uploading        int64   `json:"uploading"`     // bytes in requests under way
 	Conflicts        int     `json:"conflicts"`
 	Refused          int     `json:"refused"`
-	Failing          int     `json:"failing"` // changes on which the server fails: set aside, and tried again
+	Failing          int     `json:"failing"`    // changes on which the server fails: set aside, and tried again
+	LocalOnly        int     `json:"local_only"` // files and folders that stay on this machine (.satchelignore)
 	CacheBytes       int64   `json:"cache_bytes"`
 	CacheLimitBytes  int64   `json:"cache_limit_bytes"`
 	MemoryBytes      int64   `json:"memory_bytes"`
@@ -33,7 +34,8 @@ func (d *Drive) Status() Status {
 	d.mu.Lock()
 	s := Status{
 		Connected:        d.connected.Load(),
-		PendingMutations: d.journal.live,
+		PendingMutations: d.journal.unanswered(),
+		LocalOnly:        len(d.journal.staying),
 		Unproven:         len(d.syn.hots),
 		Uploading:        d.syn.uploading.Load(),
 		Conflicts:        d.syn.conflicts,
@@ -55,7 +57,9 @@ func (d *Drive) Status() Status {
 		if n.hot.tries > 1 && s.Problem == "" { // more than bad luck
 			s.Problem = n.hot.why.Error()
 		}
-		if n.hot.entry != nil {
+		if d.stays(n) {
+			s.Unproven--
+		} else if n.hot.entry != nil {
 			d.pull(n)
 			s.PendingBytes += max(n.size-n.hot.arrived, 0)
 		}
@@ -141,7 +145,7 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 // first is the number of the oldest pending mutation, 0 when there is none.
 func (j *journal) first() uint64 {
 	for _, e := range j.order {
-		if !e.gone {
+		if !e.gone && !e.stays {
 			return e.seq
 		}
 	}

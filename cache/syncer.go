@@ -18,7 +18,9 @@ import (
 type syncer struct {
 	hots  map[api.ID]*node // nodes whose content may differ from their version
 	doubt map[api.ID]bool  // directories to be listed again when nothing is pending
-	lanes [lanes]*lane
+
+	shadow map[api.ID]bool // and when what stays here does not hide what the server has
+	lanes  [lanes]*lane
 
 	unions []union // directories that are to become part of others
 
@@ -71,14 +73,14 @@ func (d *Drive) wakeSyncer() {
 // loadSyncer reads where sending and hearing stood.
 func (d *Drive) loadSyncer() error {
 	s := &d.syn
-	s.hots, s.doubt = map[api.ID]*node{}, map[api.ID]bool{}
+	s.hots, s.doubt, s.shadow = map[api.ID]*node{}, map[api.ID]bool{}, map[api.ID]bool{}
 	for i := range s.lanes {
 		s.lanes[i] = newLane()
 	}
 	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
 	s.epoch, s.seq = d.drive.Epoch, d.drive.Seq
 	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "number": &s.number, "life": &s.life,
-		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "unions": &s.unions, "events": &s.events} {
+		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "shadow": &s.shadow, "unions": &s.unions, "events": &s.events} {
 		v, err := d.st.meta(word)
 		if err != nil {
 			return err
@@ -246,7 +248,7 @@ func (d *Drive) pick() *flight {
 	d.syn.later = time.Time{}
 	chunks := 0
 	for _, e := range d.journal.order {
-		if e.gone {
+		if e.gone || e.stays {
 			continue
 		}
 		m := e.m // a copy: what is added is only for the wire
@@ -459,12 +461,20 @@ func (j *journal) find(seq uint64) *entry {
 
 // loadJournal reads the pending mutations.
 func (d *Drive) loadJournal() error {
-	err := d.st.scan([]byte{keyJournal}, func(k, v []byte) error {
+	staying := map[api.ID]bool{}
+	err := d.st.scan([]byte{keyStays}, func(k, _ []byte) error {
+		staying[api.ID(k[1:17])] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = d.st.scan([]byte{keyJournal}, func(k, v []byte) error {
 		m, err := decodeMutation(v)
 		if err != nil {
 			return err
 		}
-		d.journal.add(&entry{seq: binary.BigEndian.Uint64(k[1:]), m: m})
+		d.journal.add(&entry{seq: binary.BigEndian.Uint64(k[1:]), m: m, stays: staying[m.Node] && m.Op == api.OpCreate})
 		return nil
 	})
 	if err != nil {

@@ -37,7 +37,7 @@ func (d *Drive) Tmpfile(parent uint64, mode, flags uint32, c Cred) (Attr, Opened
 
 // bear gives a file without a name its first one, and with it all that Create would have done.
 // What was written meanwhile is sent as if it had just been closed. Locked.
-func (d *Drive) bear(p *node, l *listing, name api.Name, n *node) error {
+func (d *Drive) bear(p *node, l *listing, name api.Name, n *node, stays bool) error {
 	t, tm := d.begin(), now()
 	d.pull(n)
 	n.nlink, n.dead, n.unborn, n.ctime = 1, false, false, tm
@@ -46,7 +46,7 @@ func (d *Drive) bear(p *node, l *listing, name api.Name, n *node) error {
 	h.opened++
 	n.c.rec.dirty = true
 	t.slot(n.c)
-	h.entry = d.enter(t, p, l, name, n)
+	h.entry = d.enter(t, p, l, name, n, stays)
 	if n.writers == 0 {
 		d.settle(n)
 	}

@@ -43,6 +43,7 @@ func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
 	var buf [48]byte
 	k := l.add(name, n.id, n.typ)
 	t.b.Set(entryKey(p.id, name), k.append(buf[:0]), nil)
+	t.placed(n, name)
 	n.up, n.name = p.id, name
 	t.d.grown(p)
 	t.d.touchPin(n.id)
@@ -52,6 +53,9 @@ func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
 func (t *tx) unlink(p *node, l *listing, name api.Name) {
 	l.remove(name)
 	t.b.Delete(entryKey(p.id, name), nil)
+	if name == ignoreFile {
+		t.d.ignoreNews()
+	}
 }
 
 // rename gives an entry another name in the same directory. It keeps its place, so that who
@@ -62,6 +66,9 @@ func (t *tx) rename(p *node, l *listing, name, newName api.Name, n *node) {
 	l.rename(k, newName)
 	t.b.Delete(entryKey(p.id, name), nil)
 	t.b.Set(entryKey(p.id, newName), k.append(buf[:0]), nil)
+	if t.placed(n, newName); name == ignoreFile {
+		t.d.ignoreNews()
+	}
 	n.up, n.name = p.id, newName
 }
 
@@ -70,7 +77,15 @@ func (t *tx) point(p *node, k *kid, n *node) {
 	var buf [48]byte
 	k.id, k.typ = n.id, n.typ
 	t.b.Set(entryKey(p.id, k.name), k.append(buf[:0]), nil)
+	t.placed(n, k.name)
 	n.up, n.name = p.id, k.name
+}
+
+// placed notes a node's new name as far as ignore files are concerned: it is one, or a directory that had another place.
+func (t *tx) placed(n *node, name api.Name) {
+	if name == ignoreFile || n.isDir() && !n.up.IsZero() {
+		t.d.ignoreNews()
+	}
 }
 
 // slot writes what a content file holds.
@@ -81,6 +96,9 @@ func (t *tx) slot(c *content) {
 
 // log journals a mutation and returns its entry.
 func (t *tx) log(m api.Mutation) *entry {
+	if e := t.d.journal.staying[m.Node]; e != nil {
+		return e // nobody hears of it
+	}
 	e := &entry{seq: t.d.journal.last + 1, m: m}
 	t.d.journal.add(e)
 	t.relog(e)
@@ -101,6 +119,10 @@ func (t *tx) drop(e *entry) {
 	}
 	t.d.journal.remove(e)
 	t.b.Delete(journalKey(e.seq), nil)
+	if e.stays {
+		t.b.Delete(stayKey(e.m.Node), nil)
+		t.d.unshadow(t, e.m.Parent)
+	}
 	t.j = true
 }
 

@@ -39,6 +39,9 @@ func newLane() *lane { return &lane{wake: make(chan struct{}, 1)} }
 
 // enqueue puts a hot node in its lane; locked. Its due time says when.
 func (d *Drive) enqueue(n *node) {
+	if d.stays(n) {
+		return
+	}
 	l := d.syn.lanes[smallLane]
 	switch {
 	case n.size > hugeSize:
@@ -113,6 +116,8 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 		}
 		switch {
 		case h == nil:
+		case d.stays(n): // since it was queued
+			h.queued = false
 		case h.due.After(now) && !h.forced:
 			keep = append(keep, n)
 			if next.IsZero() || h.due.Before(next) {

@@ -63,6 +63,9 @@ func (r report) print(w io.Writer) {
 	if r.Conflicts > 0 || r.Refused > 0 {
 		fmt.Fprintf(w, "look at: %s, %s\n", plural(r.Conflicts, "conflict copy"), plural(r.Refused, "refused change")+" (see Recovered in the folder)")
 	}
+	if r.LocalOnly > 0 {
+		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(r.LocalOnly, "name"))
+	}
 	for _, e := range r.Events {
 		fmt.Fprintf(w, "         %s %s\n", e.Time.Local().Format("2006-01-02 15:04"), eventLine(e))
 	}

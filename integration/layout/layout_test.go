@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"api/compat":             {"api", "api/auth", "api/route", "storage"},
 	"api/dav":                {"api", "api/auth", "api/route", "storage"},
 	"api/s3":                 {"api", "api/auth", "api/route", "storage"},
-	"cache":                  {"api", "api/chunk", "api/client"},
+	"cache":                  {"api", "api/chunk", "api/client", "api/compat/gitignore"},
 	"fusefs":                 {"api", "cache"},
 	"fusefs/everyday":        {},
 	"storage":                {"api", "api/chunk", "migrations"},
