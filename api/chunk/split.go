@@ -15,8 +15,6 @@ import (
 	"sync"
 
 	chunkers "github.com/PlakarKorp/go-cdc-chunkers"
-	// The algorithm registers itself under the name that splitter uses.
-	_ "github.com/PlakarKorp/go-cdc-chunkers/chunkers/fastcdc"
 )
 
 // Sizes of chunks in bytes. Changing one changes every cut, and with it what
@@ -33,8 +31,7 @@ var heads = sync.Pool{New: func() any { return new([MinSize + 1]byte) }}
 
 // splitters holds chunkers with the 8 MiB window they slide over the content.
 var splitters = sync.Pool{New: func() any {
-	c, err := chunkers.NewChunker("fastcdc-v1.0.0", nil,
-		&chunkers.ChunkerOpts{MinSize: MinSize, NormalSize: AverageSize, MaxSize: MaxSize})
+	c, err := chunkers.NewChunker(algorithm, nil, nil)
 	if err != nil {
 		panic(err) // the name and the sizes are constants
 	}
