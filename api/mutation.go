@@ -71,7 +71,7 @@ type Attr struct {
 // all of it in one transaction and keeps the last (Incarnation, Number) of each
 // device with the outcomes, so a batch that is sent again is applied once.
 type Batch struct {
-	Incarnation ID         `json:"incarnation"` // one life of a device's cache; a cloned cache gets a new one
+	Incarnation ID         `json:"incarnation"` // one life of a device's cache, from a start to its end
 	Number      uint64     `json:"number"`      // grows by one with each batch, from 1
 	Mutations   []Mutation `json:"mutations"`
 

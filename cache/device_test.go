@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
 
+	"satchel/api"
 	"satchel/api/client"
 	"satchel/integration/live"
 )
@@ -31,6 +32,7 @@ type device struct {
 	t     testing.TB
 	d     *Drive
 	cfg   Config
+	cred  api.Credentials
 	wire  *wire
 	kern  *dcache
 	mem   *vfs.MemFS
@@ -89,18 +91,23 @@ func newDevice(t testing.TB, u *live.User, url, name string, rng *rand.Rand) *de
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(url, cred, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	v := &device{name: name, t: t, wire: newWire(c.Drive("home")), mem: vfs.NewCrashableMem(), rng: rng,
+	v := &device{name: name, t: t, wire: newWire(nil), mem: vfs.NewCrashableMem(), rng: rng,
 		home: scratch(t), log: &logBuffer{}, durable: map[string]durable{}}
+	v.signIn(url, cred)
 	v.cfg = Config{Remote: v.wire, User: u.ID, Device: cred.Device, DeviceName: name, Limit: 1 << 30, Memory: 8 << 20,
 		UID: 1000, GID: 1000, Log: slog.New(slog.NewTextHandler(v.log, nil))}
 	v.start()
 	t.Cleanup(v.end)
 	return v
+}
+
+// signIn makes the device, while it is ended, one with these credentials.
+func (v *device) signIn(url string, cred api.Credentials) {
+	v.t.Helper()
+	c, err := client.New(url, cred, nil)
+	must(v.t, err)
+	v.t.Cleanup(c.Close)
+	v.cred, v.cfg.Device, v.wire.Remote = cred, cred.Device, c.Drive("home")
 }
 
 // scratch is a directory in memory where there is one: tests lose power by themselves.

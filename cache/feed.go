@@ -19,14 +19,14 @@ func (d *Drive) runFeed() {
 	for d.ctx.Err() == nil {
 		ctx, hangUp := context.WithCancel(d.ctx)
 		d.mu.Lock()
-		epoch, seq := d.syn.epoch, d.syn.seq
+		life, epoch, seq := d.syn.life, d.syn.epoch, d.syn.seq
 		d.hangUp = hangUp
 		caught := d.caught
 		if caught != nil {
 			wait = 0
 		}
 		d.mu.Unlock()
-		page, err := d.cfg.Remote.Changes(ctx, epoch, seq, wait)
+		page, err := d.cfg.Remote.Changes(ctx, life, epoch, seq, wait)
 		woken := ctx.Err() != nil
 		hangUp()
 		switch {

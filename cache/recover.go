@@ -151,23 +151,29 @@ func (d *Drive) sweep(used map[uint64]bool) error {
 	return nil
 }
 
-// checkLife gives the cache an incarnation, and a new one when the cache was copied
-// to another machine: two devices must not number their batches alike.
+// checkLife gives the cache an incarnation of its own, at every start: what was a copy of the cache
+// must not number its batches like the original, and has to hear what that does. Nothing on a machine tells
+// that it, or its disk, was copied, so each start is taken for that of a copy. Only a batch in flight is sent again
+// with the number that it has, whoever sends it; then the new life begins (take).
 func (d *Drive) checkLife() error {
-	machine, _ := os.ReadFile("/etc/machine-id")
-	mark := strings.TrimSpace(string(machine)) + " " + d.cfg.Device.String()
+	if d.cfg.keepLife {
+		return nil
+	}
+	device := d.cfg.Device.String()
 	was, err := d.st.meta("machine")
 	if err != nil {
 		return err
 	}
-	if d.cfg.keepLife || !d.syn.life.IsZero() && string(was) == mark {
+	same := strings.HasSuffix(string(was), device) // before it were other marks once
+	if d.syn.flight != nil && same && !d.syn.life.IsZero() {
+		d.syn.inherited = true
 		return nil
 	}
 	t := d.begin()
 	d.beginLife(t)
-	t.b.Set(metaKey("machine"), []byte(mark), nil)
+	t.b.Set(metaKey("machine"), []byte(device), nil)
 	if f := d.syn.flight; f != nil {
-		// Sent under the old life; under the new one it is a first batch.
+		// Sent by another login; from this one it is a first batch.
 		d.syn.number = 1
 		f.Batch.Incarnation, f.Batch.Number = d.syn.life, 1
 		t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
@@ -180,7 +186,7 @@ func (d *Drive) checkLife() error {
 
 // beginLife begins a new incarnation, whose batches are numbered from 1; locked.
 func (d *Drive) beginLife(t *tx) {
-	d.syn.life, d.syn.number = api.NewID(), 0
+	d.syn.life, d.syn.number, d.syn.inherited = api.NewID(), 0, false
 	t.b.Set(metaKey("life"), mustJSON(d.syn.life), nil)
 	t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
 }

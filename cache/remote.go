@@ -31,8 +31,8 @@ type Remote interface {
 	// Contents reads many small contents in one request and calls fn for each, with its index in
 	// files, in any order. One that can't be had fails in reading its body.
 	Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error
-	// Changes waits for changes of others after a cursor.
-	Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error)
+	// Changes waits for changes after a cursor that others made: all but the batches of this incarnation.
+	Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error)
 	// Reconnect gives up connections that nobody uses: they may be dead without a word.
 	Reconnect()
 }

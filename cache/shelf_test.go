@@ -205,7 +205,7 @@ func (s *shelf) Commit(_ context.Context, b api.Batch) (c api.Committed, _ error
 	return c, nil
 }
 
-func (s *shelf) Changes(ctx context.Context, _ api.ID, after int64, wait time.Duration) (api.Changes, error) {
+func (s *shelf) Changes(ctx context.Context, _, _ api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	select {
 	case <-ctx.Done():
 		return api.Changes{}, ctx.Err()

@@ -40,9 +40,9 @@ type deafWire struct {
 	resets atomic.Int64
 }
 
-func (w *deafWire) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+func (w *deafWire) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	w.polls.Add(1)
-	c, err := w.Remote.Changes(ctx, epoch, after, wait)
+	c, err := w.Remote.Changes(ctx, life, epoch, after, wait)
 	if w.deaf.Load() {
 		<-ctx.Done()
 		return api.Changes{}, ctx.Err()

@@ -24,14 +24,15 @@ type syncer struct {
 
 	unions []union // directories that are to become part of others
 
-	flight *flight   // the batch that was sent and not answered
-	most   int       // mutations in the next batch; 0 = api.MaxBatch. Less where a larger one failed
-	later  time.Time // when what is put off can be sent; zero = nothing is
-	number uint64    // of the last batch
-	life   api.ID    // the incarnation
-	epoch  api.ID    // the feed's cursor
-	seq    int64
-	acked  int64 // seq of the last batch that the server answered: nothing older is believed
+	flight    *flight   // the batch that was sent and not answered
+	most      int       // mutations in the next batch; 0 = api.MaxBatch. Less where a larger one failed
+	later     time.Time // when what is put off can be sent; zero = nothing is
+	number    uint64    // of the last batch
+	life      api.ID    // the incarnation
+	inherited bool      // life is that of an earlier start, whose batch is in flight
+	epoch     api.ID    // the feed's cursor
+	seq       int64
+	acked     int64 // seq of the last batch that the server answered: nothing older is believed
 
 	refused   int     // mutations that the server refused since the cache was made
 	conflicts int     // conflict copies made
@@ -227,6 +228,9 @@ func (d *Drive) take() (*flight, error) {
 		return nil, nil
 	}
 	t := d.begin()
+	if d.syn.inherited {
+		d.beginLife(t)
+	}
 	d.syn.number++
 	f.Batch.Incarnation, f.Batch.Number = d.syn.life, d.syn.number
 	t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)

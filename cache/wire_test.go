@@ -214,8 +214,8 @@ func (w *wire) Content(ctx context.Context, node, version api.ID, off, n int64) 
 	return over(w, ctx, false, func(ctx context.Context) (io.ReadCloser, error) { return w.Remote.Content(ctx, node, version, off, n) })
 }
 
-func (w *wire) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
-	c, err := over(w, ctx, false, func(ctx context.Context) (api.Changes, error) { return w.Remote.Changes(ctx, epoch, after, wait) })
+func (w *wire) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	c, err := over(w, ctx, false, func(ctx context.Context) (api.Changes, error) { return w.Remote.Changes(ctx, life, epoch, after, wait) })
 	if api.KindOf(err) == api.Resync {
 		w.mu.Lock()
 		w.resyncs++

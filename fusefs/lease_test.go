@@ -72,7 +72,7 @@ func (s *soleServer) Commit(_ context.Context, b api.Batch) (c api.Committed, _ 
 	return c, nil
 }
 
-func (s *soleServer) Changes(ctx context.Context, epoch api.ID, _ int64, wait time.Duration) (api.Changes, error) {
+func (s *soleServer) Changes(ctx context.Context, _, epoch api.ID, _ int64, wait time.Duration) (api.Changes, error) {
 	select {
 	case <-ctx.Done():
 		return api.Changes{}, ctx.Err()

@@ -39,7 +39,7 @@ func (s *noServer) Holes(context.Context, api.ID, api.ID) ([]api.Hole, error) { 
 func (s *noServer) Contents(context.Context, []api.ContentRef, func(int, api.Version, io.Reader) error) error {
 	return errGone
 }
-func (s *noServer) Changes(ctx context.Context, _ api.ID, _ int64, _ time.Duration) (api.Changes, error) {
+func (s *noServer) Changes(ctx context.Context, _, _ api.ID, _ int64, _ time.Duration) (api.Changes, error) {
 	return api.Changes{}, errGone
 }
 func (s *noServer) Children(_ context.Context, dir api.ID, _ api.Name, _ int) (api.Listing, error) {

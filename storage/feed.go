@@ -9,6 +9,7 @@ import (
 
 	"satchel/api"
 	"satchel/storage/postgres"
+	"satchel/storage/tree"
 )
 
 // MaxWait is the longest that [Drive.Changes] waits.
@@ -17,24 +18,24 @@ const MaxWait = 60 * time.Second
 // feedPage is how many changes one answer of the feed covers.
 const feedPage = 2000
 
-// Changes tells what others than the caller's own device changed in the drive
+// Changes tells what others than an incarnation (life) of the caller's device changed in the drive
 // after a point (epoch, after) of its order. If there is nothing it waits for
 // up to wait, and then answers with the point that the drive has reached. The
 // nodes and entries are as they are now, in one snapshot, not as they were: an
 // answer that is cut (More) may already tell of what the next one names again.
 //
-// What the device committed in batches is left out; what it did through other
+// What the device committed in batches of that incarnation, or of any if it is zero, is left out; what it did through other
 // APIs is not. A guest hears of what he may see; whenever that changes it is [api.Resync]. A point that the drive never had, or one so old that the changes
 // after it are forgotten, is [api.Resync]. If the caller's session ends meanwhile it is
 // [api.Unauthenticated], at once.
-func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+func (d *Drive) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	timeout := time.NewTimer(min(wait, MaxWait))
 	defer timeout.Stop()
 	for again := false; ; again = true {
 		// The waiter registers before it looks, so that a change between the
 		// two wakes it.
 		woken, leave := d.s.feeds.join(d.id)
-		changes, found, err := d.changes(ctx, epoch, after, again)
+		changes, found, err := d.changes(ctx, life, epoch, after, again)
 		if err != nil || found || wait <= 0 {
 			leave()
 			return changes, err
@@ -54,7 +55,7 @@ func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait tim
 }
 
 // changes looks once; again tells that it was woken, which a session's end does too.
-func (d *Drive) changes(ctx context.Context, epoch api.ID, after int64, again bool) (c api.Changes, found bool, err error) {
+func (d *Drive) changes(ctx context.Context, life, epoch api.ID, after int64, again bool) (c api.Changes, found bool, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		if again {
 			over, err := tx.SessionEnded(ctx, d.caller.Device)
@@ -72,11 +73,14 @@ func (d *Drive) changes(ctx context.Context, epoch api.ID, after int64, again bo
 		if epoch != drive.Epoch || after < drive.Forgotten || after > drive.Seq {
 			return api.Errorf(api.Resync, "the drive has no such point in its history: list it again")
 		}
-		changesAfter := tx.ChangesAfter
-		if !d.own() {
-			changesAfter = tx.GuestChanges
+		var touched tree.Touched
+		var last int64
+		var more bool
+		if d.own() {
+			touched, last, more, err = tx.ChangesAfter(ctx, d.id, postgres.Author{Device: d.caller.Device, Incarnation: life}, after, feedPage)
+		} else { // whose batches all echo
+			touched, last, more, err = tx.GuestChanges(ctx, d.id, d.caller.Device, after, feedPage)
 		}
-		touched, last, more, err := changesAfter(ctx, d.id, d.caller.Device, after, feedPage)
 		if err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func (d *drive) changesAfter(t testing.TB, after int64, wait time.Duration) api.
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := d.Changes(t.Context(), info.Epoch, after, wait)
+	c, err := d.Changes(t.Context(), api.ID{}, info.Epoch, after, wait)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestChanges(t *testing.T) {
 		epoch api.ID
 		after int64
 	}{{api.NewID(), 0}, {c.Epoch, 7}, {c.Epoch, -1}} {
-		if _, err := d.Changes(t.Context(), bad.epoch, bad.after, 0); api.KindOf(err) != api.Resync {
+		if _, err := d.Changes(t.Context(), api.ID{}, bad.epoch, bad.after, 0); api.KindOf(err) != api.Resync {
 			t.Errorf("after %v: %v", bad, err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestAFeedWaits(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := d.Changes(ctx, c.Epoch, 3, time.Minute); api.KindOf(err) != api.Cancelled {
+	if _, err := d.Changes(ctx, api.ID{}, c.Epoch, 3, time.Minute); api.KindOf(err) != api.Cancelled {
 		t.Errorf("a cancelled feed: %v", err)
 	}
 	if n := len(w.feeds.topics); n != 0 {
@@ -192,9 +192,9 @@ func TestAFeedEndsWithItsSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended, goes := make(chan error, 1), make(chan error, 1)
-	go func() { _, err := d.Changes(t.Context(), info.Epoch, 0, MaxWait); ended <- err }()
+	go func() { _, err := d.Changes(t.Context(), api.ID{}, info.Epoch, 0, MaxWait); ended <- err }()
 	wait, cancel := context.WithCancel(t.Context())
-	go func() { _, err := other.Changes(wait, info.Epoch, 0, MaxWait); goes <- err }()
+	go func() { _, err := other.Changes(wait, api.ID{}, info.Epoch, 0, MaxWait); goes <- err }()
 	// Ended before they wait, it would be told by whoever asks who they are.
 	for waiting := 0; waiting < 2; time.Sleep(time.Millisecond) {
 		w.feeds.mu.Lock()

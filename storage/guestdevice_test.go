@@ -43,7 +43,7 @@ func (g *guestDevice) listed(t *testing.T) {
 // any more ends with "-".
 func (g *guestDevice) hears(t *testing.T) (names []string) {
 	t.Helper()
-	c, err := g.Changes(t.Context(), g.epoch, g.seq, 0)
+	c, err := g.Changes(t.Context(), api.ID{}, g.epoch, g.seq, 0)
 	if err != nil {
 		t.Fatalf("the feed: %v", err)
 	}
@@ -68,7 +68,7 @@ func (g *guestDevice) hearsThat(t *testing.T, want ...string) {
 
 func (g *guestDevice) resyncs(t *testing.T, why string) {
 	t.Helper()
-	if c, err := g.Changes(t.Context(), g.epoch, g.seq, 0); api.KindOf(err) != api.Resync {
+	if c, err := g.Changes(t.Context(), api.ID{}, g.epoch, g.seq, 0); api.KindOf(err) != api.Resync {
 		t.Errorf("after %s: %+v %v", why, c, err)
 	}
 	g.listed(t)
@@ -126,7 +126,7 @@ func TestGuestsFeed(t *testing.T) {
 	if err := home.Revoke(t.Context(), api.Grant{Path: "private", UserID: api.Authenticated, Permissions: p}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Changes(t.Context(), g.epoch, g.seq, 0); api.KindOf(err) != api.NotFound {
+	if _, err := g.Changes(t.Context(), api.ID{}, g.epoch, g.seq, 0); api.KindOf(err) != api.NotFound {
 		t.Errorf("when he may see nothing any more: %v", err)
 	}
 }

@@ -172,10 +172,13 @@ func (d *Drive) Binds(ctx context.Context) ([]api.Bind, error) {
 // Changes waits for what others changed after a cursor, at most for wait (the
 // server's bound is 60 s), and answers with an empty State that carries the
 // present seq when there was nothing. An unknown cursor is [api.Resync].
-func (d *Drive) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+func (d *Drive) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	query := url.Values{
 		"after": {strconv.FormatInt(after, 10)},
 		"wait":  {strconv.Itoa(int(wait.Seconds()))},
+	}
+	if !life.IsZero() {
+		query.Set("incarnation", life.String())
 	}
 	if !epoch.IsZero() {
 		query.Set("epoch", epoch.String())

@@ -69,10 +69,10 @@ func TestRoutes(t *testing.T) {
 		},
 		"POST /v1/drives/home/packs SPK1": func() error { return d.PutPack(ctx, []byte("SPK1")) },
 		"GET /v1/drives/home/changes?after=7&epoch=" + epoch.String() + "&wait=60": func() error {
-			_, err := d.Changes(ctx, epoch, 7, time.Minute)
+			_, err := d.Changes(ctx, api.ID{}, epoch, 7, time.Minute)
 			return err
 		},
-		"GET /v1/drives/home/changes?after=0&wait=0": func() error { _, err := d.Changes(ctx, api.ID{}, 0, 0); return err },
+		"GET /v1/drives/home/changes?after=0&wait=0": func() error { _, err := d.Changes(ctx, api.ID{}, api.ID{}, 0, 0); return err },
 	} {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", want, err)
@@ -200,7 +200,7 @@ func TestStalls(t *testing.T) {
 	if _, err := c.Whoami(ctx); api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), "stopped answering") {
 		t.Errorf("no answer: %v", err)
 	}
-	if _, err := d.Changes(ctx, epoch, 1, 2*time.Second); err != nil {
+	if _, err := d.Changes(ctx, api.ID{}, epoch, 1, 2*time.Second); err != nil {
 		t.Errorf("a long poll was cut: %v", err)
 	}
 	read := func(version api.ID) (string, error) {

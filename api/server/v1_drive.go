@@ -58,6 +58,7 @@ type missingAnswer struct {
 
 type changesInput struct {
 	InDrive
+	Life  api.ID `query:"incarnation" doc:"Leave out what the device committed in batches of this incarnation; empty: in all batches"`
 	Epoch api.ID `query:"epoch" doc:"The epoch of the cursor; empty: the present one"`
 	After int64  `query:"after" minimum:"0" doc:"The seq of the cursor"`
 	Wait  int    `query:"wait" minimum:"0" maximum:"60" doc:"Seconds to wait for a change"`
@@ -145,7 +146,7 @@ func (s *server) changes(ctx context.Context, d *storage.Drive, in changesInput)
 		case <-done:
 		}
 	}()
-	changes, err := d.Changes(ctx, in.Epoch, in.After, time.Duration(min(in.Wait, maxWait))*time.Second)
+	changes, err := d.Changes(ctx, in.Life, in.Epoch, in.After, time.Duration(min(in.Wait, maxWait))*time.Second)
 	if err != nil && context.Cause(ctx) == errStopping {
 		err = errStopping
 	}

@@ -315,8 +315,8 @@ type homeRemote struct {
 	bound *boundFolders
 }
 
-func (r *homeRemote) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
-	c, err := r.Drive.Changes(ctx, epoch, after, wait)
+func (r *homeRemote) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	c, err := r.Drive.Changes(ctx, life, epoch, after, wait)
 	if err == nil && slices.ContainsFunc(c.Nodes, func(n api.Node) bool { return n.Type == api.Directory }) || len(c.Gone) > 0 || api.KindOf(err) == api.Resync {
 		r.bound.stir() // a bind is a change of its directory
 	}
@@ -346,8 +346,8 @@ func (r *boundRemote) Info(ctx context.Context) (api.DriveInfo, error) {
 	return info, err
 }
 
-func (r *boundRemote) Changes(ctx context.Context, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
-	c, err := r.Drive.Changes(ctx, epoch, after, wait)
+func (r *boundRemote) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	c, err := r.Drive.Changes(ctx, life, epoch, after, wait)
 	r.heed(err)
 	if slices.Contains(c.Gone, r.root) {
 		r.lost()

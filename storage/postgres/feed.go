@@ -42,15 +42,15 @@ func (db *DB) Listen(ctx context.Context, ready func(), changed func(drive api.I
 	}
 }
 
-// ChangesAfter names what others than a device's own batches changed after a
+// ChangesAfter names what others than the batches of an incarnation of a device (zero: of any) changed after a
 // point of the drive's order: at most limit changes, and the number of the last
 // of them. More tells that the limit cut it.
-func (tx *Tx) ChangesAfter(ctx context.Context, drive, device api.ID, after int64, limit int) (t tree.Touched, last int64, more bool, err error) {
+func (tx *Tx) ChangesAfter(ctx context.Context, drive api.ID, but Author, after int64, limit int) (t tree.Touched, last int64, more bool, err error) {
 	rows, _ := tx.conn.Query(ctx, `
 		SELECT seq, node, parent, name, to_parent, to_name, other
 		FROM changes
-		WHERE drive = $1 AND seq > $2 AND (device IS DISTINCT FROM $3 OR incarnation IS NULL)
-		ORDER BY seq LIMIT $4`, drive, after, device, limit)
+		WHERE drive = $1 AND seq > $2 AND (device IS DISTINCT FROM $3 OR incarnation IS NULL OR incarnation <> $5)
+		ORDER BY seq LIMIT $4`, drive, after, but.Device, limit, but.Incarnation)
 	n := 0
 	var c tree.Change
 	_, err = pgx.ForEachRow(rows, []any{&c.Seq, &c.Node, &c.From.Parent, &c.From.Name, &c.To.Parent, &c.To.Name, &c.Other}, func() error {

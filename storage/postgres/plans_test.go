@@ -164,7 +164,7 @@ func (p *planned) queries(t *testing.T) []hot {
 		{name: "A later page of it", ask: p.children("file-0001000.txt", 1000)},
 		{name: "Folder size", all: true, ask: func(ctx context.Context, tx *Tx) error { _, err := tx.Usage(ctx, id, p.made.Top); return err }},
 		{name: "The change feed, nearly at its end", ask: func(ctx context.Context, tx *Tx) error {
-			_, _, _, err := tx.ChangesAfter(ctx, id, p.by.Device, int64(p.made.Nodes-50), 1000)
+			_, _, _, err := tx.ChangesAfter(ctx, id, p.by, int64(p.made.Nodes-50), 1000)
 			return err
 		}},
 		{name: "The state of nodes and entries that changed", ask: func(ctx context.Context, tx *Tx) error {
