@@ -19,6 +19,8 @@ FAULT_ROUNDS ?= 200
 NODES    ?= 1000000
 SPARSE_GIB ?= 1024
 MODEL_ROUNDS ?= 300
+SIM_ROUNDS ?= 100000
+SIM_SEED ?= $(shell date +%s)
 TWIN_ROUNDS ?= 2000
 
 # The end-to-end tests whose content goes all the way to the blob store and
@@ -26,7 +28,7 @@ TWIN_ROUNDS ?= 2000
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs check race fuzz model screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs check race fuzz model simulate screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +101,9 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 
 model: setup ## MODEL_ROUNDS (default 300) rounds of random devices, crashes and disconnects against the promises
 	SATCHEL_MODEL_ROUNDS=$(MODEL_ROUNDS) SATCHEL_MODEL_STEPS=120 $(GO) test -timeout 5h -count 1 -run '^TestModel$$' ./cache
+
+simulate: ## SIM_ROUNDS (default 100000) seeded lives of devices on a simulated clock and network (hours)
+	SATCHEL_SIM_ROUNDS=$(SIM_ROUNDS) SATCHEL_SIM_SEED=$(SIM_SEED) $(GO) test -timeout 0 -count 1 -run '^TestSimulation$$' ./cache
 
 screenshots: setup ## pictures of the web pages, into docs/screenshots
 	@mkdir -p docs/screenshots && rm -f docs/screenshots/*.webp

@@ -85,18 +85,32 @@ func hashOf(content string) string {
 	return hex.EncodeToString(h[:])
 }
 
+// newDevice is a device of an account on a real server.
 func newDevice(t testing.TB, u *live.User, url, name string, rng *rand.Rand) *device {
+	t.Helper()
+	v := signedIn(t, u, url, name, rng)
+	v.start()
+	return v
+}
+
+// signedIn is newDevice before its first start.
+func signedIn(t testing.TB, u *live.User, url, name string, rng *rand.Rand) *device {
 	t.Helper()
 	cred, err := client.Login(t.Context(), url, u.Email, u.Password, name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	v := unstarted(t, u.ID, name, rng)
+	v.signIn(url, cred)
+	return v
+}
+
+// unstarted is a device that has no server yet.
+func unstarted(t testing.TB, user api.ID, name string, rng *rand.Rand) *device {
 	v := &device{name: name, t: t, wire: newWire(nil), mem: vfs.NewCrashableMem(), rng: rng,
 		home: scratch(t), log: &logBuffer{}, durable: map[string]durable{}}
-	v.signIn(url, cred)
-	v.cfg = Config{Remote: v.wire, User: u.ID, Device: cred.Device, DeviceName: name, Limit: 1 << 30, Memory: 8 << 20,
+	v.cfg = Config{Remote: v.wire, User: user, DeviceName: name, Limit: 1 << 30, Memory: 8 << 20,
 		UID: 1000, GID: 1000, Log: slog.New(slog.NewTextHandler(v.log, nil))}
-	v.start()
 	t.Cleanup(v.end)
 	return v
 }

@@ -25,6 +25,7 @@ type hot struct {
 	queued  bool      // in the uploader's queue
 	forced  bool      // somebody waits: do not wait for quiet
 	removed bool      // the server removed its name; so shall we, unless something was edited
+	left    []place   // the names that it removed
 
 	ready *checkpoint // hashed and uploaded, not committed
 	sent  *checkpoint // in the batch in flight, or committed but not proven final
@@ -85,6 +86,26 @@ func (d *Drive) dirty(t *tx, n *node) {
 	h.ready = nil // what was hashed is no longer the whole story
 }
 
+// stale tells whether a hot node may have been written since a checkpoint; locked.
+func (d *Drive) stale(n *node, cp *checkpoint) bool {
+	return cp.opened != n.hot.opened || n.c != nil && n.c.ctime() != cp.ctime
+}
+
+// force makes a hot node be sent soon as it is now, for somebody who waits; locked.
+func (d *Drive) force(t *tx, n *node) {
+	h := n.hot
+	if h.entry == nil && h.sent != nil && !n.dead && d.stale(n, h.sent) {
+		d.logWrite(t, n) // what is on its way is not all
+	}
+	if h.ready != nil && d.stale(n, h.ready) {
+		h.ready = nil
+	}
+	if h.entry != nil && h.ready == nil {
+		h.forced = true
+		d.enqueue(n)
+	}
+}
+
 // logWrite journals that a hot node's content may differ from its version; locked.
 func (d *Drive) logWrite(t *tx, n *node) {
 	n.hot.mtime = n.mtime
@@ -120,12 +141,15 @@ func (d *Drive) settle(n *node) {
 
 // clean notes that a node's content file is final and equals its version; locked.
 func (d *Drive) clean(t *tx, n *node) {
-	removed := n.hot.removed
+	removed, left := n.hot.removed, n.hot.left
 	d.cool(t, n)
 	if len(d.syn.doubt) > 0 {
 		d.wakeSyncer() // see resolve
 	}
 	if removed {
+		for _, p := range left {
+			d.displaceAt(t, n, p)
+		}
 		d.perish(t, n)
 		return
 	}

@@ -275,17 +275,22 @@ func (d *Drive) resolve() error {
 			dirs = append(dirs, id)
 		}
 	}
-	d.mu.Unlock()
 	if len(dirs) == 0 {
+		d.mu.Unlock()
 		return nil
 	}
-	if err := d.listAgain(dirs); err != nil {
-		return err
-	}
+	d.syn.again = map[api.ID]bool{}
+	d.mu.Unlock()
+	err := d.listAgain(dirs)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	again := d.syn.again
+	d.syn.again = nil
+	if err != nil {
+		return err
+	}
 	for _, id := range dirs {
-		if n, err := d.load(id); err == nil && (n == nil || !d.unsentBelow(n)) {
+		if n, err := d.load(id); err == nil && (n == nil || !d.unsentBelow(n) && !again[id]) {
 			delete(d.syn.doubt, id)
 		}
 	}

@@ -121,8 +121,8 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	}
 	// The kernel knows no name of it yet; and a note that comes late would tear a name
 	// from a directory that somebody has entered meanwhile.
-	d.notes.muted = true
-	defer func() { d.notes.muted = false }()
+	d.notes.muted = n
+	defer func() { d.notes.muted = nil }()
 	for _, p := range pages {
 		if err := d.applyState(t, &p.State); err != nil {
 			t.close()

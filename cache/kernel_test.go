@@ -3,8 +3,8 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,11 +16,18 @@ import (
 // long as it was told to, unless it was told otherwise.
 type dcache struct {
 	d  *Drive
-	mu sync.Mutex
+	mu lock
 
 	names map[dname]uint64 // 0: there is none
 	attrs map[uint64]Attr
 }
+
+// A lock is a mutex whose waiters a bubble of package synctest takes for waiting: it
+// is held while the server is asked.
+type lock chan struct{}
+
+func (l lock) Lock()   { l <- struct{}{} }
+func (l lock) Unlock() { <-l }
 
 type dname struct {
 	parent uint64
@@ -28,7 +35,7 @@ type dname struct {
 }
 
 func newDcache(d *Drive) *dcache {
-	return &dcache{d: d, names: map[dname]uint64{}, attrs: map[uint64]Attr{}}
+	return &dcache{d: d, mu: make(lock, 1), names: map[dname]uint64{}, attrs: map[uint64]Attr{}}
 }
 
 func (k *dcache) Register(int) int32 { return 0 }
@@ -70,11 +77,21 @@ func (k *dcache) forget(parent uint64, name string) {
 	delete(k.names, dname{parent, name})
 }
 
+// prune drops all names in a directory, as the removal of one does.
+func (k *dcache) prune(dir uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	maps.DeleteFunc(k.names, func(e dname, _ uint64) bool { return e.parent == dir })
+}
+
 // wrong says what the kernel believes that is not so.
 func (k *dcache) wrong() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for e, fid := range k.names {
+		if k.d.removed(e.parent) {
+			continue // nobody gets there
+		}
 		a, err := k.d.Lookup(e.parent, e.name, nil)
 		switch {
 		case errors.Is(err, ErrStale): // a directory that is gone: nobody gets there
@@ -85,6 +102,14 @@ func (k *dcache) wrong() error {
 		}
 	}
 	return nil
+}
+
+// removed tells whether a directory is gone.
+func (d *Drive) removed(fid uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.byFID[fid]
+	return n == nil || n.dead
 }
 
 // dirName describes a directory, for whoever reads that a test failed.
@@ -234,9 +259,14 @@ func (v *device) unlink(path string) error {
 
 func (v *device) rmdir(path string) error {
 	p, name, err := v.at(path)
+	if err != nil {
+		return err
+	}
+	dir, _ := v.kern.lookup(p, name)
+	err = v.d.Rmdir(p, name, nil)
+	v.kern.forget(p, name)
 	if err == nil {
-		err = v.d.Rmdir(p, name, nil)
-		v.kern.forget(p, name)
+		v.kern.prune(dir.FID)
 	}
 	return err
 }
@@ -255,9 +285,13 @@ func (v *device) rename(from, to string, flags uint32) error {
 	if err != nil {
 		return err
 	}
+	replaced, _ := v.kern.lookup(q, newName)
 	err = v.d.Rename(p, name, q, newName, flags, nil)
 	v.kern.forget(p, name)
 	v.kern.forget(q, newName)
+	if err == nil && flags == 0 {
+		v.kern.prune(replaced.FID)
+	}
 	return err
 }
 

@@ -19,7 +19,7 @@ type note struct {
 // is bounded by the names and inodes that the kernel knows.
 type notifier struct {
 	d     *Drive
-	muted bool // guarded by Drive.mu: the names that change now the kernel can't know
+	muted *node // guarded by Drive.mu: the directory whose names the kernel can't know yet
 
 	mu   sync.Mutex
 	todo map[note]struct{}
@@ -42,7 +42,7 @@ func (q *notifier) put(n note) {
 
 // entry drops a name of a directory that the kernel knows; locked.
 func (q *notifier) entry(parent *node, name string) {
-	if !q.muted && parent != nil && parent.lookups > 0 {
+	if parent != nil && parent != q.muted && parent.lookups > 0 {
 		q.put(note{fid: parent.fid, name: name})
 		q.put(note{fid: parent.fid, data: true})
 	}

@@ -56,6 +56,9 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 			if !o.Conflict.IsZero() {
 				d.syn.conflicts++
 			}
+			if o.Conflict == m.Node && o.Name != "" {
+				d.calledThere(t, m, o.Name)
+			}
 		case o.Status == api.Refused:
 			if err := d.refused(t, m, o, byID); err != nil {
 				d.log.Error("keep refused content", "name", m.Name, "err", err)
@@ -116,6 +119,26 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 		d.judge(t, n)
 	}
 	d.letGo(n)
+}
+
+// calledThere tells pending mutations of a node that the name which they know it by was
+// another one's on the server, and which it got instead; locked. Without it the server would not
+// find what this device renamed or removed next.
+func (d *Drive) calledThere(t *tx, m *api.Mutation, name api.Name) {
+	at := place{m.Parent, m.Name}
+	if m.Op == api.OpRename {
+		at = place{m.ToParent, m.ToName}
+	}
+	for _, e := range slices.Clone(d.journal.byNode[m.Node]) {
+		if e.gone || e.sent || e.m.Node != m.Node || (place{e.m.Parent, e.m.Name}) != at {
+			continue
+		}
+		next := e.m
+		next.Name = name
+		d.journal.remove(e)
+		d.journal.restore(e, next)
+		t.relog(e)
+	}
 }
 
 // rebase tells pending mutations that what they are based on has become a

@@ -173,7 +173,12 @@ func (t view) find(content string) []string {
 // agree waits until every device shows what the server has, and returns that.
 func agree(devices ...*device) (view, error) {
 	var last error
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	patience := 20 * time.Second
+	if devices[0].wire.net != nil {
+		patience = 10 * time.Minute // of the bubble's
+	}
+	for pause, until := 20*time.Millisecond, time.Now().Add(patience); time.Now().Before(until); time.Sleep(pause) {
+		pause += pause / 20
 		truth, err := serverView(devices[0].wire)
 		if err != nil {
 			return nil, err

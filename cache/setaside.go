@@ -39,6 +39,9 @@ func (d *Drive) hopeless(f *flight, err error) bool {
 		limit = 1 // what fails is being looked for
 	}
 	f.fails++
+	if !f.emptied {
+		f.why = err
+	}
 	return d.ctx.Err() == nil && (f.fails >= limit || f.retrial)
 }
 
@@ -48,6 +51,7 @@ func (d *Drive) hopeless(f *flight, err error) bool {
 func (d *Drive) takeBack(f *flight, why error) error {
 	ctx, cancel := context.WithTimeout(d.ctx, commitLimit)
 	defer cancel()
+	f.emptied = true
 	_, err := d.cfg.Remote.Commit(ctx, api.Batch{Incarnation: f.Batch.Incarnation, Number: f.Batch.Number, Mutations: []api.Mutation{}})
 	astray := err != nil && api.KindOf(err) == api.Invalid && api.KindOf(why) == api.Invalid
 	if err != nil && !astray {
@@ -68,7 +72,7 @@ func (d *Drive) takeBack(f *flight, why error) error {
 	d.syn.problem = nil
 	d.syn.most = max(1, len(f.Entries)/2)
 	if len(f.Entries) == 1 && !astray {
-		d.setAside(f.Entries[0], why)
+		d.setAside(f.Entries[0], f.why) // not what its own end came to
 	}
 	d.log.Warn("a batch was taken back", "mutations", len(f.Entries), "next", d.syn.most, "why", why)
 	return t.commit()

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"reflect"
+	"slices"
 
 	"satchel/api"
 )
@@ -62,18 +63,20 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
 		return err
 	}
-	if at := (place{e.Parent, e.Name}); d.journal.places[at] > 0 {
-		if d.journal.staysAt[at] > 0 && !e.Node.IsZero() {
-			d.shadow(t, e.Parent)
-		}
-		return nil // ours is on its way; the server decides when it hears it
-	}
 	l, err := d.dir(p, nil)
 	if err != nil {
 		return err
 	}
 	k := l.byName[e.Name]
 	if k == nil && e.Node.IsZero() || k != nil && k.id == e.Node {
+		return nil
+	}
+	if at := (place{e.Parent, e.Name}); d.journal.places[at] > 0 {
+		if d.journal.staysAt[at] == 0 {
+			d.doubt(t, p.id) // ours is on its way; the server decides when it hears it, and ours may come to nothing
+		} else if !e.Node.IsZero() {
+			d.shadow(t, e.Parent)
+		}
 		return nil
 	}
 	if k != nil {
@@ -83,17 +86,20 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 		}
 		if old != nil && old.hot != nil && e.Node.IsZero() && (gone == nil || gone[old.id]) {
 			old.hot.removed = true // edit beats delete, unless nothing was edited
+			old.hot.left = append(old.hot.left, place{p.id, e.Name})
+			d.doubt(t, p.id)
 			return nil
 		}
 		if old != nil && old.isDir() && e.Node.IsZero() && d.busyBelow(t, old) {
 			return nil
 		}
-		t.unlink(p, l, e.Name)
-		if old != nil && old.isDir() {
+		if k.typ == 'd' { // of whatever became of the node
 			p.nlink--
 		}
+		t.unlink(p, l, e.Name)
 	}
 	if !e.Node.IsZero() {
+		ours := false
 		n, err := d.living(e.Node)
 		if err != nil {
 			return err
@@ -102,17 +108,30 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 			if an == nil {
 				return api.Errorf(api.Internal, "the server named an entry without its node")
 			}
-			n = d.adopt(an.ID, fromNode(an))
+			r := fromNode(an)
+			for _, e := range d.journal.byNode[an.ID] { // what was replaced here lives on there by another name
+				replay(&r, e, an.ID)
+			}
+			n = d.adopt(an.ID, r)
 		}
 		if n.hot != nil && n.hot.removed { // it was moved, not removed
 			n.hot.removed = false
 			d.displace(t, n)
+		} else if n.isDir() || an != nil && an.Nlink == 1 {
+			// It has one place, and this is it: a listing may be ahead of the feed.
+			if ours = d.journal.places[place{n.up, n.name}] > 0 && d.reached(n); !ours {
+				d.displace(t, n)
+			}
 		}
-		t.link(p, l, e.Name, n)
-		if n.isDir() {
-			p.nlink++
+		if ours { // where it was moved here, which is on its way
+			d.doubt(t, p.id)
+		} else {
+			t.link(p, l, e.Name, n)
+			if n.isDir() {
+				p.nlink++
+			}
+			t.node(n)
 		}
-		t.node(n)
 		d.letGo(n)
 	}
 	t.node(p)
@@ -133,6 +152,9 @@ func (d *Drive) living(id api.ID) (*node, error) {
 
 // doubt notes that a directory is to be listed again once nothing is pending below it; locked.
 func (d *Drive) doubt(t *tx, dir api.ID) {
+	if d.syn.again != nil {
+		d.syn.again[dir] = true
+	}
 	if !d.syn.doubt[dir] {
 		d.syn.doubt[dir] = true
 		t.b.Set(metaKey("doubt"), mustJSON(d.syn.doubt), nil)
@@ -161,7 +183,7 @@ func (d *Drive) unsentBelow(dir *node) bool {
 		}
 	}
 	for _, n := range d.syn.hots {
-		if !d.stays(n) && d.within(n.up, dir) {
+		if !d.stays(n) && (d.within(n.up, dir) || slices.ContainsFunc(n.hot.left, func(p place) bool { return d.within(p.parent, dir) })) {
 			return true
 		}
 	}
@@ -338,22 +360,39 @@ func (d *Drive) perish(t *tx, n *node) {
 }
 
 // displace removes the entry through which n was last reached; locked.
-func (d *Drive) displace(t *tx, n *node) {
+func (d *Drive) displace(t *tx, n *node) { d.displaceAt(t, n, place{n.up, n.name}) }
+
+// reached tells whether the entry through which n was last reached leads to it; locked.
+func (d *Drive) reached(n *node) bool {
 	p, err := d.load(n.up)
+	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
+		return false
+	}
+	l, err := d.dir(p, nil)
+	if err != nil {
+		return false
+	}
+	k := l.byName[n.name]
+	return k != nil && k.id == n.id
+}
+
+// displaceAt removes an entry if it leads to n; locked.
+func (d *Drive) displaceAt(t *tx, n *node, at place) {
+	p, err := d.load(at.parent)
 	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
 		return
 	}
 	l, err := d.dir(p, nil)
 	if err != nil {
-		d.log.Error("remove an entry", "name", n.name, "err", err)
+		d.log.Error("remove an entry", "name", at.name, "err", err)
 		return
 	}
-	if k := l.byName[n.name]; k != nil && k.id == n.id {
-		t.unlink(p, l, n.name)
+	if k := l.byName[at.name]; k != nil && k.id == n.id {
+		t.unlink(p, l, at.name)
 		if n.isDir() {
 			p.nlink--
 		}
 		t.node(p)
-		d.notes.entry(p, string(n.name))
+		d.notes.entry(p, string(at.name))
 	}
 }

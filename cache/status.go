@@ -88,23 +88,26 @@ func (d *Drive) Sync(ctx context.Context, wait bool, progress func(Status)) erro
 // sync is Sync; of a node (zero: of all) alone it tells that the server fails on it.
 func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(Status)) error {
 	d.mu.Lock()
-	last := d.journal.last
 	if wait && of.IsZero() {
 		d.offerStuck()
 	}
+	t := d.begin()
 	for _, n := range d.syn.hots {
-		if h := n.hot; h.entry != nil && h.ready == nil {
-			h.forced = true
-			d.enqueue(n)
-		}
+		d.force(t, n)
 	}
+	last := d.journal.last
+	err := t.commit()
 	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	d.wakeSyncer()
 	if !wait {
 		return nil
 	}
 	d.syn.waiting.Add(1)
 	defer d.syn.waiting.Add(-1)
+	again := of.IsZero() // what was set aside meanwhile is offered once more
 	for step := 5 * time.Millisecond; ; step = min(2*step, 100*time.Millisecond) {
 		d.mu.Lock()
 		first := d.journal.first()
@@ -122,8 +125,15 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 		if api.KindOf(problem) == api.Unauthenticated {
 			return problem
 		}
-		if stuck != nil {
+		if stuck != nil && !again {
 			return stuck
+		}
+		if stuck != nil {
+			again = false
+			d.mu.Lock()
+			d.offerStuck()
+			d.mu.Unlock()
+			d.wakeSyncer()
 		}
 		if progress != nil {
 			progress(d.Status())

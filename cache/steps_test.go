@@ -113,16 +113,22 @@ func (v *device) peek(path string) (content string, a Attr, err error) {
 	return content, a, err
 }
 
+// doings is what programs, people and fate may do.
+var doings = []string{
+	"write", "write", "write", "write", "mkdir", "mkdir", "rename", "rename", "rename", "unlink", "unlink", "rmdir", "link", "symlink",
+	"exchange", "chmod", "save", "setxattr", "open", "rewrite", "rewrite", "close", "fsync", "read", "list",
+	"offline", "offline", "offline", "online", "lose", "break", "sync", "sync", "settle", "pause", "kill", "power", "restart", "api store", "api delete", "api move", "server",
+}
+
 // step does one random thing.
 func (m *model) step() {
 	v := pick(m, m.devices)
-	what := pick(m, []string{
-		"write", "write", "write", "write", "mkdir", "mkdir", "rename", "rename", "rename", "unlink", "unlink", "rmdir", "link", "symlink",
-		"exchange", "chmod", "save", "setxattr", "open", "rewrite", "rewrite", "close", "fsync", "read", "list",
-		"offline", "offline", "offline", "online", "lose", "break", "sync", "sync", "settle", "pause", "kill", "power", "restart", "api store", "api delete", "api move", "server",
-	})
+	what := pick(m, m.doings)
 	note := func(err error, args ...any) {
 		m.log = append(m.log, fmt.Sprintf("%-2s %-10s %s → %v", v.name, what, strings.TrimSpace(fmt.Sprintln(args...)), err))
+		if t, ok := v.wire.Remote.(traced); ok {
+			t.note("=== %s", m.log[len(m.log)-1])
+		}
 	}
 	switch what {
 	case "write", "save":
@@ -146,7 +152,7 @@ func (m *model) step() {
 			x.excused = true
 			return
 		}
-		m.replace(v, old)
+		m.replace(v, path, old)
 	case "open":
 		path := m.target(v)
 		if len(m.open) < 4 {
@@ -171,8 +177,7 @@ func (m *model) step() {
 			if n := h.node(); n == nil || n.dead || n.stale && n.hot == nil {
 				x.excused = true // no name leads to it
 			}
-			m.replace(v, old)
-			m.replace(v, x.content[:0])
+			m.replace(v, "", old)
 		}
 	case "close":
 		if h := m.handle(v); h != nil {
@@ -208,7 +213,7 @@ func (m *model) step() {
 		err := v.unlink(path)
 		note(err, path)
 		if err == nil {
-			m.replace(v, old)
+			m.replace(v, path, old)
 		}
 	case "rmdir":
 		path := m.dir(v)
@@ -219,7 +224,7 @@ func (m *model) step() {
 		err := v.rename(from, to, 0)
 		note(err, from, to)
 		if err == nil {
-			m.replace(v, old)
+			m.replace(v, to, old)
 		}
 	case "exchange":
 		from, to := m.any(v), m.any(v)
@@ -256,7 +261,7 @@ func (m *model) step() {
 		if !m.offline[v] {
 			err := v.sync()
 			note(err)
-			if api.KindOf(err) == api.Internal { // the server fails on something
+			if api.KindOf(err) == api.Internal || err != nil && v.wire.net != nil { // the server fails on something, or the network does
 				return
 			}
 			if err != nil {
@@ -285,9 +290,11 @@ func (m *model) step() {
 		note(nil)
 		m.reopen(v)
 	case "server":
-		m.server.Stop()
-		m.server.Start()
+		m.world.restart()
 		note(nil)
+	case "weather", "forget":
+		m.log = append(m.log, "the server: "+what)
+		m.world.(*simulated).fate(m, what)
 	default:
 		m.api(strings.TrimPrefix(what, "api "))
 	}
@@ -300,15 +307,15 @@ func (m *model) api(what string) {
 	switch what {
 	case "store":
 		x := m.text(nil)
-		if err = m.server.Store(m.token, path, x.content); err != nil {
+		if err = m.world.store(path, x.content); err != nil {
 			x.excused = true
 		} else {
 			x.server = true
 		}
 	case "delete":
-		err = m.server.Delete(m.token, path)
+		err = m.world.remove(path)
 	case "move":
-		err = m.server.Move(m.token, path, pick(m, dirNames)+"/moved")
+		err = m.world.move(path, pick(m, dirNames)+"/moved")
 	}
 	m.log = append(m.log, fmt.Sprintf("the API %s %s → %v", what, path, err))
 }

@@ -18,6 +18,7 @@ import (
 type syncer struct {
 	hots  map[api.ID]*node // nodes whose content may differ from their version
 	doubt map[api.ID]bool  // directories to be listed again when nothing is pending
+	again map[api.ID]bool  // those of them that came up while they were listed; nil when none is
 
 	shadow map[api.ID]bool // and when what stays here does not hide what the server has
 	lanes  [lanes]*lane
@@ -53,8 +54,10 @@ type flight struct {
 	Batch   api.Batch `json:"batch"`
 	Entries []uint64  `json:"entries"` // journal numbers, one for each mutation
 
-	fails   int  // how often the server failed on it, in this process
-	retrial bool // it is one mutation, on which the server failed before
+	fails   int   // how often the server failed on it, in this process
+	why     error // the last time, while nothing else had its number
+	emptied bool  // its number was given to an empty batch: whether the server has taken that may not be known
+	retrial bool  // it is one mutation, on which the server failed before
 }
 
 // heard is a page of the change feed, or the news that a relist is needed.

@@ -1,7 +1,11 @@
 package cache
 
 import (
+	"fmt"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"satchel/api"
 )
@@ -75,5 +79,55 @@ func TestJournalIndexes(t *testing.T) {
 	j.remove(e2)
 	if len(j.byNode)+len(j.places)+len(j.under)+j.live != 0 {
 		t.Errorf("an empty journal keeps %+v", j)
+	}
+}
+
+// Who waits for the server waits for what was written before, also when an older state of the
+// file was on its way then.
+func TestSyncSendsWhatWasWrittenMeanwhile(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprint("open=", open), func(t *testing.T) {
+			a, b, _, _ := pair(t)
+			must(t, a.mkdir("d"))
+			mustQuiet(t, a, b)
+			sending, goOn := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			a.wire.faults(func(w *wire) {
+				w.packs = func([]byte) error {
+					once.Do(func() {
+						close(sending)
+						<-goOn
+					})
+					return nil
+				}
+			})
+			h, err := a.openFile("d/f", unix.O_RDWR|unix.O_CREAT)
+			must(t, err)
+			must(t, h.write("first"))
+			if !open {
+				h.close()
+			}
+			must(t, a.d.Sync(t.Context(), false, nil))
+			<-sending
+			if open {
+				must(t, h.write("later"))
+			} else {
+				must(t, a.write("d/f", "later"))
+			}
+			done := make(chan error, 1)
+			go func() { done <- a.sync() }()
+			eventually(t, "somebody waits", func() bool { return a.d.syn.waiting.Load() > 0 })
+			close(goOn)
+			must(t, <-done)
+			truth, err := serverView(a.wire)
+			must(t, err)
+			if got := truth["d/f"].content; got != "later" {
+				t.Errorf("the server has %q when the wait is over", got)
+			}
+			if open {
+				h.close()
+			}
+			mustQuiet(t, a, b)
+		})
 	}
 }

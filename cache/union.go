@@ -63,12 +63,18 @@ func (d *Drive) unite(t *tx, u union) error {
 		if err != nil {
 			return err
 		}
-		if n != nil && il.byName[name] == nil {
+		switch k := il.byName[name]; {
+		case n == nil:
+		case k == nil:
 			t.link(into, il, name, n)
 			t.node(n)
 			if n.isDir() {
 				into.nlink++
 			}
+			d.letGo(n)
+		case k.id != n.id && d.journal.places[place{from.id, name}] > 0 && !n.isDir() && k.typ != 'd':
+			t.point(into, k, n) // what was done to it since is on its way
+			t.node(n)
 			d.letGo(n)
 		}
 		t.b.Delete(entryKey(from.id, name), nil)
@@ -88,6 +94,7 @@ func (d *Drive) unite(t *tx, u union) error {
 		d.journal.restore(e, m)
 		t.relog(e)
 	}
+	d.doubt(t, into.id) // names that were removed from it since it was made are there as long as that is on its way
 	from.dead, from.list = true, nil
 	t.node(from, into)
 	d.notes.inode(into, true)

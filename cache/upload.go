@@ -177,12 +177,13 @@ func (d *Drive) postpone(group []*node, err error) {
 
 // A job is one file being hashed.
 type job struct {
-	n     *node
-	h     *hot
-	entry *entry
-	cp    checkpoint
-	path  string   // of the content file
-	name  api.Name // of the node, for people
+	n      *node
+	h      *hot
+	entry  *entry
+	cp     checkpoint
+	forced bool     // somebody waited for it when it began
+	path   string   // of the content file
+	name   api.Name // of the node, for people
 }
 
 // uploadGroup hashes the content of a group and sends the chunks that the
@@ -252,7 +253,9 @@ func (d *Drive) beginJob(n *node) *job {
 	d.describe(n) // not while it is hashed: it moves the ctime
 	d.pull(n)
 	h.arrived = 0
-	return &job{n: n, h: h, entry: h.entry, path: d.slotPath(n.slot), name: n.name, cp: checkpoint{
+	forced := h.forced
+	h.forced = false // again, if somebody comes to wait meanwhile
+	return &job{n: n, h: h, forced: forced, entry: h.entry, path: d.slotPath(n.slot), name: n.name, cp: checkpoint{
 		ctime: c.ctime(), mtime: n.mtime, opened: h.opened, proven: n.writers == 0 && c.unwritten()}}
 }
 
@@ -261,7 +264,7 @@ func (d *Drive) beginJob(n *node) *job {
 func (d *Drive) insists(j *job) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if j.h.forced || j.n.hot != j.h {
+	if j.forced || j.h.forced || j.n.hot != j.h {
 		return true
 	}
 	d.settle(j.n)
@@ -274,7 +277,12 @@ func (d *Drive) finishJob(t *tx, j *job) {
 	if j.n.hot != h || h.entry != j.entry {
 		return // died, or dropped
 	}
-	h.tries, h.why, h.forced = 0, nil, false
+	h.tries, h.why = 0, nil
+	if h.forced && d.stale(j.n, &j.cp) { // who waits now waits for what was written since
+		d.enqueue(j.n)
+		return
+	}
+	h.forced = false
 	if h.entry.m.Op == api.OpWrite && j.cp.version.SHA256 == j.n.sha && j.n.sha != (api.Hash{}) && !d.journal.sending(j.n.id) {
 		// The same as the base: no new version.
 		t.drop(h.entry)

@@ -27,6 +27,8 @@ type wire struct {
 	after func(api.Batch) error   // the same, having applied it
 	packs func(pack []byte) error // the same for packs, before
 
+	net *network // what may become of a message; nil: it arrives
+
 	resyncs int // answers that told the device to list again
 	lists   int // pages of directories
 }
@@ -120,14 +122,14 @@ func over[T any](w *wire, ctx context.Context, change bool, call func(context.Co
 		w.mu.Unlock()
 		return none, errCut
 	}
-	link, lose := w.ctx, change && w.lost > 0
+	link, net, lose := w.ctx, w.net, change && w.lost > 0
 	if lose {
 		w.lost--
 	}
 	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(link, cancel)()
-	v, err := call(ctx)
+	v, err := through(net, ctx, change, call)
 	if _, body := any(v).(io.ReadCloser); !body {
 		cancel()
 	} else {

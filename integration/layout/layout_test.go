@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"integration":            {"api", "api/route", "integration/rig", "integration/require", "storage/fault", "integration/posix", "fusefs/everyday"},
 	// It is a client itself, and goes behind the service to fill a drive and to time SQL.
 	"integration/scale": {"api", "api/chunk", "api/client", "integration/rig", "migrations", "storage/postgres", "storage/private"},
+	"integration/sim":   {"api", "api/chunk", "storage/tree"},
 	"integration/live":  {"api", "api/admin", "api/auth", "api/server", "storage", "storage/postgres", "storage/blob"},
 }
 
@@ -107,11 +108,11 @@ func TestImportsRunDownwards(t *testing.T) {
 		}
 		// A test may also use integration/require, whatever stands beside it in
 		// its top-level folder, the chunks that all speak of, a real database with its
-		// schema, and a whole server in its own process.
+		// schema, and a whole server in its own process, with its database or in memory.
 		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
 			below, ours := strings.CutPrefix(imported, "satchel/")
 			if !ours || within("integration/require", below) || topLevel(below) == topLevel(path) ||
-				below == "api/chunk" || below == "integration/live" || below == "migrations" || below == "storage/postgres/pgtest" || below == "storage/private" {
+				below == "api/chunk" || below == "integration/live" || below == "integration/sim" || below == "migrations" || below == "storage/postgres/pgtest" || below == "storage/private" {
 				continue
 			}
 			if err := allowed(folder, imported); err != nil {

@@ -320,13 +320,13 @@ func TestMissingChunksFailTheBatch(t *testing.T) {
 	b := newBench(t)
 	f := b.file(root, "a", "one")
 	delete(b.laptop.Chunks, f.Version.SHA256)
-	if _, _, err := b.commit(b.laptop, b.dir(root, "d"), f); api.KindOf(err) != api.MissingChunks {
+	if _, _, err := b.Commit(b.laptop, b.dir(root, "d"), f); api.KindOf(err) != api.MissingChunks {
 		t.Errorf("error %v", err)
 	}
 	if len(b.entries) != 0 {
 		t.Error("a part of the batch was applied")
 	}
-	if _, _, err := b.commit(b.laptop, make([]api.Mutation, api.MaxBatch+1)...); api.KindOf(err) != api.Invalid {
+	if _, _, err := b.Commit(b.laptop, make([]api.Mutation, api.MaxBatch+1)...); api.KindOf(err) != api.Invalid {
 		t.Errorf("too many mutations: %v", err)
 	}
 }

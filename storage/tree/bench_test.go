@@ -9,13 +9,16 @@ import (
 	"satchel/api"
 )
 
+// root is the id of every test's root directory.
+var root = api.ID{15: 1}
+
 // noon is the time of the first mutation of every test.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // bench is a drive with two devices that act in turn.
 type bench struct {
 	*testing.T
-	*memory
+	*Memory
 	laptop, desktop Env
 	clock           time.Time
 	last            *Set
@@ -25,7 +28,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	chunks := map[api.Hash]uint32{}
 	return &bench{
-		T: t, memory: newMemory(), clock: noon,
+		T: t, Memory: NewMemory(root), clock: noon,
 		laptop:  Env{Device: api.ID{0xd1}, DeviceName: "laptop", Chunks: chunks},
 		desktop: Env{Device: api.ID{0xd2}, DeviceName: "desktop", Chunks: chunks},
 	}
@@ -89,7 +92,7 @@ func (b *bench) do(env Env, want string, batch ...api.Mutation) []api.Outcome {
 		}
 	}
 	b.clock = b.clock.Add(time.Second)
-	outcomes, set, err := b.commit(env, batch...)
+	outcomes, set, err := b.Commit(env, batch...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -117,7 +120,7 @@ func (b *bench) at(path string) Inode {
 	}
 	n, ok := b.nodes[id]
 	if !ok {
-		b.Fatalf("%s is missing in\n%s", path, dump(b.memory))
+		b.Fatalf("%s is missing in\n%s", path, dump(b.Memory))
 	}
 	return n
 }
@@ -142,6 +145,6 @@ func (b *bench) entriesIn(dir api.ID, want int) {
 		}
 	}
 	if got != want {
-		b.Fatalf("%d entries, not %d:\n%s", got, want, dump(b.memory))
+		b.Fatalf("%d entries, not %d:\n%s", got, want, dump(b.Memory))
 	}
 }

@@ -61,7 +61,7 @@ func TestForeignNonsenseIsRefused(t *testing.T) {
 		{"the removal of the root", api.Invalid, api.Mutation{Op: api.OpRmdir, Node: root, Parent: root, Name: "a"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			before := b.clone()
+			before := b.Clone()
 			b.do(b.laptop, "refused:"+string(test.kind), test.m)
 			before.loads = b.loads
 			if !b.equal(before) {

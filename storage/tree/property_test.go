@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -16,13 +17,13 @@ import (
 type view struct {
 	device api.ID
 	name   string
-	seen   *memory
+	seen   *Memory
 }
 
 // machine draws mutations from views that are out of date.
 type machine struct {
 	*rapid.T
-	server *memory
+	server *Memory
 	clock  int64
 	ids    uint32
 	chunks map[api.Hash]uint32
@@ -43,7 +44,7 @@ func (m *machine) version() *api.Version {
 
 // pick draws one of the nodes that a filter accepts, in an order that does not
 // depend on the map's.
-func (m *machine) pick(d *memory, label string, accept func(Inode) bool) (Inode, bool) {
+func (m *machine) pick(d *Memory, label string, accept func(Inode) bool) (Inode, bool) {
 	var ids []api.ID
 	for id, n := range d.nodes {
 		if accept(n) {
@@ -57,7 +58,7 @@ func (m *machine) pick(d *memory, label string, accept func(Inode) bool) (Inode,
 	return d.nodes[rapid.SampledFrom(ids).Draw(m.T, label)], true
 }
 
-func (m *machine) entry(d *memory, label string) (Entry, bool) {
+func (m *machine) entry(d *Memory, label string) (Entry, bool) {
 	keys := slices.SortedFunc(maps.Keys(d.entries), compareKeys)
 	if len(keys) == 0 {
 		return Entry{}, false
@@ -71,7 +72,7 @@ func (m *machine) name() api.Name {
 }
 
 // mutation is what a program on the device could do to what it sees.
-func (m *machine) mutation(d *memory) (api.Mutation, bool) {
+func (m *machine) mutation(d *Memory) (api.Mutation, bool) {
 	m.clock += int64(rapid.SampledFrom([]int{1, 1e9, 20e9}).Draw(m.T, "pause"))
 	mu := api.Mutation{Time: m.clock, Conflict: m.id()}
 	dir, _ := m.pick(d, "parent", func(n Inode) bool { return n.Type == api.Directory && n.Live() })
@@ -121,7 +122,7 @@ func (m *machine) mutation(d *memory) (api.Mutation, bool) {
 }
 
 // lost is the content that no name leads to any more.
-func lost(before, after *memory) []api.ID {
+func lost(before, after *Memory) []api.ID {
 	was, is := before.liveVersions(), after.liveVersions()
 	var ids []api.ID
 	for v := range was {
@@ -137,22 +138,22 @@ func lost(before, after *memory) []api.ID {
 // batch does what its mutations do one by one.
 func TestTwoDevices(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &machine{T: rt, server: newMemory(), chunks: map[api.Hash]uint32{}}
+		m := &machine{T: rt, server: NewMemory(root), chunks: map[api.Hash]uint32{}}
 		views := []*view{
-			{device: api.ID{0xd1}, name: "laptop", seen: m.server.clone()},
-			{device: api.ID{0xd2}, name: "desk/top\n", seen: m.server.clone()},
+			{device: api.ID{0xd1}, name: "laptop", seen: m.server.Clone()},
+			{device: api.ID{0xd2}, name: "desk/top\n", seen: m.server.Clone()},
 		}
 		for range rapid.IntRange(1, 25).Draw(rt, "batches") {
 			v := rapid.SampledFrom(views).Draw(rt, "device")
 			env := Env{Device: v.device, DeviceName: v.name, Chunks: m.chunks}
-			local := v.seen.clone() // the batch is made on the device's own view
+			local := v.seen.Clone() // the batch is made on the device's own view
 			var batch []api.Mutation
 			for range rapid.IntRange(1, 5).Draw(rt, "mutations") {
 				mu, ok := m.mutation(local)
 				if !ok {
 					continue
 				}
-				if outcomes, _, err := local.commit(env, mu); err != nil {
+				if outcomes, _, err := local.Commit(env, mu); err != nil {
 					rt.Fatalf("on the device: %v", err)
 				} else if outcomes[0].Status == api.Applied {
 					batch = append(batch, mu)
@@ -160,7 +161,7 @@ func TestTwoDevices(t *testing.T) {
 			}
 			m.run(env, batch)
 			if rapid.Bool().Draw(rt, "syncs") {
-				v.seen = m.server.clone()
+				v.seen = m.server.Clone()
 			}
 		}
 	})
@@ -168,8 +169,8 @@ func TestTwoDevices(t *testing.T) {
 
 // run commits a batch whole and, on a copy, one by one.
 func (m *machine) run(env Env, batch []api.Mutation) {
-	single, before := m.server.clone(), m.server.clone()
-	outcomes, set, err := m.server.commit(env, batch...)
+	single, before := m.server.Clone(), m.server.Clone()
+	outcomes, set, err := m.server.Commit(env, batch...)
 	if err != nil {
 		m.Fatalf("%v\nbatch %+v", err, batch)
 	}
@@ -190,8 +191,8 @@ func (m *machine) run(env Env, batch []api.Mutation) {
 	}
 	m.covers(before, outcomes, set, batch)
 	for _, mu := range batch {
-		step := single.clone()
-		if _, _, err := single.commit(env, mu); err != nil {
+		step := single.Clone()
+		if _, _, err := single.Commit(env, mu); err != nil {
 			m.Fatalf("one by one: %v", err)
 		}
 		for _, id := range lost(step, single) {
@@ -207,7 +208,7 @@ func (m *machine) run(env Env, batch []api.Mutation) {
 
 // covers: what changed otherwise than asked is in the answer, and every new
 // version that was not refused can be read.
-func (m *machine) covers(before *memory, outcomes []api.Outcome, set *Set, batch []api.Mutation) {
+func (m *machine) covers(before *Memory, outcomes []api.Outcome, set *Set, batch []api.Mutation) {
 	if len(batch) != 1 {
 		return
 	}
@@ -236,10 +237,25 @@ func (m *machine) covers(before *memory, outcomes []api.Outcome, set *Set, batch
 	}
 }
 
-func dump(d *memory) string {
+func dump(d *Memory) string {
 	s := fmt.Sprintf("%+v\n", d.drive)
 	for _, k := range slices.SortedFunc(maps.Keys(d.entries), compareKeys) {
 		s += fmt.Sprintf("%v → %+v\n", k, d.nodes[d.entries[k]])
 	}
 	return s
+}
+
+func (d *Memory) equal(o *Memory) bool {
+	return d.drive == o.drive && maps.Equal(d.entries, o.entries) && reflect.DeepEqual(d.nodes, o.nodes)
+}
+
+// liveVersions is the content that can be read under some name.
+func (d *Memory) liveVersions() map[api.ID]bool {
+	live := map[api.ID]bool{}
+	for _, n := range d.nodes {
+		if n.Type == api.File && n.Live() {
+			live[n.Version] = true
+		}
+	}
+	return live
 }

@@ -27,7 +27,13 @@ func (s *Set) rename(m api.Mutation, o *api.Outcome) error {
 	target := s.node(s.at(dst))
 	switch {
 	case target == nil:
-	case target.ID == id: // rename(2): two links to one file stay as they are
+	case src == dst:
+		return nil
+	case target.ID == id:
+		// Another device made the target a link to the same file. Where rename(2) finds that it
+		// leaves both; but here the name was seen to go.
+		s.detach(src, m.Time)
+		s.record(Change{Op: m.Op, Node: id, From: src, To: dst, Time: m.Time})
 		return nil
 	case target.ID != m.Replaces:
 		dst, target = s.aside(dst, n, m.Time, o), nil // it is another device's, which was first

@@ -4,13 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"reflect"
+	"slices"
 
 	"satchel/api"
 )
 
-// memory is a drive in memory that is as strict as the database.
-type memory struct {
+// Memory is a drive in memory that is as strict as the database: what it is told to write has to
+// fit what it has, and all that is derived is computed anew after each batch. The tests of the
+// rules use it, and the simulation of sync. It is not safe for concurrent use.
+type Memory struct {
 	drive    Drive
 	nodes    map[api.ID]Inode
 	entries  map[Key]api.ID
@@ -19,10 +21,9 @@ type memory struct {
 	ids      uint64
 }
 
-var root = api.ID{15: 1}
-
-func newMemory() *memory {
-	return &memory{
+// NewMemory is an empty drive.
+func NewMemory(root api.ID) *Memory {
+	return &Memory{
 		drive:    Drive{ID: api.ID{1}, Owner: api.ID{2}, Root: root},
 		nodes:    map[api.ID]Inode{root: {Node: api.Node{ID: root, Type: api.Directory, Mode: 0o755, Nlink: 2}}},
 		entries:  map[Key]api.ID{},
@@ -30,14 +31,15 @@ func newMemory() *memory {
 	}
 }
 
-func (d *memory) clone() *memory {
+// Clone is the drive as it is now; what becomes of either does not concern the other.
+func (d *Memory) Clone() *Memory {
 	c := *d
 	c.nodes, c.entries, c.versions = maps.Clone(d.nodes), maps.Clone(d.entries), maps.Clone(d.versions)
 	return &c
 }
 
 // newID is the same in every run.
-func (d *memory) newID() api.ID {
+func (d *Memory) newID() api.ID {
 	d.ids++
 	id := api.ID{0: 0xee}
 	binary.BigEndian.PutUint64(id[8:], d.ids)
@@ -45,7 +47,7 @@ func (d *memory) newID() api.ID {
 }
 
 // Load is part of [Source].
-func (d *memory) Load(w Want) (Rows, error) {
+func (d *Memory) Load(w Want) (Rows, error) {
 	d.loads++
 	ids := map[api.ID]bool{}
 	for _, id := range w.Nodes {
@@ -86,8 +88,59 @@ func (d *memory) Load(w Want) (Rows, error) {
 	return rows, nil
 }
 
-// commit applies a batch as a device does and writes the difference.
-func (d *memory) commit(env Env, batch ...api.Mutation) ([]api.Outcome, *Set, error) {
+// Drive is the drive's own row.
+func (d *Memory) Drive() Drive { return d.drive }
+
+// Renew gives the drive another epoch.
+func (d *Memory) Renew(epoch api.ID) { d.drive.Epoch = epoch }
+
+// Node is a node, live or deleted.
+func (d *Memory) Node(id api.ID) (n Inode, ok bool) {
+	n, ok = d.nodes[id]
+	return n, ok
+}
+
+// Entry is the node that a name leads to, zero if it leads nowhere.
+func (d *Memory) Entry(k Key) api.ID { return d.entries[k] }
+
+// Entries is the entries of a directory by name.
+func (d *Memory) Entries(dir api.ID) []Entry {
+	var all []Entry
+	for k, id := range d.entries {
+		if k.Parent == dir {
+			all = append(all, Entry{k, id})
+		}
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return compareKeys(a.Key, b.Key) })
+	return all
+}
+
+// Version is a version with its chunks.
+func (d *Memory) Version(id api.ID) (v Version, ok bool) {
+	v, ok = d.versions[id]
+	return v, ok
+}
+
+// Kept is the versions of the documents that live or are in the trash, the present ones and all before.
+func (d *Memory) Kept() []Version {
+	kept := map[api.ID]bool{}
+	for _, n := range d.nodes {
+		if n.Live() || n.Trash != (Trash{}) {
+			kept[n.Document] = true
+		}
+	}
+	var all []Version
+	for _, v := range d.versions {
+		if kept[v.Document] {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// Commit applies a batch as a device does and writes the difference. It fails, and changes
+// nothing, when [Set.Apply] does; any other error is a fault of the rules.
+func (d *Memory) Commit(env Env, batch ...api.Mutation) ([]api.Outcome, *Set, error) {
 	if env.NewID == nil {
 		env.NewID = d.newID
 	}
@@ -99,7 +152,15 @@ func (d *memory) commit(env Env, batch ...api.Mutation) ([]api.Outcome, *Set, er
 	return outcomes, s, d.write(s.Diff())
 }
 
-func (d *memory) write(diff Diff) error {
+func (d *Memory) write(diff Diff) error {
+	for _, a := range diff.Adopted {
+		for id, v := range d.versions {
+			if v.Document == a.From {
+				v.Document = a.To
+				d.versions[id] = v
+			}
+		}
+	}
 	for _, v := range diff.Versions {
 		if _, ok := d.versions[v.ID]; ok {
 			return fmt.Errorf("version %s exists", v.ID)
@@ -150,7 +211,7 @@ func (d *memory) write(diff Diff) error {
 }
 
 // check recomputes all that is derived.
-func (d *memory) check() error {
+func (d *Memory) check() error {
 	links := map[api.ID]uint32{}
 	dirs := map[api.ID]Dir{}
 	subdirs := map[api.ID]uint32{}
@@ -191,7 +252,7 @@ func (d *memory) check() error {
 			documents[n.Document] = true
 		}
 		switch {
-		case id == root:
+		case id == d.drive.Root:
 		case n.Type == api.Directory && n.Live() && links[id] != 1:
 			return fmt.Errorf("directory %s has %d entries", id, links[id])
 		case n.Type != api.Directory && n.Nlink != links[id]:
@@ -220,7 +281,7 @@ func (d *memory) check() error {
 	return nil
 }
 
-func (d *memory) checkDir(n Inode, want Dir, subdirs uint32) error {
+func (d *Memory) checkDir(n Inode, want Dir, subdirs uint32) error {
 	if !n.Live() {
 		if n.Dir != (Dir{}) {
 			return fmt.Errorf("the deleted directory %s has %+v", n.ID, n.Dir)
@@ -232,25 +293,10 @@ func (d *memory) checkDir(n Inode, want Dir, subdirs uint32) error {
 		return fmt.Errorf("directory %s says %+v with nlink %d and has %+v with %d", n.ID, n.Dir, n.Nlink, want, 2+subdirs)
 	}
 	steps := 0
-	for id := n.ID; id != root; id = d.nodes[id].Dir.Parent {
+	for id := n.ID; id != d.drive.Root; id = d.nodes[id].Dir.Parent {
 		if steps++; steps > len(d.nodes) {
 			return fmt.Errorf("directory %s is above itself", n.ID)
 		}
 	}
 	return nil
-}
-
-func (d *memory) equal(o *memory) bool {
-	return d.drive == o.drive && maps.Equal(d.entries, o.entries) && reflect.DeepEqual(d.nodes, o.nodes)
-}
-
-// liveVersions is the content that can be read under some name.
-func (d *memory) liveVersions() map[api.ID]bool {
-	live := map[api.ID]bool{}
-	for _, n := range d.nodes {
-		if n.Type == api.File && n.Live() {
-			live[n.Version] = true
-		}
-	}
-	return live
 }

@@ -1,0 +1,120 @@
+package cache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+	"satchel/integration/sim"
+)
+
+// simulated is a server in memory, and networks between it and the devices.
+type simulated struct {
+	t       *testing.T
+	server  *sim.Server
+	devices []*device
+	nets    []*network
+	ids     byte
+}
+
+func (s *simulated) device(name string, rng *rand.Rand) *device {
+	s.ids++
+	id := api.ID{0: 0xd0, 15: s.ids}
+	v := unstarted(s.t, api.ID{2}, name, rng)
+	v.cfg.Device, v.clock, v.wire.Remote = id, &sleeper{wake: make(chan struct{})}, trace(s.server.Device(id, name), v.log)
+	v.start()
+	v.wire.net = newNetwork(rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
+	s.devices, s.nets = append(s.devices, v), append(s.nets, v.wire.net)
+	return v
+}
+
+func (s *simulated) store(path, content string) error { return s.server.Store(path, content) }
+func (s *simulated) remove(path string) error         { return s.server.Delete(path) }
+func (s *simulated) move(from, to string) error       { return s.server.Move(from, to) }
+func (s *simulated) kept() (map[string]bool, error)   { return s.server.Kept(), nil }
+
+// restart breaks all connections, once.
+func (s *simulated) restart() {
+	for _, v := range s.devices {
+		v.wire.mu.Lock()
+		was := v.wire.down
+		v.wire.mu.Unlock()
+		v.wire.cut()
+		if !was {
+			v.wire.mend()
+		}
+	}
+}
+
+// fates is what the simulation has besides what a real server is put to.
+var fates = []string{"weather", "weather", "weather", "pause", "pause", "pause", "pause", "forget", "online", "online"}
+
+func (s *simulated) fate(m *model, what string) {
+	switch what {
+	case "weather": // how bad a network is
+		n := pick(m, s.nets)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.delay = pick(m, []time.Duration{0, time.Millisecond, 50 * time.Millisecond, 2 * time.Second})
+		bad := pick(m, []float64{0, 0, 0.02, 0.2})
+		n.lost, n.late, n.twice = bad, bad, bad
+	case "forget":
+		s.server.Forget()
+	}
+}
+
+const simRounds, simSeed = "SATCHEL_SIM_ROUNDS", "SATCHEL_SIM_SEED"
+
+// TestSimulation lets whole lives of devices pass in a few milliseconds each: the client as it
+// is and the server's rules, on a clock that jumps to whatever happens next. A seed decides what programs do and what
+// becomes of each message, process and machine: delayed, overtaken, lost, delivered twice or late, killed,
+// without power. In the end all devices and the server agree, and nothing that was durable is
+// lost. `make simulate` runs it for long, from a seed of its own.
+func TestSimulation(t *testing.T) {
+	rounds, first := number(simRounds, 30), number(simSeed, 1)
+	for i := range rounds {
+		seed := first + i
+		if ok := t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { simulate(t, uint64(seed)) })
+		}); !ok {
+			t.Fatalf("again: %s=1 %s=1 %s=%d go test ./cache -run TestSimulation -count 50 -failfast\n(the seed decides what is done and what fails; which goroutine goes first is Go's, so some seeds need several runs)",
+				simTrace, simRounds, simSeed, seed)
+		}
+	}
+}
+
+func simulate(t *testing.T, seed uint64) {
+	// Content files have the kernel's clock, which the bubble's has to follow.
+	var real unix.Timespec
+	must(t, unix.ClockGettime(unix.CLOCK_REALTIME, &real))
+	time.Sleep(time.Until(time.Unix(real.Unix())))
+
+	rng := rand.New(rand.NewPCG(seed, 1))
+	s := &simulated{t: t, server: sim.New(api.ID{0: 0x10, 15: 1})}
+	m := &model{t: t, rng: rng, world: s, doings: slices.Concat(doings, fates), offline: map[*device]bool{}}
+	defer func() {
+		for _, n := range s.nets {
+			n.end()
+		}
+	}()
+	defer m.end()
+	m.begin()
+	for range 10 + rng.IntN(90) {
+		m.step()
+		m.look()
+	}
+	for _, n := range s.nets {
+		n.calm()
+	}
+	m.finish()
+	if testing.Verbose() {
+		t.Log("\n" + strings.Join(m.log, "\n"))
+	}
+}
