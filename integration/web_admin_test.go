@@ -102,6 +102,32 @@ func TestWebAdmin(t *testing.T) {
 	if !strings.HasPrefix(csv, "id,time,actor,via,operator,address,action,subject,detail") || !strings.Contains(csv, "account disabled") {
 		t.Errorf("the export is %s", csv)
 	}
+	// Whatever a page shows is there to take home, as CSV and as JSON.
+	taken := map[string]bool{}
+	for _, page := range []string{"/people", "/metadata", "/usage", "/logins", "/audit", "/bans", "/upkeep"} {
+		b.open(page)
+		got := b.await(`Promise.all([...document.querySelectorAll("a[href^='/export/']")].map(async (a) => {
+			const r = await fetch(a.href), text = await r.text(), [format] = a.href.match(/csv|json/);
+			const good = r.ok && (format === "json" ? Array.isArray(JSON.parse(text)) : /^[a-z0-9_]+(,[a-z0-9_]+)+\r?\n/.test(text));
+			return good ? a.pathname + "." + format : a.href + " is " + r.status + " " + text.slice(0, 200).replace(/\n/g, " ");
+		})).then((all) => all.join("\n"))`)
+		for one := range strings.Lines(got) {
+			taken[strings.TrimSpace(one)] = true
+		}
+	}
+	for _, figure := range []string{"users", "files", "events", "sessions", "bans", "runs", "days", "kinds"} {
+		for _, format := range []string{"csv", "json"} {
+			name := "/export/" + figure + "." + format
+			if !taken[name] {
+				t.Errorf("no page leads to %s", name)
+			}
+			delete(taken, name)
+		}
+	}
+	for wrong := range taken {
+		t.Errorf("an export: %s", wrong)
+	}
+
 	// Nothing of it reaches an editor.
 	editor := newSurfer(t, s.URL)
 	editor.open("/")
