@@ -175,3 +175,29 @@ func TestRetryIsNotStarved(t *testing.T) {
 	}
 	mustQuiet(t, a, b)
 }
+
+// A directory's time that was set after it was filled, as cp -a and tar do, is that on the server.
+func TestTimeOfAFilledDirectory(t *testing.T) {
+	a, b, _, _ := pair(t)
+	must(t, a.write("f", "0"))
+	mustQuiet(t, a, b)
+	a.wire.cut() // so that all is pending together
+	must(t, a.mkdir("d"))
+	must(t, a.link("f", "d/f"))
+	then := int64(981173106_789000000)
+	for range 3 {
+		dir, err := a.stat("d")
+		must(t, err)
+		_, err = a.d.Setattr(dir.FID, Change{Mtime: &then}, nil)
+		must(t, err)
+	}
+	if n := a.d.Status().PendingMutations; n != 3 { // the directory, the link, the time
+		t.Errorf("%d mutations are pending", n)
+	}
+	mustQuiet(t, a, b)
+	for _, v := range []*device{a, b} {
+		if dir, err := v.stat("d"); err != nil || dir.Mtime != then {
+			t.Errorf("%s: %v %v", v.name, dir.Mtime, err)
+		}
+	}
+}

@@ -157,7 +157,9 @@ func (d *Drive) logAttr(t *tx, n *node, a api.Attr, tm int64) {
 		v := *a.Mtime
 		c.Mtime = &v
 	}
-	if e := d.journal.unsent(n.id, api.OpCreate, api.OpSetattr); e != nil {
+	// What is made or removed in a directory moves its time on the server too: a time that was set after it has to
+	// come after it.
+	if e := d.journal.unsent(n.id, api.OpCreate, api.OpSetattr); e != nil && (c.Mtime == nil || !d.journal.changedIn(n.id, e.seq)) {
 		merge(e.m.Attr, &c)
 		e.m.Time = tm
 		t.relog(e)

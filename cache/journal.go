@@ -149,6 +149,22 @@ func (j *journal) unsent(id api.ID, ops ...api.Op) *entry {
 	return nil
 }
 
+// changedIn tells whether an entry after seq makes, moves or removes something in a directory.
+func (j *journal) changedIn(dir api.ID, seq uint64) bool {
+	if j.under[dir] == 0 {
+		return false
+	}
+	for _, e := range slices.Backward(j.order) {
+		if e.seq <= seq {
+			return false
+		}
+		if !e.gone && (e.m.Op != api.OpWrite && e.m.Parent == dir || e.m.ToParent == dir) {
+			return true
+		}
+	}
+	return false
+}
+
 // Which optional fields of an Attr are present.
 const (
 	hasMode = 1 << iota

@@ -78,6 +78,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	}
 	d.syn.acked = max(d.syn.acked, c.Seq)
 	t.b.Delete(metaKey("flight"), nil)
+	d.part(t)
 	t.b.Set(metaKey("refused"), mustJSON(d.syn.refused), nil)
 	t.b.Set(metaKey("conflicts"), mustJSON(d.syn.conflicts), nil)
 	t.b.Set(metaKey("unions"), mustJSON(d.syn.unions), nil)

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -151,27 +152,32 @@ func (d *Drive) sweep(used map[uint64]bool) error {
 	return nil
 }
 
-// checkLife gives the cache an incarnation of its own, at every start: what was a copy of the cache
-// must not number its batches like the original, and has to hear what that does. Nothing on a machine tells
-// that it, or its disk, was copied, so each start is taken for that of a copy. Only a batch in flight is sent again
-// with the number that it has, whoever sends it; then the new life begins (take).
+// checkLife gives the cache an incarnation, and a new one where it is a copy: that must not number its
+// batches like the original, and has to hear what the original does. A batch in flight is sent again
+// with the number that it has, whoever sends it; then the new life begins (part).
 func (d *Drive) checkLife() error {
 	if d.cfg.keepLife {
 		return nil
 	}
-	device := d.cfg.Device.String()
+	mark, err := d.lifeMark()
+	if err != nil {
+		return err
+	}
 	was, err := d.st.meta("machine")
 	if err != nil {
 		return err
 	}
-	same := strings.HasSuffix(string(was), device) // before it were other marks once
+	if !d.syn.life.IsZero() && string(was) == mark {
+		return nil
+	}
+	same := strings.HasSuffix(string(was), d.cfg.Device.String()) // in all forms that the mark ever had
 	if d.syn.flight != nil && same && !d.syn.life.IsZero() {
 		d.syn.inherited = true
 		return nil
 	}
 	t := d.begin()
 	d.beginLife(t)
-	t.b.Set(metaKey("machine"), []byte(device), nil)
+	t.b.Set(metaKey("machine"), []byte(mark), nil)
 	if f := d.syn.flight; f != nil {
 		// Sent by another login; from this one it is a first batch.
 		d.syn.number = 1
@@ -182,6 +188,26 @@ func (d *Drive) checkLife() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return t.commit()
+}
+
+// lifeMark tells a cache from its copies: the machine, the directory (one that was copied has another number,
+// or another birth), and the login.
+func (d *Drive) lifeMark() (string, error) {
+	machine, _ := os.ReadFile("/etc/machine-id")
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, d.cfg.Dir, 0, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
+		return "", fmt.Errorf("look at the cache directory: %w", err)
+	}
+	return fmt.Sprintf("%s %d %d.%09d %s", strings.TrimSpace(string(machine)), st.Ino, st.Btime.Sec, st.Btime.Nsec, d.cfg.Device), nil
+}
+
+// part ends the life that a copy has in common with its original, once the batch that was in flight is done with; locked.
+func (d *Drive) part(t *tx) {
+	if d.syn.inherited {
+		d.beginLife(t)
+		d.syn.epoch = api.ID{} // what the original did meanwhile was left out: all is listed again
+		d.saveCursor(t)
+	}
 }
 
 // beginLife begins a new incarnation, whose batches are numbered from 1; locked.

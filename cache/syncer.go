@@ -231,9 +231,6 @@ func (d *Drive) take() (*flight, error) {
 		return nil, nil
 	}
 	t := d.begin()
-	if d.syn.inherited {
-		d.beginLife(t)
-	}
 	d.syn.number++
 	f.Batch.Incarnation, f.Batch.Number = d.syn.life, d.syn.number
 	t.b.Set(metaKey("number"), mustJSON(d.syn.number), nil)
@@ -419,6 +416,7 @@ func (d *Drive) recall(f *flight) error {
 func (d *Drive) unsend(t *tx, f *flight, lacksChunks bool) {
 	d.syn.flight = nil
 	t.b.Delete(metaKey("flight"), nil)
+	d.part(t)
 	for _, seq := range f.Entries {
 		e := d.journal.find(seq)
 		if e == nil {
