@@ -53,7 +53,7 @@ func (a *account) empties(t *testing.T, folder string, n int) {
 // TestWebScrolls: a folder of 10,000 files is scrolled to its last one, which is then in view.
 func TestWebScrolls(t *testing.T) {
 	const files = 10_000
-	a := newAccount(t, server(t), "scroll")
+	a := newAccount(t, ownServer(t), "scroll")
 	a.empties(t, "many", files)
 	s := newSurfer(t, a.server.URL)
 	s.signIn(a)
