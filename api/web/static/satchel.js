@@ -43,8 +43,10 @@ function say(...what) {
   saying = setTimeout(() => toast.replaceChildren(), 7000);
 }
 
-// ended is where a page goes whose session is over.
-function ended() { location.href = "/?again=1"; }
+// ended is where a page goes whose session is over, unless its own sign-out is what ended it.
+let leaving = false;
+addEventListener("submit", (e) => { if (e.target.getAttribute("action") === "/signout") leaving = true; });
+function ended() { if (!leaving) location.href = "/?again=1"; }
 
 // post sends a form's fields as a form would; the answer's page is not loaded. It is true, or
 // says what is wrong.
