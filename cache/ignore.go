@@ -105,7 +105,7 @@ func (d *Drive) rulesOf(n *node, intr Interrupt) (*ruleset, error) {
 	case kind == api.Cancelled:
 		return nil, err
 	case err != nil:
-		d.log.Warn("an ignore file can't be read: what is made below it stays here for now", "dir", d.childPath(n, ""), "err", err)
+		d.log.Warn("an ignore file can't be read: what is made below it stays here until it can", "dir", d.childPath(n, ""), "err", err)
 		r = r.with("", "")
 		r.unknown, d.ignores.unread = true, true
 	case text != "":
