@@ -54,6 +54,7 @@ func configure(appURL string) (*pgxpool.Config, error) {
 	params["search_path"] = "satchel, pg_temp"
 	params["application_name"] = "satcheld"
 	params["jit"] = "off"                                  // compiling costs more than any of our queries
+	params["plan_cache_mode"] = "force_generic_plan"       // statistics do not know what a drive has that was filled just now
 	params["statement_timeout"] = "60s"                    // a scan that names no drive is a mistake
 	params["idle_in_transaction_session_timeout"] = "120s" // no one waits for the client inside a transaction
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {

@@ -104,7 +104,7 @@ func (s *statement) below(dir, path string, onlyIn bool) {
 			SELECT ` + dir + `::uuid, ` + path + `::text COLLATE "C"` + walk + `
 		), files (` + listed + `) AS (
 			SELECT ` + fmt.Sprintf(joinedColumns, "t.path || e.name") + `
-			FROM tree t JOIN entries e ON e.drive = $1 AND e.parent = t.id` + joined + `
+			FROM tree t CROSS JOIN LATERAL (SELECT name, node FROM entries WHERE drive = $1 AND parent = t.id OFFSET 0) e` + joined + `
 		)`
 	s.source = "files"
 }

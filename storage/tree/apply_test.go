@@ -116,6 +116,17 @@ func TestWrite(t *testing.T) {
 	b.do(b.laptop, "refused:invalid", b.write(b.dirAt("d"), f.Version, "x"))
 }
 
+func TestTheSameWrittenTwiceIsNoConflict(t *testing.T) {
+	b := newBench(t)
+	f := b.file(root, "a", "one")
+	b.do(b.laptop, "applied applied", f, b.write(f, f.Version, "second"))
+	w := b.write(f, f.Version, "second")
+	b.do(b.desktop, "applied applied", w, b.write(f, w.Version, "third"))
+	b.has("a", "third")
+	b.do(b.laptop, "adjusted", b.write(f, f.Version, "thirD"))
+	b.entriesIn(root, 2)
+}
+
 func (b *bench) dirAt(name api.Name) api.Mutation {
 	d := b.dir(root, name)
 	b.do(b.desktop, "applied", d)

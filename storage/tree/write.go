@@ -21,7 +21,7 @@ func (s *Set) write(m api.Mutation, o *api.Outcome) error {
 			return nil // sent again, and a conflict copy
 		}
 	}
-	current := n != nil && n.Version == m.Base
+	current := n != nil && (n.Version == m.Base || same(n, m.Version))
 	switch {
 	case current && n.Live():
 		if err := s.room(m.Version.Size - n.Size); err != nil {
@@ -48,6 +48,11 @@ func (s *Set) write(m api.Mutation, o *api.Outcome) error {
 	s.keep(*m.Version, f, m.Time)
 	s.record(Change{Op: m.Op, Node: id, From: Key{m.Parent, m.Name}, Time: m.Time})
 	return nil
+}
+
+// same tells that a file has the content already: two devices that write the same have no conflict.
+func same(n *Inode, v *api.Version) bool {
+	return n.Live() && n.Size == v.Size && n.SHA256 == v.SHA256
 }
 
 // copyWritten puts content whose base is old, or whose file is gone for good,

@@ -17,8 +17,9 @@ import (
 
 // Shape is how a drive shall be.
 type Shape struct {
-	Nodes int // in all; less than Wide + 2 counts as that
-	Wide  int // of them, files in one directory; at least 1
+	Nodes int  // in all; less than Wide + 2 counts as that
+	Wide  int  // of them, files in one directory; at least 1
+	Fresh bool // the planner's statistics are not renewed: they do not know the drive yet
 }
 
 // Made is a drive that was made.
@@ -67,6 +68,10 @@ func Drive(ctx context.Context, adminURL string, drive api.ID, s Shape) (made Ma
 		return made, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	// VACUUM marks only what is on disk as visible to all.
+	if _, err := conn.Exec(ctx, `SET synchronous_commit = on`); err != nil {
+		return made, err
+	}
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return made, err
@@ -80,7 +85,10 @@ func Drive(ctx context.Context, adminURL string, drive api.ID, s Shape) (made Ma
 	if err := tx.Commit(ctx); err != nil {
 		return made, err
 	}
-	_, err = conn.Exec(ctx, `ANALYZE satchel.drives, satchel.nodes, satchel.dirs, satchel.entries, satchel.versions, satchel.changes, satchel.packs, satchel.chunks`)
+	if s.Fresh {
+		return w.made(), nil
+	}
+	_, err = conn.Exec(ctx, `VACUUM ANALYZE satchel.drives, satchel.nodes, satchel.dirs, satchel.entries, satchel.versions, satchel.changes, satchel.packs, satchel.chunks`)
 	return w.made(), err
 }
 
