@@ -35,7 +35,7 @@ func (p plan) pages() int {
 // days, and a page of files reads what is on it. With -nodes 1000000 it is the
 // drive of `make plans`, and with -plans it writes its figures at the file's end.
 func TestAdminPlans(t *testing.T) {
-	p := newPlanned(t, *plansNodes, false)
+	p := newPlanned(t, *plansNodes)
 	admin, files := api.NewID(), p.made.Files
 	database := p.db.pool.Config().ConnConfig
 	superuser := *database

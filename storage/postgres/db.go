@@ -54,14 +54,34 @@ func configure(appURL string) (*pgxpool.Config, error) {
 	params["search_path"] = "satchel, pg_temp"
 	params["application_name"] = "satcheld"
 	params["jit"] = "off"                                  // compiling costs more than any of our queries
-	params["plan_cache_mode"] = "force_generic_plan"       // statistics do not know what a drive has that was filled just now
+	params["plan_cache_mode"] = "force_generic_plan"       // see replan
 	params["statement_timeout"] = "60s"                    // a scan that names no drive is a mistake
 	params["idle_in_transaction_session_timeout"] = "120s" // no one waits for the client inside a transaction
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		registerTypes(conn.TypeMap())
 		return nil
 	}
+	config.PrepareConn = replan
 	return config, nil
+}
+
+// planAge is how long a connection keeps the plans of its statements.
+var planAge = 5 * time.Second
+
+// replan lets go of a connection's plans when they are old. One plan serves all values of a statement, since the
+// statistics do not know what is in a drive that was filled just now: planned for itself, it counts as empty, and any index that
+// begins with the drive looks as good as the right one. But plans are made for tables as large as they are then, so those
+// of a new server's first seconds must not stay until ANALYZE has been there.
+func replan(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
+	const planned = "planned"
+	data := conn.PgConn().CustomData()
+	if at, ok := data[planned].(time.Time); !ok || time.Since(at) > planAge {
+		data[planned] = time.Now()
+		if _, err := conn.PgConn().Exec(ctx, "DISCARD PLANS").ReadAll(); err != nil {
+			return false, nil // it is broken: another one
+		}
+	}
+	return true, nil
 }
 
 func open(ctx context.Context, config *pgxpool.Config) (*DB, error) {
