@@ -26,8 +26,9 @@ func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash
 		WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.sha256 = h)`, owner, nonNil(hashes)).Query(collect(&missing))
 	batch.Queue(`
 		SELECT c.sha256
-		FROM condemned k JOIN chunks c ON c.owner = k.owner AND c.sha256 = k.sha256
-		WHERE k.owner = $1 AND k.sha256 = ANY ($2)`, owner, nonNil(hashes)).Query(collect(&condemned))
+		FROM unnest($2::bytea[]) h
+		CROSS JOIN LATERAL (SELECT FROM condemned WHERE owner = $1 AND sha256 = h OFFSET 0) k
+		CROSS JOIN LATERAL (SELECT sha256 FROM chunks WHERE owner = $1 AND sha256 = h OFFSET 0) c`, owner, nonNil(hashes)).Query(collect(&condemned))
 	err = tx.conn.SendBatch(ctx, &batch).Close()
 	return missing, condemned, err
 }
@@ -37,15 +38,21 @@ func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash
 // collection passes over locked chunks, and looks again once it has locked one.
 const spare = `DELETE FROM condemned WHERE owner = $1 AND sha256 = ANY ($2)`
 
+// lockedChunks keeps chunks from garbage collection until the transaction's end.
+const lockedChunks = `
+	SELECT c.sha256, c.len
+	FROM unnest($2::bytea[]) h
+	CROSS JOIN LATERAL (SELECT sha256, len FROM chunks WHERE owner = $1 AND sha256 = h OFFSET 0 FOR KEY SHARE) c`
+
 // Spare keeps condemned chunks for another grace period; gone are those for
 // which it is too late.
 func (tx *Tx) Spare(ctx context.Context, owner api.ID, hashes []api.Hash) (gone []api.Hash, err error) {
 	var batch pgx.Batch
 	there := map[api.Hash]bool{}
-	batch.Queue(`SELECT sha256 FROM chunks WHERE owner = $1 AND sha256 = ANY ($2) FOR KEY SHARE`, owner, hashes).
+	batch.Queue(lockedChunks, owner, hashes).
 		Query(func(rows pgx.Rows) error {
 			var h api.Hash
-			_, err := pgx.ForEachRow(rows, []any{&h}, func() error {
+			_, err := pgx.ForEachRow(rows, []any{&h, nil}, func() error {
 				there[h] = true
 				return nil
 			})
@@ -74,7 +81,9 @@ type Extent struct {
 // FindChunks is where chunks are; those that are not here are left out.
 func (tx *Tx) FindChunks(ctx context.Context, owner api.ID, hashes []api.Hash) (map[api.Hash]Extent, error) {
 	rows, _ := tx.conn.Query(ctx, `
-		SELECT sha256, pack, off, len FROM chunks WHERE owner = $1 AND sha256 = ANY ($2)`, owner, nonNil(hashes))
+		SELECT c.sha256, c.pack, c.off, c.len
+		FROM unnest($2::bytea[]) h
+		CROSS JOIN LATERAL (SELECT * FROM chunks WHERE owner = $1 AND sha256 = h OFFSET 0) c`, owner, nonNil(hashes))
 	return collectExtents(rows, len(hashes))
 }
 

@@ -69,7 +69,10 @@ func (w Working) Load(want tree.Want) (tree.Rows, error) {
 	batch.Queue(loadQuery, w.drive, nonNil(want.Ancestors), nonNil(want.Nodes), parents, names, deletedParents, deletedNames, w.device).
 		Query(func(r pgx.Rows) error { return scanInodes(r, &rows) })
 	if len(want.Versions) > 0 {
-		batch.Queue(`SELECT id, node, document, size, sha256, time FROM versions WHERE drive = $1 AND id = ANY ($2)`, w.drive, want.Versions).
+		batch.Queue(`
+			SELECT v.id, v.node, v.document, v.size, v.sha256, v.time
+			FROM unnest($2::uuid[]) k
+			CROSS JOIN LATERAL (SELECT * FROM versions WHERE drive = $1 AND id = k OFFSET 0) v`, w.drive, want.Versions).
 			Query(func(r pgx.Rows) (err error) {
 				rows.Versions, err = pgx.CollectRows(r, func(row pgx.CollectableRow) (v tree.Version, err error) {
 					err = row.Scan(&v.ID, &v.Node, &v.Document, &v.Size, &v.SHA256, &v.Time)

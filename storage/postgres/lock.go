@@ -62,7 +62,7 @@ func (l *Locked) lockChunks(batch *pgx.Batch, owner api.ID, hashes []api.Hash) {
 	if len(hashes) == 0 {
 		return
 	}
-	batch.Queue(`SELECT sha256, len FROM chunks WHERE owner = $1 AND sha256 = ANY ($2) FOR KEY SHARE`, owner, hashes).
+	batch.Queue(lockedChunks, owner, hashes).
 		Query(func(rows pgx.Rows) error {
 			var h api.Hash
 			var n uint32

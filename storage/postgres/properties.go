@@ -23,8 +23,10 @@ const MaxProperties = 1000
 // Properties is what was said about some nodes.
 func (tx *Tx) Properties(ctx context.Context, drive api.ID, nodes []api.ID) ([]Property, error) {
 	rows, _ := tx.conn.Query(ctx, `
-		SELECT node, space, name, lang, value FROM properties WHERE drive = $1 AND node = ANY ($2)
-		ORDER BY node, space, name`, drive, nonNil(nodes))
+		SELECT p.node, p.space, p.name, p.lang, p.value
+		FROM (SELECT DISTINCT unnest($2::uuid[])) k (node)
+		CROSS JOIN LATERAL (SELECT * FROM properties WHERE drive = $1 AND node = k.node OFFSET 0) p
+		ORDER BY p.node, p.space, p.name`, drive, nonNil(nodes))
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Property])
 }
 
@@ -84,7 +86,10 @@ func (tx *Tx) SetObject(ctx context.Context, drive, owner, version api.ID, o Obj
 // Objects is what is kept of versions; those that the S3 API did not write are missing.
 func (tx *Tx) Objects(ctx context.Context, drive api.ID, versions []api.ID) (map[api.ID]Object, error) {
 	objects := map[api.ID]Object{}
-	rows, _ := tx.conn.Query(ctx, `SELECT version, etag, headers FROM objects WHERE drive = $1 AND version = ANY ($2)`, drive, nonNil(versions))
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT o.version, o.etag, o.headers
+		FROM unnest($2::uuid[]) k
+		CROSS JOIN LATERAL (SELECT * FROM objects WHERE drive = $1 AND version = k OFFSET 0) o`, drive, nonNil(versions))
 	var id api.ID
 	var o Object
 	_, err := pgx.ForEachRow(rows, []any{&id, &o.ETag, &o.Headers}, func() error {

@@ -41,7 +41,10 @@ func (tx *Tx) Subtree(ctx context.Context, drive, dir api.ID, limit int) ([]Desc
 // VersionsByID is the versions of these ids that there are, with their chunks.
 func (tx *Tx) VersionsByID(ctx context.Context, drive api.ID, ids []api.ID) (map[api.ID]api.Version, error) {
 	versions := make(map[api.ID]api.Version, len(ids))
-	rows, _ := tx.conn.Query(ctx, `SELECT id, size, sha256, manifest FROM versions WHERE drive = $1 AND id = ANY ($2)`, drive, nonNil(ids))
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT v.id, v.size, v.sha256, v.manifest
+		FROM unnest($2::uuid[]) k
+		CROSS JOIN LATERAL (SELECT * FROM versions WHERE drive = $1 AND id = k OFFSET 0) v`, drive, nonNil(ids))
 	var v api.Version
 	var manifest []byte
 	_, err := pgx.ForEachRow(rows, []any{&v.ID, &v.Size, &v.SHA256, &manifest}, func() error {
