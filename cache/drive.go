@@ -103,6 +103,7 @@ type Drive struct {
 	kern  atomic.Pointer[Kernel]
 
 	connected atomic.Bool  // the change feed is up: what the kernel was told stays true or is taken back
+	polled    atomic.Bool  // connected is what the server's answer, or its silence, says: false between start or wake-up and that
 	stirred   atomic.Int64 // when a program last changed something, ns
 	suspect   atomic.Bool  // the replica was found damaged
 	full      atomic.Bool  // the disk under the cache is full: calls that need room fail

@@ -90,7 +90,9 @@ func (d *Drive) setConnected(up bool, err error) {
 	if api.KindOf(err) == api.Unauthenticated {
 		d.setProblem(err)
 	}
-	if d.connected.Swap(up) == up {
+	was := d.connected.Swap(up)
+	d.polled.Store(true)
+	if was == up {
 		return
 	}
 	if up {

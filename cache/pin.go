@@ -72,7 +72,7 @@ func (d *Drive) Pin(ctx context.Context, path string) error {
 			return nil
 		case d.paused() != "":
 			return api.Errorf(api.Unavailable, "it is pinned; what is missing is fetched when the pause is over (%s)", d.paused())
-		case !d.connected.Load():
+		case d.polled.Load() && !d.connected.Load():
 			return api.Errorf(api.Unavailable, "it is pinned, but the server can't be reached: what is missing will be fetched when it can")
 		}
 		select {

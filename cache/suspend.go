@@ -49,6 +49,7 @@ func (d *Drive) wokeUp() {
 	d.caught = caught
 	hangUp := d.hangUp
 	d.mu.Unlock()
+	d.polled.Store(false)
 	d.connected.Store(false)
 	d.cfg.Remote.Reconnect()
 	if hangUp != nil {

@@ -1,0 +1,48 @@
+package cache
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"satchel/api"
+)
+
+// A lateFeed answers the first poll only when it is let.
+type lateFeed struct {
+	*shelf
+	let chan struct{}
+}
+
+func (f *lateFeed) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	select {
+	case <-f.let:
+		return f.shelf.Changes(ctx, life, epoch, after, wait)
+	case <-ctx.Done():
+		return api.Changes{}, ctx.Err()
+	}
+}
+
+// Who pins right after the mount is not told that the server can't be reached before anybody knows it.
+func TestPinRightAfterTheMount(t *testing.T) {
+	s := newShelf()
+	s.add(api.ID{}, "keep", noise(1<<20))
+	feed := &lateFeed{s, make(chan struct{})}
+	d, err := Open(Config{Dir: t.TempDir(), Remote: feed, DeviceName: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	must(t, err)
+	t.Cleanup(func() { d.Close() })
+	d.Start(noKernel{})
+	pinned := make(chan error, 1)
+	go func() { pinned <- d.Pin(t.Context(), "keep") }()
+	soon(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.pins.roots) == 1
+	})
+	close(feed.let)
+	must(t, <-pinned)
+	if !here(t, d, "keep") {
+		t.Error("what was pinned is not here")
+	}
+}
