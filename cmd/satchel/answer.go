@@ -1,9 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"text/tabwriter"
+
+	"satchel/cmd/internal/cli"
 )
 
 // answer prints what a command has done: v with --json, else a sentence.
@@ -15,27 +15,11 @@ func (sh *shell) answer(v any, format string, args ...any) error {
 	return err
 }
 
-func (sh *shell) printJSON(v any) error {
-	out := json.NewEncoder(sh.stdout)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
-}
+func (sh *shell) printJSON(v any) error { return cli.PrintJSON(sh.stdout, v) }
 
-// list prints items: an array with --json, else a table with a row for each,
-// whose cells are divided by tabs as those of the head are.
+// list prints items: an array with --json, else a table.
 func list[T any](sh *shell, items []T, head string, row func(T) string) error {
-	if sh.json {
-		if items == nil {
-			items = []T{}
-		}
-		return sh.printJSON(items)
-	}
-	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, head)
-	for _, item := range items {
-		fmt.Fprintln(w, row(item))
-	}
-	return w.Flush()
+	return cli.PrintList(sh.stdout, sh.json, items, head, row)
 }
 
 // one is the only item that people mean by a name; what names it in messages,

@@ -4,13 +4,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -118,6 +117,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exit
 	}
 	if err != nil {
+		sh.json = slices.Contains(args, "--json")
 		return sh.fail(usageError{usageMessage(err)})
 	}
 	sh.profile, sh.json = cmds.Profile, cmds.JSON
@@ -178,17 +178,16 @@ func (sh *shell) fail(err error) int {
 		fmt.Fprintln(sh.stderr, "satchel: interrupted")
 		return 1
 	}
-	code := 1
+	code, kind := 1, api.KindOf(err)
 	if errors.As(err, new(usageError)) {
-		code = 2
+		code, kind = 2, api.Invalid
 	}
 	next := ""
 	if code == 1 {
 		next = nextStep(err)
 	}
 	if sh.json {
-		what, more, _ := strings.Cut(err.Error(), "\n")
-		json.NewEncoder(sh.stderr).Encode(failure{what, api.KindOf(err), strings.TrimSpace(more + "\n" + next)})
+		cli.PrintFailure(sh.stderr, err, string(kind), next)
 		return code
 	}
 	fmt.Fprintln(sh.stderr, cli.Paint(sh.stderr, cli.Bad, "satchel:"), err)
@@ -196,13 +195,6 @@ func (sh *shell) fail(err error) int {
 		fmt.Fprintln(sh.stderr, next)
 	}
 	return code
-}
-
-// failure is an error with --json.
-type failure struct {
-	Error string   `json:"error"`
-	Kind  api.Kind `json:"kind,omitempty"`
-	Next  string   `json:"next,omitempty"` // what to do about it
 }
 
 // nextStep is what to do about an error whose message does not say it.

@@ -14,6 +14,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/auth"
+	"satchel/cmd/internal/cli"
 	"satchel/storage/backup"
 	"satchel/storage/blob"
 	"satchel/storage/postgres"
@@ -24,7 +25,6 @@ type backupCmd struct {
 	Content bool   `default:"true" negatable:"" help:"Save the files' content too (${default}); without it the blob store must be saved otherwise."`
 	WithKey bool   `help:"Save the key that seals secrets in the database too."`
 	Keep    int    `placeholder:"N" help:"In a blob store: then remove all but the newest N backups."`
-	JSON    bool   `name:"json" help:"Print the figures as JSON."`
 }
 
 // Run makes a backup, beside a running server or without.
@@ -35,10 +35,10 @@ func (cmd *backupCmd) Run(p *program) error {
 		return err
 	case cmd.Keep < 0, cmd.Keep > 0 && to.open == nil:
 		return usageError{"--keep takes a number from 1, and is for backups in a blob store"}
-	case cmd.JSON && cmd.To == "-":
+	case p.json && cmd.To == "-":
 		return usageError{"--json and the backup can't both go to standard output"}
 	}
-	bars := newStepBars(p.stderr, cmd.JSON)
+	bars := newStepBars(p.stderr, p.json)
 	defer bars.close()
 	options := backup.Options{Progress: bars.show, Waiting: func() {
 		p.log.Info("waiting for garbage collection, or another backup, to end")
@@ -128,8 +128,8 @@ func (cmd *backupCmd) tell(p *program, r backup.Report) error {
 	if cmd.To == "-" {
 		out = p.stderr
 	}
-	if cmd.JSON {
-		if err := printJSON(out, r); err != nil {
+	if p.json {
+		if err := cli.PrintJSON(out, r); err != nil {
 			return err
 		}
 	} else {

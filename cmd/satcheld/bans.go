@@ -1,8 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"satchel/api/admin"
@@ -23,13 +22,24 @@ func (cmd *bansListCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "NETWORK\tSINCE\tUNTIL\tREASON")
-		for _, b := range bans {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", b.Network, b.Created.Format(time.RFC3339), b.Until.Format(time.RFC3339), b.Reason)
+		shown := make([]banShown, len(bans))
+		for i, b := range bans {
+			shown[i] = banShown{b.Network.String(), b.Created, b.Until, b.Reason}
 		}
-		return w.Flush()
+		return list(p, shown, "NETWORK\tSINCE\tUNTIL\tREASON", banShown.row)
 	})
+}
+
+// banShown is a ban as it is printed.
+type banShown struct {
+	Network string    `json:"network"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
+	Reason  string    `json:"reason"`
+}
+
+func (b banShown) row() string {
+	return strings.Join([]string{b.Network, b.Since.Format(time.RFC3339), b.Until.Format(time.RFC3339), b.Reason}, "\t")
 }
 
 type bansLiftCmd struct {
@@ -46,7 +56,6 @@ func (cmd *bansLiftCmd) Run(p *program) error {
 		if err := o.LiftBans(p.ctx, network); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "lifted %s\n", network)
-		return nil
+		return p.answer(map[string]string{"lifted": network.String()}, "lifted %s", network)
 	})
 }

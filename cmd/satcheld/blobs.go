@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"satchel/cmd/internal/cli"
 	"satchel/storage/blob"
 	"satchel/storage/mirror"
 )
@@ -18,7 +19,6 @@ type blobsCopyCmd struct {
 	To       string `arg:"" help:"The store to copy to."`
 	Parallel int    `default:"4" help:"How many objects are copied at a time (${default})."`
 	Quick    bool   `help:"Take what is there with an equal size for the same, and don't compare its bytes."`
-	JSON     bool   `name:"json" help:"Print the figures as JSON."`
 }
 
 // Run copies what is not there yet, verified.
@@ -61,15 +61,15 @@ func (cmd *blobsCopyCmd) Run(p *program) error {
 }
 
 func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Store) error {
-	bars := newStepBars(p.stderr, cmd.JSON)
+	bars := newStepBars(p.stderr, p.json)
 	defer bars.close()
 	r, err := mirror.Copy(ctx, from, to, mirror.Options{Parallel: cmd.Parallel, Quick: cmd.Quick, Progress: bars.show})
 	bars.close()
 	if err != nil {
 		return fmt.Errorf("%w\n%d objects are copied; the same command goes on from there", err, r.Copied+r.Skipped)
 	}
-	if cmd.JSON {
-		if err := printJSON(p.stdout, r); err != nil {
+	if p.json {
+		if err := cli.PrintJSON(p.stdout, r); err != nil {
 			return err
 		}
 	} else {

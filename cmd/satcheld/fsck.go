@@ -10,6 +10,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/admin"
+	"satchel/cmd/internal/cli"
 	"satchel/storage/fsck"
 	"satchel/storage/gc"
 	"satchel/storage/postgres"
@@ -18,7 +19,6 @@ import (
 type fsckCmd struct {
 	Repair bool `help:"Mend what follows from other rows; give lost files a name in Recovered. Content is never removed."`
 	Deep   bool `help:"Read all content and compare its hashes, not only its sizes."`
-	JSON   bool `name:"json" help:"Print what was found as JSON."`
 }
 
 // errFaults says that the store is not whole: exit code 1.
@@ -26,7 +26,7 @@ var errFaults = errors.New("the store has faults")
 
 // Run checks the store, beside a running server or without.
 func (cmd *fsckCmd) Run(p *program) error {
-	bars := newStepBars(p.stderr, cmd.JSON)
+	bars := newStepBars(p.stderr, p.json)
 	defer bars.close()
 	return p.keep(func(u *upkeep, _ *database) error {
 		found, err := u.run(p.ctx, postgres.Run{ID: api.NewID(), Kind: admin.Fsck, Deep: cmd.Deep, Repair: cmd.Repair, Via: "command"}, gc.DefaultGrace, bars.show, func() {})
@@ -38,8 +38,8 @@ func (cmd *fsckCmd) Run(p *program) error {
 		if err != nil && !report.Busy && !errors.Is(err, errFound) {
 			return err
 		}
-		if cmd.JSON {
-			if err := printJSON(p.stdout, report); err != nil {
+		if p.json {
+			if err := cli.PrintJSON(p.stdout, report); err != nil {
 				return err
 			}
 		} else {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/admin"
+	"satchel/cmd/internal/cli"
 	"satchel/storage"
 	"satchel/storage/gc"
 	"satchel/storage/postgres"
@@ -18,7 +18,6 @@ import (
 
 type gcCmd struct {
 	Grace time.Duration `default:"24h" help:"Leave alone what came, or became garbage, within this time (${default})."`
-	JSON  bool          `name:"json" help:"Print the figures as JSON."`
 	retention
 }
 
@@ -27,7 +26,7 @@ func (cmd *gcCmd) Run(p *program) error {
 	if cmd.Grace < 0 {
 		return usageError{"--grace can't be negative"}
 	}
-	bars := newStepBars(p.stderr, cmd.JSON)
+	bars := newStepBars(p.stderr, p.json)
 	defer bars.close()
 	return p.keep(func(u *upkeep, db *database) error {
 		app, err := postgres.Open(p.ctx, db.app)
@@ -45,8 +44,8 @@ func (cmd *gcCmd) Run(p *program) error {
 		if err != nil && !report.AnotherRunning {
 			return err
 		}
-		if cmd.JSON {
-			return printJSON(p.stdout, report)
+		if p.json {
+			return cli.PrintJSON(p.stdout, report)
 		}
 		describeGC(p.stdout, report)
 		return nil
@@ -120,15 +119,6 @@ func wait(ctx context.Context, interval time.Duration) bool {
 	case <-time.After(interval*2/3 + rand.N(interval*2/3+1)):
 		return true
 	}
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return api.Errorf(api.Internal, "print the figures: %w", err)
-	}
-	return nil
 }
 
 // bytesText is a number of bytes for people.

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"satchel/api/auth"
@@ -23,17 +22,27 @@ func (cmd *keysListCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "KID\tCREATED\tSTATE")
-		for _, k := range keys {
-			state := "signs"
-			if k.Retired.Year() > 1 {
-				state = "verifies until " + k.Retired.Format(time.RFC3339)
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", k.ID, k.Created.Format(time.RFC3339), state)
+		shown := make([]keyShown, len(keys))
+		for i, k := range keys {
+			shown[i] = keyShown{k.ID, k.Created, k.Retired}
 		}
-		return w.Flush()
+		return list(p, shown, "KID\tCREATED\tSTATE", keyShown.row)
 	})
+}
+
+// keyShown is a signing key as it is printed.
+type keyShown struct {
+	ID      string    `json:"kid"`
+	Created time.Time `json:"created"`
+	Retired time.Time `json:"retired,omitzero"` // its tokens are refused from then on; zero: it signs
+}
+
+func (k keyShown) row() string {
+	state := "signs"
+	if k.Retired.Year() > 1 {
+		state = "verifies until " + k.Retired.Format(time.RFC3339)
+	}
+	return strings.Join([]string{k.ID, k.Created.Format(time.RFC3339), state}, "\t")
 }
 
 type keysRotateCmd struct {
@@ -55,7 +64,6 @@ func (cmd *keysRotateCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "%s signs from now on; running servers know within a minute\n", kid)
-		return nil
+		return p.answer(keyShown{ID: kid, Created: time.Now()}, "%s signs from now on; running servers know within a minute", kid)
 	})
 }

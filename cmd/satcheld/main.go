@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -24,6 +25,7 @@ type commands struct {
 	Config   kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file: lines of flag = value."`
 	LogLevel slog.Level      `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogJSON  bool            `name:"log-json" help:"Write the log as lines of JSON, not of text."`
+	JSON     bool            `name:"json" help:"Print results, and on standard error failures, as JSON."`
 
 	Serve   serveCmd   `cmd:"" help:"Serve until Ctrl-C or SIGTERM."`
 	User    userCmd    `cmd:"" help:"Manage the accounts."`
@@ -58,6 +60,7 @@ type program struct {
 	stdout io.Writer
 	stderr io.Writer
 	log    *slog.Logger
+	json   bool // results are to be JSON
 	installation
 }
 
@@ -83,6 +86,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exit
 	}
 	if err != nil {
+		p.json = slices.Contains(args, "--json")
 		return p.fail(usageError{err.Error() + "\nsee: satcheld --help"})
 	}
 	options := &slog.HandlerOptions{Level: cmds.LogLevel}
@@ -91,7 +95,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		handler = slog.NewJSONHandler(stderr, options)
 	}
 	p.log = slog.New(handler)
-	p.installation = cmds.installation
+	p.installation, p.json = cmds.installation, cmds.JSON
 	return p.fail(command.Run(p, parser.Model))
 }
 
@@ -122,9 +126,14 @@ func (p *program) fail(err error) int {
 		fmt.Fprintln(p.stderr, "satcheld: interrupted")
 		return 1
 	}
-	fmt.Fprintln(p.stderr, "satcheld:", err)
+	code, kind := 1, api.KindOf(err)
 	if errors.As(err, new(usageError)) {
-		return 2
+		code, kind = 2, api.Invalid
 	}
-	return 1
+	if p.json {
+		cli.PrintFailure(p.stderr, err, string(kind), "")
+		return code
+	}
+	fmt.Fprintln(p.stderr, "satcheld:", err)
+	return code
 }

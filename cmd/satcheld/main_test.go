@@ -130,6 +130,25 @@ func TestServeAndCommands(t *testing.T) {
 
 	// Beside the server.
 	must(t, "second", "user", "add", "bob@example.org", "--role", "admin", "--password-stdin", "--data", data)
+	var users []struct {
+		ID, Email, Role string
+		Disabled        bool
+		Created         time.Time
+	}
+	inJSON(t, &users, "user", "list", "--data", data)
+	if len(users) == 0 || users[0].ID == "" || !strings.Contains(users[0].Email, "@") || users[0].Created.IsZero() {
+		t.Errorf("user list --json: %+v", users)
+	}
+	var done struct{ Email, Changed string }
+	inJSON(t, &done, "user", "disable", "bob@example.org", "--data", data)
+	inJSON(t, &done, "user", "enable", "bob@example.org", "--data", data)
+	if done.Email != "bob@example.org" || done.Changed != "enabled" {
+		t.Errorf("user enable --json: %+v", done)
+	}
+	var bans []struct{ Network string }
+	if inJSON(t, &bans, "bans", "--data", data); bans == nil || len(bans) != 0 {
+		t.Errorf("bans --json: %+v", bans)
+	}
 	list := must(t, "", "user", "list", "--data", data)
 	for _, want := range []string{"alice@example.org", "bob@example.org", "20G", "editor", "admin", "active"} {
 		if !strings.Contains(list, want) {
@@ -169,6 +188,15 @@ func TestServeAndCommands(t *testing.T) {
 		t.Errorf("files = %d", got)
 	}
 	must(t, "", "keys", "rotate", "--data", data)
+	var keysShown []struct {
+		KID     string
+		Created time.Time
+		Retired *time.Time
+	}
+	inJSON(t, &keysShown, "keys", "list", "--data", data)
+	if len(keysShown) != 2 || keysShown[0].KID == "" || keysShown[0].Retired != nil || keysShown[1].Retired == nil {
+		t.Errorf("keys list --json: %+v", keysShown)
+	}
 	if keys := must(t, "", "keys", "list", "--data", data); strings.Count(keys, "signs") != 1 || strings.Count(keys, "verifies until") != 1 {
 		t.Errorf("keys after a rotation:\n%s", keys)
 	}
@@ -276,6 +304,13 @@ func TestWrongUsage(t *testing.T) {
 		code, _, errs := satcheld(t, "pw\n", append(strings.Fields(tt.args), "--data", data)...)
 		if code != 2 || !strings.Contains(errs, tt.says) {
 			t.Errorf("satcheld %s: exit code %d, %q; want 2 …%s…", tt.args, code, errs, tt.says)
+		}
+	}
+	for _, args := range [][]string{{"nonsense", "--json"}, {"bans", "lift", "everyone", "--json", "--data", data}} {
+		var failure struct{ Error, Kind string }
+		code, _, errs := satcheld(t, "", args...)
+		if err := json.Unmarshal([]byte(errs), &failure); code != 2 || err != nil || failure.Error == "" || failure.Kind != "invalid" {
+			t.Errorf("satcheld %q: exit code %d, %q: %v", args, code, errs, err)
 		}
 	}
 	if _, err := os.Stat(data); err == nil {
@@ -443,25 +478,5 @@ func TestWhereFlagsComeFrom(t *testing.T) {
 	}
 	if code, _, errs = satcheld(t, "", "migrate", "--config", file); code != 2 || !strings.Contains(errs, `"blob", which is no flag`) {
 		t.Errorf("a misspelt key: %d %q", code, errs)
-	}
-}
-
-func TestSize(t *testing.T) {
-	for in, want := range map[string]size{"0": 0, "1": 1, "1k": 1 << 10, "20G": 20 << 30, "20GiB": 20 << 30, "3MB": 3 << 20, "8191P": 8191 << 50} {
-		var s size
-		if err := s.UnmarshalText([]byte(in)); err != nil || s != want {
-			t.Errorf("%s = %d, %v; want %d", in, s, err, want)
-		}
-	}
-	for _, in := range []string{"", "G", "-1", "1.5G", "1X", "9000P", "99999999999999999999"} {
-		var s size
-		if err := s.UnmarshalText([]byte(in)); err == nil {
-			t.Errorf("%q = %d, want an error", in, s)
-		}
-	}
-	for in, want := range map[size]string{0: "none", 1000: "1000", 1 << 10: "1K", 20 << 30: "20G", 1<<30 + 1<<20: "1025M"} {
-		if got := in.String(); got != want {
-			t.Errorf("%d is written %q, want %q", int64(in), got, want)
-		}
 	}
 }

@@ -21,6 +21,5 @@ func (cmd *migrateCmd) Run(p *program) error {
 		return err
 	}
 	defer db.close()
-	fmt.Fprintln(p.stdout, "the database is up to date")
-	return nil
+	return p.answer(map[string]bool{"up_to_date": true}, "the database is up to date")
 }

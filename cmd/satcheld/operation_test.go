@@ -76,8 +76,6 @@ func within(t *testing.T, what string, limit time.Duration, is func() bool) {
 	}
 }
 
-var metricsLine = regexp.MustCompile(`satcheld serves metrics at (\S+)`)
-
 // The figures and profiles are at an address of their own, and nowhere else; the
 // dashboard asks for nothing that there is not.
 func TestMetrics(t *testing.T) {
@@ -87,15 +85,15 @@ func TestMetrics(t *testing.T) {
 	var out, errs lines
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--drain-delay", "1s", "--data", data, "--blobs", "postgres:", "--log-json"},
+		ended <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--drain-delay", "1s", "--data", data, "--blobs", "postgres:", "--log-json", "--json"},
 			strings.NewReader(""), &out, &errs)
 	}()
-	within(t, "the server serves", time.Minute, func() bool { return metricsLine.MatchString(out.String()) || len(ended) > 0 })
+	var at addresses
+	within(t, "the server serves", time.Minute, func() bool { return json.Unmarshal([]byte(out.String()), &at) == nil || len(ended) > 0 })
 	if len(ended) > 0 {
 		t.Fatal(errs.String())
 	}
-	url := regexp.MustCompile(`satcheld serves (http\S+)`).FindStringSubmatch(out.String())[1]
-	private := metricsLine.FindStringSubmatch(out.String())[1]
+	url, private := at.URL, at.Metrics
 
 	resp := login(t, http.DefaultClient, url, "alice@example.org", "a password")
 	var rows []struct{ Token string }

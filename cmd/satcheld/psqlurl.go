@@ -15,6 +15,5 @@ func (cmd *psqlURLCmd) Run(p *program) error {
 	if db.server != nil && db.server.Done() != nil {
 		fmt.Fprintln(p.stderr, "no server runs: the URL works while one does")
 	}
-	fmt.Fprintln(p.stdout, db.app)
-	return nil
+	return p.answer(map[string]string{"url": db.app}, "%s", db.app)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"satchel/api"
+	"satchel/cmd/internal/cli"
 	"satchel/storage/backup"
 	"satchel/storage/blob"
 	"satchel/storage/postgres"
@@ -18,7 +19,6 @@ type restoreCmd struct {
 	Check        bool   `help:"Read the backup to its end and compare its hashes, and do nothing else."`
 	Replace      bool   `help:"Let the backup take the place of the users and files that are there."`
 	AllowMissing bool   `help:"Restore although content is missing that the backup names; satcheld fsck then tells which files it is of."`
-	JSON         bool   `name:"json" help:"Print the figures as JSON."`
 }
 
 // Run restores a backup, while no server runs.
@@ -30,7 +30,7 @@ func (cmd *restoreCmd) Run(p *program) error {
 	case from.open == nil && (cmd.Name != "" || cmd.List):
 		return usageError{"--name and --list are for backups in a blob store"}
 	}
-	bars := newStepBars(p.stderr, cmd.JSON)
+	bars := newStepBars(p.stderr, p.json)
 	defer bars.close()
 	source, err := cmd.open(p, from)
 	if err != nil {
@@ -40,7 +40,7 @@ func (cmd *restoreCmd) Run(p *program) error {
 	options := backup.Options{Progress: bars.show}
 	switch {
 	case cmd.List:
-		return source.list(p, cmd.JSON)
+		return source.list(p, p.json)
 	case cmd.Check:
 		report, err := source.check(p, options)
 		bars.close()
@@ -150,15 +150,15 @@ func (s *saved) list(p *program, inJSON bool) error {
 		}
 	}
 	if inJSON {
-		return printJSON(p.stdout, all)
+		return cli.PrintJSON(p.stdout, all)
 	}
 	return nil
 }
 
 // tell says what was restored, and what is to be done.
 func (cmd *restoreCmd) tell(p *program, done string, r backup.Report) error {
-	if cmd.JSON {
-		if err := printJSON(p.stdout, r); err != nil {
+	if p.json {
+		if err := cli.PrintJSON(p.stdout, r); err != nil {
 			return err
 		}
 		return unwhole(p.stderr, r)

@@ -50,13 +50,7 @@ func (cmd *serveCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "satcheld serves %s\n", d.url)
-	if d.s3URL != "" {
-		fmt.Fprintf(p.stdout, "satcheld serves S3 clients at %s\n", d.s3URL)
-	}
-	if d.metricsURL != "" {
-		fmt.Fprintf(p.stdout, "satcheld serves metrics at %s\n", d.metricsURL)
-	}
+	p.answer(d.addresses, "%v", d.addresses) // nobody need read it
 	tellSystemd("READY=1")
 	select {
 	case <-p.ctx.Done():
@@ -69,14 +63,30 @@ func (cmd *serveCmd) Run(p *program) error {
 	}
 }
 
+// addresses are where a server is reached.
+type addresses struct {
+	URL     string `json:"url"`
+	S3      string `json:"s3_url,omitempty"`      // "" without --s3-listen
+	Metrics string `json:"metrics_url,omitempty"` // "" without --metrics-listen
+}
+
+func (a addresses) String() string {
+	text := "satcheld serves " + a.URL
+	if a.S3 != "" {
+		text += "\nsatcheld serves S3 clients at " + a.S3
+	}
+	if a.Metrics != "" {
+		text += "\nsatcheld serves metrics at " + a.Metrics
+	}
+	return text
+}
+
 // daemon is a running server.
 type daemon struct {
-	url        string
-	s3URL      string        // "" without --s3-listen
-	metricsURL string        // "" without --metrics-listen
-	failed     chan error    // why it can't go on
-	draining   chan struct{} // closed when it is about to end
-	patience   time.Duration // for requests, when it ends
+	addresses
+	failed   chan error    // why it can't go on
+	draining chan struct{} // closed when it is about to end
+	patience time.Duration // for requests, when it ends
 
 	metrics    *metrics
 	servers    []*http.Server
@@ -140,12 +150,12 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 		return nil, err
 	}
 	serving.Ready = drainable(serving.Ready, d.draining)
-	d.url = d.serve(listeners["listen"], d.counted(server.New(serving), ""), config, stopper.stop)
+	d.URL = d.serve(listeners["listen"], d.counted(server.New(serving), ""), config, stopper.stop)
 	if l := listeners["s3-listen"]; l != nil {
-		d.s3URL = d.serve(l, d.counted(server.NewS3(serving), "s3"), config, stopper.stop)
+		d.S3 = d.serve(l, d.counted(server.NewS3(serving), "s3"), config, stopper.stop)
 	}
 	if l := listeners["metrics-listen"]; l != nil {
-		d.metricsURL = d.serve(l, d.metrics.private(serving.Ready), nil, func() {})
+		d.Metrics = d.serve(l, d.metrics.private(serving.Ready), nil, func() {})
 	}
 	if l := listeners["acme-listen"]; l != nil {
 		d.serve(l, questions, nil, func() {})

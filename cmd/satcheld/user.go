@@ -8,7 +8,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"satchel/api"
@@ -48,8 +47,8 @@ func (cmd *userAddCmd) Run(p *program) error {
 		if err := o.AddUser(p.ctx, user, hash); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "added %s %s\n", cmd.Role, strings.ToLower(cmd.Email))
-		return nil
+		user.Email, user.Created = strings.ToLower(cmd.Email), time.Now()
+		return p.answer(accountShown{user.ID, user.Email, user.Name, user.Role, user.Quota, false, user.Created}, "added %s %s", cmd.Role, user.Email)
 	})
 }
 
@@ -62,22 +61,52 @@ func (cmd *userListCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "EMAIL\tNAME\tROLE\tQUOTA\tSTATE\tCREATED\tID")
-		for _, u := range users {
-			state := "active"
-			if u.Disabled {
-				state = "disabled"
-			}
-			name := strings.Map(func(r rune) rune {
-				if !strconv.IsGraphic(r) {
-					return '?' // the terminal shall not obey it
-				}
-				return r
-			}, u.Name)
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", u.Email, name, u.Role, size(u.Quota), state, u.Created.Format(time.DateOnly), u.ID)
+		shown := make([]accountShown, len(users))
+		for i, u := range users {
+			shown[i] = accountShown{u.ID, u.Email, u.Name, u.Role, u.Quota, u.Disabled, u.Created}
 		}
-		return w.Flush()
+		return list(p, shown, "EMAIL\tNAME\tROLE\tQUOTA\tSTATE\tCREATED\tID", accountShown.row)
+	})
+}
+
+// accountShown is an account as it is printed.
+type accountShown struct {
+	ID       api.ID    `json:"id"`
+	Email    string    `json:"email"`
+	Name     string    `json:"name"`
+	Role     string    `json:"role"`
+	Quota    int64     `json:"quota"` // bytes; 0 = none
+	Disabled bool      `json:"disabled"`
+	Created  time.Time `json:"created"`
+}
+
+func (a accountShown) row() string {
+	state := "active"
+	if a.Disabled {
+		state = "disabled"
+	}
+	name := strings.Map(func(r rune) rune {
+		if !strconv.IsGraphic(r) {
+			return '?' // the terminal shall not obey it
+		}
+		return r
+	}, a.Name)
+	return strings.Join([]string{a.Email, name, a.Role, size(a.Quota).String(), state, a.Created.Format(time.DateOnly), a.ID.String()}, "\t")
+}
+
+// changed is what a command did to an account.
+type changed struct {
+	Email   string `json:"email"`
+	Changed string `json:"changed"`
+}
+
+// change runs what changes one account.
+func (p *program) change(email, what string, do func(*postgres.Operator) error) error {
+	return p.operate(func(o *postgres.Operator) error {
+		if err := do(o); err != nil {
+			return err
+		}
+		return p.answer(changed{strings.ToLower(email), what}, "")
 	})
 }
 
@@ -87,7 +116,7 @@ type userDisableCmd struct {
 
 // Run disables the account.
 func (cmd *userDisableCmd) Run(p *program) error {
-	return p.operate(func(o *postgres.Operator) error { return o.DisableUser(p.ctx, cmd.Email) })
+	return p.change(cmd.Email, "disabled", func(o *postgres.Operator) error { return o.DisableUser(p.ctx, cmd.Email) })
 }
 
 type userEnableCmd struct {
@@ -96,7 +125,7 @@ type userEnableCmd struct {
 
 // Run enables the account.
 func (cmd *userEnableCmd) Run(p *program) error {
-	return p.operate(func(o *postgres.Operator) error { return o.EnableUser(p.ctx, cmd.Email) })
+	return p.change(cmd.Email, "enabled", func(o *postgres.Operator) error { return o.EnableUser(p.ctx, cmd.Email) })
 }
 
 type userRoleCmd struct {
@@ -106,7 +135,7 @@ type userRoleCmd struct {
 
 // Run changes the role.
 func (cmd *userRoleCmd) Run(p *program) error {
-	return p.operate(func(o *postgres.Operator) error { return o.SetRole(p.ctx, cmd.Email, cmd.Role) })
+	return p.change(cmd.Email, "role", func(o *postgres.Operator) error { return o.SetRole(p.ctx, cmd.Email, cmd.Role) })
 }
 
 type userQuotaCmd struct {
@@ -116,7 +145,7 @@ type userQuotaCmd struct {
 
 // Run changes the quota.
 func (cmd *userQuotaCmd) Run(p *program) error {
-	return p.operate(func(o *postgres.Operator) error { return o.SetQuota(p.ctx, cmd.Email, int64(cmd.Quota)) })
+	return p.change(cmd.Email, "quota", func(o *postgres.Operator) error { return o.SetQuota(p.ctx, cmd.Email, int64(cmd.Quota)) })
 }
 
 type userPasswdCmd struct {
@@ -130,7 +159,7 @@ func (cmd *userPasswdCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.operate(func(o *postgres.Operator) error { return o.SetPassword(p.ctx, cmd.Email, hash) })
+	return p.change(cmd.Email, "password", func(o *postgres.Operator) error { return o.SetPassword(p.ctx, cmd.Email, hash) })
 }
 
 // operate opens the database, a running server's if there is one, for an
