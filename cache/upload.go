@@ -32,6 +32,7 @@ const (
 	calm      = 150 * time.Millisecond
 	overdue   = 2 * time.Second
 	rest      = 2 * time.Second // without a write before an open file is sent
+	stride    = 8 << 20         // bytes of a file after which the disk is set to work
 	groupMax  = 1000            // files whose content is sent together
 )
 
@@ -309,7 +310,13 @@ func (d *Drive) hash(j *job, up *sender) (changed bool, err error) {
 		return false, err
 	}
 	defer f.Close()
+	off, started := int64(0), int64(0)
 	v, err := chunk.Version(f, func(c api.Chunk, data []byte) error {
+		// The content has to be durable before its mutation is sent (settle): the disk begins now.
+		if off += int64(len(data)); off-started >= stride {
+			unix.SyncFileRange(int(f.Fd()), started, off-started, unix.SYNC_FILE_RANGE_WRITE)
+			started = off
+		}
 		return up.add(j.h, c.Hash, data)
 	})
 	if err != nil {

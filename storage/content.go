@@ -77,6 +77,15 @@ func (c *Content) Open(ctx context.Context, off, n int64) (io.ReadCloser, error)
 	if n < 0 || n > c.Size-off {
 		n = c.Size - off
 	}
+	r, err := c.open(ctx, off, n)
+	if err != nil {
+		return nil, err // not a nil *rangeReader
+	}
+	return r, nil
+}
+
+// open is Open for a range that lies within the content.
+func (c *Content) open(ctx context.Context, off, n int64) (*rangeReader, error) {
 	pieces := cutRange(c.chunks, off, n)
 	hashes := make([]api.Hash, len(pieces))
 	for i, p := range pieces {

@@ -2,7 +2,9 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"io"
+	"syscall"
 
 	"satchel/api"
 )
@@ -13,9 +15,18 @@ type ContentReader struct {
 	ctx     context.Context
 	content *Content
 	off     int64
-	open    io.ReadCloser
+	open    *rangeReader
+	to      int64 // where open ends
+	window  int64 // bytes that were opened at once the last time
 	err     error
 }
+
+// How much is opened at once: what a client asks for in one range at first, then
+// more, so that a range near the start of a large file does not look up its every chunk.
+const (
+	firstWindow = 16 << 20
+	mostWindow  = 256 << 20
+)
 
 // Reader is a reader at the content's start. It must be closed.
 func (c *Content) Reader(ctx context.Context) *ContentReader {
@@ -29,18 +40,81 @@ func (r *ContentReader) Read(p []byte) (int, error) {
 	if r.off >= r.content.Size {
 		return 0, io.EOF
 	}
-	if r.open == nil {
-		if r.open, r.err = r.content.Open(r.ctx, r.off, r.content.Size-r.off); r.err != nil {
-			return 0, r.err
-		}
+	if err := r.ready(); err != nil {
+		return 0, err
 	}
 	n, err := r.open.Read(p)
 	r.off += int64(n)
-	if err == io.EOF && r.off < r.content.Size {
+	if err == io.EOF && r.off < r.to {
 		err = io.ErrUnexpectedEOF
+	}
+	if err == io.EOF && r.off < r.content.Size {
+		err = nil
 	}
 	if err != nil && err != io.EOF {
 		r.err = err
+	}
+	return n, err
+}
+
+// ready opens what is to be read next.
+func (r *ContentReader) ready() error {
+	if r.open != nil && r.off < r.to {
+		return nil
+	}
+	r.Close()
+	r.window = max(firstWindow, min(2*r.window, mostWindow))
+	n := min(r.window, r.content.Size-r.off)
+	if r.open, r.err = r.content.open(r.ctx, r.off, n); r.err != nil {
+		return r.err
+	}
+	r.to = r.off + n
+	return nil
+}
+
+// SendTo writes the next n bytes to w, or what there is until the content's end, in pieces of at most 512 KiB.
+// Content that is in files of this machine goes by w's [io.ReaderFrom], if it has one: the kernel can then send
+// it without a copy. What failed in reading is told by Err, what failed in writing is not.
+func (r *ContentReader) SendTo(w io.Writer, n int64) (sent int64, err error) {
+	n = min(n, r.content.Size-r.off)
+	to := &sink{w: w}
+	for sent < n {
+		if err := r.ready(); err != nil {
+			return sent, err
+		}
+		k, err := r.open.sendTo(to, min(n-sent, sendPiece))
+		sent += k
+		r.off += k
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF // the window has more
+		}
+		if err != nil {
+			if to.err == nil {
+				r.err = err
+			}
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+// sink remembers that it was writing that failed.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (n int, err error) {
+	n, err = s.w.Write(p)
+	s.err = err
+	return n, err
+}
+
+// ReadFrom is part of [io.ReaderFrom].
+func (s *sink) ReadFrom(r io.Reader) (n int64, err error) {
+	n, err = io.Copy(s.w, r)
+	if err != nil && !errors.Is(err, syscall.EIO) { // which is a disk's, not a connection's
+		s.err = err
 	}
 	return n, err
 }
@@ -58,7 +132,7 @@ func (r *ContentReader) Seek(off int64, whence int) (int64, error) {
 	}
 	if off != r.off {
 		r.Close()
-		r.off = off
+		r.off, r.window = off, 0
 	}
 	return off, nil
 }

@@ -2,9 +2,7 @@ package storage
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -55,47 +53,38 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 // be allowed to change something in the drive ([api.Permission]).
 func (d *Drive) PutPack(ctx context.Context, r io.Reader) (pack api.ID, n int, err error) {
 	pack = api.NewID()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	pr, pw := io.Pipe()
-	stored := make(chan error, 1)
-	go func() {
-		err := d.s.blobs.Put(ctx, pack.String(), pr)
-		pr.CloseWithError(cmp.Or(err, io.ErrClosedPipe)) // the store reads no more
-		stored <- err
-	}()
-
 	var chunks []postgres.Extent
-	count := &counter{w: pw}
-	err = chunk.ReadPack(io.TeeReader(r, count), func(h api.Hash, off int64, data []byte) error {
-		chunks = append(chunks, postgres.Extent{Hash: h, Off: off, Len: int64(len(data))})
-		return nil
+	body := &counter{r: r}
+	verified := chunk.NewPackReader(body, func(h api.Hash, off int64, size int) {
+		chunks = append(chunks, postgres.Extent{Hash: h, Off: off, Len: int64(size)})
 	})
-	pw.CloseWithError(err) // nil is the end of the blob
-	if storeErr := <-stored; storeErr != nil && (err == nil || errors.Is(err, storeErr)) {
-		err = fmt.Errorf("store a pack: %w", storeErr)
-	}
-	if err != nil {
-		return api.ID{}, 0, err
+	defer verified.Close()
+	if err := d.s.blobs.Put(ctx, pack.String(), verified); err != nil {
+		if verified.Err() != nil {
+			return api.ID{}, 0, verified.Err()
+		}
+		return api.ID{}, 0, fmt.Errorf("store a pack: %w", err)
 	}
 	fault.At(fault.PackStored)
-	if err := d.addPack(ctx, pack, count.n, chunks); err != nil {
+	if err := d.addPack(ctx, pack, body.n, chunks); err != nil {
 		return api.ID{}, 0, err
 	}
 	fault.At(fault.PackKnown)
 	return pack, len(chunks), nil
 }
 
-// counter counts what passes.
+// counter counts what was received.
 type counter struct {
-	w io.Writer
+	r io.Reader
 	n int64
 }
 
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
 	c.n += int64(n)
-	fault.At(fault.PackReceiving)
+	if c.n > int64(n) { // what came before is on its way
+		fault.At(fault.PackReceiving)
+	}
 	return n, err
 }
 

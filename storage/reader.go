@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"satchel/storage/blob"
 )
@@ -95,6 +96,31 @@ func (r *extentReader) Read(b []byte) (int, error) {
 	return n, r.failure()
 }
 
+// sendTo writes up to n bytes of the current piece to w; see [ContentReader.SendTo].
+func (r *extentReader) sendTo(w io.Writer, n int64) (sent int64, err error) {
+	n = min(n, r.left)
+	if file, ok := r.body.(blob.Sender); ok && r.err == nil {
+		sent, err = file.SendTo(w, n)
+		r.left -= sent
+		r.at += sent
+		r.broken(err)
+		return sent, r.failure()
+	}
+	buf := sendBuffers.Get().(*[sendPiece]byte)
+	defer sendBuffers.Put(buf)
+	return io.CopyBuffer(onlyWriter{w}, onlyReader{&io.LimitedReader{R: r, N: n}}, buf[:])
+}
+
+const sendPiece = 512 << 10 // bytes written at once
+
+var sendBuffers = sync.Pool{New: func() any { return new([sendPiece]byte) }}
+
+// onlyWriter and onlyReader make io.CopyBuffer use its buffer.
+type (
+	onlyWriter struct{ io.Writer }
+	onlyReader struct{ io.Reader }
+)
+
 func (r *extentReader) broken(err error) {
 	if err == io.EOF {
 		err = fmt.Errorf("%w at offset %d", io.ErrUnexpectedEOF, r.at)
@@ -140,16 +166,31 @@ func newRangeReader(ctx context.Context, blobs blob.Store, extents []extent) *ra
 }
 
 func (r *rangeReader) Read(b []byte) (int, error) {
-	for r.err == nil && (!r.begun || r.pieces.left == 0) {
-		r.begun = true
-		_, r.err = r.pieces.next()
-	}
-	if r.err != nil {
-		return 0, r.err
+	if err := r.ready(); err != nil {
+		return 0, err
 	}
 	n, err := r.pieces.Read(b)
 	r.err = err
 	return n, err
+}
+
+// ready goes to the piece that is to be read.
+func (r *rangeReader) ready() error {
+	for r.err == nil && (!r.begun || r.pieces.left == 0) {
+		r.begun = true
+		_, r.err = r.pieces.next()
+	}
+	return r.err
+}
+
+// sendTo writes up to n bytes, but at most one piece, to w.
+func (r *rangeReader) sendTo(w io.Writer, n int64) (int64, error) {
+	if err := r.ready(); err != nil {
+		return 0, err
+	}
+	sent, err := r.pieces.sendTo(w, n)
+	r.err = err
+	return sent, err
 }
 
 // Close lets go of the packs. Reading after it fails.

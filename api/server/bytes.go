@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net/http"
 
 	"satchel/api"
@@ -125,6 +126,22 @@ func (w *rangeResponse) Write(p []byte) (int, error) {
 	}
 	return w.ResponseWriter.Write(p)
 }
+
+// ReadFrom is part of [io.ReaderFrom]; http.ServeContent copies through it.
+func (w *rangeResponse) ReadFrom(r io.Reader) (int64, error) {
+	part, ok := r.(*io.LimitedReader)
+	if ok && !w.refused {
+		if content, ok := part.R.(*storage.ContentReader); ok {
+			n, err := content.SendTo(w.ResponseWriter, part.N)
+			part.N -= n
+			return n, err
+		}
+	}
+	return io.Copy(justWriter{w}, r)
+}
+
+// justWriter hides ReadFrom from io.Copy.
+type justWriter struct{ io.Writer }
 
 // keepRange keeps the Content-Range that a 416 must have.
 type keepRange struct {

@@ -140,6 +140,18 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadFrom is part of [io.ReaderFrom], through which the kernel sends files. The deadline is
+// for all of r: who calls it has pieces that the slowest peer takes within it.
+func (w *response) ReadFrom(r io.Reader) (int64, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	w.arm()
+	n, err := io.Copy(w.ResponseWriter, r)
+	w.bytes += n
+	return n, err
+}
+
 func (w *response) arm() {
 	if now := time.Now(); now.Sub(w.armed) > stall/8 {
 		w.armed = now

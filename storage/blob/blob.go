@@ -43,6 +43,14 @@ type Store interface {
 	List(ctx context.Context) iter.Seq2[Info, error]
 }
 
+// A Sender is what [Store.Get] returns when the bytes are in a file of this
+// machine. SendTo writes the next n bytes to w, by w's [io.ReaderFrom] if it has
+// one, so that the kernel can send them without a copy. Fewer bytes without an
+// error of w are an error.
+type Sender interface {
+	SendTo(w io.Writer, n int64) (sent int64, err error)
+}
+
 // Info describes an object.
 type Info struct {
 	Key      string

@@ -66,4 +66,24 @@ func (o *object) Read(b []byte) (int, error) {
 	return n, failed("get", o.key, err)
 }
 
+// SendTo is part of [blob.Sender].
+func (o *object) SendTo(w io.Writer, n int64) (int64, error) {
+	if err := o.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := o.s.at("read"); err != nil {
+		return 0, failed("get", o.key, err)
+	}
+	if _, err := o.f.Seek(o.at, io.SeekStart); err != nil { // Read does not move the file's own offset
+		return 0, failed("get", o.key, err)
+	}
+	n = min(n, o.end-o.at)
+	sent, err := io.Copy(w, &io.LimitedReader{R: o.f, N: n})
+	o.at += sent
+	if err == nil && sent < n {
+		err = io.ErrUnexpectedEOF // somebody cut the file
+	}
+	return sent, failed("get", o.key, err)
+}
+
 func (o *object) Close() error { return o.f.Close() }

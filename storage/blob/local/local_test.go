@@ -114,9 +114,8 @@ func TestKilled(t *testing.T) {
 	if got := fmt.Sprint(operations); got != "[create write sync rename sync directory]" {
 		t.Fatalf("Put is %s", got)
 	}
-	// A large object is written in many pieces, 32 KiB each.
-	pieces := 60 << 20 / (32 << 10)
-	for at, operation := range map[int]string{1: "create", 2: "write", 900: "write", pieces + 2: "sync", pieces + 3: "rename", pieces + 4: "sync directory"} {
+	pieces := 60 << 20 / piece // of a large object
+	for at, operation := range map[int]string{1: "create", 2: "write", 190: "write", pieces + 2: "sync", pieces + 3: "rename", pieces + 4: "sync directory"} {
 		there := blobtest.Killed(t, s, dir, fmt.Sprintf("%s=%d %s", killEnv, at, operation))
 		if there != (operation == "sync directory") {
 			t.Errorf("killed before %s: the object is there: %v", operation, there)
