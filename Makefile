@@ -28,7 +28,7 @@ TWIN_ROUNDS ?= 2000
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs check race fuzz model simulate screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs desktop check race fuzz model simulate screenshots bench bench-user bench-write scale plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ stream: setup ## 10 GiB through store_file and back, and an archive of 5 GiB, in
 
 upload: setup ## 2 GiB from a browser, with the server killed, a pause and the tab closed on the way
 	SATCHEL_TEST_UPLOAD_MIB=2048 $(GO) test -timeout 60m -count 1 -run '^TestWebUploadGoesOn$$' -v ./integration
+
+desktop: SETUP := desktop
+desktop: setup ## LibreOffice, a file manager and a picture viewer on the mount, with screenshots into .run/desktop (installs them)
+	@mkdir -p .run/desktop
+	SATCHEL_DESKTOP=$(CURDIR)/.run/desktop $(GO) test -timeout 30m -count 1 -v -run '^TestDesktop$$' ./integration
 
 restart: setup ## a restart of each of two servers behind nginx, in the middle of 1 GiB
 	SATCHEL_TEST_RESTART_MIB=1024 $(GO) test -timeout 30m -count 1 -v -run '^TestRestartBehindNginx$$' ./integration

@@ -73,7 +73,7 @@ if [ "${1:-}" = desktop ]; then # for make desktop
 	have openbox || need openbox
 	have import || need imagemagick
 	have thunar || need thunar
-	have feh || need feh
+	have viewnior || need viewnior
 	have unzip || need unzip
 	[ -e /usr/lib/libreoffice/program/libvclplug_gtk3lo.so ] || need "libreoffice-writer libreoffice-gtk3"
 fi
