@@ -159,7 +159,7 @@ func TestTopLevelIsFixed(t *testing.T) {
 	for _, e := range found {
 		name := e.Name()
 		seen[name] = true
-		if strings.HasPrefix(name, ".") || name == "bin" {
+		if strings.HasPrefix(name, ".") || name == "bin" || name == "dist" {
 			continue
 		}
 		if e.IsDir() && !slices.Contains(folders, name) {
