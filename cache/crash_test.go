@@ -89,6 +89,36 @@ func garble(b []byte) []byte {
 	return b
 }
 
+// Power loss takes content files whose records got to the disk: a new file is empty then, as on a local disk, with the
+// same times here and on the server; of an old one the server has a version, which an empty one must not replace.
+func TestContentFilesAreMissing(t *testing.T) {
+	v := alone(t)
+	must(t, v.write("old", "sent"))
+	mustQuiet(t, v)
+	v.wire.cut()
+	must(t, v.write("old", "not sent"))
+	must(t, v.write("new", "not sent"))
+	must(t, v.write("saved~", "not sent"))
+	must(t, v.rename("saved~", "saved", 0))
+	v.settled()
+	v.kill(false)
+	v.boots++
+	for path := range v.contentFiles() {
+		must(t, os.Remove(path))
+	}
+	v.wire.stopUploads(true)
+	v.start()
+	v.restart()
+	v.wire.stopUploads(false)
+	truth := mustQuiet(t, v)
+	if old, made, saved := truth["old"].content, truth["new"].content, truth["saved"].content; old != "sent" || made != "" || saved != "" || len(truth) != 3 {
+		t.Errorf("the server has\n%v", truth)
+	}
+	if s := v.d.Status(); s.PendingMutations != 0 || s.Unproven != 0 {
+		t.Errorf("it is not quiet: %+v", s)
+	}
+}
+
 // A damaged replica is noticed, and made anew from the server; unsent work
 // is in the Recovered folder.
 func TestDamagedReplica(t *testing.T) {

@@ -103,13 +103,15 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 		}
 	}
 	c, err := d.attach(n)
+	if err != nil && d.journal.unsent(n.id, api.OpCreate) != nil {
+		d.log.Error("content file of a new file is missing: an empty one takes its place", "name", n.name, "err", err)
+		if c, err = d.makeContent(n.slot); err == nil {
+			n.c, c.rec = c, s
+		}
+	}
 	if err != nil {
-		// A record without its file: the content is lost only if it was never sent.
 		d.log.Error("content file is missing", "name", n.name, "err", err)
-		t.b.Delete(slotKey(n.slot), nil)
-		d.unhold(n.slot)
-		n.slot = 0
-		t.node(n)
+		d.orphan(t, n, s.dirty)
 		return nil
 	}
 	h := d.heat(n)
@@ -131,6 +133,22 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 	h.due = time.Now()
 	d.enqueue(n)
 	return nil
+}
+
+// orphan makes a node whose content file is missing a cold one; locked. An edit that was not sent is lost with
+// the file: then the node is what the server has, which a listing tells.
+func (d *Drive) orphan(t *tx, n *node, edited bool) {
+	t.b.Delete(slotKey(n.slot), nil)
+	d.unhold(n.slot)
+	n.slot = 0
+	if edited {
+		if e := d.journal.unsent(n.id, api.OpWrite); e != nil {
+			t.drop(e) // it would be sent as an empty file
+		}
+		n.size, n.version, n.sha = 0, api.ID{}, api.Hash{}
+		d.doubt(t, n.up)
+	}
+	t.node(n)
 }
 
 // sweep removes the content files that no record names, and finds the next
