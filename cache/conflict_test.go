@@ -136,3 +136,35 @@ func TestConflicts(t *testing.T) {
 		})
 	}
 }
+
+// A file that another device replaced for good while it was edited here has as its conflict copy only the
+// name that it was written through; its other names go.
+func TestReplacedWhileEdited(t *testing.T) {
+	laptop, desk, _, _ := pair(t)
+	must(t, desk.write("a", "0"))
+	mustQuiet(t, laptop, desk)
+	desk.wire.stopUploads(true)
+	must(t, desk.write("a", "edited"))
+	must(t, desk.link("a", "b"))
+	must(t, laptop.write("a~", "saved"))
+	must(t, laptop.rename("a~", "a", 0))
+	must(t, laptop.unlink("a"))
+	must(t, laptop.sync())
+	eventually(t, "desk heard of it", func() bool {
+		desk.d.mu.Lock()
+		defer desk.d.mu.Unlock()
+		for _, n := range desk.d.syn.hots {
+			return len(n.hot.left) > 0
+		}
+		return false
+	})
+	desk.wire.faults(func(w *wire) { w.dark = true }) // it would mend much
+	desk.wire.stopUploads(false)
+	must(t, desk.sync())
+	must(t, desk.check())
+	desk.wire.faults(func(w *wire) { w.dark = false })
+	truth := mustQuiet(t, laptop, desk)
+	if truth["b"].content != "edited" || len(truth) != 1 {
+		t.Errorf("the server has\n%v", truth)
+	}
+}

@@ -214,6 +214,12 @@ func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending boo
 	if p := d.byID[winner.up]; p != nil {
 		d.notes.entry(p, string(winner.name))
 	}
+	if h := n.hot; h != nil && h.removed { // by another device, and what was edited here has become the diverted one
+		for _, at := range h.left {
+			d.displaceAt(t, winner, at)
+		}
+		h.removed, h.left = false, nil
+	}
 	d.letGo(winner)
 	return pending
 }

@@ -19,6 +19,7 @@ type wire struct {
 	lost int  // answers of changes still to be lost
 	mute int  // answers of batches still to be lost
 	held bool // no content gets through
+	dark bool // no directory can be listed
 	ctx  context.Context
 	stop context.CancelFunc
 	skew time.Duration // of the device's clock
@@ -152,7 +153,11 @@ func (w *wire) Node(ctx context.Context, id api.ID) (api.Node, error) {
 func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
 	w.mu.Lock()
 	w.lists++
+	dark := w.dark
 	w.mu.Unlock()
+	if dark {
+		return api.Listing{}, errCut
+	}
 	return over(w, ctx, false, func(ctx context.Context) (api.Listing, error) { return w.Remote.Children(ctx, dir, after, limit) })
 }
 
