@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"satchel/api"
 )
 
 // Every way in which two devices can meet has a rule (docs/design.md), and
@@ -165,6 +167,46 @@ func TestReplacedWhileEdited(t *testing.T) {
 	desk.wire.faults(func(w *wire) { w.dark = false })
 	truth := mustQuiet(t, laptop, desk)
 	if truth["b"].content != "edited" || len(truth) != 1 {
+		t.Errorf("the server has\n%v", truth)
+	}
+}
+
+// A directory that another device had made too, and that was renamed here before the answer came, is one with the other's,
+// and at its new name.
+func TestMergedWhileRenamed(t *testing.T) {
+	laptop, desk, _, _ := pair(t)
+	mustQuiet(t, laptop, desk)
+	desk.wire.cut()
+	must(t, laptop.mkdir("d"))
+	must(t, laptop.write("d/laptop's", "1"))
+	must(t, laptop.sync())
+	must(t, desk.mkdir("d"))
+	desk.wire.mend()
+	left := desk.wire.loseCommits(1000)
+	eventually(t, "the directory is on its way", func() bool { return left() < 1000 })
+	must(t, desk.write("d/desk's", "2"))
+	must(t, desk.rename("d", "e", 0))
+	desk.wire.faults(func(w *wire) {
+		w.fails = func(b api.Batch) error {
+			if b.Mutations[0].Op == api.OpRename {
+				return errCut
+			}
+			return nil
+		}
+	})
+	desk.wire.loseCommits(0)
+	eventually(t, "the directories are one", func() bool {
+		desk.d.mu.Lock()
+		defer desk.d.mu.Unlock()
+		return desk.d.syn.flight != nil && desk.d.syn.flight.Batch.Mutations[0].Op == api.OpRename
+	})
+	must(t, desk.check())
+	if s, err := desk.read("e/desk's"); s != "2" {
+		t.Errorf("e/desk's has %q (%v)", s, err)
+	}
+	desk.wire.faults(func(w *wire) { w.fails = nil })
+	truth := mustQuiet(t, laptop, desk)
+	if truth["e/laptop's"].content != "1" || truth["e/desk's"].content != "2" || len(truth) != 3 {
 		t.Errorf("the server has\n%v", truth)
 	}
 }

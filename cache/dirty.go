@@ -26,6 +26,8 @@ type hot struct {
 	forced  bool      // somebody waits: do not wait for quiet
 	removed bool      // the server removed its name; so shall we, unless something was edited
 	left    []place   // the names that it removed
+	unsure  bool      // whether it has others there was not said
+	other   bool      // the server told of another version
 
 	ready *checkpoint // hashed and uploaded, not committed
 	sent  *checkpoint // in the batch in flight, or committed but not proven final
@@ -141,17 +143,28 @@ func (d *Drive) settle(n *node) {
 
 // clean notes that a node's content file is final and equals its version; locked.
 func (d *Drive) clean(t *tx, n *node) {
-	removed, left := n.hot.removed, n.hot.left
+	h := n.hot
 	d.cool(t, n)
-	if len(d.syn.doubt) > 0 {
-		d.wakeSyncer() // see resolve
-	}
-	if removed {
-		for _, p := range left {
+	if h.removed {
+		for _, p := range h.left {
 			d.displaceAt(t, n, p)
 		}
-		d.perish(t, n)
-		return
+		at, ok := place{}, false
+		if h.unsure {
+			at, ok = d.named(n)
+		}
+		if !ok {
+			d.perish(t, n)
+			return
+		}
+		n.up, n.name = at.parent, at.name
+		t.node(n)
+	}
+	if h.other {
+		d.doubt(t, n.up) // it may have moved since it came up for another listing
+	}
+	if len(d.syn.doubt) > 0 {
+		d.wakeSyncer() // see resolve
 	}
 	n.c.nondescript()
 	n.c.rec = slotRecord{node: n.id, version: n.version, ctime: n.c.ctime()}

@@ -51,6 +51,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 			d.conflicted(t, m, o, byID)
 		case o.Status == api.Adjusted && m.Op == api.OpCreate && !o.Conflict.IsZero() && o.Conflict != m.Node:
 			d.syn.unions = append(d.syn.unions, union{m.Node, o.Conflict})
+			d.meet(t, byID[o.Conflict], place{m.Parent, m.Name})
 		case o.Status == api.Adjusted:
 			d.acknowledge(t, m)
 			if !o.Conflict.IsZero() {

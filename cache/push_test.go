@@ -199,3 +199,59 @@ func TestServerRestored(t *testing.T) {
 		t.Logf("--- a\n%s--- b\n%s", a.log, b.log)
 	}
 }
+
+// What another device wrote into a file that was open here comes when it is closed unchanged, also where
+// the file was moved meanwhile.
+func TestOpenFileMovesWhileItIsWritten(t *testing.T) {
+	a, b, _, _ := pair(t)
+	must(t, a.mkdir("d"))
+	must(t, a.write("e", "0"))
+	mustQuiet(t, a, b)
+	h, err := a.openFile("e", unix.O_RDWR)
+	must(t, err)
+	must(t, b.write("e", "b's"))
+	must(t, b.sync())
+	eventually(t, "a heard of it", func() bool {
+		a.d.mu.Lock()
+		defer a.d.mu.Unlock()
+		return len(a.d.syn.doubt) > 0
+	})
+	must(t, a.rename("e", "d/e", 0))
+	h.close()
+	if truth := mustQuiet(t, a, b); truth["d/e"].content != "b's" {
+		t.Errorf("the server has\n%v", truth)
+	}
+}
+
+// A file that lost one of its names while the feed was interrupted, and is open here, has its other name yet.
+func TestOpenFileLosesANameInAGap(t *testing.T) {
+	a, b, _, u := pair(t)
+	must(t, a.write("a", "0"))
+	must(t, a.link("a", "b"))
+	mustQuiet(t, a, b)
+	h, err := a.openFile("a", unix.O_RDWR)
+	must(t, err)
+	a.wire.cut()
+	must(t, b.unlink("b"))
+	must(t, b.sync())
+	must(t, u.ForgetChanges())
+	a.wire.mend()
+	eventually(t, "a listed again", func() bool {
+		a.d.mu.Lock()
+		defer a.d.mu.Unlock()
+		return len(a.d.syn.doubt) > 0
+	})
+	a.wire.faults(func(w *wire) { w.dark = true }) // it would mend much
+	h.close()
+	must(t, a.sync())
+	eventually(t, "the file is clean", func() bool { return a.d.Status().Unproven == 0 })
+	must(t, a.check())
+	if _, err := a.read("a"); err != nil {
+		t.Errorf("the other name: %v", err)
+	}
+	a.wire.faults(func(w *wire) { w.dark = false })
+	truth := mustQuiet(t, a, b)
+	if truth["a"].content != "0" || len(truth) != 1 {
+		t.Errorf("the server has\n%v", truth)
+	}
+}

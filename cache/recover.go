@@ -126,6 +126,7 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 	}
 	t.node(n)
 	h.opened++
+	h.other = len(d.syn.doubt) > 0 // what was heard of it is not known any more
 	if h.entry = d.journal.unsent(n.id, api.OpCreate, api.OpWrite); h.entry == nil {
 		d.logWrite(t, n)
 		h.mtime = -1 // not known: send the mtime even if the content is the same

@@ -47,7 +47,7 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 		switch {
 		case n == nil, n == d.root, len(d.journal.byNode[id]) > 0: // a pending edit will bring it back
 		case n.hot != nil && !n.dead:
-			n.hot.removed = true
+			n.hot.removed, n.hot.unsure = true, false
 		case n.isDir() && !n.dead && d.busyBelow(t, n):
 		default:
 			d.perish(t, n)
@@ -85,6 +85,7 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 			return err
 		}
 		if old != nil && old.hot != nil && e.Node.IsZero() && (gone == nil || gone[old.id]) {
+			old.hot.unsure = gone == nil && (old.hot.unsure || !old.hot.removed)
 			old.hot.removed = true // edit beats delete, unless nothing was edited
 			old.hot.left = append(old.hot.left, place{p.id, e.Name})
 			d.doubt(t, p.id)
@@ -233,7 +234,7 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 		r.nlink = old.nlink // counted by the entries
 	}
 	if n.hot != nil { // the content here is newer, or about to be found equal
-		if an.Version != old.version {
+		if n.hot.other = an.Version != old.version; n.hot.other {
 			d.doubt(t, old.up) // if it turns out that nothing was edited here, theirs is what is true
 		}
 		r.size, r.mtime, r.version, r.sha = old.size, old.mtime, old.version, old.sha
@@ -374,6 +375,32 @@ func (d *Drive) reached(n *node) bool {
 	}
 	k := l.byName[n.name]
 	return k != nil && k.id == n.id
+}
+
+// named finds a name of a file by looking at all; locked.
+func (d *Drive) named(n *node) (at place, ok bool) {
+	for _, p := range d.byID {
+		if p.list == nil || p.dead || p.stale {
+			continue
+		}
+		for name, k := range p.list.byName {
+			if k.id == n.id {
+				return place{p.id, name}, true
+			}
+		}
+	}
+	err := d.st.scan([]byte{keyEntry}, func(key, v []byte) error {
+		k, err := decodeKid(v)
+		parent := api.ID(key[1:17])
+		if p := d.byID[parent]; err == nil && !ok && k.id == n.id && (p == nil || p.list == nil) {
+			at, ok = place{parent, api.Name(key[17:])}, true
+		}
+		return err
+	})
+	if err != nil {
+		d.log.Error("look for a name", "node", n.id, "err", err)
+	}
+	return at, ok
 }
 
 // displaceAt removes an entry if it leads to n; locked.

@@ -80,11 +80,17 @@ func (d *Drive) unite(t *tx, u union) error {
 		t.b.Delete(entryKey(from.id, name), nil)
 	}
 	for _, e := range append([]*entry(nil), d.journal.order...) {
-		if e.gone || e.sent || e.m.Parent != from.id && e.m.ToParent != from.id {
+		if e.gone || e.sent || e.m.Parent != from.id && e.m.ToParent != from.id && e.m.Node != from.id && e.m.Replaces != from.id {
 			continue
 		}
 		m := e.m
 		d.journal.remove(e)
+		if m.Node == from.id {
+			m.Node = into.id
+		}
+		if m.Replaces == from.id {
+			m.Replaces = into.id
+		}
 		if m.Parent == from.id {
 			m.Parent = into.id
 		}
@@ -95,9 +101,44 @@ func (d *Drive) unite(t *tx, u union) error {
 		t.relog(e)
 	}
 	d.doubt(t, into.id) // names that were removed from it since it was made are there as long as that is on its way
+	d.handOver(t, from, into)
 	from.dead, from.list = true, nil
 	t.node(from, into)
 	d.notes.inode(into, true)
 	d.letGo(from)
 	return nil
+}
+
+// meet makes a directory known of which this device had not heard; locked. It has no name here yet: what is pending
+// at its place may keep it from that.
+func (d *Drive) meet(t *tx, an *api.Node, at place) {
+	if an == nil {
+		return
+	}
+	if n, err := d.living(an.ID); err != nil || n != nil {
+		return
+	}
+	n := d.adopt(an.ID, fromNode(an))
+	n.up, n.name = at.parent, at.name
+	t.node(n)
+	d.letGo(n)
+}
+
+// handOver makes the name of a directory that became part of another one lead there, where what is pending at that place
+// kept the server's word from it; locked. A directory that has a name already gets no second one.
+func (d *Drive) handOver(t *tx, from, into *node) {
+	if !d.reached(from) {
+		return
+	}
+	if d.reached(into) {
+		d.displace(t, from)
+		return
+	}
+	p := d.byID[from.up]
+	l, err := d.dir(p, nil)
+	if err != nil {
+		return
+	}
+	t.point(p, l.byName[from.name], into)
+	d.notes.entry(p, string(into.name))
 }

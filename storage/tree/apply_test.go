@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -197,6 +198,18 @@ func TestWriteBringsBackWhatWasDeleted(t *testing.T) {
 	}
 	if touched := b.last.Touched(); len(touched.Nodes) != 4+1 { // and the id that a copy would have had
 		t.Errorf("the answer tells of %d nodes", len(touched.Nodes))
+	}
+}
+
+// Who links what another device deleted is told that the old name is gone, or would count one too many.
+func TestLinkBringsBackWhatWasDeleted(t *testing.T) {
+	b := newBench(t)
+	f := b.file(root, "a", "one")
+	b.do(b.desktop, "applied applied", f, unlink(f, f.Version))
+	b.do(b.laptop, "adjusted", link(f, root, "b"))
+	b.has("b", "one")
+	if touched := b.last.Touched(); !slices.Contains(touched.Entries, Key{root, "a"}) || !slices.Contains(touched.Entries, Key{root, "b"}) {
+		t.Errorf("the answer tells of %+v", touched)
 	}
 }
 

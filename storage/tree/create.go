@@ -146,6 +146,7 @@ func (s *Set) link(m api.Mutation, o *api.Outcome) error {
 	}
 	if !n.Live() {
 		s.adjusted = true // another device deleted it, so it has one name less than its author thinks
+		s.touched.Entries = append(s.touched.Entries, n.Trash.Key)
 	}
 	s.attach(key, m.Node, m.Time)
 	s.record(Change{Op: m.Op, Node: m.Node, From: key, Time: m.Time})
