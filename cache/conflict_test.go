@@ -210,3 +210,31 @@ func TestMergedWhileRenamed(t *testing.T) {
 		t.Errorf("the server has\n%v", truth)
 	}
 }
+
+// Two devices move two directories into each other: while one of the moves is on its way, and the other was heard of,
+// neither directory is below itself on any device.
+func TestMovedIntoEachOther(t *testing.T) {
+	laptop, desk, _, _ := pair(t)
+	must(t, laptop.mkdir("a"))
+	must(t, laptop.mkdir("b"))
+	must(t, laptop.write("a/1", "1"))
+	must(t, laptop.write("b/2", "2"))
+	mustQuiet(t, laptop, desk)
+	desk.d.Pause("until laptop was heard")
+	must(t, desk.rename("b", "a/b", 0))
+	must(t, laptop.rename("a", "b/a", 0))
+	must(t, laptop.sync())
+	info, err := laptop.wire.Info(t.Context())
+	must(t, err)
+	eventually(t, "desk heard of it", func() bool {
+		desk.d.mu.Lock()
+		defer desk.d.mu.Unlock()
+		return desk.d.syn.seq >= info.Seq
+	})
+	must(t, desk.check())
+	desk.d.Pause("")
+	truth := mustQuiet(t, laptop, desk)
+	if truth["b/a/1"].content != "1" || truth["b/2"].content != "2" || len(truth) != 4 {
+		t.Errorf("the server has\n%v", truth)
+	}
+}

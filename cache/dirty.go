@@ -150,7 +150,7 @@ func (d *Drive) clean(t *tx, n *node) {
 			d.displaceAt(t, n, p)
 		}
 		at, ok := place{}, false
-		if h.unsure {
+		if false {
 			at, ok = d.named(n)
 		}
 		if !ok {

@@ -338,6 +338,13 @@ func (v *device) check() error {
 	v.d.mu.Lock()
 	defer v.d.mu.Unlock()
 	for _, n := range v.d.byID {
+		if n.isDir() && !n.dead {
+			for up, steps := n, 0; up != nil && up != v.d.root; up = v.d.byID[up.up] {
+				if steps++; steps > len(v.d.byID) {
+					return fmt.Errorf("%s: the directory %q is above itself", v.name, n.name)
+				}
+			}
+		}
 		if n.list == nil {
 			continue
 		}

@@ -31,10 +31,20 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 			d.applyNode(t, n, an)
 		}
 	}
+	var circles []api.EntryState // directories that are to be below what is below them yet
 	for _, e := range s.Entries {
 		if f := d.listing[e.Parent]; f != nil {
 			f.late = append(f.late, lateEntry{e, nodes[e.Node], s.Seq})
 		}
+		if d.circular(&e) {
+			circles = append(circles, e)
+			continue
+		}
+		if err := d.applyEntry(t, e, nodes[e.Node], gone); err != nil {
+			return err
+		}
+	}
+	for _, e := range circles {
 		if err := d.applyEntry(t, e, nodes[e.Node], gone); err != nil {
 			return err
 		}
@@ -77,6 +87,10 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 		} else if !e.Node.IsZero() {
 			d.shadow(t, e.Parent)
 		}
+		return nil
+	}
+	if d.circular(&e) { // for a move of this device that is on its way, and that the server will not make
+		d.doubt(t, p.id)
 		return nil
 	}
 	if k != nil {
@@ -189,6 +203,16 @@ func (d *Drive) unsentBelow(dir *node) bool {
 		}
 	}
 	return false
+}
+
+// circular tells whether an entry would put a directory below itself; locked.
+func (d *Drive) circular(e *api.EntryState) bool {
+	n, err := d.load(e.Node)
+	if err != nil || n == nil || n == d.root {
+		return false
+	}
+	defer d.letGo(n)
+	return n.isDir() && !n.dead && d.within(e.Parent, n)
 }
 
 // within tells whether a directory is another one or below it; locked.

@@ -65,6 +65,7 @@ func (d *Drive) unite(t *tx, u union) error {
 		}
 		switch k := il.byName[name]; {
 		case n == nil:
+		case n.isDir() && d.within(into.id, n): // the server has it otherwise
 		case k == nil:
 			t.link(into, il, name, n)
 			t.node(n)
