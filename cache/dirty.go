@@ -150,8 +150,8 @@ func (d *Drive) clean(t *tx, n *node) {
 			d.displaceAt(t, n, p)
 		}
 		at, ok := place{}, false
-		if false {
-			at, ok = d.named(n)
+		if h.unsure {
+			at, ok = d.named(n, place{})
 		}
 		if !ok {
 			d.perish(t, n)

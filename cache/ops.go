@@ -205,7 +205,7 @@ func (d *Drive) Unlink(parent uint64, name string, intr Interrupt) error {
 	t.unlink(p, l, api.Name(name))
 	touch(p, tm)
 	base := n.version
-	d.lose(t, n, tm)
+	d.lose(t, n, place{p.id, api.Name(name)}, tm)
 	t.node(p, n)
 	if !n.dead || !d.annihilate(t, n) {
 		t.log(api.Mutation{Op: api.OpUnlink, Node: n.id, Parent: p.id, Name: api.Name(name), Base: base, Heir: d.heir(n, tm), Time: tm})
@@ -264,7 +264,7 @@ func (d *Drive) Rmdir(parent uint64, name string, intr Interrupt) error {
 	t.unlink(p, l, api.Name(name))
 	touch(p, tm)
 	p.nlink--
-	d.lose(t, n, tm)
+	d.lose(t, n, place{p.id, api.Name(name)}, tm)
 	t.node(p, n)
 	if !d.annihilate(t, n) {
 		t.log(api.Mutation{Op: api.OpRmdir, Node: n.id, Parent: p.id, Name: api.Name(name), Time: tm})
@@ -295,14 +295,19 @@ func (d *Drive) present(parent uint64, name string, intr Interrupt) (*node, *lis
 	return p, l, n, nil
 }
 
-// lose takes one link from n; with the last it is dead: its record goes now,
+// lose takes the link at a place from n; with the last it is dead: its record goes now,
 // its content when nobody has it open. Locked.
-func (d *Drive) lose(t *tx, n *node, tm int64) {
+func (d *Drive) lose(t *tx, n *node, at place, tm int64) {
 	n.ctime = tm
 	if n.isDir() {
 		n.nlink = 0
 	} else {
 		n.nlink--
+	}
+	if n.nlink == 0 && n.flags&flagCounted != 0 {
+		if other, ok := d.named(n, at); ok {
+			n.nlink, n.up, n.name = 1, other.parent, other.name
+		}
 	}
 	if n.nlink > 0 {
 		return

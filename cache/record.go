@@ -64,6 +64,7 @@ type record struct {
 const (
 	flagAcked    = 1 << iota // the server has the node
 	flagComplete             // directories: all entries are in the replica
+	flagCounted              // the number of links is the server's, which had not heard of all that was done to the names here
 )
 
 func (r *record) isDir() bool  { return r.typ == 'd' }

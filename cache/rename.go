@@ -135,7 +135,7 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 		if old.isDir() {
 			q.nlink--
 		}
-		d.lose(t, old, tm)
+		d.lose(t, old, place{q.id, newName}, tm)
 		if old.dead {
 			if was, ok := d.annihilateAt(t, old, place{q.id, newName}); ok {
 				m.Replaces, m.Base = was.Replaces, was.Base

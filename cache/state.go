@@ -265,6 +265,9 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	}
 	for _, e := range d.journal.byNode[n.id] {
 		replay(&r, e, n.id)
+		if !n.isDir() && (e.m.Op == api.OpRename || countsLinks(&e.m)) {
+			r.flags |= flagCounted
+		}
 		if countsLinks(&e.m) {
 			d.doubt(t, r.up)
 		}
@@ -401,14 +404,14 @@ func (d *Drive) reached(n *node) bool {
 	return k != nil && k.id == n.id
 }
 
-// named finds a name of a file by looking at all; locked.
-func (d *Drive) named(n *node) (at place, ok bool) {
+// named finds a name of a file, other than one, by looking at all; locked.
+func (d *Drive) named(n *node, but place) (at place, ok bool) {
 	for _, p := range d.byID {
 		if p.list == nil || p.dead || p.stale {
 			continue
 		}
 		for name, k := range p.list.byName {
-			if k.id == n.id {
+			if k.id == n.id && (place{p.id, name}) != but {
 				return place{p.id, name}, true
 			}
 		}
@@ -416,8 +419,9 @@ func (d *Drive) named(n *node) (at place, ok bool) {
 	err := d.st.scan([]byte{keyEntry}, func(key, v []byte) error {
 		k, err := decodeKid(v)
 		parent := api.ID(key[1:17])
-		if p := d.byID[parent]; err == nil && !ok && k.id == n.id && (p == nil || p.list == nil) {
-			at, ok = place{parent, api.Name(key[17:])}, true
+		there := place{parent, api.Name(key[17:])}
+		if p := d.byID[parent]; err == nil && !ok && k.id == n.id && there != but && (p == nil || p.list == nil) {
+			at, ok = there, true
 		}
 		return err
 	})
