@@ -27,7 +27,7 @@ type hot struct {
 	removed bool      // the server removed its name; so shall we, unless something was edited
 	left    []place   // the names that it removed
 	unsure  bool      // whether it has others there was not said
-	other   bool      // the server told of another version
+	other   bool      // the server told of another version, or time
 
 	ready *checkpoint // hashed and uploaded, not committed
 	sent  *checkpoint // in the batch in flight, or committed but not proven final

@@ -18,7 +18,7 @@ import (
 
 // The model knows promises, not mechanisms. Of each text that was ever written
 // it knows who wrote it, how durable it has to be, and whether its author
-// replaced it before anybody else could have it. Texts are unique, so what
+// replaced it before anybody else could have it. Most texts are unique, so what
 // became of one can be told from where it is in the end.
 type text struct {
 	content string

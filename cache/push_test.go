@@ -223,6 +223,30 @@ func TestOpenFileMovesWhileItIsWritten(t *testing.T) {
 	}
 }
 
+// The time that another device gave to a file that was open here is the file's when it is closed unchanged.
+func TestOpenFileIsTouched(t *testing.T) {
+	a, b, _, _ := pair(t)
+	must(t, a.write("e", "0"))
+	mustQuiet(t, a, b)
+	h, err := a.openFile("e", unix.O_RDWR)
+	must(t, err)
+	e, err := b.stat("e")
+	must(t, err)
+	then := e.Mtime - int64(time.Hour)
+	_, err = b.d.Setattr(e.FID, Change{Mtime: &then}, nil)
+	must(t, err)
+	must(t, b.sync())
+	eventually(t, "a heard of it", func() bool {
+		a.d.mu.Lock()
+		defer a.d.mu.Unlock()
+		return len(a.d.syn.doubt) > 0
+	})
+	h.close()
+	if truth := mustQuiet(t, a, b); truth["e"].mtime != then {
+		t.Errorf("the server has\n%v", truth)
+	}
+}
+
 // A file that lost one of its names while the feed was interrupted, and is open here, has its other name yet.
 func TestOpenFileLosesANameInAGap(t *testing.T) {
 	a, b, _, u := pair(t)

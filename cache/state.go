@@ -258,7 +258,7 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 		r.nlink = old.nlink // counted by the entries
 	}
 	if n.hot != nil { // the content here is newer, or about to be found equal
-		if n.hot.other = an.Version != old.version; n.hot.other {
+		if n.hot.other = an.Version != old.version || an.Mtime != old.mtime; n.hot.other {
 			d.doubt(t, old.up) // if it turns out that nothing was edited here, theirs is what is true
 		}
 		r.size, r.mtime, r.version, r.sha = old.size, old.mtime, old.version, old.sha

@@ -135,6 +135,9 @@ func (m *model) step() {
 		path := m.target(v)
 		old, _, _ := v.peek(path)
 		x := m.text(v)
+		if m.rng.IntN(8) == 0 { // what somebody has written already
+			x.content = pick(m, m.texts).content
+		}
 		var err error
 		if what == "write" {
 			err = v.write(path, x.content)
