@@ -194,6 +194,46 @@ func TestPartialWrongContentIsNotServed(t *testing.T) {
 	d.Release(fid, unix.O_RDONLY)
 }
 
+// A server that can give no more than the beginning, and not even a whole block more at each attempt, is given up. One
+// that says why, when it is asked from there on, is believed.
+func TestPartialBreaksOffWithinABlock(t *testing.T) {
+	s := newShelf()
+	data := noise(8 << 20)
+	n := s.add(api.ID{}, "film", data)
+	s.content[n.Version] = data[:5<<20+1000]
+	d := openShelf(t, s, t.TempDir(), 0)
+	fid := find(t, d, "film")
+	open(t, d, fid, unix.O_RDONLY)
+	if got, err := readAt(d, fid, 0, 5<<20); err != nil || !bytes.Equal(got, data[:5<<20]) {
+		t.Fatalf("what is there: %d bytes, %v", len(got), err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := readAt(d, fid, 5<<20, 4096)
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		if api.KindOf(err) != api.Unavailable {
+			t.Errorf("what is not: %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it is asked for again and again")
+	}
+	s.mu.Lock()
+	s.before = func(off, _ int64) error {
+		if off == 5<<20+1000 {
+			return api.Errorf(api.Internal, "the server can't read this content")
+		}
+		return nil
+	}
+	s.mu.Unlock()
+	if _, err := readAt(d, fid, 5<<20, 4096); api.KindOf(err) != api.Internal {
+		t.Errorf("what the server says it can't read: %v", err)
+	}
+	d.Release(fid, unix.O_RDONLY)
+}
+
 func TestPartialKeepsItsVersion(t *testing.T) {
 	s := newShelf()
 	old, fresh := noise(12<<20), bytes.Repeat([]byte("new"), 3<<20)

@@ -252,19 +252,29 @@ func (p *partial) until(stop chan struct{}) (context.Context, context.CancelFunc
 	return ctx, cancel
 }
 
-// receive fetches a part and writes it to the content file.
+// receive fetches a part and writes it to the content file. Where it breaks off it is asked for once more, from there
+// on: a server that can't read on says so only when it has not begun to answer.
 func (p *partial) receive(ctx context.Context, s span) error {
-	off, end := s.first*blockSize, min(s.end*blockSize, p.size)
-	body, err := p.d.request(ctx, p.node, p.version, off, end-off)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
 	f, err := os.OpenFile(p.d.slotPath(p.slot), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	off, end := s.first*blockSize, min(s.end*blockSize, p.size)
+	at, err := p.receiveFrom(ctx, f, off, end)
+	if at > off && api.KindOf(err) == api.Unavailable && ctx.Err() == nil {
+		_, err = p.receiveFrom(ctx, f, at, end)
+	}
+	return err
+}
+
+// receiveFrom is one request's part of receive; it returns how far it came.
+func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (int64, error) {
+	body, err := p.d.request(ctx, p.node, p.version, off, end-off)
+	if err != nil {
+		return off, err
+	}
+	defer body.Close()
 	buf := pieces.Get().(*[piece]byte)
 	defer pieces.Put(buf)
 	for off < end {
@@ -273,24 +283,24 @@ func (p *partial) receive(ctx context.Context, s span) error {
 		n, err := io.ReadAtLeast(body, buf[:min(piece, end-off)], int(rest))
 		if n > 0 {
 			if _, err := unix.Pwrite(int(f.Fd()), buf[:n], off); err != nil {
-				return api.Errorf(kindOf(err), "keep fetched content: %w", err)
+				return off, api.Errorf(kindOf(err), "keep fetched content: %w", err)
 			}
 			p.arrived(off, off+int64(n))
 			off += int64(n)
 		}
 		switch {
 		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
-			return api.Errorf(api.Unavailable, "download: the content broke off")
+			return off, api.Errorf(api.Unavailable, "download: the content broke off")
 		case err != nil:
-			return api.Errorf(orKind(err), "download: %w", err)
+			return off, api.Errorf(orKind(err), "download: %w", err)
 		}
 	}
-	return nil
+	return off, nil
 }
 
 var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
 
-// arrived notes that bytes from to end were written. A request writes in order, from the start
+// arrived notes that bytes from to end were written. A part is written in order, from the start
 // of a block on, so all blocks that end by now are whole.
 func (p *partial) arrived(from, end int64) {
 	last := end / blockSize
@@ -300,8 +310,8 @@ func (p *partial) arrived(from, end int64) {
 	p.mu.Lock()
 	for b := from / blockSize; b < last; b++ {
 		p.have.set(b)
+		p.heard = time.Now() // less than a block is nothing to go on: a server may break off there every time
 	}
-	p.heard = time.Now()
 	p.unsaved += end - from
 	p.clock(end - from)
 	p.tell(p.have.left == 0)

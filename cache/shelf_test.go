@@ -118,7 +118,8 @@ func (s *shelf) Content(_ context.Context, _, version api.ID, off, n int64) (io.
 			return nil, err
 		}
 	}
-	return io.NopCloser(s.count(data[off : off+n])), nil
+	has := int64(len(data)) // a test may have cut it
+	return io.NopCloser(s.count(data[min(off, has):min(off+n, has)])), nil
 }
 
 // count reads data and counts it.

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"fmt"
-	"io"
 	"slices"
 
 	"satchel/api"
@@ -83,7 +80,8 @@ func newBatchFile(index int, row postgres.FoundContent, chunks map[api.Hash]post
 	case row.Version.ID.IsZero():
 		f.err = api.Errorf(api.NotFound, "there is no such content")
 	default:
-		f.pieces, f.err = locate(row.Version.ID, cutRange(row.Version.Chunks, 0, row.Version.Size), chunks)
+		f.pieces, _ = cover(row.Version.Chunks, 0, row.Version.Size)
+		f.pieces, f.err = locate(row.Version.ID, f.pieces, chunks)
 	}
 	return f
 }
@@ -169,49 +167,4 @@ func told(err error) (api.Kind, string) {
 		return kind, "the server can't reach this content; try again"
 	}
 	return api.Internal, "the server can't read this content; its log says why"
-}
-
-// chunkReader reads whole chunks, one after another, and a repeated one once.
-type chunkReader struct {
-	pieces *extentReader
-	last   piece
-	data   []byte
-	err    error // of last
-}
-
-// chunk is the bytes of the next piece, which is the whole of a chunk. They are
-// valid until the next call.
-func (r *chunkReader) chunk(p piece) ([]byte, error) {
-	if p != r.last {
-		r.last, r.err = p, nil
-		if err := r.read(p); err != nil {
-			r.err = lost(err)
-		}
-	}
-	return r.data, r.err
-}
-
-func (r *chunkReader) read(p piece) error {
-	if _, err := r.pieces.next(); err != nil {
-		return err
-	}
-	if int64(cap(r.data)) < p.n {
-		r.data = make([]byte, p.n)
-	}
-	r.data = r.data[:p.n]
-	if _, err := io.ReadFull(r.pieces, r.data); err != nil {
-		return err
-	}
-	if api.Hash(sha256.Sum256(r.data)) != p.hash {
-		return fmt.Errorf("pack %s: the chunk %s at offset %d is damaged", p.pack, p.hash, p.off)
-	}
-	return nil
-}
-
-// lost keeps a store's "not found" from passing for the file's.
-func lost(err error) error {
-	if api.KindOf(err) == api.Unavailable {
-		return err
-	}
-	return api.Errorf(api.Internal, "%w", err)
 }

@@ -68,8 +68,10 @@ func (c *Content) Holes() []api.Hole {
 }
 
 // Open reads n bytes from offset off, cut at the content's end; n < 0 means to
-// the end. Only the packs that the range needs are touched. The reader
-// must be closed; it fails with what a blob store fails with.
+// the end. Only the packs that the range needs are touched, and of them whole
+// chunks, since what is read has been compared with its chunk's hash. The reader
+// must be closed. It is [api.Unavailable] where trying again may help; what is
+// gone from the store, or is not what its hash says, is [api.Internal].
 func (c *Content) Open(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	if off < 0 || off > c.Size {
 		return nil, api.Errorf(api.Invalid, "the offset %d is not within %d bytes", off, c.Size)
@@ -86,7 +88,7 @@ func (c *Content) Open(ctx context.Context, off, n int64) (io.ReadCloser, error)
 
 // open is Open for a range that lies within the content.
 func (c *Content) open(ctx context.Context, off, n int64) (*rangeReader, error) {
-	pieces := cutRange(c.chunks, off, n)
+	pieces, skip := cover(c.chunks, off, n)
 	hashes := make([]api.Hash, len(pieces))
 	for i, p := range pieces {
 		hashes[i] = p.hash
@@ -107,43 +109,44 @@ func (c *Content) open(ctx context.Context, off, n int64) (*rangeReader, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newRangeReader(ctx, c.drive.s.blobs, coalesce(pieces)), nil
+	return newRangeReader(ctx, c.drive.s.blobs, pieces, skip, n), nil
 }
 
-// piece is a part of a chunk, and where in a pack it is.
+// piece is a chunk, and where in a pack it is.
 type piece struct {
 	hash   api.Hash
 	pack   api.ID
 	off, n int64
 }
 
-// cutRange is the parts of chunks that make up a range of the content; their
-// offsets are those in the chunk.
-func cutRange(chunks []api.Chunk, off, n int64) []piece {
-	var pieces []piece
+// cover is the chunks that have bytes of a range of the content, and how many
+// of the first one's are before it.
+func cover(chunks []api.Chunk, off, n int64) (pieces []piece, skip int64) {
 	start := int64(0)
 	for _, c := range chunks {
-		end := start + int64(c.Size)
-		from, to := max(start, off), min(end, off+n)
-		if from < to {
-			pieces = append(pieces, piece{hash: c.Hash, off: from - start, n: to - from})
-		}
-		if start = end; start >= off+n {
+		if start >= off+n {
 			break
 		}
+		end := start + int64(c.Size)
+		if end > off {
+			if len(pieces) == 0 {
+				skip = off - start
+			}
+			pieces = append(pieces, piece{hash: c.Hash, n: int64(c.Size)})
+		}
+		start = end
 	}
-	return pieces
+	return pieces, skip
 }
 
-// locate turns offsets in chunks into offsets in packs.
+// locate finds the chunks in packs.
 func locate(version api.ID, pieces []piece, chunks map[api.Hash]postgres.Extent) ([]piece, error) {
 	for i := range pieces {
 		e, ok := chunks[pieces[i].hash]
 		if !ok {
 			return nil, fmt.Errorf("version %s: the chunk %s is lost", version, pieces[i].hash)
 		}
-		pieces[i].pack = e.Pack
-		pieces[i].off += e.Off
+		pieces[i].pack, pieces[i].off = e.Pack, e.Off
 	}
 	return pieces, nil
 }

@@ -9,6 +9,9 @@ import (
 	"satchel/api"
 )
 
+// sendPiece is how many bytes are written at once.
+const sendPiece = 512 << 10
+
 // ContentReader reads content from any place of it: a seek costs nothing, and
 // the read after it opens the content there. It is not safe for concurrent use.
 type ContentReader struct {
@@ -74,7 +77,8 @@ func (r *ContentReader) ready() error {
 
 // SendTo writes the next n bytes to w, or what there is until the content's end, in pieces of at most 512 KiB.
 // Content that is in files of this machine goes by w's [io.ReaderFrom], if it has one: the kernel can then send
-// it without a copy. What failed in reading is told by Err, what failed in writing is not.
+// it without a copy, so it is the receiver who has to compare its hash. All else is verified as Read does, which is not
+// to be called afterwards without a Seek to another place. What failed in reading is told by Err, what failed in writing is not.
 func (r *ContentReader) SendTo(w io.Writer, n int64) (sent int64, err error) {
 	n = min(n, r.content.Size-r.off)
 	to := &sink{w: w}

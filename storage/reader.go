@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
+	"slices"
 
 	"satchel/storage/blob"
 )
@@ -96,30 +96,20 @@ func (r *extentReader) Read(b []byte) (int, error) {
 	return n, r.failure()
 }
 
-// sendTo writes up to n bytes of the current piece to w; see [ContentReader.SendTo].
-func (r *extentReader) sendTo(w io.Writer, n int64) (sent int64, err error) {
-	n = min(n, r.left)
-	if file, ok := r.body.(blob.Sender); ok && r.err == nil {
-		sent, err = file.SendTo(w, n)
-		r.left -= sent
-		r.at += sent
-		r.broken(err)
-		return sent, r.failure()
-	}
-	buf := sendBuffers.Get().(*[sendPiece]byte)
-	defer sendBuffers.Put(buf)
-	return io.CopyBuffer(onlyWriter{w}, onlyReader{&io.LimitedReader{R: r, N: n}}, buf[:])
+// sends tells whether the kernel can send the current piece.
+func (r *extentReader) sends() bool {
+	_, ok := r.body.(blob.Sender)
+	return ok && r.err == nil
 }
 
-const sendPiece = 512 << 10 // bytes written at once
-
-var sendBuffers = sync.Pool{New: func() any { return new([sendPiece]byte) }}
-
-// onlyWriter and onlyReader make io.CopyBuffer use its buffer.
-type (
-	onlyWriter struct{ io.Writer }
-	onlyReader struct{ io.Reader }
-)
+// sendTo writes up to n bytes of the current piece, which the kernel can send, to w.
+func (r *extentReader) sendTo(w io.Writer, n int64) (int64, error) {
+	sent, err := r.body.(blob.Sender).SendTo(w, min(n, r.left))
+	r.left -= sent
+	r.at += sent
+	r.broken(err)
+	return sent, r.failure()
+}
 
 func (r *extentReader) broken(err error) {
 	if err == io.EOF {
@@ -154,47 +144,110 @@ func (r *extentReader) Close() error {
 	return nil
 }
 
-// rangeReader joins the pieces of extents; it ends with their first error.
+// rangeReader yields a range of a content, chunk by chunk, each verified before
+// its first byte is given out. It ends with its first error. Memory is that of one
+// chunk.
 type rangeReader struct {
-	pieces *extentReader
-	begun  bool
-	err    error
+	chunks  chunkReader
+	pieces  []piece // chunks not yet begun
+	skip    int64   // bytes of the next chunk that are before the range
+	left    int64   // bytes of the range that are in pieces
+	data    []byte  // of the current chunk, not yet yielded
+	sending int64   // bytes of the current chunk that the kernel is still to send; data is empty
+	err     error
 }
 
-func newRangeReader(ctx context.Context, blobs blob.Store, extents []extent) *rangeReader {
-	return &rangeReader{pieces: newExtentReader(ctx, blobs, extents)}
+// newRangeReader reads n bytes of chunks one after another, without the first skip bytes.
+func newRangeReader(ctx context.Context, blobs blob.Store, pieces []piece, skip, n int64) *rangeReader {
+	plan := slices.Compact(slices.Clone(pieces)) // as chunkReader reads them
+	return &rangeReader{
+		chunks: chunkReader{pieces: newExtentReader(ctx, blobs, coalesce(plan))},
+		pieces: pieces, skip: skip, left: n,
+	}
 }
 
+// Read is not to be called after sendTo.
 func (r *rangeReader) Read(b []byte) (int, error) {
-	if err := r.ready(); err != nil {
-		return 0, err
+	for r.err == nil && len(r.data) == 0 {
+		r.err = r.next()
 	}
-	n, err := r.pieces.Read(b)
-	r.err = err
-	return n, err
+	if r.err != nil {
+		return 0, r.err
+	}
+	n := copy(b, r.data)
+	r.data = r.data[n:]
+	return n, nil
 }
 
-// ready goes to the piece that is to be read.
-func (r *rangeReader) ready() error {
-	for r.err == nil && (!r.begun || r.pieces.left == 0) {
-		r.begun = true
-		_, r.err = r.pieces.next()
+// next goes to the next chunk; io.EOF after the last.
+func (r *rangeReader) next() error {
+	if len(r.pieces) == 0 {
+		return io.EOF
 	}
-	return r.err
+	data, err := r.chunks.chunk(r.pieces[0])
+	if err != nil {
+		return err
+	}
+	from := r.skip
+	r.data = data[from : from+r.take(int64(len(data)))]
+	return nil
 }
 
-// sendTo writes up to n bytes, but at most one piece, to w.
-func (r *rangeReader) sendTo(w io.Writer, n int64) (int64, error) {
-	if err := r.ready(); err != nil {
-		return 0, err
+// take leaves the next chunk behind, and tells how many of its last has bytes are
+// in the range.
+func (r *rangeReader) take(has int64) int64 {
+	n := min(has-r.skip, r.left)
+	r.pieces, r.skip, r.left = r.pieces[1:], 0, r.left-n
+	return n
+}
+
+// sendTo writes up to n bytes, but of at most one chunk, to w; see [ContentReader.SendTo].
+func (r *rangeReader) sendTo(w io.Writer, n int64) (sent int64, err error) {
+	if r.err == nil && len(r.data) == 0 && r.sending == 0 {
+		r.err = r.begin()
 	}
-	sent, err := r.pieces.sendTo(w, n)
-	r.err = err
-	return sent, err
+	switch {
+	case r.err != nil:
+		return 0, r.err
+	case r.sending > 0:
+		sent, r.err = r.chunks.pieces.sendTo(w, min(n, r.sending))
+		r.sending -= sent
+	default:
+		var k int
+		k, r.err = w.Write(r.data[:min(n, int64(len(r.data)))])
+		r.data, sent = r.data[k:], int64(k)
+	}
+	return sent, r.err
+}
+
+// begin is next where the kernel may send the chunk, if it is in a file.
+func (r *rangeReader) begin() error {
+	if len(r.pieces) == 0 {
+		return io.EOF
+	}
+	p := r.pieces[0]
+	if p == r.chunks.last || len(r.pieces) > 1 && p == r.pieces[1] {
+		return r.next() // read once for all its repetitions
+	}
+	from := r.chunks.pieces
+	if _, err := from.next(); err != nil {
+		return lost(err)
+	}
+	if !from.sends() {
+		if err := r.chunks.fill(p); err != nil {
+			return err
+		}
+		return r.next() // it has been read
+	}
+	if _, err := io.CopyN(io.Discard, from, r.skip); err != nil {
+		return lost(err)
+	}
+	r.chunks.last, r.sending = piece{}, r.take(p.n)
+	return nil
 }
 
 // Close lets go of the packs. Reading after it fails.
 func (r *rangeReader) Close() error {
-	r.err = io.ErrClosedPipe
-	return r.pieces.Close()
+	r.err, r.data, r.sending = io.ErrClosedPipe, nil, 0
+	return r.chunks.pieces.Close()
 }

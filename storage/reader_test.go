@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -125,8 +126,8 @@ func (d *drive) fileOf(t testing.TB, name string, chunks ...storedChunk) (node a
 	return m.Node, content
 }
 
-// A range touches the packs that have bytes of it and no others, each stretch of
-// one is read at once, and nothing is read twice.
+// A range touches the chunks that have bytes of it and no others, whole, each
+// stretch of them in a pack is read at once, and nothing is read twice.
 func TestRangesTouchOnlyTheirPacks(t *testing.T) {
 	w := newWorld(t)
 	store := w.ledger()
@@ -154,7 +155,7 @@ func TestRangesTouchOnlyTheirPacks(t *testing.T) {
 		for _, ch := range chunks {
 			from, to := max(off, start), min(end, start+int64(len(ch.data)))
 			if from < to {
-				g := get{ch.pack, ch.off + from - start, to - from}
+				g := get{ch.pack, ch.off, int64(len(ch.data))}
 				if last := len(want) - 1; last >= 0 && want[last].key == g.key && g.off-(want[last].off+want[last].n) == 36 {
 					want[last].n = g.off + g.n - want[last].off
 				} else {
@@ -232,41 +233,113 @@ func TestPacksAreReadInParallel(t *testing.T) {
 	}
 }
 
-// What a store does wrong is an error of the reader, with the pack's name.
+// What a store does wrong is an error of the reader, with the pack's name, and
+// nothing of the chunk is yielded, whatever the range: only what is right before it.
 func TestBrokenPacks(t *testing.T) {
-	for name, damage := range map[string]func(string, io.ReadCloser) (io.ReadCloser, error){
-		"cut": func(_ string, r io.ReadCloser) (io.ReadCloser, error) {
-			return struct {
-				io.Reader
-				io.Closer
-			}{io.LimitReader(r, 1000), r}, nil
-		},
-		"gone": func(_ string, r io.ReadCloser) (io.ReadCloser, error) {
-			r.Close()
-			return nil, api.Errorf(api.NotFound, "gone")
-		},
+	const size = 600
+	for name, test := range map[string]struct {
+		damage func(stored []byte) []byte // what is read of the two chunks, and the header between them
+		gone   bool
+		kind   api.Kind
+		says   string
+	}{
+		"cut":           {damage: func(b []byte) []byte { return b[:len(b)-200] }, kind: api.Internal, says: "EOF"},
+		"one bit":       {damage: func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, kind: api.Internal, says: "damaged"},
+		"other content": {damage: func(b []byte) []byte { crand.Read(b[len(b)-size:]); return b }, kind: api.Internal, says: "damaged"},
+		"zeros":         {damage: func(b []byte) []byte { clear(b[len(b)-size:]); return b }, kind: api.Internal, says: "damaged"},
+		"gone":          {gone: true, kind: api.Internal, says: "gone"},
 	} {
-		w := newWorld(t)
-		store := w.ledger()
-		d := w.home(t, w.user(t, "editor"))
-		chunks := d.packOf(t, 600, 600)
-		node, _ := d.fileOf(t, "film", chunks...)
-		film, err := d.Content(t.Context(), node, api.ID{})
-		if err != nil {
-			t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			store := w.ledger()
+			d := w.home(t, w.user(t, "editor"))
+			chunks := d.packOf(t, size, size)
+			node, content := d.fileOf(t, "film", chunks...)
+			film, err := d.Content(t.Context(), node, api.ID{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.damage = func(_ string, r io.ReadCloser) (io.ReadCloser, error) {
+				defer r.Close()
+				if test.gone {
+					return nil, api.Errorf(api.NotFound, "gone")
+				}
+				b, err := io.ReadAll(r)
+				if err != nil {
+					return nil, err
+				}
+				return io.NopCloser(bytes.NewReader(test.damage(b))), nil
+			}
+			for _, r := range [][2]int64{{0, -1}, {10, 2*size - 20}, {size, size}, {size + 5, 1}} {
+				body, err := film.Open(t.Context(), r[0], r[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(body)
+				if api.KindOf(err) != test.kind || !strings.Contains(fmt.Sprint(err), chunks[0].pack) || !strings.Contains(fmt.Sprint(err), test.says) {
+					t.Errorf("%v: %s, %v", r, api.KindOf(err), err)
+				}
+				if right := content[min(r[0], size):size]; !bytes.HasPrefix(right, got) || test.gone && len(got) > 0 {
+					t.Errorf("%v: %d bytes, where only %d are right", r, len(got), len(right))
+				}
+				body.Close()
+				if _, err := body.Read(make([]byte, 1)); err == nil {
+					t.Errorf("%v: a closed reader reads", r)
+				}
+			}
+		})
+	}
+}
+
+// What the kernel may send is the same as what is read, wherever it begins and ends, also where chunks repeat; and
+// what can't be sent from a file is verified.
+func TestSendTo(t *testing.T) {
+	w := newWorld(t)
+	store := w.ledger()
+	d := w.home(t, w.user(t, "editor"))
+	a, b := d.packOf(t, 3000, 400, 500), d.packOf(t, 70_000)
+	node, content := d.fileOf(t, "film", a[0], a[0], a[0], b[0], a[0], a[2], a[1], a[1], b[0])
+	film, err := d.Content(t.Context(), node, api.ID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int64(len(content))
+	send := func(off, n int64) ([]byte, error) {
+		r := film.Reader(t.Context())
+		defer r.Close()
+		r.Seek(off, io.SeekStart)
+		var got bytes.Buffer
+		sent, err := r.SendTo(&got, n)
+		if sent != int64(got.Len()) || err != r.Err() {
+			t.Errorf("%d bytes from %d: %d told, %d sent; %v told, %v kept", n, off, sent, got.Len(), err, r.Err())
 		}
-		store.damage = damage
-		body, err := film.Open(t.Context(), 0, -1)
-		if err != nil {
-			t.Fatal(err)
+		return got.Bytes(), err
+	}
+	for i := range 200 {
+		off := rand.Int64N(size)
+		n := rand.Int64N(size - off + 1)
+		if i == 0 {
+			off, n = 0, size
 		}
-		got, err := io.ReadAll(body)
-		if err == nil || len(got) >= 1200 || !bytes.Contains([]byte(fmt.Sprint(err)), []byte(chunks[0].pack)) {
-			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		if got, err := send(off, n); err != nil || !bytes.Equal(got, content[off:off+n]) {
+			t.Fatalf("%d bytes from %d: %d, %v", n, off, len(got), err)
 		}
-		body.Close()
-		if _, err := body.Read(make([]byte, 1)); err == nil {
-			t.Errorf("%s: a closed reader reads", name)
+	}
+	for _, wrong := range []bool{false, true} {
+		store.damage = func(_ string, r io.ReadCloser) (io.ReadCloser, error) { // a store without files
+			defer r.Close()
+			b, err := io.ReadAll(r)
+			if err != nil {
+				return nil, err
+			}
+			if wrong {
+				b[len(b)-1] ^= 1
+			}
+			return io.NopCloser(bytes.NewReader(b)), nil
+		}
+		got, err := send(10, size-10)
+		if !wrong && (err != nil || !bytes.Equal(got, content[10:])) || wrong && (api.KindOf(err) != api.Internal || len(got) > 0) {
+			t.Errorf("wrong: %v: %d bytes, %v", wrong, len(got), err)
 		}
 	}
 }

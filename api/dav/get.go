@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 )
 
@@ -38,12 +39,12 @@ func (q *request) get(w http.ResponseWriter) {
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
 	body := c.Reader(q.ctx)
 	defer body.Close()
-	http.ServeContent(&refusals{ResponseWriter: w, q: q}, q.r, "", info{node: f.node}.ModTime(), body)
-	if body.Err() != nil {
-		if q.ctx.Err() == nil {
-			q.Fault(body.Err()) // logs it
-		}
-		panic(http.ErrAbortHandler) // so that the client can't take it for whole
+	refused := func(w http.ResponseWriter) http.ResponseWriter { return &refusals{ResponseWriter: w, q: q} }
+	err = serve.Content(w, q.r, info{node: f.node}.ModTime(), body, refused, func(err error) {
+		q.Fault(err) // logs it
+	})
+	if err != nil {
+		q.fail(w, err)
 	}
 }
 

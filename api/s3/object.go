@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 )
 
@@ -121,23 +122,18 @@ func (q *request) get() error {
 	}
 	body := c.Reader(q.ctx)
 	defer body.Close()
-	http.ServeContent(&refusals{q: q}, q.r, "", time.Unix(0, n.Mtime), body)
-	if body.Err() != nil {
-		if q.ctx.Err() == nil {
-			q.Log.Error("an object broke off", "bucket", q.bucket, "key", q.key, "err", body.Err())
-		}
-		panic(http.ErrAbortHandler) // so that the client can't take it for whole
-	}
-	return nil
+	refused := func(w http.ResponseWriter) http.ResponseWriter { return &refusals{ResponseWriter: w, q: q} }
+	return serve.Content(q.w, q.r, time.Unix(0, n.Mtime), body, refused, func(err error) {
+		q.Log.Error("an object broke off", "bucket", q.bucket, "key", q.key, "err", err)
+	})
 }
 
 // refusals gives the refusals of http.ServeContent S3's shape.
 type refusals struct {
+	http.ResponseWriter
 	q       *request
 	refused bool
 }
-
-func (w *refusals) Header() http.Header { return w.q.w.Header() }
 
 func (w *refusals) WriteHeader(status int) {
 	switch {
@@ -148,7 +144,7 @@ func (w *refusals) WriteHeader(status int) {
 		w.refused = true
 		w.q.fail(refuse(status, "PreconditionFailed", "the object is another one by now"))
 	default:
-		w.q.w.WriteHeader(status)
+		w.ResponseWriter.WriteHeader(status)
 	}
 }
 
@@ -156,7 +152,7 @@ func (w *refusals) Write(p []byte) (int, error) {
 	if w.refused {
 		return len(p), nil
 	}
-	return w.q.w.Write(p)
+	return w.ResponseWriter.Write(p)
 }
 
 // place is the path of a key that is to be written.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 )
 
@@ -28,14 +29,15 @@ func (s *server) postPack(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"pack": pack, "chunks": chunks})
 }
 
-// getContent sends a version of a file.
+// getContent sends a version of a file, to a device, which compares the hash of
+// the whole: so the kernel may send it.
 func (s *server) getContent(w http.ResponseWriter, r *http.Request) {
 	c, err := s.contentOf(r)
 	if err != nil {
 		s.problemError(w, r, err)
 		return
 	}
-	s.serveContent(w, r, c, s.problemError)
+	s.sendContent(w, r, c, private, true, s.problemError)
 }
 
 func (s *server) contentOf(r *http.Request) (*storage.Content, error) {
@@ -72,14 +74,18 @@ func tooLarge(err error) error {
 	return err
 }
 
+// private is how content is kept that is a user's own.
+const private = "private, no-cache"
+
 // serveContent sends a user's own content.
 func (s *server) serveContent(w http.ResponseWriter, r *http.Request, c *storage.Content, fail failure) {
-	s.sendContent(w, r, c, "private, no-cache", fail)
+	s.sendContent(w, r, c, private, false, fail)
 }
 
 // sendContent sends content by the rules of net/http for ranges and conditions
 // (RFC 9110 sections 13 and 14), to be kept as cache says. Its hash is its entity tag.
-func (s *server) sendContent(w http.ResponseWriter, r *http.Request, c *storage.Content, cache string, fail failure) {
+// The kernel may send it to a client that verifies what it gets.
+func (s *server) sendContent(w http.ResponseWriter, r *http.Request, c *storage.Content, cache string, kernel bool, fail failure) {
 	h := w.Header()
 	h.Set("Etag", `"`+c.SHA256.String()+`"`)
 	h.Set("Cache-Control", cache)
@@ -88,12 +94,14 @@ func (s *server) sendContent(w http.ResponseWriter, r *http.Request, c *storage.
 	}
 	body := c.Reader(r.Context())
 	defer body.Close()
-	http.ServeContent(&rangeResponse{ResponseWriter: w, r: r, fail: fail}, r, "", c.Modified, body)
-	if err := body.Err(); err != nil {
-		if r.Context().Err() == nil {
-			s.log.Error("content broke off", "version", c.Version, "err", err)
-		}
-		panic(http.ErrAbortHandler) // so that the client can't take it for whole
+	response := func(w http.ResponseWriter) http.ResponseWriter {
+		return &rangeResponse{ResponseWriter: w, r: r, kernel: kernel, fail: fail}
+	}
+	err := serve.Content(w, r, c.Modified, body, response, func(err error) {
+		s.log.Error("content broke off", "version", c.Version, "err", err)
+	})
+	if err != nil {
+		fail(w, r, err)
 	}
 }
 
@@ -101,6 +109,7 @@ func (s *server) sendContent(w http.ResponseWriter, r *http.Request, c *storage.
 type rangeResponse struct {
 	http.ResponseWriter
 	r       *http.Request
+	kernel  bool // may send content
 	fail    failure
 	refused bool
 }
@@ -130,7 +139,7 @@ func (w *rangeResponse) Write(p []byte) (int, error) {
 // ReadFrom is part of [io.ReaderFrom]; http.ServeContent copies through it.
 func (w *rangeResponse) ReadFrom(r io.Reader) (int64, error) {
 	part, ok := r.(*io.LimitedReader)
-	if ok && !w.refused {
+	if ok && w.kernel && !w.refused {
 		if content, ok := part.R.(*storage.ContentReader); ok {
 			n, err := content.SendTo(w.ResponseWriter, part.N)
 			part.N -= n

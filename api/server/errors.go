@@ -85,7 +85,7 @@ func faultOf(log *slog.Logger, err error) fault {
 
 // plain is what clients are told when the error's own text is not for them.
 var plain = map[api.Kind]string{
-	api.Unavailable: "the server is busy or can't reach its database; try again",
+	api.Unavailable: "the server is busy, or can't reach its database or where it stores content; try again",
 	api.NoSpace:     "the server's disk is full",
 	api.Quota:       "the quota is used up",
 }

@@ -35,7 +35,7 @@ func (s *server) rpcGetFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	dressContent(w.Header(), p.name(), mediaType)
-	s.sendContent(w, r, content, caching(w.Header(), about.Public), s.pgrstError)
+	s.sendContent(w, r, content, caching(w.Header(), about.Public), false, s.pgrstError)
 }
 
 // caching says how long content may be kept: what is public by everybody for
@@ -43,7 +43,7 @@ func (s *server) rpcGetFile(w http.ResponseWriter, r *http.Request) {
 func caching(h http.Header, public bool) string {
 	h.Add("Vary", "Authorization, Cookie")
 	if !public {
-		return "private, no-cache"
+		return private
 	}
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	return "public, max-age=259200"

@@ -1,0 +1,63 @@
+package storage
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"satchel/api"
+)
+
+// chunkReader reads whole chunks, one after another, and a repeated one once.
+type chunkReader struct {
+	pieces *extentReader
+	last   piece
+	data   []byte
+	err    error // of last
+}
+
+// chunk is the bytes of the next piece, which is the whole of a chunk. They are
+// valid until the next call.
+func (r *chunkReader) chunk(p piece) ([]byte, error) {
+	if p == r.last {
+		return r.data, r.err
+	}
+	if _, err := r.pieces.next(); err != nil {
+		r.last, r.err = p, lost(err)
+		return nil, r.err
+	}
+	err := r.fill(p)
+	return r.data, err
+}
+
+// fill reads and verifies the piece that next has gone to.
+func (r *chunkReader) fill(p piece) error {
+	r.last, r.err = p, nil
+	if err := r.read(p); err != nil {
+		r.err = lost(err)
+	}
+	return r.err
+}
+
+func (r *chunkReader) read(p piece) error {
+	if int64(cap(r.data)) < p.n {
+		r.data = make([]byte, p.n)
+	}
+	r.data = r.data[:p.n]
+	if _, err := io.ReadFull(r.pieces, r.data); err != nil {
+		return err
+	}
+	if api.Hash(sha256.Sum256(r.data)) != p.hash {
+		return fmt.Errorf("pack %s: the chunk %s at offset %d is damaged", p.pack, p.hash, p.off)
+	}
+	return nil
+}
+
+// lost keeps a store's "not found" from passing for the file's.
+func lost(err error) error {
+	switch api.KindOf(err) {
+	case api.Unavailable, api.Cancelled:
+		return err
+	}
+	return api.Errorf(api.Internal, "%w", err)
+}
