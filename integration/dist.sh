@@ -9,12 +9,12 @@ export CGO_ENABLED=0
 rm -rf dist
 mkdir -p dist
 
-build() { # OS ARCH PROGRAM…
-	os=$1 arch=$2
-	shift 2
+build() { # ARCH PROGRAM…
+	arch=$1
+	shift
 	for program; do
-		echo "dist: $program for $os/$arch"
-		GOOS=$os GOARCH=$arch $GO build -trimpath -buildvcs=false -ldflags '-s -w' -o "dist/$os-$arch/$program" "./cmd/$program"
+		echo "dist: $program for linux/$arch"
+		GOOS=linux GOARCH=$arch $GO build -trimpath -buildvcs=false -ldflags '-s -w' -o "dist/linux-$arch/$program" "./cmd/$program"
 	done
 }
 
@@ -40,12 +40,28 @@ put() { # MODE FROM TO
 	install -D -m "$1" "$2" "dist/.deb/$3"
 }
 
+described() { # PROGRAM SECTION: its manual pages and completions
+	for page in dist/.described/"$1"/*."$2"; do
+		put 644 "$page" "usr/share/man/man$2/$(basename "$page")"
+		gzip -9n "dist/.deb/usr/share/man/man$2/$(basename "$page")"
+	done
+	put 644 "dist/.described/$1.bash" "usr/share/bash-completion/completions/$1"
+	put 644 "dist/.described/$1.zsh" "usr/share/zsh/vendor-completions/_$1"
+	put 644 "dist/.described/$1.fish" "usr/share/fish/vendor_completions.d/$1.fish"
+}
+
 for arch in amd64 arm64; do
-	build linux $arch satcheld satchel satchel-helper
+	build $arch satcheld satchel satchel-helper
 done
-# The client on macOS has everything but the mount: put, get, ls, rm, mv, history, share.
-for arch in amd64 arm64; do
-	build darwin $arch satchel
+
+# Programs of this machine describe themselves.
+for program in satcheld satchel; do
+	mkdir -p "dist/.described/$program"
+	$GO build -trimpath -buildvcs=false -o dist/.described/run "./cmd/$program"
+	dist/.described/run man "dist/.described/$program" >/dev/null
+	for shell in bash zsh fish; do
+		dist/.described/run completion $shell >"dist/.described/$program.$shell"
+	done
 done
 
 for arch in amd64 arm64; do
@@ -73,11 +89,28 @@ if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
 	fi
 fi
 END
-	chmod 755 dist/.deb/DEBIAN/postinst
+	cat >dist/.deb/DEBIAN/prerm <<'END'
+#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+	systemctl disable --now satcheld.service satcheld.socket
+fi
+END
+	cat >dist/.deb/DEBIAN/postrm <<'END'
+#!/bin/sh
+set -e
+if [ -d /run/systemd/system ]; then
+	systemctl daemon-reload
+fi # what people stored in /var/lib/satchel stays
+END
+	chmod 755 dist/.deb/DEBIAN/postinst dist/.deb/DEBIAN/prerm dist/.deb/DEBIAN/postrm
+	described satcheld 8
 	deb satcheld $arch "server of Satchel, a personal drive" "systemd, ca-certificates, postgresql | postgresql-client"
 	put 755 dist/linux-$arch/satchel usr/bin/satchel
 	put 755 dist/linux-$arch/satchel-helper usr/sbin/satchel-helper
+	described satchel 1
 	put 644 LICENSE usr/share/doc/satchel/copyright
 	deb satchel $arch "client of Satchel: a personal drive as a folder" "fuse3, ca-certificates"
 done
+rm -rf dist/.described
 (cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS)

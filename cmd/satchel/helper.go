@@ -101,10 +101,12 @@ func (cmd *helperInstallCmd) program() (string, error) {
 		return "", err
 	}
 	beside := filepath.Join(filepath.Dir(self), "satchel-helper")
-	if _, err := os.Stat(beside); err != nil {
-		return "", fmt.Errorf("there is no %s\nname the program with --binary FILE", beside)
+	for _, file := range []string{beside, filepath.Join(filepath.Dir(self), "..", "sbin", "satchel-helper")} { // packages put it there
+		if _, err := os.Stat(file); err == nil {
+			return file, nil
+		}
 	}
-	return beside, nil
+	return "", fmt.Errorf("there is no %s\nname the program with --binary FILE", beside)
 }
 
 type helperRemoveCmd struct{ helperPlace }
