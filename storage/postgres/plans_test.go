@@ -361,8 +361,8 @@ func (p *planned) plans(t *testing.T, q hot) []plan {
 const plansIntro = `# Plans of the hot queries
 
 Written by ` + "`make plans`" + `: as ` + "`satchel_app`" + `, under row-level security, for a drive of %d nodes (%d files) beside another
-user's, on %s. The plan is that of the seventh run, so the one that PostgreSQL keeps where it decided to keep one;
-times are its own, and include what measuring each step costs. ` + "`$0`" + ` is the user, from the setting, found once for each statement.
+user's, on %s. The plans are those of the seventh run, made for all values of a statement's parameters;
+times are PostgreSQL's own, and include what measuring each step costs. ` + "`$0`" + ` is the user, from the setting, found once for each statement.
 ` + "`go test ./storage/postgres -run TestPlans`" + ` holds them to what they are here: no table that grows is scanned, and hardly
 a row is read to be thrown away.
 
