@@ -34,6 +34,7 @@ func (s *Set) rename(m api.Mutation, o *api.Outcome) error {
 		// leaves both; but here the name was seen to go.
 		s.detach(src, m.Time)
 		s.record(Change{Op: m.Op, Node: id, From: src, To: dst, Time: m.Time})
+		s.adjusted = true // it has one name less than its author thinks
 		return nil
 	case target.ID != m.Replaces:
 		dst, target = s.aside(dst, n, m.Time, o), nil // it is another device's, which was first

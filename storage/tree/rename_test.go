@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"slices"
 	"testing"
 
 	"satchel/api"
@@ -163,4 +164,19 @@ func TestExchange(t *testing.T) {
 	m = rename(f, root, "nothing")
 	m.Op, m.Replaces = api.OpExchange, d.Node
 	b.do(b.laptop, "refused:not_found", m)
+}
+
+// Who renames a file onto a name that another device made a link to it is told how many names it has.
+func TestRenameOntoALinkOfTheSame(t *testing.T) {
+	b := newBench(t)
+	f := b.file(root, "a", "one")
+	b.do(b.desktop, "applied applied", f, link(f, root, "b"))
+	b.do(b.laptop, "adjusted", rename(f, root, "b"))
+	if n := b.has("b", "one"); n.Nlink != 1 {
+		t.Errorf("it has %d names", n.Nlink)
+	}
+	b.entriesIn(root, 1)
+	if touched := b.last.Touched(); !slices.Contains(touched.Nodes, f.Node) {
+		t.Errorf("the answer tells of %+v", touched)
+	}
 }
