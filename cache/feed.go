@@ -187,14 +187,7 @@ func (d *Drive) relist() (err error) {
 	}()
 	d.syn.epoch, d.syn.seq, d.syn.acked = info.Epoch, info.Seq, 0
 	d.drive = info
-	var dirs []api.ID
-	err = d.st.scan([]byte{keyNode}, func(k, v []byte) error {
-		r, err := decodeRecord(v)
-		if id := api.ID(k[1:17]); err == nil && r.isDir() && r.flags&flagComplete != 0 && d.journal.staying[id] == nil {
-			dirs = append(dirs, id)
-		}
-		return err
-	})
+	dirs, err := d.listedDirs()
 	d.mu.Unlock()
 	if err != nil {
 		return err
@@ -214,6 +207,18 @@ func (d *Drive) relist() (err error) {
 	err = t.commit()
 	d.mu.Unlock()
 	return err
+}
+
+// listedDirs is the directories that this machine keeps whole, and the server shall know; locked.
+func (d *Drive) listedDirs() (dirs []api.ID, err error) {
+	err = d.st.scan([]byte{keyNode}, func(k, v []byte) error {
+		r, err := decodeRecord(v)
+		if id := api.ID(k[1:17]); err == nil && r.isDir() && r.flags&flagComplete != 0 && d.journal.staying[id] == nil {
+			dirs = append(dirs, id)
+		}
+		return err
+	})
+	return dirs, err
 }
 
 // parentsFirst puts directories into an order in which each comes after those

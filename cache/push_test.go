@@ -200,6 +200,39 @@ func TestServerRestored(t *testing.T) {
 	}
 }
 
+// After a restore what was moved since the backup keeps what was written into it, and what the server has never heard of
+// survives also a move of it that was not sent; nor does the answer to that move, when it comes before the feed tells of the restore, take it.
+func TestServerRestoredAfterMoves(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		a, b, s, _ := pair(t)
+		must(t, a.mkdir("d"))
+		must(t, a.write("edited", "as in the backup"))
+		mustQuiet(t, a, b)
+		restore := s.Backup()
+		s.Start()
+		must(t, a.write("edited", "sent after the backup"))
+		must(t, a.rename("edited", "d/edited", 0))
+		must(t, a.write("new", "new after the backup"))
+		must(t, a.sync())
+		a.wire.cut()
+		must(t, a.rename("new", "d/new", 0))
+		restore()
+		s.Start()
+		a.wire.faults(func(w *wire) { w.deaf = deaf })
+		a.wire.mend()
+		if deaf {
+			must(t, a.sync())
+			a.wire.faults(func(w *wire) { w.deaf = false })
+		}
+		truth := mustQuiet(t, a, b)
+		for _, content := range []string{"sent after the backup", "new after the backup"} {
+			if len(truth.find(content)) != 1 {
+				t.Errorf("deaf %v: %q is at %q; the server has\n%v--- a\n%s", deaf, content, truth.find(content), truth, a.log)
+			}
+		}
+	}
+}
+
 // What another device wrote into a file that was open here comes when it is closed unchanged, also where
 // the file was moved meanwhile.
 func TestOpenFileMovesWhileItIsWritten(t *testing.T) {

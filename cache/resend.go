@@ -20,6 +20,29 @@ type missing struct {
 	whole bool   // the node itself is lost
 }
 
+// forestall journals again what a server lacks that answers a batch in another epoch than the one in which this device heard of it,
+// before that answer is applied: it may be that what the batch was about is gone, which would take it from here.
+func (d *Drive) forestall(epoch api.ID) error {
+	d.mu.Lock()
+	if d.syn.epoch.IsZero() || epoch.IsZero() || epoch == d.syn.epoch || epoch == d.syn.resent {
+		d.mu.Unlock()
+		return nil
+	}
+	d.syn.acked = 0 // a number of the old epoch
+	dirs, err := d.listedDirs()
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := d.resend(d.parentsFirst(dirs)); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.syn.resent = epoch
+	return nil
+}
+
 // resend journals again what the server lacks of the directories, which come
 // parents first.
 func (d *Drive) resend(dirs []api.ID) error {
@@ -71,7 +94,7 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 		return nil, err
 	}
 	for _, k := range l.order {
-		if k.name == "" || d.journal.places[place{dir, k.name}] > 0 {
+		if k.name == "" {
 			continue
 		}
 		n, err := d.load(k.id)
@@ -102,16 +125,20 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 	var err error
 	if m.whole {
-		_, err = d.cfg.Remote.Node(ctx, m.id)
-	} else {
+		var an api.Node
+		if an, err = d.cfg.Remote.Node(ctx, m.id); err == nil && an.Type == api.File { // it was only moved, but perhaps also changed
+			m.whole, m.base = false, an.Version
+		}
+	}
+	if err == nil && !m.whole {
 		d.mu.Lock()
 		n, lerr := d.load(m.id)
 		var version api.ID
-		if lerr == nil && n != nil {
+		if lerr == nil && n != nil && n.slot != 0 && n.hot == nil {
 			version = n.version
 		}
 		d.mu.Unlock()
-		if lerr != nil || n == nil {
+		if lerr != nil || version.IsZero() || version == m.base {
 			return false, lerr
 		}
 		body, cerr := d.cfg.Remote.Content(ctx, m.id, version, 0, 1)

@@ -33,7 +33,8 @@ type syncer struct {
 	inherited bool      // life is that of an earlier start, whose batch is in flight
 	epoch     api.ID    // the feed's cursor
 	seq       int64
-	acked     int64 // seq of the last batch that the server answered: nothing older is believed
+	acked     int64  // seq of the last batch that the server answered: nothing older is believed
+	resent    api.ID // the epoch for which forestall has done its work
 
 	refused   int     // mutations that the server refused since the cache was made
 	conflicts int     // conflict copies made
@@ -199,6 +200,9 @@ func (d *Drive) send() error {
 		cancel()
 		if err == nil && len(c.Outcomes) != len(f.Batch.Mutations) {
 			err = api.Errorf(api.Internal, "the server answered %d of %d mutations", len(c.Outcomes), len(f.Batch.Mutations))
+		}
+		if err == nil {
+			err = d.forestall(c.Epoch)
 		}
 		switch {
 		case err == nil:

@@ -20,6 +20,7 @@ type wire struct {
 	mute int  // answers of batches still to be lost
 	held bool // no content gets through
 	dark bool // no directory can be listed
+	deaf bool // the feed is silent
 	ctx  context.Context
 	stop context.CancelFunc
 	skew time.Duration // of the device's clock
@@ -222,6 +223,16 @@ func (w *wire) Content(ctx context.Context, node, version api.ID, off, n int64) 
 }
 
 func (w *wire) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
+	w.mu.Lock()
+	deaf := w.deaf
+	w.mu.Unlock()
+	if deaf { // but connected
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+		return api.Changes{State: api.State{Epoch: epoch, Seq: after}}, nil
+	}
 	c, err := over(w, ctx, false, func(ctx context.Context) (api.Changes, error) { return w.Remote.Changes(ctx, life, epoch, after, wait) })
 	if api.KindOf(err) == api.Resync {
 		w.mu.Lock()
