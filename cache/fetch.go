@@ -95,7 +95,7 @@ func (d *Drive) pages(ctx context.Context, dir api.ID) ([]api.Listing, error) {
 			return nil, err
 		}
 		d.mu.Lock()
-		old := page.Seq < d.syn.acked || page.Epoch == d.syn.epoch && page.Seq < d.syn.seq
+		old := page.Epoch == d.syn.epoch && page.Seq < max(d.syn.acked, d.syn.seq) // numbers of another epoch tell nothing
 		d.mu.Unlock()
 		if old {
 			continue

@@ -130,7 +130,7 @@ func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 			m.whole, m.base = false, an.Version
 		}
 	}
-	if err == nil && !m.whole {
+	if gone := m.whole && api.KindOf(err) == api.NotFound; gone || err == nil && !m.whole { // what is in the trash is not lost
 		d.mu.Lock()
 		n, lerr := d.load(m.id)
 		var version api.ID
@@ -139,7 +139,7 @@ func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 		}
 		d.mu.Unlock()
 		if lerr != nil || version.IsZero() || version == m.base {
-			return false, lerr
+			return gone, lerr
 		}
 		body, cerr := d.cfg.Remote.Content(ctx, m.id, version, 0, 1)
 		if err = cerr; err == nil {
@@ -182,6 +182,10 @@ func (d *Drive) journalAgain(dir api.ID, lost []missing, made map[api.ID]bool) e
 			made[n.id] = true
 			n.flags &^= flagAcked
 			n.version, n.sha = api.ID{}, api.Hash{}
+			if n.isDir() && n.flags&flagComplete == 0 { // nobody can list it any more
+				n.flags |= flagComplete
+				n.list = newListing()
+			}
 			e := t.log(d.creation(n, m.place))
 			if n.isFile() {
 				n.hot.entry = e
