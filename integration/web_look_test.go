@@ -131,8 +131,14 @@ func TestScreenshots(t *testing.T) {
 			for _, on := range looks {
 				s.show(on)
 				s.visit(p)
+				whole := p.act == nil
+				if whole { // a preview is drawn when it is first in sight
+					s.js(`scrollTo(0, document.body.scrollHeight); 1`)
+					time.Sleep(300 * time.Millisecond)
+					s.js(`scrollTo(0, 0); 1`)
+				}
 				time.Sleep(300 * time.Millisecond) // for the previews of other processes
-				must(t, os.WriteFile(filepath.Join(dir, p.word+"-"+on.word+".webp"), s.picture(p.act == nil), 0o644))
+				must(t, os.WriteFile(filepath.Join(dir, p.word+"-"+on.word+".webp"), s.picture(whole), 0o644))
 			}
 		}
 	}
