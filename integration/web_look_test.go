@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -132,10 +133,10 @@ func TestScreenshots(t *testing.T) {
 				s.show(on)
 				s.visit(p)
 				whole := p.act == nil
-				if whole { // a preview is drawn when it is first in sight
-					s.js(`scrollTo(0, document.body.scrollHeight); 1`)
-					time.Sleep(300 * time.Millisecond)
-					s.js(`scrollTo(0, 0); 1`)
+				if whole { // a preview is drawn while it is in sight
+					tall, err := strconv.ParseInt(s.js(`document.documentElement.scrollHeight`), 10, 64)
+					must(t, err)
+					s.show(screen{on.word, on.width, max(on.height, tall), on.dark})
 				}
 				time.Sleep(300 * time.Millisecond) // for the previews of other processes
 				must(t, os.WriteFile(filepath.Join(dir, p.word+"-"+on.word+".webp"), s.picture(whole), 0o644))
