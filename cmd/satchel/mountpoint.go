@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,7 +66,7 @@ func checkMountpoint(dir string) error {
 	if err != nil {
 		return err
 	}
-	if kind == fsType && dead(dir) {
+	if kind == fsType && deadSoon(dir) {
 		return nil
 	}
 	if kind == fsType {
@@ -112,6 +113,18 @@ func dead(dir string) bool {
 	var st unix.Statfs_t
 	err := unix.Statfs(dir, &st)
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
+}
+
+// deadSoon is dead, but asks again where there is an answer: a daemon that was killed a
+// moment ago may have given its last one. While it ends there are none, and asking waits.
+func deadSoon(dir string) bool {
+	for range 5 {
+		if dead(dir) {
+			return true
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return false
 }
 
 // mountedType is the type of the file system that is mounted at exactly this

@@ -79,7 +79,7 @@ func (p places) staysOn(cacheDir string) (m mounted, ok bool) {
 		if m, ok = p.runningOn(cacheDir); !ok || time.Now().After(end) {
 			return m, ok
 		}
-		if kind, err := mountedType(m.Mountpoint); err != nil || kind == fsType && !dead(m.Mountpoint) {
+		if kind, err := mountedType(m.Mountpoint); err != nil || kind == fsType && !deadSoon(m.Mountpoint) {
 			return m, ok
 		}
 	}

@@ -168,9 +168,9 @@ func killDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// until runs a program again until it succeeds, for at most ten seconds.
+// until runs a program again until it succeeds, for at most a minute.
 func until(ts *testscript.TestScript, neg bool, args []string) {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := ts.Exec(args[0], args[1:]...)
 		if err == nil {
 			return
