@@ -51,7 +51,7 @@ func (l *ledger) Get(ctx context.Context, key string, off, n int64) (io.ReadClos
 	if l.open > 0 {
 		select {
 		case <-waiting:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			return nil, errors.New("nobody else reads")
 		}
 	}
