@@ -174,6 +174,13 @@ func (p *planned) queries(t *testing.T) []hot {
 		}},
 		{name: "The first page of a large directory", ask: p.children("", 1000)},
 		{name: "A later page of it", ask: p.children("file-0001000.txt", 1000)},
+		{name: "All of it, as the page shows it", ask: func(ctx context.Context, tx *Tx) error {
+			all, err := tx.Brief(ctx, id, p.made.Wide)
+			if err == nil && len(all) < 1 {
+				err = fmt.Errorf("%d entries", len(all))
+			}
+			return err
+		}},
 		{name: "Folder size", all: true, ask: func(ctx context.Context, tx *Tx) error { _, err := tx.Usage(ctx, id, p.made.Top); return err }},
 		{name: "The change feed, nearly at its end", ask: func(ctx context.Context, tx *Tx) error {
 			_, _, _, err := tx.ChangesAfter(ctx, id, p.by, int64(p.made.Nodes-50), 1000)
