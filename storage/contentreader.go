@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"sync"
 	"syscall"
 
 	"satchel/api"
@@ -13,15 +15,19 @@ import (
 const sendPiece = 512 << 10
 
 // ContentReader reads content from any place of it: a seek costs nothing, and
-// the read after it opens the content there. It is not safe for concurrent use.
+// the read after it opens the content there. It is safe for concurrent use: net/http reads several ranges
+// in a goroutine that may go on for a moment when the client is gone and the answer has ended.
 type ContentReader struct {
 	ctx     context.Context
 	content *Content
-	off     int64
-	open    *rangeReader
-	to      int64 // where open ends
-	window  int64 // bytes that were opened at once the last time
-	err     error
+
+	mu     sync.Mutex
+	closed bool
+	off    int64
+	open   *rangeReader
+	to     int64 // where open ends
+	window int64 // bytes that were opened at once the last time
+	err    error
 }
 
 // How much is opened at once: what a client asks for in one range at first, then
@@ -37,9 +43,15 @@ func (c *Content) Reader(ctx context.Context) *ContentReader {
 }
 
 // Err is why reading failed; nil if it did not.
-func (r *ContentReader) Err() error { return r.err }
+func (r *ContentReader) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
 
 func (r *ContentReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.off >= r.content.Size {
 		return 0, io.EOF
 	}
@@ -60,12 +72,15 @@ func (r *ContentReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ready opens what is to be read next.
+// ready opens what is to be read next; locked.
 func (r *ContentReader) ready() error {
+	if r.closed {
+		return fs.ErrClosed
+	}
 	if r.open != nil && r.off < r.to {
 		return nil
 	}
-	r.Close()
+	r.drop()
 	r.window = max(firstWindow, min(2*r.window, mostWindow))
 	n := min(r.window, r.content.Size-r.off)
 	if r.open, r.err = r.content.open(r.ctx, r.off, n); r.err != nil {
@@ -80,6 +95,8 @@ func (r *ContentReader) ready() error {
 // it without a copy, so it is the receiver who has to compare its hash. All else is verified as Read does, which is not
 // to be called afterwards without a Seek to another place. What failed in reading is told by Err, what failed in writing is not.
 func (r *ContentReader) SendTo(w io.Writer, n int64) (sent int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n = min(n, r.content.Size-r.off)
 	to := &sink{w: w}
 	for sent < n {
@@ -125,6 +142,8 @@ func (s *sink) ReadFrom(r io.Reader) (n int64, err error) {
 
 // Seek is part of [io.Seeker].
 func (r *ContentReader) Seek(off int64, whence int) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch whence {
 	case io.SeekCurrent:
 		off += r.off
@@ -135,14 +154,22 @@ func (r *ContentReader) Seek(off int64, whence int) (int64, error) {
 		return 0, api.Errorf(api.Invalid, "seek before the start")
 	}
 	if off != r.off {
-		r.Close()
+		r.drop()
 		r.off, r.window = off, 0
 	}
 	return off, nil
 }
 
-// Close ends reading; a later Read begins again.
+// Close ends reading, once a Read that is under way has ended.
 func (r *ContentReader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	return r.drop()
+}
+
+// drop closes what is open; locked.
+func (r *ContentReader) drop() error {
 	if r.open == nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -340,6 +341,42 @@ func TestSendTo(t *testing.T) {
 		got, err := send(10, size-10)
 		if !wrong && (err != nil || !bytes.Equal(got, content[10:])) || wrong && (api.KindOf(err) != api.Internal || len(got) > 0) {
 			t.Errorf("wrong: %v: %d bytes, %v", wrong, len(got), err)
+		}
+	}
+}
+
+// A reader that is closed while somebody still reads ends with an error, and not the process with it: net/http reads
+// several ranges in a goroutine of its own, which may outlive the answer.
+func TestClosedWhileRead(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	node, content := d.fileOf(t, "film", d.packOf(t, 3000, 400, 500, 70_000)...)
+	film, err := d.Content(t.Context(), node, api.ID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		r := film.Reader(t.Context())
+		begun, ended := make(chan struct{}), make(chan error)
+		go func() {
+			var b [100]byte
+			for n := 0; ; n++ {
+				r.Seek(rand.Int64N(int64(len(content))), io.SeekStart)
+				if _, err := r.Read(b[:]); err != nil && err != io.EOF {
+					ended <- err
+					return
+				}
+				if n == 1 {
+					close(begun)
+				}
+			}
+		}()
+		<-begun
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, fs.ErrClosed) {
+			t.Fatal(err)
 		}
 	}
 }
