@@ -256,9 +256,9 @@ func openShelf(t *testing.T, s *shelf, dir string, limit int64) *Drive {
 // soon waits until something is true.
 func soon(t *testing.T, fn func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !fn(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !fn(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("not within 30 s")
+			t.Fatal("not within a minute")
 		}
 	}
 }

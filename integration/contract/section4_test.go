@@ -369,7 +369,7 @@ var section4 = []line{
 		finds := func(as *person, path, want string) {
 			v.t.Helper()
 			got := ""
-			for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 				var list []vfsEntry
 				if err := json.Unmarshal([]byte(v.text(v.call(as, "GET", "search/"+path, nil, 200))), &list); err != nil {
 					v.t.Fatal(err)
