@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -31,13 +32,24 @@ func newSurfer(t *testing.T, server string) *surfer {
 	allocated, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(func() { cancel(); stop() })
+	must(t, chromedp.Do(ctx)) // the browser lives as long as the context of the first call
 	return &surfer{t: t, ctx: ctx, url: server}
 }
 
-// open goes to a page.
+// open goes to a page. Where the one that is shown goes somewhere by itself at the same
+// moment, the browser may never answer: then it is asked again.
 func (s *surfer) open(path string) {
 	s.t.Helper()
-	if err := chromedp.Do(s.ctx, chromedp.Navigate(s.url+path)); err != nil {
+	var err error
+	for range 3 {
+		ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
+		err = chromedp.Do(ctx, chromedp.Navigate(s.url+path))
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
