@@ -20,6 +20,7 @@ NODES    ?= 1000000
 SPARSE_GIB ?= 1024
 MODEL_ROUNDS ?= 300
 SIM_ROUNDS ?= 100000
+DURATION ?= 1h
 SIM_SEED ?= $(shell date +%s)
 TWIN_ROUNDS ?= 2000
 
@@ -28,7 +29,7 @@ TWIN_ROUNDS ?= 2000
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs desktop check race fuzz model simulate screenshots bench bench-user bench-write scale plans clean
+.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs desktop check race fuzz model simulate screenshots bench bench-user bench-write scale load plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -125,6 +126,9 @@ bench-write: setup ## the same, and write docs/benchmarks.md
 
 scale: setup ## commits a second, and what a drive of a million nodes answers, into docs/benchmarks.md
 	$(GO) run ./integration/scale -write docs/benchmarks.md
+
+load: setup ## 500 clients that wait, 50 that write and 50 that read for DURATION (1h) on one server and on two, beside rclone and nginx, into docs/reliability.md
+	$(GO) run ./integration/load -duration $(DURATION) -write docs/reliability.md
 
 plans: setup ## what PostgreSQL does for each hot query on a drive of NODES (1,000,000), into docs/plans.md
 	$(GO) test ./storage/postgres -count 1 -timeout 20m -run '^TestPlans$$' -v -args -plans $(CURDIR)/docs/plans.md -nodes $(NODES)

@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"integration":            {"api", "api/route", "integration/rig", "integration/require", "storage/fault", "integration/posix", "fusefs/everyday"},
 	// It is a client itself, and goes behind the service to fill a drive and to time SQL.
 	"integration/scale": {"api", "api/chunk", "api/client", "integration/rig", "migrations", "storage/postgres", "storage/private"},
+	"integration/load":  {"api", "api/chunk", "api/client", "integration/require", "integration/rig", "migrations", "storage/private"},
 	"integration/sim":   {"api", "api/chunk", "storage/tree"},
 	"integration/live":  {"api", "api/admin", "api/auth", "api/server", "storage", "storage/postgres", "storage/blob"},
 }
