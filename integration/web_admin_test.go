@@ -43,6 +43,7 @@ func TestWebAdmin(t *testing.T) {
 	b.js(`window.confirm = () => true; 1`)
 	b.press("form[action='/do/admin/change']:has(input[name='disabled'])", nil)
 	b.sees("Enable it")
+	hers.sees("Your session has ended") // by itself: her page waits for changes
 	hers.open("/browse/")
 	hers.sees("Sign in")
 

@@ -21,7 +21,7 @@ import (
 // tell gives a browser's tab a command of its protocol.
 func tell[R any](s *surfer, command func(context.Context, *chromedp.Target) (R, error)) {
 	s.t.Helper()
-	err := chromedp.Do(s.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	_, err := do(s, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := command(ctx, t)
 		return err
 	}))
@@ -74,7 +74,7 @@ func TestWebScrolls(t *testing.T) {
 	last := row(fmt.Sprintf("photo-%05d.jpg", files-1))
 	s.has(last)
 	s.has("#list tbody tr:last-child" + last[len("#list tr"):])
-	eventually(t, 15*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		s.js(`document.querySelector(%q).scrollIntoView({ block: "center" }); 1`, last)
 		if got := s.js(`{const r = document.querySelector(%q).getBoundingClientRect(); r.height > 0 && r.top >= 0 && r.bottom <= innerHeight}`, last); got != "true" {
 			return fmt.Errorf("the last file is not in view")

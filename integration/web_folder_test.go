@@ -17,7 +17,7 @@ import (
 // key presses keys.
 func (s *surfer) key(keys string, options ...chromedp.KeyOption) {
 	s.t.Helper()
-	if err := chromedp.Do(s.ctx, chromedp.KeyEvent(keys, options...)); err != nil {
+	if _, err := do(s, chromedp.KeyEvent(keys, options...)); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -27,7 +27,7 @@ func row(name string) string { return fmt.Sprintf("#list tr[data-name=%q]", name
 // hasNot waits until the page has no such element any more.
 func (s *surfer) hasNot(selector string) {
 	s.t.Helper()
-	eventually(s.t, 15*time.Second, func() error {
+	eventually(s.t, time.Minute, func() error {
 		if s.js("document.querySelector(%q) === null", selector) != "true" {
 			return fmt.Errorf("the page has %s", selector)
 		}
@@ -84,7 +84,7 @@ func TestWebFolder(t *testing.T) {
 	s.has("dialog[open] input")
 	s.js(`{const i = document.querySelector("dialog[open] input"); i.value = "renamed.txt"; i.form.requestSubmit(); 1}`)
 	s.has(row("renamed.txt"))
-	eventually(t, 15*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if got := s.js(`document.activeElement?.closest("tr")?.dataset.name ?? ""`); got != "renamed.txt" {
 			return fmt.Errorf("after a rename the focus is on %q", got)
 		}

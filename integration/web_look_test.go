@@ -33,7 +33,10 @@ func (s *surfer) show(on screen) {
 	if on.dark {
 		scheme = "dark"
 	}
-	err := chromedp.Do(s.ctx, chromedp.EmulateViewport(on.width, on.height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	_, err := do(s, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := chromedp.EmulateViewport(on.width, on.height)(ctx, t); err != nil {
+			return err
+		}
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 		return err
 	}))
@@ -72,7 +75,7 @@ func TestWebAccessible(t *testing.T) {
 // audit runs axe on the page.
 func (s *surfer) audit(axe, where string) {
 	s.t.Helper()
-	if _, err := chromedp.Run(s.ctx, chromedp.Evaluate[any](axe+";1")); err != nil {
+	if _, err := do(s, chromedp.Evaluate[any](axe+";1")); err != nil {
 		s.t.Fatal(err)
 	}
 	got := s.await(`axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
@@ -97,7 +100,7 @@ func (s *surfer) audit(axe, where string) {
 // await runs a script and waits for its promise.
 func (s *surfer) await(format string, args ...any) string {
 	s.t.Helper()
-	v, err := chromedp.Run(s.ctx, chromedp.Evaluate[any](fmt.Sprintf(format, args...), func(p *runtime.EvaluateParams) { p.AwaitPromise = new(true) }))
+	v, err := do(s, chromedp.Evaluate[any](fmt.Sprintf(format, args...), func(p *runtime.EvaluateParams) { p.AwaitPromise = new(true) }))
 	if err != nil {
 		s.t.Fatalf("%s: %v", format, err)
 	}
@@ -109,7 +112,7 @@ func (s *surfer) await(format string, args ...any) string {
 func (s *surfer) visit(p stop) {
 	s.t.Helper()
 	s.open(p.path)
-	eventually(s.t, 15*time.Second, func() error {
+	eventually(s.t, time.Minute, func() error {
 		if s.js(`document.readyState === "complete" && [...document.images].every((i) => i.complete || i.loading === "lazy" && i.getBoundingClientRect().top > innerHeight)`) != "true" {
 			return fmt.Errorf("pictures of %s are missing", p.path)
 		}
@@ -154,7 +157,7 @@ func TestScreenshots(t *testing.T) {
 // window only.
 func (s *surfer) picture(whole bool) (image []byte) {
 	s.t.Helper()
-	err := chromedp.Do(s.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	_, err := do(s, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		got, err := cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{
 			Format: page.CaptureScreenshotFormatWebp, Quality: new(int64(60)), CaptureBeyondViewport: new(whole)})
 		if err == nil {

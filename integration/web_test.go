@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -24,11 +23,8 @@ type surfer struct {
 func newSurfer(t *testing.T, server string) *surfer {
 	t.Helper()
 	chromium := require.Tool(t, "chromium", "chromium-browser")
-	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(chromium), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.UserDataDir(t.TempDir())}
-	for _, flag := range []string{"disable-background-networking", "disable-quic", "disable-component-update", "disable-sync"} {
-		options = append(options, chromedp.Flag(flag, true))
-	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	allocated, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(func() { cancel(); stop() })
@@ -36,28 +32,33 @@ func newSurfer(t *testing.T, server string) *surfer {
 	return &surfer{t: t, ctx: ctx, url: server}
 }
 
-// open goes to a page. Where the one that is shown goes somewhere by itself at the same
-// moment, the browser may never answer: then it is asked again.
+// browserTime is how long a browser may take for one thing. About a page that goes elsewhere by
+// itself at the same moment it may never answer.
+const browserTime = time.Minute
+
+// do lets the browser do one thing.
+func do[T any](s *surfer, action chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, browserTime)
+	defer cancel()
+	return chromedp.Run(ctx, action)
+}
+
+// open goes to a page; again where the one that is shown went somewhere by itself meanwhile.
 func (s *surfer) open(path string) {
 	s.t.Helper()
 	var err error
 	for range 3 {
-		ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
-		err = chromedp.Do(ctx, chromedp.Navigate(s.url+path))
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
-			break
+		if _, err = do(s, chromedp.Navigate(s.url+path)); err == nil {
+			return
 		}
 	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	s.t.Fatalf("%s: %v", path, err)
 }
 
 // js runs a script in the page and returns its value as text.
 func (s *surfer) js(format string, args ...any) string {
 	s.t.Helper()
-	v, err := chromedp.Run(s.ctx, chromedp.Evaluate[any](fmt.Sprintf(format, args...)))
+	v, err := do(s, chromedp.Evaluate[any](fmt.Sprintf(format, args...)))
 	if err != nil {
 		s.t.Fatalf("%s: %v", format, err)
 	}
@@ -67,8 +68,8 @@ func (s *surfer) js(format string, args ...any) string {
 // sees waits until the page says something.
 func (s *surfer) sees(text string) {
 	s.t.Helper()
-	eventually(s.t, 15*time.Second, func() error {
-		v, err := chromedp.Run(s.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	eventually(s.t, time.Minute, func() error {
+		v, err := do(s, chromedp.Evaluate[string]("document.body.innerText"))
 		if err == nil && !strings.Contains(v, text) {
 			err = fmt.Errorf("the page does not say %q but:\n%s", text, v)
 		}
@@ -79,11 +80,12 @@ func (s *surfer) sees(text string) {
 // has waits until the page has an element.
 func (s *surfer) has(selector string) {
 	s.t.Helper()
-	eventually(s.t, 15*time.Second, func() error {
-		if s.js("document.querySelector(%q) !== null", selector) != "true" {
-			return fmt.Errorf("the page has no %s", selector)
+	eventually(s.t, time.Minute, func() error {
+		found, err := do(s, chromedp.Evaluate[bool](fmt.Sprintf("document.querySelector(%q) !== null", selector)))
+		if err == nil && !found {
+			err = fmt.Errorf("the page has no %s", selector)
 		}
-		return nil
+		return err
 	})
 }
 

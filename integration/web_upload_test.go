@@ -26,7 +26,7 @@ const uploadVariable = "SATCHEL_TEST_UPLOAD_MIB"
 // choose picks files of this machine in a page's chooser.
 func (s *surfer) choose(selector string, files ...string) {
 	s.t.Helper()
-	if err := chromedp.Do(s.ctx, chromedp.SetUploadFiles(chromedp.CSS(selector), files)); err != nil {
+	if _, err := do(s, chromedp.SetUploadFiles(chromedp.CSS(selector), files)); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -50,6 +50,7 @@ func (s *surfer) signIn(a *account) {
 func (s *surfer) tab() (*surfer, context.CancelFunc) {
 	s.t.Helper()
 	ctx, cancel := chromedp.NewContext(s.ctx)
+	must(s.t, chromedp.Do(ctx)) // the tab too lives as long as the context of the first call
 	return &surfer{t: s.t, ctx: ctx, url: s.url}, cancel
 }
 
@@ -167,7 +168,7 @@ func TestWebUploadGoesOn(t *testing.T) {
 func (s *surfer) dropFiles(paths ...string) {
 	s.t.Helper()
 	data := &input.DragData{Items: []*input.DragDataItem{}, Files: paths, DragOperationsMask: 1}
-	err := chromedp.Do(s.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	_, err := do(s, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		for _, kind := range []input.DispatchDragEventType{"dragEnter", "dragOver", "drop"} {
 			if _, err := cdp.Call(ctx, t, input.DispatchDragEvent, input.DispatchDragEventParams{Type: kind, X: 300, Y: 400, Data: data}); err != nil {
 				return err

@@ -31,11 +31,11 @@ const feedPage = 2000
 func (d *Drive) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	timeout := time.NewTimer(min(wait, MaxWait))
 	defer timeout.Stop()
-	for again := false; ; again = true {
+	for {
 		// The waiter registers before it looks, so that a change between the
 		// two wakes it.
 		woken, leave := d.s.feeds.join(d.id)
-		changes, found, err := d.changes(ctx, life, epoch, after, again)
+		changes, found, err := d.changes(ctx, life, epoch, after)
 		if err != nil || found || wait <= 0 {
 			leave()
 			return changes, err
@@ -54,17 +54,16 @@ func (d *Drive) Changes(ctx context.Context, life, epoch api.ID, after int64, wa
 	}
 }
 
-// changes looks once; again tells that it was woken, which a session's end does too.
-func (d *Drive) changes(ctx context.Context, life, epoch api.ID, after int64, again bool) (c api.Changes, found bool, err error) {
+// changes looks once. A session may end between the look at who calls and this one, and
+// while it waits, which wakes it.
+func (d *Drive) changes(ctx context.Context, life, epoch api.ID, after int64) (c api.Changes, found bool, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		if again {
-			over, err := tx.SessionEnded(ctx, d.caller.Device)
-			if err == nil && over {
-				err = api.Errorf(api.Unauthenticated, "this session has ended: log in again")
-			}
-			if err != nil {
-				return err
-			}
+		over, err := tx.SessionEnded(ctx, d.caller.Device)
+		if err == nil && over {
+			err = api.Errorf(api.Unauthenticated, "this session has ended: log in again")
+		}
+		if err != nil {
+			return err
 		}
 		drive, err := tx.Drive(ctx, d.id)
 		if err != nil {

@@ -195,7 +195,6 @@ func TestAFeedEndsWithItsSession(t *testing.T) {
 	go func() { _, err := d.Changes(t.Context(), api.ID{}, info.Epoch, 0, MaxWait); ended <- err }()
 	wait, cancel := context.WithCancel(t.Context())
 	go func() { _, err := other.Changes(wait, api.ID{}, info.Epoch, 0, MaxWait); goes <- err }()
-	// Ended before they wait, it would be told by whoever asks who they are.
 	for waiting := 0; waiting < 2; time.Sleep(time.Millisecond) {
 		w.feeds.mu.Lock()
 		if topic := w.feeds.topics[d.id]; topic != nil {
@@ -208,6 +207,10 @@ func TestAFeedEndsWithItsSession(t *testing.T) {
 	}
 	if err := <-ended; api.KindOf(err) != api.Unauthenticated {
 		t.Errorf("the feed of a session that was ended: %v", err)
+	}
+	// Nobody wakes who begins to wait just after.
+	if _, err := d.Changes(t.Context(), api.ID{}, info.Epoch, 0, MaxWait); api.KindOf(err) != api.Unauthenticated {
+		t.Errorf("the feed of a session that had ended: %v", err)
 	}
 	select {
 	case err := <-goes:
