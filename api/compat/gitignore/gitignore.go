@@ -68,27 +68,33 @@ func (r *Rules) Excludes(p string, isDir bool) bool {
 	return false
 }
 
-// matches compares a pattern with a path, name by name; ** is any number of them.
+// matches compares a pattern with a path, name by name; ** is any number of them, at
+// the end at least one. After a mismatch only the last ** takes one name more: whoever writes
+// the rules may be a stranger, and trying all of them takes time without bound.
 func matches(pattern, names []string) bool {
-	for len(pattern) > 0 {
-		if pattern[0] == "**" {
-			if len(pattern) == 1 {
-				return len(names) > 0
+	p, n := 0, 0
+	star, next := -1, 0 // the last **, and where its pattern goes on next time
+	for n < len(names) {
+		switch {
+		case p < len(pattern) && pattern[p] == "**":
+			if p == len(pattern)-1 {
+				return true
 			}
-			for i := range names {
-				if matches(pattern[1:], names[i:]) {
-					return true
-				}
-			}
+			star, next = p, n
+			p++
+		case p < len(pattern) && matchName(pattern[p], names[n]):
+			p, n = p+1, n+1
+		case star >= 0:
+			next++
+			p, n = star+1, next
+		default:
 			return false
 		}
-		if len(names) == 0 {
-			return false
-		}
-		if ok, err := path.Match(strings.ReplaceAll(pattern[0], "[!", "[^"), names[0]); !ok || err != nil {
-			return false
-		}
-		pattern, names = pattern[1:], names[1:]
 	}
-	return len(names) == 0
+	return p == len(pattern)
+}
+
+func matchName(pattern, name string) bool {
+	ok, err := path.Match(strings.ReplaceAll(pattern, "[!", "[^"), name)
+	return ok && err == nil
 }
