@@ -81,18 +81,57 @@ func TestMutationRoundTrip(t *testing.T) {
 	})
 }
 
+// What the replica keeps is read as it was written, and what is not whole is refused.
 func FuzzDecode(f *testing.F) {
 	r := record{typ: 'f', name: "n", xattrs: map[string][]byte{"user.a": []byte("b")}}
 	f.Add(r.append(nil))
 	f.Add(appendMutation(nil, &api.Mutation{Op: api.OpRename, Name: "a", ToName: "b", Attr: &api.Attr{}}))
+	f.Add((&slotRecord{dirty: true, ctime: 1}).append(nil))
+	f.Add((&kid{typ: 'f', seq: 1 << 40}).append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := decodeRecord(b); err == nil {
 			if again, err := decodeRecord(r.append(nil)); err != nil || !reflect.DeepEqual(again, r) {
 				t.Fatalf("%+v became %+v, %v", r, again, err)
 			}
 		}
-		decodeMutation(b)
-		decodeSlot(b)
-		decodeKid(b)
+		if m, err := decodeMutation(b); err == nil {
+			if again, err := decodeMutation(appendMutation(nil, &m)); err != nil || !reflect.DeepEqual(again, m) {
+				t.Fatalf("%+v became %+v, %v", m, again, err)
+			}
+		}
+		if s, err := decodeSlot(b); err == nil {
+			if again, err := decodeSlot(s.append(nil)); err != nil || again != s {
+				t.Fatalf("%+v became %+v, %v", s, again, err)
+			}
+		}
+		if k, err := decodeKid(b); err == nil {
+			if again, err := decodeKid(k.append(nil)); err != nil || again != k {
+				t.Fatalf("%+v became %+v, %v", k, again, err)
+			}
+		}
+	})
+}
+
+// An access control list says what its mode says, before and after chmod.
+func FuzzACL(f *testing.F) {
+	f.Add([]byte("\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x04\x00\x04\x00\xff\xff\xff\xff\x20\x00\x04\x00\xff\xff\xff\xff"), uint32(0o750))
+	f.Add([]byte("\x02\x00\x00\x00"), uint32(0))
+	f.Fuzz(func(t *testing.T, b []byte, mode uint32) {
+		a, err := parseACL(b)
+		if err != nil {
+			return
+		}
+		if m := a.mode(); m&^0o777 != 0 {
+			t.Fatalf("%x has the mode %o", b, m)
+		}
+		changed, err := parseACL(chmodACL(b, mode))
+		if err != nil || len(changed) != len(b) {
+			t.Fatalf("%x became %x, %v", b, changed, err)
+		}
+		for i, p := range changed.classes() {
+			if p != nil && uint32(p[0]) != mode>>(6-3*i)&7 {
+				t.Fatalf("%x with the mode %o became %x", b, mode, changed)
+			}
+		}
 	})
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"satchel/api"
@@ -94,7 +95,11 @@ func parsePolicy(policy json.RawMessage, bucket string) ([]Rule, error) {
 func strict(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	err := d.Decode(v)
+	if err == nil && !json.Valid(b) {
+		err = errors.New("there is something behind its end")
+	}
+	if err != nil {
 		return api.Errorf(api.Invalid, "the policy is not JSON of the form that is enforced here: %w", err)
 	}
 	return nil

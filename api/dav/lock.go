@@ -37,6 +37,18 @@ type lockInfo struct {
 	} `xml:"DAV: owner"`
 }
 
+// readLockInfo reads a LOCK's body; io.EOF says that there is none.
+func readLockInfo(r io.Reader) (in lockInfo, err error) {
+	err = xml.NewDecoder(r).Decode(&in)
+	switch {
+	case errors.Is(err, io.EOF):
+		return in, io.EOF
+	case err != nil || in.Write == nil || (in.Exclusive == nil) == (in.Shared == nil):
+		return in, api.Errorf(api.Invalid, "the body is no lockinfo of an exclusive or shared write lock")
+	}
+	return in, nil
+}
+
 // holder is who a lock's maker says to be, as XML that stands by itself.
 func (i lockInfo) holder() string {
 	var b strings.Builder
@@ -54,19 +66,18 @@ func (i lockInfo) holder() string {
 
 // lock makes a lock, or with no body refreshes one.
 func (q *request) lock(w http.ResponseWriter) {
-	var in lockInfo
 	lifetime, err := lifetime(q.r.Header.Get("Timeout"))
 	if err != nil {
 		q.fail(w, err)
 		return
 	}
-	err = xml.NewDecoder(http.MaxBytesReader(w, q.r.Body, maxXML)).Decode(&in)
-	switch {
-	case errors.Is(err, io.EOF):
+	in, err := readLockInfo(http.MaxBytesReader(w, q.r.Body, maxXML))
+	if err == io.EOF {
 		q.refresh(w, lifetime)
 		return
-	case err != nil || in.Write == nil || (in.Exclusive == nil) == (in.Shared == nil):
-		q.fail(w, api.Errorf(api.Invalid, "the body is no lockinfo of an exclusive or shared write lock"))
+	}
+	if err != nil {
+		q.fail(w, err)
 		return
 	}
 	depth := q.r.Header.Get("Depth")

@@ -110,6 +110,9 @@ func (c *chunks) endChunk() error {
 	return c.verify("AWS4-HMAC-SHA256-PAYLOAD", emptySHA256+"\n"+hex.EncodeToString(c.digest()), c.claimed)
 }
 
+// maxTrailers is the most lines behind the last chunk: sums and their signature.
+const maxTrailers = 16
+
 // end reads what follows the last chunk.
 func (c *chunks) end() error {
 	if !c.has {
@@ -117,7 +120,7 @@ func (c *chunks) end() error {
 		return io.EOF
 	}
 	var signed strings.Builder
-	for {
+	for lines := 0; ; lines++ {
 		line, err := c.line()
 		if err == io.ErrUnexpectedEOF {
 			line = ""
@@ -132,7 +135,7 @@ func (c *chunks) end() error {
 				return errBroken() // without its signature
 			}
 			return io.EOF
-		case !ok:
+		case !ok || lines == maxTrailers:
 			return errBroken()
 		case name == "x-amz-trailer-signature":
 			sum := sha256.Sum256([]byte(signed.String()))

@@ -273,11 +273,14 @@ func (q *request) remove(b *storage.Bucket, key string) error {
 	return err
 }
 
+// deletion is the body of DeleteObjects.
+type deletion struct {
+	Quiet  bool
+	Object []struct{ Key string }
+}
+
 func (q *request) deleteMany() error {
-	var in struct {
-		Quiet  bool
-		Object []struct{ Key string }
-	}
+	var in deletion
 	if err := q.readXML(&in); err != nil {
 		return err
 	}

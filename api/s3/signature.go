@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -172,9 +173,10 @@ func headerValue(r *http.Request, name string) string {
 	return strings.Join(values, ",")
 }
 
-// canonicalQuery is the query sorted, each part encoded as encode does.
+// canonicalQuery is the query sorted by names and then by values, each part
+// encoded as encode does.
 func canonicalQuery(raw string) string {
-	var parts []string
+	var parts [][2]string
 	for _, p := range strings.Split(raw, "&") {
 		name, value, _ := strings.Cut(p, "=")
 		n, err1 := url.QueryUnescape(name)
@@ -182,10 +184,19 @@ func canonicalQuery(raw string) string {
 		if p == "" || n == "X-Amz-Signature" || err1 != nil || err2 != nil {
 			continue
 		}
-		parts = append(parts, encode(n, false)+"="+encode(v, false))
+		parts = append(parts, [2]string{encode(n, false), encode(v, false)})
 	}
-	slices.Sort(parts)
-	return strings.Join(parts, "&")
+	slices.SortFunc(parts, func(a, b [2]string) int {
+		return cmp.Or(strings.Compare(a[0], b[0]), strings.Compare(a[1], b[1]))
+	})
+	var b strings.Builder
+	for i, p := range parts {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(p[0] + "=" + p[1])
+	}
+	return b.String()
 }
 
 // encode is the percent-encoding of signatures: all but letters, digits and

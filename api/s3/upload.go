@@ -121,13 +121,27 @@ func (q *request) copyRange() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, last := int64(0), c.Size-1
-	if r := q.r.Header.Get("X-Amz-Copy-Source-Range"); r != "" {
-		if _, err := fmt.Sscanf(r, "bytes=%d-%d", &first, &last); err != nil || first < 0 || last < first || last >= c.Size {
-			return nil, refuse(http.StatusBadRequest, "InvalidArgument", "X-Amz-Copy-Source-Range is not within the source")
-		}
+	first, length, err := partRange(q.r.Header.Get("X-Amz-Copy-Source-Range"), c.Size)
+	if err != nil {
+		return nil, err
 	}
-	return c.Open(q.ctx, first, last-first+1)
+	return c.Open(q.ctx, first, length)
+}
+
+// partRange reads bytes=FIRST-LAST, which must be within size bytes; "" is all of them.
+func partRange(header string, size int64) (first, length int64, err error) {
+	if header == "" {
+		return 0, size, nil
+	}
+	text, ok := strings.CutPrefix(header, "bytes=")
+	from, to, _ := strings.Cut(text, "-")
+	a, err1 := strconv.ParseUint(from, 10, 63)
+	b, err2 := strconv.ParseUint(to, 10, 63)
+	first, last := int64(a), int64(b)
+	if !ok || err1 != nil || err2 != nil || last < first || last >= size {
+		return 0, 0, refuse(http.StatusBadRequest, "InvalidArgument", "X-Amz-Copy-Source-Range is not bytes=FIRST-LAST within the source")
+	}
+	return first, last - first + 1, nil
 }
 
 func (q *request) abortUpload() error {
@@ -137,6 +151,9 @@ func (q *request) abortUpload() error {
 	}
 	return q.noContent(ofUpload(b.AbortUpload(q.ctx, id, q.key)))
 }
+
+// completion is the body of CompleteMultipartUpload.
+type completion struct{ Part []part }
 
 type part struct {
 	PartNumber   int
@@ -227,7 +244,7 @@ func (q *request) completeUpload() error {
 	if err != nil {
 		return err
 	}
-	var in struct{ Part []part }
+	var in completion
 	if err := q.readXML(&in); err != nil {
 		return err
 	}

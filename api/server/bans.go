@@ -129,6 +129,9 @@ func (b *bans) load(ctx context.Context) {
 // caught logs an attack and bans who makes it.
 func (b *bans) caught(r *http.Request, from netip.Addr, reason string) {
 	path, _, _ := strings.Cut(r.RequestURI, "?") // a query may hold what a log must not
+	if p := decoded(decoded(path)); loggedPath(p) != p {
+		path = loggedPath(p)
+	}
 	ban := b.config.Time > 0 && from.IsValid() && (b.config.Loopback || !from.IsLoopback())
 	b.log.Warn("attack refused", "from", from, "method", r.Method, "path", path[:min(300, len(path))], "why", reason, "banned", ban)
 	if !ban {

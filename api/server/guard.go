@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -70,13 +71,14 @@ func (s *server) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// loggedPath is a path without the secret of a link.
-func loggedPath(path string) string {
-	if rest, ok := strings.CutPrefix(path, "/s/"); ok {
+// loggedPath is a path without the secret of a link. Also of a path that the mux will not
+// take for a link's as it stands: it leads whoever asks to the one that it takes.
+func loggedPath(p string) string {
+	if rest, ok := strings.CutPrefix(path.Clean("/"+p), "/s/"); ok {
 		_, below, _ := strings.Cut(rest, "/")
 		return "/s/…/" + below
 	}
-	return path
+	return p
 }
 
 // family is the error writer for a request's path.

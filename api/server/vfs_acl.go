@@ -66,19 +66,36 @@ func (s *server) vfsImportACL(w http.ResponseWriter, r *http.Request, t *vfsTarg
 	if err := readSettings(w, r, &in); err != nil {
 		return err
 	}
+	grants, err := in.grants()
+	if err != nil {
+		return err
+	}
+	if err := t.drive.Grant(r.Context(), grants...); err != nil {
+		return err
+	}
+	return s.vfsGetACL(w, r, t)
+}
+
+// maxGrants is the most grants that one settings file may make: groups multiply them.
+const maxGrants = 10_000
+
+// grants are what the settings grant, to each member of a group by himself.
+func (in vfsSettings) grants() ([]api.Grant, error) {
 	members := map[string][]string{}
 	for _, g := range in.Groups {
 		members[g.Name] = g.Members
 	}
 	var grants []api.Grant
 	for _, entry := range in.ACL {
-		if entry.Group == "" {
-			grants = append(grants, entry.Grant)
-			continue
+		users := []string{entry.UserID}
+		if entry.Group != "" {
+			var ok bool
+			if users, ok = members[entry.Group]; !ok {
+				return nil, api.Errorf(api.Invalid, "the settings have no group %q", entry.Group)
+			}
 		}
-		users, ok := members[entry.Group]
-		if !ok {
-			return api.Errorf(api.Invalid, "the settings have no group %q", entry.Group)
+		if len(grants)+len(users) > maxGrants {
+			return nil, api.Errorf(api.TooLarge, "the settings make more than %d grants: import them in parts", maxGrants)
 		}
 		for _, user := range users {
 			g := entry.Grant
@@ -86,10 +103,7 @@ func (s *server) vfsImportACL(w http.ResponseWriter, r *http.Request, t *vfsTarg
 			grants = append(grants, g)
 		}
 	}
-	if err := t.drive.Grant(r.Context(), grants...); err != nil {
-		return err
-	}
-	return s.vfsGetACL(w, r, t)
+	return grants, nil
 }
 
 // maxSettings is the largest settings file in bytes.
