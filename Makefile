@@ -29,7 +29,7 @@ TWIN_ROUNDS ?= 2000
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs desktop check race fuzz model simulate screenshots bench bench-user bench-write scale load plans clean
+.PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs desktop check vulncheck race fuzz model simulate screenshots bench bench-user bench-write scale load plans clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,12 +88,16 @@ programs: SETUP := programs
 programs: setup ## stress-ng, fio, dbench, git, npm, LibreOffice, … on the mount (installs them; long)
 	SATCHEL_PROGRAMS=all $(GO) test -timeout 0 -count 1 -v -run TestPrograms ./integration
 
-check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations
+check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations, known vulnerabilities
 	@out=$$(gofmt -l $(FOLDERS)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
 	$(GO) test ./integration/layout
+	@GO="$(GO)" integration/vulncheck.sh
+
+vulncheck: ## known vulnerabilities in what is called; VULNDB=URL for a copy of the database
+	@GO="$(GO)" integration/vulncheck.sh
 
 race: setup ## every test under the race detector (slow)
 	CGO_ENABLED=1 $(GO) test -race -timeout 60m -p 1 ./...
@@ -102,7 +106,7 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@$(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ { f[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, f[i]; n = 0 }' | \
 	while read -r pkg target; do \
 		echo "== $$pkg $$target"; \
-		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$$pkg" || exit 1; \
 	done
 
 model: setup ## MODEL_ROUNDS (default 300) rounds of random devices, crashes and disconnects against the promises
