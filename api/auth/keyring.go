@@ -31,6 +31,8 @@ type Keyring struct {
 	keys    map[string]signingKey
 	signing string // the id of the newest key
 	loaded  time.Time
+
+	looking sync.Mutex // held by the one who looks for an unknown key
 }
 
 type signingKey struct {
@@ -118,9 +120,7 @@ func (k *Keyring) verifier(ctx context.Context, id string) ed25519.PublicKey {
 	stale := time.Since(k.loaded) > reloadPause
 	k.mu.RUnlock()
 	if !ok && stale && k.db != nil {
-		if err := k.refresh(ctx); err != nil {
-			k.log.Error("signing keys were not read", "err", err)
-		}
+		k.look(ctx)
 		k.mu.RLock()
 		key, ok = k.keys[id]
 		k.mu.RUnlock()
@@ -129,4 +129,22 @@ func (k *Keyring) verifier(ctx context.Context, id string) ed25519.PublicKey {
 		return nil
 	}
 	return key.private.Public().(ed25519.PublicKey)
+}
+
+// look reads the keys for all who found one unknown at this moment.
+func (k *Keyring) look(ctx context.Context) {
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	k.mu.RLock()
+	stale := time.Since(k.loaded) > reloadPause
+	k.mu.RUnlock()
+	if !stale {
+		return
+	}
+	if err := k.refresh(ctx); err != nil {
+		k.log.Error("signing keys were not read", "err", err)
+		k.mu.Lock()
+		k.loaded = time.Now() // a database in trouble is not asked for each forged token
+		k.mu.Unlock()
+	}
 }

@@ -40,7 +40,12 @@ func (a *Auth) Register(ctx context.Context, from netip.Addr, r Registration) (p
 	if err := a.registrations.Take(api.ID{}, from); err != nil {
 		return postgres.Account{}, err
 	}
-	hash, err := a.Hash(ctx, r.Password)
+	release, err := a.throttle.strangersTurn(ctx, network(from))
+	if err != nil {
+		return postgres.Account{}, err
+	}
+	hash, err := hashChosen(r.Password)
+	release()
 	if err != nil {
 		return postgres.Account{}, err
 	}
@@ -74,17 +79,22 @@ func PersonName(name string) (string, error) {
 	return name, nil
 }
 
-// Hash hashes a password that a person chose; one that is too short is [api.Invalid].
+// Hash hashes a password that a person who is signed in chose; one that is too short is [api.Invalid].
 // It takes a log-in's turn, since it costs as much.
 func (a *Auth) Hash(ctx context.Context, password string) (string, error) {
-	if utf8.RuneCountInString(password) < minPassword {
-		return "", api.Errorf(api.Invalid, "the password has fewer than %d characters", minPassword)
-	}
 	release, err := a.throttle.turn(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer release()
+	return hashChosen(password)
+}
+
+// hashChosen is HashPassword for one that a person chose.
+func hashChosen(password string) (string, error) {
+	if utf8.RuneCountInString(password) < minPassword {
+		return "", api.Errorf(api.Invalid, "the password has fewer than %d characters", minPassword)
+	}
 	return HashPassword(password)
 }
 

@@ -13,73 +13,173 @@ import (
 	"satchel/api"
 )
 
-// How many wrong passwords in a row are let through, and how soon one more is.
+// How many wrong passwords in a row are let through, and how soon one more is: a hundred in an
+// account's first hour (OWASP ASVS 4.0.3, 2.2.1).
 const (
 	accountBurst  = 10
-	accountPause  = 6 * time.Second
+	accountPause  = 40 * time.Second
 	addressBurst  = 30
 	addressPause  = 2 * time.Second
 	throttleKeys  = 10_000 // of each; the longest unused are forgotten first
 	waitingLogins = 64
+	waitingShare  = 16 // of them, for one network
 )
 
 // throttle slows down guessing. Only wrong passwords count, per account and
 // per address (IPv6: per /64, which one person has).
+//
+// Who attacks from many addresses could so keep an account's owner out, or fill
+// the queue. So an account that logged in from a network before has limits of its own
+// there, and its own place to work: whatever strangers do, nothing of it comes before.
 type throttle struct {
 	accounts  *limiters[string]
 	addresses *limiters[netip.Prefix]
-	waiting   chan struct{} // logins that wait or work
-	working   chan struct{} // those that work: each takes a processor and 64 MiB
+	regulars  *limiters[regular]
+
+	strangers lane
+	known     lane // regulars, and those who are signed in
+
+	mu        sync.Mutex
+	byNetwork map[netip.Prefix]int // strangers that wait or work
 }
+
+// regular is an account at a network from which it has logged in.
+type regular struct {
+	account string
+	network netip.Prefix
+}
+
+// lane is logins of one kind: those that wait or work, and those that work. Each of
+// these takes a processor and 64 MiB.
+type lane struct{ waiting, working chan struct{} }
 
 func newThrottle() *throttle {
 	return &throttle{
 		accounts:  newLimiters[string](accountPause, accountBurst),
 		addresses: newLimiters[netip.Prefix](addressPause, addressBurst),
-		waiting:   make(chan struct{}, waitingLogins),
-		working:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		regulars:  newLimiters[regular](accountPause, accountBurst),
+		strangers: lane{make(chan struct{}, waitingLogins), make(chan struct{}, runtime.GOMAXPROCS(0))},
+		known:     lane{make(chan struct{}, waitingLogins), make(chan struct{}, 1)},
+		byNetwork: map[netip.Prefix]int{},
 	}
 }
 
-// turn waits until there is room for one more hash. Too many that wait are
-// [api.RateLimited].
+// turn waits until there is room for one more hash of somebody who is known. Too
+// many that wait are [api.RateLimited].
 func (t *throttle) turn(ctx context.Context) (release func(), err error) {
-	select {
-	case t.waiting <- struct{}{}:
-	default:
-		return nil, &api.Error{Kind: api.RateLimited, Message: "too many logins at once", RetryAfter: time.Second}
+	if !t.known.enter() {
+		return nil, errCrowd()
 	}
+	working := t.known.working
 	select {
-	case t.working <- struct{}{}:
+	case t.known.working <- struct{}{}:
+	case t.strangers.working <- struct{}{}: // they have no claim on it
+		working = t.strangers.working
 	case <-ctx.Done():
-		<-t.waiting
+		<-t.known.waiting
 		return nil, ctx.Err()
 	}
 	return func() {
-		<-t.working
-		<-t.waiting
+		<-working
+		<-t.known.waiting
 	}, nil
+}
+
+// strangersTurn is turn for somebody at a network who is not known. One
+// network can't fill the queue alone.
+func (t *throttle) strangersTurn(ctx context.Context, from netip.Prefix) (release func(), err error) {
+	if !t.crowd(from, 1) {
+		return nil, errCrowd()
+	}
+	if !t.strangers.enter() {
+		t.crowd(from, -1)
+		return nil, errCrowd()
+	}
+	select {
+	case t.strangers.working <- struct{}{}:
+	case <-ctx.Done():
+		<-t.strangers.waiting
+		t.crowd(from, -1)
+		return nil, ctx.Err()
+	}
+	return func() {
+		<-t.strangers.working
+		<-t.strangers.waiting
+		t.crowd(from, -1)
+	}, nil
+}
+
+func (l lane) enter() bool {
+	select {
+	case l.waiting <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// crowd counts strangers in or out of a network's share; false: it is used up.
+func (t *throttle) crowd(from netip.Prefix, more int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch n := t.byNetwork[from] + more; {
+	case n > waitingShare:
+		return false
+	case n == 0:
+		delete(t.byNetwork, from)
+	default:
+		t.byNetwork[from] = n
+	}
+	return true
+}
+
+func errCrowd() error {
+	return &api.Error{Kind: api.RateLimited, Message: "too many logins at once", RetryAfter: time.Second}
 }
 
 // begin lets a login check its password, and waits for its turn; done must be
 // told whether it was wrong. Too many wrong ones before, or too many logins
 // under way, are [api.RateLimited].
 func (t *throttle) begin(ctx context.Context, from netip.Addr, account string) (done func(wrong bool), err error) {
-	release, err := t.turn(ctx)
+	who := regular{account, network(from)}
+	known := t.regulars.has(who)
+	limited := func() error {
+		wait := t.regulars.wait(who)
+		if !known {
+			wait = max(t.accounts.wait(account), t.addresses.wait(who.network))
+		}
+		if wait > 0 {
+			return &api.Error{Kind: api.RateLimited, Message: "too many wrong passwords: wait before the next try", RetryAfter: wait}
+		}
+		return nil
+	}
+	if err := limited(); err != nil { // who must wait anyway is no burden on the queue
+		return nil, err
+	}
+	var release func()
+	if known {
+		release, err = t.turn(ctx)
+	} else {
+		release, err = t.strangersTurn(ctx, who.network)
+	}
 	if err != nil {
 		return nil, err
 	}
-	// Asked only now, so that a burst of parallel guesses passes no further
+	// Asked again only now, so that a burst of parallel guesses passes no further
 	// than as many as can work at once.
-	address := network(from)
-	if wait := max(t.accounts.wait(account), t.addresses.wait(address)); wait > 0 {
+	if err := limited(); err != nil {
 		release()
-		return nil, &api.Error{Kind: api.RateLimited, Message: "too many wrong passwords: wait before the next try", RetryAfter: wait}
+		return nil, err
 	}
 	return func(wrong bool) {
-		if wrong {
+		switch {
+		case !wrong:
+			t.regulars.note(who)
+		case known:
+			t.regulars.count(who)
+		default:
 			t.accounts.count(account)
-			t.addresses.count(address)
+			t.addresses.count(who.network)
 		}
 		release()
 	}, nil
@@ -116,6 +216,21 @@ type limiter[K comparable] struct {
 
 func newLimiters[K comparable](pause time.Duration, burst int) *limiters[K] {
 	return &limiters[K]{pause: pause, burst: burst, byKey: map[K]*list.Element{}}
+}
+
+// has tells whether the key is in the set.
+func (l *limiters[K]) has(key K) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.byKey[key]
+	return ok
+}
+
+// note puts the key into the set.
+func (l *limiters[K]) note(key K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.element(key)
 }
 
 // wait is how long the key must wait for its next try; 0 = not at all.

@@ -105,7 +105,7 @@ func TestTooManyLoginsAtOnce(t *testing.T) {
 		errs := make(chan error, waitingLogins)
 		for i := range waitingLogins {
 			go func() {
-				done, err := th.begin(ctx, netip.Addr{}, fmt.Sprint(i))
+				done, err := th.begin(ctx, far(i), fmt.Sprint(i))
 				if err == nil {
 					<-ctx.Done()
 					done(false)
@@ -114,7 +114,7 @@ func TestTooManyLoginsAtOnce(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if _, err := th.begin(ctx, netip.Addr{}, "late"); retryAfter(err) <= 0 {
+		if _, err := th.begin(ctx, far(waitingLogins), "late"); retryAfter(err) <= 0 {
 			t.Errorf("a login behind %d others: %v, want rate limited", waitingLogins, err)
 		}
 		cancel()

@@ -105,13 +105,14 @@ func (db *DB) Ping(ctx context.Context) error { return classify(db.pool.Ping(ctx
 // PoolStats tells how busy the connections are.
 type PoolStats struct {
 	Open, Used, Max int
+	Taken           int64         // how often a connection was
 	Waited          time.Duration // in all, for a connection
 }
 
 // Stats tells how busy the connections are.
 func (db *DB) Stats() PoolStats {
 	s := db.pool.Stat()
-	return PoolStats{Open: int(s.TotalConns()), Used: int(s.AcquiredConns()), Max: int(s.MaxConns()), Waited: s.EmptyAcquireWaitTime()}
+	return PoolStats{Open: int(s.TotalConns()), Used: int(s.AcquiredConns()), Max: int(s.MaxConns()), Taken: s.AcquireCount(), Waited: s.EmptyAcquireWaitTime()}
 }
 
 // Tx is a transaction bound to a user. It is not safe for concurrent use and
