@@ -88,10 +88,12 @@ programs: SETUP := programs
 programs: setup ## stress-ng, fio, dbench, git, npm, LibreOffice, … on the mount (installs them; long)
 	SATCHEL_PROGRAMS=all $(GO) test -timeout 0 -count 1 -v -run TestPrograms ./integration
 
-check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations, known vulnerabilities
+check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations, known vulnerabilities; the client for macOS
 	@out=$$(gofmt -l $(FOLDERS)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/satchel
+	GOOS=darwin GOARCH=arm64 $$($(GO) tool -n staticcheck) -tests=false ./cmd/satchel ./cache ./fusefs/... ./api/client
 	$(GO) mod tidy -diff
 	$(GO) test ./integration/layout
 	@GO="$(GO)" integration/vulncheck.sh

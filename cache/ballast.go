@@ -45,7 +45,7 @@ func (b *ballast) allocate() bool {
 		return false
 	}
 	defer f.Close()
-	if unix.Fallocate(int(f.Fd()), 0, 0, b.size) != nil {
+	if reserve(int(f.Fd()), b.size) != nil {
 		f.Truncate(0)
 		return false
 	}

@@ -17,7 +17,7 @@ import (
 // gets for passthrough (it opens the file anew with each program's flags). A
 // descriptor for writing would make every lease, and so any proof that
 // nobody writes, impossible. What this process writes it writes through
-// short-lived descriptors. What it reads moves no access time (O_NOATIME):
+// short-lived descriptors. What it reads moves no access time (noAtime):
 // only programs' reads do.
 type content struct {
 	slot    uint64
@@ -54,7 +54,7 @@ func (d *Drive) openContent(slot uint64) (*content, error) {
 		return nil, err
 	}
 	c := &content{slot: slot, rec: rec}
-	if c.fd, err = unix.Open(d.slotPath(slot), unix.O_RDONLY|unix.O_NOATIME|unix.O_CLOEXEC, 0); err != nil {
+	if c.fd, err = unix.Open(d.slotPath(slot), unix.O_RDONLY|noAtime|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("content file %x: %w", slot, err)
 	}
 	if rec.dirty {
@@ -67,7 +67,7 @@ func (d *Drive) openContent(slot uint64) (*content, error) {
 
 // makeContent creates a new empty content file, ready for any node.
 func (d *Drive) makeContent(slot uint64) (*content, error) {
-	fd, err := unix.Open(d.slotPath(slot), unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOATIME|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Open(d.slotPath(slot), unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|noAtime|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, &os.PathError{Op: "create", Path: d.slotPath(slot), Err: err}
 	}
@@ -112,23 +112,6 @@ func (c *content) ctime() int64 {
 		return 0
 	}
 	return st.Ctim.Nano()
-}
-
-// unwritten tells whether nobody can change the file: no descriptor for
-// writing and no shared mapping exists anywhere. The lease is given back at
-// once, since a held one would block opens.
-func (c *content) unwritten() bool { return c.lease(unix.F_RDLCK) }
-
-// unused tells whether nobody has the file open or mapped at all, except
-// this one descriptor.
-func (c *content) unused() bool { return c.lease(unix.F_WRLCK) }
-
-func (c *content) lease(kind int) bool {
-	if _, err := unix.FcntlInt(uintptr(c.fd), unix.F_SETLEASE, kind); err != nil {
-		return false
-	}
-	unix.FcntlInt(uintptr(c.fd), unix.F_SETLEASE, unix.F_UNLCK)
-	return true
 }
 
 // attach gives n its content file in memory, opening it when necessary; locked.

@@ -48,7 +48,7 @@ func (d *Drive) Copy(from uint64, fromOff int64, to uint64, toOff int64, length 
 		return 0, err
 	}
 	defer w.Close()
-	n, err := unix.CopyFileRange(int(r.Fd()), &fromOff, int(w.Fd()), &toOff, int(min(length, maxCopy)), 0)
+	n, err := copyRange(int(r.Fd()), fromOff, int(w.Fd()), toOff, int(min(length, maxCopy)))
 	if err != nil {
 		return 0, api.Errorf(kindOf(err), "copy: %w", err)
 	}

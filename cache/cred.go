@@ -1,12 +1,5 @@
 package cache
 
-import (
-	"bytes"
-	"fmt"
-	"os"
-	"strconv"
-)
-
 // Cred is who makes a call.
 type Cred struct {
 	UID, GID uint32
@@ -24,18 +17,7 @@ func (c Cred) in(gid uint32) bool {
 	if c.PID == 0 {
 		return false
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID))
-	if err != nil {
-		return false
-	}
-	_, after, _ := bytes.Cut(status, []byte("\nGroups:"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	for _, g := range bytes.Fields(line) {
-		if n, err := strconv.ParseUint(string(g), 10, 32); err == nil && uint32(n) == gid {
-			return true
-		}
-	}
-	return false
+	return memberOf(c.PID, gid)
 }
 
 // killed is a file's mode after a write, truncate or chown that clears setuid. setgid goes too

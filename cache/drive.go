@@ -71,17 +71,12 @@ func (k *seam) bootID() string {
 	if k.boot != "" {
 		return k.boot
 	}
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return string(b)
+	return bootID()
 }
 
 // sync is fsync(2), or with dataOnly fdatasync(2).
 func (k *seam) sync(fd int, dataOnly bool) error {
-	call := unix.Fsync
-	if dataOnly {
-		call = unix.Fdatasync
-	}
-	err := call(fd)
+	err := syncFile(fd, dataOnly)
 	if err == nil && k.synced != nil {
 		k.synced(fd)
 	}
@@ -397,14 +392,14 @@ func (d *Drive) syncContents(but *content) {
 		}
 	}
 	d.mu.Unlock()
-	many := len(all) > 32 // one sync of the file system is cheaper than many of files
+	many := syncsAll && len(all) > 32 // one sync of the file system is cheaper than many of files
 	var failed error
 	for i := range all {
 		switch {
 		case !many || d.cfg.seam.synced != nil:
 			failed = d.cfg.seam.sync(all[i].fd, true)
 		case i == 0:
-			failed = unix.Syncfs(all[i].fd)
+			failed = syncAll(all[i].fd)
 		}
 		all[i].unwritten = failed != nil
 		unix.Close(all[i].fd)

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"satchel/api"
 )
 
@@ -89,12 +87,7 @@ func (d *Drive) Export(ctx context.Context, dir string) (Exported, error) {
 			x.Files++
 		}
 	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return x, err
-	}
-	defer f.Close()
-	return x, unix.Syncfs(int(f.Fd()))
+	return x, syncTree(dir)
 }
 
 // emptyDir makes a folder, or makes sure that it is empty.

@@ -153,7 +153,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 	if writing(flags) {
 		n.writers++
 		if !n.pass && n.rw < 0 {
-			if n.rw, err = unix.Open(d.slotPath(n.slot), unix.O_RDWR|unix.O_NOATIME|unix.O_CLOEXEC, 0); err != nil {
+			if n.rw, err = unix.Open(d.slotPath(n.slot), unix.O_RDWR|noAtime|unix.O_CLOEXEC, 0); err != nil {
 				n.rw = -1
 				n.opens, n.writers = n.opens-1, n.writers-1
 				return Opened{}, api.Errorf(kindOf(err), "open for writing: %w", err)
@@ -362,7 +362,7 @@ func (d *Drive) Fallocate(fid uint64, off, length int64, mode uint32, intr Inter
 		d.mu.Unlock()
 		return err
 	}
-	if mode&(unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE) == 0 && d.counts(n) {
+	if grows(mode) && d.counts(n) {
 		d.pull(n)
 		if err := d.affords(max(0, off+length-n.size)); err != nil {
 			d.mu.Unlock()
@@ -375,7 +375,7 @@ func (d *Drive) Fallocate(fid uint64, off, length int64, mode uint32, intr Inter
 	if err != nil {
 		return err
 	}
-	err = unix.Fallocate(int(f.Fd()), mode, off, length)
+	err = fallocate(int(f.Fd()), mode, off, length)
 	f.Close()
 	d.mu.Lock()
 	d.pull(n)

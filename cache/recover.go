@@ -212,12 +212,11 @@ func (d *Drive) checkLife() error {
 // lifeMark tells a cache from its copies: the machine, the directory (one that was copied has another number,
 // or another birth), and the login.
 func (d *Drive) lifeMark() (string, error) {
-	machine, _ := os.ReadFile("/etc/machine-id")
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, d.cfg.Dir, 0, unix.STATX_INO|unix.STATX_BTIME, &st); err != nil {
+	birth, err := birthMark(d.cfg.Dir)
+	if err != nil {
 		return "", fmt.Errorf("look at the cache directory: %w", err)
 	}
-	return fmt.Sprintf("%s %d %d.%09d %s", strings.TrimSpace(string(machine)), st.Ino, st.Btime.Sec, st.Btime.Nsec, d.cfg.Device), nil
+	return fmt.Sprintf("%s %s %s", machineID(), birth, d.cfg.Device), nil
 }
 
 // part ends the life that a copy has in common with its original, once the batch that was in flight is done with; locked.

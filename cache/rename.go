@@ -9,7 +9,7 @@ import (
 // Rename moves a name, with renameat2(2)'s flags. The kernel has checked that
 // a directory does not move below itself.
 func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flags uint32, intr Interrupt) error {
-	if flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
+	if flags&^(RenameNoReplace|RenameExchange) != 0 {
 		return api.Errorf(api.Invalid, "rename flags %#x are not supported", flags)
 	}
 	d.mu.Lock()
@@ -29,7 +29,7 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 		return err
 	}
 	stays := d.stays(n)
-	if flags&unix.RENAME_EXCHANGE == 0 {
+	if flags&RenameExchange == 0 {
 		if stays, err = d.staysAs(n, q, api.Name(newName), intr); err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 		return err
 	}
 	switch {
-	case flags&unix.RENAME_EXCHANGE != 0:
+	case flags&RenameExchange != 0:
 		if old == nil {
 			return errNotFound
 		}
@@ -63,7 +63,7 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 		return d.exchange(p, l, api.Name(name), n, q, ql, api.Name(newName), old)
 	case old == n:
 		return nil
-	case old != nil && flags&unix.RENAME_NOREPLACE != 0:
+	case old != nil && flags&RenameNoReplace != 0:
 		return errExists
 	case old != nil && old.isDir() && !n.isDir():
 		return errIsDir

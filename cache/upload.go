@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"satchel/api"
 	"satchel/api/chunk"
 )
@@ -305,7 +303,7 @@ func (d *Drive) finishJob(t *tx, j *job) {
 
 // hash reads a job's file, gives its chunks to a sender and tells whether it changed meanwhile.
 func (d *Drive) hash(j *job, up *sender) (changed bool, err error) {
-	f, err := os.OpenFile(j.path, os.O_RDONLY|unix.O_NOATIME, 0)
+	f, err := os.OpenFile(j.path, os.O_RDONLY|noAtime, 0)
 	if err != nil {
 		return false, err
 	}
@@ -314,7 +312,7 @@ func (d *Drive) hash(j *job, up *sender) (changed bool, err error) {
 	v, err := chunk.Version(f, func(c api.Chunk, data []byte) error {
 		// The content has to be durable before its mutation is sent (settle): the disk begins now.
 		if off += int64(len(data)); off-started >= stride {
-			unix.SyncFileRange(int(f.Fd()), started, off-started, unix.SYNC_FILE_RANGE_WRITE)
+			writeSoon(int(f.Fd()), started, off-started)
 			started = off
 		}
 		return up.add(j.h, c.Hash, data)

@@ -1,8 +1,6 @@
 package fusefs
 
 import (
-	"syscall"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"satchel/cache"
@@ -48,7 +46,7 @@ func (f *filesystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 	if err != nil {
 		return nil, status(err)
 	}
-	if in.Flags&syscall.O_NOATIME == 0 {
+	if in.Flags&noAtime == 0 {
 		f.d.Accessed(in.NodeId)
 	}
 	return fuse.ReadResultFd(uintptr(fd), int64(in.Offset), len(buf)), fuse.OK

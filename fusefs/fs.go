@@ -50,10 +50,14 @@ func toAttr(a *cache.Attr, o *fuse.Attr) {
 	setTime(&o.Atime, &o.Atimensec, a.Atime)
 	setTime(&o.Mtime, &o.Mtimensec, a.Mtime)
 	setTime(&o.Ctime, &o.Ctimensec, a.Ctime)
+	setBirth(o, a.Btime)
 }
 
+// statxMask is what is answered of a file: all of STATX_BASIC_STATS and STATX_BTIME (statx(2)).
+const statxMask = 0x7ff | 0x800
+
 func toStatx(a *cache.Attr, o *fuse.StatxOut) {
-	o.Mask = unix.STATX_BASIC_STATS | unix.STATX_BTIME
+	o.Mask = statxMask
 	o.Ino, o.Mode, o.Nlink, o.Uid, o.Gid = a.Ino, uint16(a.Mode), a.Nlink, a.UID, a.GID
 	o.RdevMajor, o.RdevMinor = unix.Major(uint64(a.Rdev)), unix.Minor(uint64(a.Rdev))
 	o.Size, o.Blocks, o.Blksize = uint64(a.Size), uint64(a.Blocks), 4096

@@ -5,14 +5,11 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"strconv"
 	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 
 	"satchel/cache"
-	"satchel/fusefs/backing"
 )
 
 // Options of a mount.
@@ -56,18 +53,14 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
 		EnableAcl:                !o.NoXattr && !alone,
-		// Without the first three the kernel asks on every write for security.capability,
-		// truncates in a second request, and opens directories. The umask counts only where no
-		// default ACL does, which is ours to see. SETXATTR_EXT tells who sets an ACL. File handles
-		// (name_to_handle_at, NFS) are refused at once: a node that nobody uses could not be found by one.
-		ExtraCapabilities: fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_NO_OPENDIR_SUPPORT |
-			fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT | fuse.CAP_NO_EXPORT_SUPPORT,
+		ExtraCapabilities:        capabilities,
 	}
 	if o.Log != nil {
 		mo.Logger = slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
 	} else {
 		mo.Logger = log.New(os.Stderr, "fuse: ", 0)
 	}
+	mo.Options = systemOptions()
 	if !alone {
 		mo.Options = append(mo.Options, "default_permissions")
 	}
@@ -77,16 +70,9 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	if !o.NoPassthrough {
 		mo.MaxStackDepth = 1
 	}
-	target := dir
-	if os.Getuid() != 0 {
-		fd, err := userMount(dir, o)
-		if err != nil {
-			return nil, fmt.Errorf("mount on %s: %w", dir, err)
-		}
-		target = fmt.Sprintf("/dev/fd/%d", fd)
-		if !o.NoPassthrough {
-			f.findHelper(o.Helper, fd)
-		}
+	target, err := f.target(dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("mount on %s: %w", dir, err)
 	}
 	srv, err := fuse.NewServer(&router{RawFileSystem: f.RawFileSystem, home: f}, target, mo)
 	if err != nil {
@@ -107,37 +93,6 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	}
 	widenReads(dir)
 	return s, nil
-}
-
-// findHelper connects to satchel-helper, if it is there.
-func (f *filesystem) findHelper(socket string, fd int) {
-	if socket == "" {
-		socket = backing.DefaultSocket
-	}
-	if _, err := os.Stat(socket); err != nil {
-		return
-	}
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	if f.helper, err = backing.Dial(socket, own); err != nil {
-		unix.Close(own)
-		f.warn("satchel-helper is not to be had; content goes through the daemon", err)
-	}
-}
-
-// readAheadKiB is how much the kernel asks for at once when a program reads on in a file without passthrough.
-const readAheadKiB = 512
-
-// widenReads raises the kernel's read-ahead on the mount from 128 KiB: each request costs a switch to the daemon.
-// Only root may; others keep the default.
-func widenReads(dir string) {
-	var st unix.Stat_t
-	if os.Getuid() == 0 && unix.Stat(dir, &st) == nil {
-		bdi := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev), unix.Minor(st.Dev))
-		_ = os.WriteFile(bdi, []byte(strconv.Itoa(readAheadKiB)), 0) // where /sys is read-only, the default does
-	}
 }
 
 // Passthrough tells whether programs read and write content without the daemon.
@@ -176,7 +131,7 @@ func (f *filesystem) Register(fd int) int32 {
 		}
 		return id
 	}
-	id, errno := f.srv.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
+	id, errno := registerBacking(f.srv, fd)
 	if errno != 0 {
 		f.pass.Store(false)
 		f.warn("passthrough is not to be had; content goes through the daemon", errno)
@@ -191,7 +146,7 @@ func (f *filesystem) Unregister(id int32) {
 		return
 	}
 	if f.helper == nil {
-		f.srv.UnregisterBackingFd(id)
+		unregisterBacking(f.srv, id)
 	} else if err := f.helper.Unregister(id); err != nil {
 		f.warn("give a backing file back", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/cache"
 )
 
 // router is what the kernel talks to: it finds the drive that a request is
@@ -165,7 +166,7 @@ func (r *router) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, newName
 	}
 	defer done()
 	in.Newdir &= idMask
-	if in.Flags&unix.RENAME_EXCHANGE == 0 && f.holds(in.Newdir, newName, cancel) {
+	if in.Flags&cache.RenameExchange == 0 && f.holds(in.Newdir, newName, cancel) {
 		return fuse.EBUSY
 	}
 	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Rename(cancel, in, name, newName) })

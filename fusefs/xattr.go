@@ -11,7 +11,7 @@ func (f *filesystem) GetXAttr(_ <-chan struct{}, h *fuse.InHeader, name string, 
 	if f.noXattr {
 		return 0, neverAsk
 	}
-	v, err := f.d.Getxattr(h.NodeId, name)
+	v, err := f.d.Getxattr(h.NodeId, keptXattr(name))
 	if err != nil {
 		return 0, status(err)
 	}
@@ -36,7 +36,9 @@ func (f *filesystem) ListXAttr(_ <-chan struct{}, h *fuse.InHeader, dest []byte)
 	}
 	var b []byte
 	for _, n := range names {
-		b = append(append(b, n...), 0)
+		if shown, ok := shownXattr(n); ok {
+			b = append(append(b, shown...), 0)
+		}
 	}
 	return fill(dest, b)
 }
@@ -49,9 +51,9 @@ func (f *filesystem) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name strin
 		data = []byte{}
 	}
 	if isACL(name) {
-		return status(f.d.SetACL(in.NodeId, name, data, in.SetXAttrFlags&fuse.SETXATTR_ACL_KILL_SGID != 0))
+		return status(f.d.SetACL(in.NodeId, name, data, killsSgid(in)))
 	}
-	return status(f.d.Setxattr(in.NodeId, name, data, in.Flags&unix.XATTR_CREATE != 0, in.Flags&unix.XATTR_REPLACE != 0))
+	return status(f.d.Setxattr(in.NodeId, keptXattr(name), data, in.Flags&unix.XATTR_CREATE != 0, in.Flags&unix.XATTR_REPLACE != 0))
 }
 
 func (f *filesystem) RemoveXAttr(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
@@ -61,7 +63,7 @@ func (f *filesystem) RemoveXAttr(_ <-chan struct{}, h *fuse.InHeader, name strin
 	if isACL(name) {
 		return status(f.d.SetACL(h.NodeId, name, nil, false))
 	}
-	return status(f.d.Setxattr(h.NodeId, name, nil, false, false))
+	return status(f.d.Setxattr(h.NodeId, keptXattr(name), nil, false, false))
 }
 
 func isACL(name string) bool { return name == cache.AccessACL || name == cache.DefaultACL }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what is given to others, into dist/: static binaries, and Debian packages
-# where dpkg-deb is. VERSION names it.
+# Makes what is given to others, into dist/: static binaries for Linux, the client for macOS, and
+# Debian packages where dpkg-deb is. VERSION names it.
 set -eu
 cd "$(dirname "$0")/.."
 VERSION=${VERSION:-0.0.0}
@@ -52,6 +52,12 @@ described() { # PROGRAM SECTION: its manual pages and completions
 
 for arch in amd64 arm64; do
 	build $arch satcheld satchel satchel-helper
+done
+
+for arch in amd64 arm64; do
+	echo "dist: satchel for darwin/$arch"
+	GOOS=darwin GOARCH=$arch $GO build -trimpath -buildvcs=false -ldflags '-s -w' -o "dist/darwin-$arch/satchel" ./cmd/satchel
+	tar -C "dist/darwin-$arch" --owner=0 --group=0 --sort=name -czf "dist/satchel-$VERSION-darwin-$arch.tar.gz" satchel
 done
 
 # Programs of this machine describe themselves.

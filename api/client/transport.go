@@ -27,7 +27,7 @@ func newTransport() *http.Transport {
 		Control: func(network, address string, c syscall.RawConn) error {
 			return c.Control(func(fd uintptr) {
 				// Without it (an odd network) keep-alive probes still find a dead peer.
-				_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(unacked.Milliseconds()))
+				_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, userTimeout, userTimeoutOf(unacked))
 			})
 		},
 	}

@@ -1,3 +1,5 @@
+//go:build linux
+
 // satchel-helper gives ordinary users FUSE passthrough: it registers their
 // content files with the kernel, which takes that from privileged processes only. See
 // package satchel/fusefs/backing for what it checks.

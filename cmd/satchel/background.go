@@ -46,7 +46,11 @@ func (cmd *mountCmd) background(sh *shell) error {
 	}
 	defer from.Close()
 
-	daemon := exec.Command("/proc/self/exe", append(sh.args, "--daemon")...)
+	self, err := thisProgram()
+	if err != nil {
+		return err
+	}
+	daemon := exec.Command(self, append(sh.args, "--daemon")...)
 	daemon.Args[0] = os.Args[0]
 	daemon.Stdout, daemon.Stderr = log, log
 	daemon.ExtraFiles = []*os.File{to}

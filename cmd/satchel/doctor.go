@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -143,45 +140,6 @@ func lookAtMounts(sh *shell) finding {
 	return finding{State: ok, Found: "mounted at " + strings.Join(works, ", ")}
 }
 
-// passthroughKernel is the first Linux with FUSE passthrough.
-var passthroughKernel = [2]int{6, 9}
-
-func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
-	for _, m := range sh.places.registered() {
-		if !m.alive() {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(sh.ctx, doctorPatience)
-		r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil)
-		cancel()
-		if err == nil && r.Passthrough {
-			return finding{State: ok, Found: "the kernel reads and writes local content of " + m.Mountpoint + " itself"}
-		}
-	}
-	if have := kernelVersion(); slices.Compare(have[:], passthroughKernel[:]) < 0 {
-		return finding{State: warned, Found: fmt.Sprintf("Linux %d.%d has none: content goes through the daemon, a little slower", have[0], have[1]),
-			Do: fmt.Sprintf("use Linux %d.%d or newer", passthroughKernel[0], passthroughKernel[1])}
-	}
-	if os.Geteuid() == 0 {
-		return finding{State: ok, Found: "root's mounts have it"}
-	}
-	c, err := net.Dial("unixpacket", cmd.HelperSocket)
-	if err != nil {
-		return finding{State: warned, Found: "satchel-helper does not run: content goes through the daemon, a little slower",
-			Do: "let it run with: sudo satchel helper install\nthen unmount and mount again"}
-	}
-	c.Close()
-	return finding{State: ok, Found: "satchel-helper listens at " + cmd.HelperSocket}
-}
-
-func kernelVersion() (v [2]int) {
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &v[0], &v[1])
-	}
-	return v
-}
-
 // lookAtDisk uses the daemon's own measure: below a twentieth nothing clean is
 // kept, below a fiftieth writers are refused.
 func lookAtDisk(sh *shell) finding {
@@ -195,7 +153,7 @@ func lookAtDisk(sh *shell) finding {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return finding{State: ok, Found: "nothing is cached yet"}
 	}
-	free, all := size(int64(fs.Bavail)*fs.Bsize), size(int64(fs.Blocks)*fs.Bsize)
+	free, all := size(int64(fs.Bavail)*int64(fs.Bsize)), size(int64(fs.Blocks)*int64(fs.Bsize))
 	do := "make room on the disk, or mount with --cache-dir on another one"
 	switch {
 	case free < all/50:
@@ -204,19 +162,4 @@ func lookAtDisk(sh *shell) finding {
 		return finding{State: warned, Found: fmt.Sprintf("%s of %s are free where content is kept: nothing is kept on this machine", free, all), Do: do}
 	}
 	return finding{State: ok, Found: fmt.Sprintf("%s of %s are free where content is kept", free, all)}
-}
-
-// updatedbConf says which file systems locate(1)'s index leaves out.
-const updatedbConf = "/etc/updatedb.conf"
-
-func lookAtSearch(*shell) finding {
-	b, err := os.ReadFile(updatedbConf)
-	switch {
-	case err != nil:
-		return finding{State: ok, Found: "no updatedb reads the drive at night"}
-	case !bytes.Contains(b, []byte(fsType)):
-		return finding{State: warned, Found: "updatedb walks through the drive at night",
-			Do: "keep it out with: sudo satchel helper install, or add " + fsType + " to PRUNEFS in " + updatedbConf}
-	}
-	return finding{State: ok, Found: "updatedb leaves the drive out"}
 }

@@ -143,6 +143,9 @@ func (cmd *helperRemoveCmd) Run(sh *shell) error {
 }
 
 func (p helperPlace) check(what string) error {
+	if err := helperHere(); err != nil {
+		return err
+	}
 	if p.Root == "/" && os.Geteuid() != 0 {
 		return fmt.Errorf("only root can do that\nrun: sudo satchel helper %s", what)
 	}
@@ -152,6 +155,9 @@ func (p helperPlace) check(what string) error {
 func (p helperPlace) path(parts ...string) string {
 	return filepath.Join(append([]string{p.Root}, parts...)...)
 }
+
+// updatedbConf says which file systems locate(1)'s index leaves out.
+const updatedbConf = "/etc/updatedb.conf"
 
 // hideFromUpdatedb keeps locate(1)'s nightly walk out of mounted drives, where
 // it would fetch every directory.

@@ -1,22 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// fsType is how our mounts show in /proc/self/mountinfo.
-const fsType = "fuse.satchel"
 
 // resolve makes a mount point absolute and free of symlinks. It does not
 // touch the mounted file system, which may be dead.
@@ -123,103 +116,6 @@ func deadSoon(dir string) bool {
 			return true
 		}
 		time.Sleep(20 * time.Millisecond)
-	}
-	return false
-}
-
-// mountedType is the type of the file system that is mounted at exactly this
-// directory, the topmost one; "" when none is.
-func mountedType(dir string) (string, error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	kind := ""
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		// 36 35 98:0 /root /mount\040point options [optional…] - type source options (proc(5))
-		before, after, _ := strings.Cut(lines.Text(), " - ")
-		fields := strings.Fields(before)
-		if len(fields) >= 5 && unescapeOctal(fields[4]) == dir {
-			kind, _, _ = strings.Cut(after, " ")
-		}
-	}
-	return kind, nil
-}
-
-func unescapeOctal(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-// detach unmounts at once and lazily: programs that have files open there keep
-// them, and everybody else sees the directory below.
-func detach(dir string) error {
-	if os.Geteuid() == 0 {
-		return unix.Unmount(dir, unix.MNT_DETACH)
-	}
-	return fusermount("-u", "-z", "--", dir)
-}
-
-// unmount unmounts and fails when the mount is in use.
-func unmount(dir string) error {
-	if os.Geteuid() == 0 {
-		return unix.Unmount(dir, 0)
-	}
-	return fusermount("-u", "--", dir)
-}
-
-func fusermount(args ...string) error {
-	out, err := exec.Command("fusermount3", args...).CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return errors.New("fusermount3 is not installed: install the package fuse3")
-	}
-	if err != nil {
-		return errors.New(strings.TrimPrefix(strings.TrimSpace(string(out)), "fusermount3: "))
-	}
-	return nil
-}
-
-// checkFUSE tells what keeps this user from mounting anything.
-func checkFUSE(allowOther bool) error {
-	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("there is no /dev/fuse\nload the kernel's module with: sudo modprobe fuse")
-	case errors.Is(err, fs.ErrPermission):
-		return errors.New("no permission to open /dev/fuse\nmend it with: sudo chmod 0666 /dev/fuse")
-	case err != nil:
-		return fmt.Errorf("/dev/fuse cannot be opened: %w", cause(err))
-	}
-	f.Close()
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	if _, err := exec.LookPath("fusermount3"); err != nil {
-		return errors.New("fusermount3 is not installed\ninstall it with: sudo apt install fuse3")
-	}
-	if allowOther && !userAllowOther() {
-		return errors.New("--allow-other is for root, unless /etc/fuse.conf has a line user_allow_other")
-	}
-	return nil
-}
-
-func userAllowOther() bool {
-	b, _ := os.ReadFile("/etc/fuse.conf")
-	for line := range strings.Lines(string(b)) {
-		if strings.TrimSpace(line) == "user_allow_other" {
-			return true
-		}
 	}
 	return false
 }

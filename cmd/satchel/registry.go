@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // mounted is a running daemon as others find it: a file in places.mounts.
@@ -113,23 +111,6 @@ func (m mounted) alive() bool {
 
 // closing is how long a daemon may take to end after it unmounted.
 const closing = 15 * time.Second
-
-// watch returns a function that waits, up to closing, until the daemon has ended.
-func (m mounted) watch() (ended func()) {
-	fd, err := unix.PidfdOpen(m.PID, 0)
-	if err != nil {
-		return func() {}
-	}
-	return func() {
-		defer unix.Close(fd)
-		for until := time.Now().Add(closing); time.Now().Before(until); {
-			left := int(time.Until(until).Milliseconds())
-			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, left); err != unix.EINTR {
-				return
-			}
-		}
-	}
-}
 
 // running is the daemon of a mount point or, for an empty one, the profile's.
 func (sh *shell) running(dir string) (mounted, error) {

@@ -26,6 +26,9 @@ func (cmd *serviceInstallCmd) Help() string {
 }
 
 func (cmd *serviceInstallCmd) Run(sh *shell) error {
+	if err := serviceHere(); err != nil {
+		return err
+	}
 	mount := mountCmd{Dir: cmd.Dir, mountFlags: cmd.mountFlags}
 	dir, err := resolve(cmd.Dir)
 	if err != nil {
@@ -113,6 +116,9 @@ type serviceRemoveCmd struct {
 }
 
 func (cmd *serviceRemoveCmd) Run(sh *shell) error {
+	if err := serviceHere(); err != nil {
+		return err
+	}
 	dir, err := resolve(cmd.Dir)
 	if err != nil {
 		return err
