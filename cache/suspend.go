@@ -33,6 +33,10 @@ func (d *Drive) watchClock() {
 	}
 }
 
+// Reconnect is for when the network of the machine has changed: connections are made anew, and the feed is
+// asked at once, as after a suspension.
+func (d *Drive) Reconnect() { d.wokeUp() }
+
 // wokeUp doubts what is known until the feed has answered.
 func (d *Drive) wokeUp() {
 	caught := make(chan struct{})

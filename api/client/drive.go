@@ -189,6 +189,12 @@ func (d *Drive) Changes(ctx context.Context, life, epoch api.ID, after int64, wa
 	return ch, err
 }
 
-// Reconnect closes the connections that nobody uses just now, as after the machine was suspended:
-// what they lead to may have forgotten them.
-func (d *Drive) Reconnect() { d.c.http.CloseIdleConnections() }
+// Reconnect closes the connections that nobody uses just now, as after the machine was suspended or its network
+// changed: what they lead to may have forgotten them. Those that are used go on, unless they come from an address that
+// this machine has no more; calls over these are made anew, or fail with [api.Unavailable].
+func (d *Drive) Reconnect() {
+	d.c.http.CloseIdleConnections()
+	if p, ok := d.c.http.Transport.(interface{ dropStranded() }); ok {
+		p.dropStranded()
+	}
+}

@@ -33,7 +33,7 @@ func limiter(bytes int64) *rate.Limiter {
 
 // limited is a transport whose bodies pass slowly.
 type limited struct {
-	*http.Transport
+	*pool
 	up, down *rate.Limiter
 }
 
@@ -44,7 +44,7 @@ func (t *limited) RoundTrip(r *http.Request) (*http.Response, error) {
 		slow.Body = &slowBody{r.Body, r.Context(), t.up}
 		r = &slow
 	}
-	resp, err := t.Transport.RoundTrip(r)
+	resp, err := t.pool.RoundTrip(r)
 	if err == nil && t.down != nil {
 		resp.Body = &slowBody{resp.Body, r.Context(), t.down}
 	}

@@ -20,7 +20,7 @@ const unacked = 30 * time.Second
 // newTransport is HTTP/1.1 with a large pool: many requests at once go over
 // many connections, so that a film does not hold up a letter as it would
 // within one HTTP/2 connection.
-func newTransport() *http.Transport {
+func newTransport() *pool {
 	dialer := &net.Dialer{
 		Timeout:         10 * time.Second,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
@@ -33,10 +33,11 @@ func newTransport() *http.Transport {
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &http.Transport{
+	p := &pool{open: map[*wideConn]bool{}, here: net.InterfaceAddrs}
+	p.Transport = &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return widely(dialer.DialContext(ctx, network, address))
+			return p.widely(dialer.DialContext(ctx, network, address))
 		},
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConns:        128,
@@ -46,23 +47,40 @@ func newTransport() *http.Transport {
 		WriteBufferSize:     64 << 10,
 		ReadBufferSize:      64 << 10,
 	}
+	return p
 }
 
 // wideConn is a connection that sends a body in larger pieces than the 32 KiB
 // of [io.Copy]: on a fast link most of the cost is that of each piece.
-type wideConn struct{ *net.TCPConn }
+type wideConn struct {
+	*net.TCPConn
+	pool *pool
+}
 
-func widely(c net.Conn, err error) (net.Conn, error) {
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return wideConn{tcp}, nil
+func (p *pool) widely(c net.Conn, err error) (net.Conn, error) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c, err
 	}
-	return c, err
+	w := &wideConn{tcp, p}
+	p.mu.Lock()
+	p.open[w] = true
+	p.mu.Unlock()
+	return w, nil
+}
+
+// Close is that of [net.Conn].
+func (c *wideConn) Close() error {
+	c.pool.mu.Lock()
+	delete(c.pool.open, c)
+	c.pool.mu.Unlock()
+	return c.TCPConn.Close()
 }
 
 var wideBuffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 
 // ReadFrom is part of [io.ReaderFrom]; net/http sends bodies through it.
-func (c wideConn) ReadFrom(r io.Reader) (int64, error) {
+func (c *wideConn) ReadFrom(r io.Reader) (int64, error) {
 	buf := wideBuffers.Get().(*[256 << 10]byte)
 	defer wideBuffers.Put(buf)
 	return io.CopyBuffer(onlyWriter{c.TCPConn}, r, buf[:])

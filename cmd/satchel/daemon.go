@@ -148,6 +148,11 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 	}()
 	control := newControl(listener, d, d.log)
 	go control.serve()
+	if events, err := networkEvents(); err != nil {
+		d.log.Debug("changes of the network are not told of", "err", err)
+	} else {
+		go watchNetwork(sh.ctx, events, ownAddresses, settling, d.reconnect)
+	}
 	if cmd.Metered == "pause" {
 		go watchMetered(sh.ctx, d.metered, d.log)
 	}

@@ -100,3 +100,19 @@ func (cmd *doctorCmd) lookAtPassthrough(*shell) finding {
 func lookAtSearch(*shell) finding {
 	return finding{State: ok, Found: "Spotlight reads local volumes only, and the drive is mounted as one that is not"}
 }
+
+// networkEvents has something to read when the machine's addresses or routes may have changed (route(4)).
+func networkEvents() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_ROUTE, unix.SOCK_RAW, 0)
+	if err != nil {
+		return nil, err
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "route"), nil
+}
+
+func tooMuch(err error) bool { return errors.Is(err, unix.ENOBUFS) }

@@ -159,3 +159,19 @@ func userAllowOther() bool {
 	}
 	return false
 }
+
+// networkEvents has something to read when the machine's addresses may have changed (rtnetlink(7)).
+func networkEvents() (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR}); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "netlink"), nil
+}
+
+// tooMuch tells whether events were lost, of which one says as much as many.
+func tooMuch(err error) bool { return errors.Is(err, unix.ENOBUFS) }
