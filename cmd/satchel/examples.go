@@ -124,4 +124,7 @@ var examples = cli.Examples{
 		satchel completion fish >~/.config/fish/completions/satchel.fish`,
 	"man": `
 		satchel man ~/.local/share/man/man1`,
+	"version": `
+		satchel version
+		satchel version --json`,
 }

@@ -19,12 +19,15 @@ func TestHelp(t *testing.T) {
 		}
 		return out.String()
 	})
-	clitest.Examples(t, "satchel", examples, func(args []string) error {
+	parses := func(args []string) error {
 		_, err := parserOf(t, new(commands)).Parse(args)
 		return err
-	})
+	}
+	clitest.Examples(t, "satchel", examples, parses)
+	clitest.Documents(t, "satchel", "../..", parses)
 	clitest.Manual(t, app, manual)
 	clitest.Flags(t, app, "SATCHEL")
+	clitest.Variables(t, app, "SATCHEL", "../..")
 }
 
 func parserOf(t *testing.T, cmds *commands) *kong.Kong {

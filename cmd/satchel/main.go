@@ -67,6 +67,7 @@ type commands struct {
 	Bench      benchCmd      `cmd:"" help:"Time everyday work in a folder, on the drive or not."`
 	Completion completionCmd `cmd:"" help:"Print the script with which a shell completes this program's commands."`
 	Man        manCmd        `cmd:"" help:"Write this program's manual pages."`
+	Version    versionCmd    `cmd:"" help:"Print this program's version."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -108,6 +109,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if cli.AsksVersion(args) {
+		args = []string{"version"}
 	}
 	command, err := parser.Parse(args)
 	if exit >= 0 { // --help was printed
@@ -152,13 +156,7 @@ type usageError struct{ message string }
 func (e usageError) Error() string { return e.message }
 
 func usageMessage(err error) string {
-	message := err.Error()
-	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
-		if cmd := e.Context.Selected(); cmd != nil {
-			return fmt.Sprintf("%s\nsee: satchel %s --help", message, cmd.Path())
-		}
-	}
-	return message + "\nsee: satchel --help"
+	return err.Error() + "\nsee: satchel " + cli.CommandOf(err) + "--help"
 }
 
 // silentError is a failure that has been told already: exit code 1.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"satchel/api"
 )
 
 // mounted is a running daemon as others find it: a file in places.mounts.
@@ -122,7 +124,7 @@ func (sh *shell) running(dir string) (mounted, error) {
 		if m, ok := sh.places.runningAt(mountpoint); ok {
 			return m, nil
 		}
-		return mounted{}, fmt.Errorf("no drive is mounted at %s\nmount it with: satchel mount %[1]s", dir)
+		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted at %s\nmount it with: satchel mount %[1]s", dir)
 	}
 	var found []mounted
 	died := ""
@@ -146,7 +148,7 @@ func (sh *shell) running(dir string) (mounted, error) {
 		if sh.profile != "default" {
 			in = "--profile " + sh.profile + " "
 		}
-		return mounted{}, fmt.Errorf("no drive is mounted\nmount it with: satchel %smount DIR", in)
+		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted\nmount it with: satchel %smount DIR", in)
 	case len(found) == 1:
 		return found[0], nil
 	}
@@ -154,5 +156,5 @@ func (sh *shell) running(dir string) (mounted, error) {
 	for _, m := range found {
 		dirs = append(dirs, m.Mountpoint)
 	}
-	return mounted{}, fmt.Errorf("several drives are mounted: say which of %s", strings.Join(dirs, ", "))
+	return mounted{}, api.Errorf(api.Invalid, "several drives are mounted: say which of %s", strings.Join(dirs, ", "))
 }

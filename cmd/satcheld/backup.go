@@ -103,6 +103,9 @@ func saveFile(p *program, src backup.Source, path string, o backup.Options) (r b
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return r, fmt.Errorf("there is no directory %s to put the backup into\nmake it with: mkdir -p %[1]s", filepath.Dir(path))
+		}
 		return r, fmt.Errorf("make the backup: %w", err)
 	}
 	defer os.Remove(f.Name())

@@ -57,4 +57,7 @@ var examples = cli.Examples{
 		satcheld completion bash >/etc/bash_completion.d/satcheld`,
 	"man": `
 		satcheld man /usr/local/share/man/man8`,
+	"version": `
+		satcheld version
+		satcheld version --json`,
 }

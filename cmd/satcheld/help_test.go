@@ -24,12 +24,15 @@ func TestHelp(t *testing.T) {
 		}
 		return text
 	})
-	clitest.Examples(t, "satcheld", examples, func(args []string) error {
+	parses := func(args []string) error {
 		_, err := parserOf(t).Parse(args)
 		return err
-	})
+	}
+	clitest.Examples(t, "satcheld", examples, parses)
+	clitest.Documents(t, "satcheld", "../..", parses)
 	clitest.Manual(t, app, manual)
 	clitest.Flags(t, app, "SATCHELD")
+	clitest.Variables(t, app, "SATCHELD", "../..")
 }
 
 func parserOf(t *testing.T) *kong.Kong {

@@ -42,6 +42,7 @@ type commands struct {
 
 	Completion completionCmd `cmd:"" help:"Print the script with which a shell completes this program's commands."`
 	Man        manCmd        `cmd:"" help:"Write this program's manual pages."`
+	Version    versionCmd    `cmd:"" help:"Print this program's version."`
 
 	Thumbnail thumbnailCmd `cmd:"" hidden:""`
 }
@@ -78,16 +79,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		cli.Complete(stdout, parser.Model, args[1:], func(string, string, map[string]string) ([]cli.Candidate, error) { return nil, nil })
 		return 0
 	}
-	if len(args) == 0 {
+	unsaid := len(args) == 0
+	if unsaid {
 		args = []string{"--help"}
+	}
+	if cli.AsksVersion(args) {
+		args = []string{"version"}
 	}
 	command, err := parser.Parse(args)
 	if exit >= 0 { // --help was printed
+		if unsaid {
+			return 2
+		}
 		return exit
 	}
 	if err != nil {
 		p.json = slices.Contains(args, "--json")
-		return p.fail(usageError{err.Error() + "\nsee: satcheld --help"})
+		return p.fail(usageError{err.Error() + "\nsee: satcheld " + cli.CommandOf(err) + "--help"})
 	}
 	options := &slog.HandlerOptions{Level: cmds.LogLevel}
 	var handler slog.Handler = slog.NewTextHandler(stderr, options)

@@ -17,8 +17,7 @@ func (cmd *manCmd) Run(p *program, app *kong.Application) error {
 	if err := manual.Write(app, cmd.Dir); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "wrote the manual pages into %s\n", cmd.Dir)
-	return nil
+	return p.answer(map[string]string{"dir": cmd.Dir}, "wrote the manual pages into %s", cmd.Dir)
 }
 
 type completionCmd struct {
