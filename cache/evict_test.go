@@ -196,8 +196,9 @@ func TestPinnedFolderStaysAndFollows(t *testing.T) {
 	soon(t, func() bool {
 		d.mu.Lock()
 		n, err := d.load(files[0].ID)
+		follows := err == nil && n.version != before
 		d.mu.Unlock()
-		return err == nil && n.version != before && all(d) == 0
+		return follows && all(d) == 0
 	})
 	if err := d.Unpin(t.Context(), "/keep/sub"); api.KindOf(err) != api.NotFound {
 		t.Errorf("unpin of what is pinned with its folder: %v", err)

@@ -313,7 +313,10 @@ func TestModel(t *testing.T) {
 func (m *model) begin() {
 	for i := range pick(m, []int{1, 2, 2, 3}) {
 		v := m.world.device(string(rune('x'+i)), m.rng)
-		v.wire.skew = pick(m, []time.Duration{0, 0, 3 * time.Hour, -40 * time.Minute})
+		skew := pick(m, []time.Duration{0, 0, 3 * time.Hour, -40 * time.Minute})
+		v.wire.mu.Lock()
+		v.wire.skew = skew
+		v.wire.mu.Unlock()
 		m.devices = append(m.devices, v)
 	}
 }

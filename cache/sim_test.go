@@ -31,8 +31,11 @@ func (s *simulated) device(name string, rng *rand.Rand) *device {
 	v := unstarted(s.t, api.ID{2}, name, rng)
 	v.cfg.Device, v.clock, v.wire.Remote = id, &sleeper{wake: make(chan struct{})}, trace(s.server.Device(id, name), v.log)
 	v.start()
-	v.wire.net = newNetwork(rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
-	s.devices, s.nets = append(s.devices, v), append(s.nets, v.wire.net)
+	net := newNetwork(rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
+	v.wire.mu.Lock()
+	v.wire.net = net
+	v.wire.mu.Unlock()
+	s.devices, s.nets = append(s.devices, v), append(s.nets, net)
 	return v
 }
 

@@ -163,15 +163,15 @@ func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit i
 }
 
 func (w *wire) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {
-	if w.skew != 0 {
+	w.mu.Lock()
+	skew, fails, after := w.skew, w.fails, w.after
+	w.mu.Unlock()
+	if skew != 0 {
 		b.Mutations = append([]api.Mutation(nil), b.Mutations...)
 		for i := range b.Mutations {
-			b.Mutations[i].Time += int64(w.skew)
+			b.Mutations[i].Time += int64(skew)
 		}
 	}
-	w.mu.Lock()
-	fails, after := w.fails, w.after
-	w.mu.Unlock()
 	c, err := over(w, ctx, true, func(ctx context.Context) (api.Committed, error) {
 		if fails != nil {
 			if err := fails(b); err != nil {

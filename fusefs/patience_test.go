@@ -15,8 +15,6 @@ func TestPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	thread := uint32(program.Process.Pid)
-	defer program.Wait()
-	defer program.Process.Kill()
 	interrupted := make(chan struct{})
 	close(interrupted)
 	calls := 0
@@ -33,8 +31,12 @@ func TestPatience(t *testing.T) {
 		t.Errorf("the program lives: %v after %d calls", st, calls)
 	}
 	calls = 0
-	killed := time.AfterFunc(100*time.Millisecond, func() { program.Process.Kill(); program.Wait() })
-	defer killed.Stop()
+	gone := make(chan struct{})
+	time.AfterFunc(100*time.Millisecond, func() {
+		defer close(gone)
+		program.Process.Kill()
+		program.Wait()
+	})
 	if st := patiently(interrupted, thread, func(cancel <-chan struct{}) fuse.Status {
 		if calls++; calls == 1 {
 			return fuse.EINTR
@@ -44,6 +46,7 @@ func TestPatience(t *testing.T) {
 	}); st != fuse.EINTR || calls != 2 {
 		t.Errorf("the program was killed: %v after %d calls", st, calls)
 	}
+	<-gone
 	calls = 0
 	if st := patiently(interrupted, thread, wait); st != fuse.EINTR || calls != 1 {
 		t.Errorf("the program is gone: %v after %d calls", st, calls)

@@ -304,7 +304,7 @@ func deviceName(s string) string {
 		_, n := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-n]
 	}
-	if s == "" {
+	if s = strings.TrimSpace(s); s == "" {
 		return "unnamed"
 	}
 	return s

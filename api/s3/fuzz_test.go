@@ -48,7 +48,7 @@ func FuzzSignature(f *testing.F) {
 			}
 			q.Add(name, value)
 		}
-		if secret == "" || !httpguts.ValidHeaderFieldValue(header) {
+		if secret == "" || !httpguts.ValidHeaderFieldValue(header) || strings.Contains(header, "\t") { // of tabs AWS's own signers think differently
 			t.Skip("not to be signed")
 		}
 		u := url.URL{Scheme: "http", Host: exampleHost, Path: "/" + path, RawPath: httpbinding.EscapePath("/"+path, false)}
