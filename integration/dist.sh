@@ -1,25 +1,45 @@
 #!/bin/sh
 # Makes what is given to others, into dist/: static binaries for Linux, the client for macOS, and
-# Debian packages where dpkg-deb is. VERSION names it.
+# Debian packages where dpkg-deb is. VERSION names it; SYSTEMS and ARCHES leave some out, DIST is another
+# place, and COMPRESSION how packages are packed.
+# The same sources give the same bytes: SOURCE_DATE_EPOCH, by default the time of the last commit, is the only time in them.
 set -eu
 cd "$(dirname "$0")/.."
 VERSION=${VERSION:-0.0.0}
 GO=${GO:-go}
-export CGO_ENABLED=0
-rm -rf dist
-mkdir -p dist
+SYSTEMS=${SYSTEMS:-linux darwin}
+ARCHES=${ARCHES:-amd64 arm64}
+DIST=${DIST:-dist}
+COMPRESSION=${COMPRESSION:-xz}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+export CGO_ENABLED=0 SOURCE_DATE_EPOCH
+umask 022
+rm -rf "$DIST"
+mkdir -p "$DIST"
 
-build() { # ARCH PROGRAM…
-	arch=$1
-	shift
+build() { # SYSTEM ARCH PROGRAM…
+	system=$1 arch=$2
+	shift 2
 	for program; do
-		echo "dist: $program for linux/$arch"
-		GOOS=linux GOARCH=$arch $GO build -trimpath -buildvcs=false -ldflags '-s -w' -o "dist/linux-$arch/$program" "./cmd/$program"
+		echo "dist: $program for $system/$arch"
+		GOOS=$system GOARCH=$arch $GO build -trimpath -buildvcs=false -ldflags "-s -w -X satchel/cmd/internal/cli.version=$VERSION" -o "$DIST/$system-$arch/$program" "./cmd/$program"
 	done
 }
 
+archive() { # SYSTEM ARCH PROGRAM…
+	name=$1-$2
+	shift 2
+	tar -C "$DIST/$name" --owner=0 --group=0 --numeric-owner --mode=0755 --sort=name --mtime="@$SOURCE_DATE_EPOCH" -cf - "$@" |
+		gzip -9n >"$DIST/satchel-$VERSION-$name.tar.gz"
+}
+
+has() { # WORD WORDS: among them
+	case " $2 " in *" $1 "*) return 0 ;; esac
+	return 1
+}
+
 deb() { # PACKAGE ARCH DESCRIPTION DEPENDS
-	package=$1 arch=$2 root=dist/.deb
+	package=$1 arch=$2 root=$DIST/.deb
 	mkdir -p "$root/DEBIAN"
 	cat >"$root/DEBIAN/control" <<END
 Package: $package
@@ -31,49 +51,55 @@ Priority: optional
 Depends: $4
 Description: $3
 END
-	dpkg-deb --build --root-owner-group -Zxz "$root" "dist/${package}_${VERSION}_$arch.deb" >/dev/null
+	dpkg-deb --build --root-owner-group -Z"$COMPRESSION" "$root" "$DIST/${package}_${VERSION}_$arch.deb" >/dev/null
 	rm -rf "$root"
 	echo "dist: ${package}_${VERSION}_$arch.deb"
 }
 
 put() { # MODE FROM TO
-	install -D -m "$1" "$2" "dist/.deb/$3"
+	install -D -m "$1" "$2" "$DIST/.deb/$3"
 }
 
 described() { # PROGRAM SECTION: its manual pages and completions
-	for page in dist/.described/"$1"/*."$2"; do
+	for page in "$DIST/.described/$1"/*."$2"; do
 		put 644 "$page" "usr/share/man/man$2/$(basename "$page")"
-		gzip -9n "dist/.deb/usr/share/man/man$2/$(basename "$page")"
+		gzip -9n "$DIST/.deb/usr/share/man/man$2/$(basename "$page")"
 	done
-	put 644 "dist/.described/$1.bash" "usr/share/bash-completion/completions/$1"
-	put 644 "dist/.described/$1.zsh" "usr/share/zsh/vendor-completions/_$1"
-	put 644 "dist/.described/$1.fish" "usr/share/fish/vendor_completions.d/$1.fish"
+	put 644 "$DIST/.described/$1.bash" "usr/share/bash-completion/completions/$1"
+	put 644 "$DIST/.described/$1.zsh" "usr/share/zsh/vendor-completions/_$1"
+	put 644 "$DIST/.described/$1.fish" "usr/share/fish/vendor_completions.d/$1.fish"
 }
 
-for arch in amd64 arm64; do
-	build $arch satcheld satchel satchel-helper
+for arch in $ARCHES; do
+	if has darwin "$SYSTEMS"; then
+		build darwin "$arch" satchel
+		archive darwin "$arch" satchel
+	fi
 done
-
-for arch in amd64 arm64; do
-	echo "dist: satchel for darwin/$arch"
-	GOOS=darwin GOARCH=$arch $GO build -trimpath -buildvcs=false -ldflags '-s -w' -o "dist/darwin-$arch/satchel" ./cmd/satchel
-	tar -C "dist/darwin-$arch" --owner=0 --group=0 --sort=name -czf "dist/satchel-$VERSION-darwin-$arch.tar.gz" satchel
+linux=""
+! has linux "$SYSTEMS" || linux=$ARCHES
+for arch in $linux; do
+	build linux "$arch" satcheld satchel satchel-helper
 done
 
 # Programs of this machine describe themselves.
 for program in satcheld satchel; do
-	mkdir -p "dist/.described/$program"
-	$GO build -trimpath -buildvcs=false -o dist/.described/run "./cmd/$program"
-	dist/.described/run man "dist/.described/$program" >/dev/null
+	mkdir -p "$DIST/.described/$program"
+	run="$DIST/linux-$($GO env GOARCH)/$program"
+	[ -x "$run" ] || {
+		run="$DIST/.described/run"
+		$GO build -trimpath -buildvcs=false -o "$run" "./cmd/$program"
+	}
+	"$run" man "$DIST/.described/$program" >/dev/null
 	for shell in bash zsh fish; do
-		dist/.described/run completion $shell >"dist/.described/$program.$shell"
+		"$run" completion $shell >"$DIST/.described/$program.$shell"
 	done
 done
 
-for arch in amd64 arm64; do
-	tar -C dist/linux-$arch --owner=0 --group=0 --sort=name -czf "dist/satchel-$VERSION-linux-$arch.tar.gz" satcheld satchel satchel-helper
+for arch in $linux; do
+	archive linux "$arch" satcheld satchel satchel-helper
 	command -v dpkg-deb >/dev/null || continue
-	put 755 dist/linux-$arch/satcheld usr/bin/satcheld
+	put 755 "$DIST/linux-$arch/satcheld" usr/bin/satcheld
 	put 644 docs/deploy/satcheld.service lib/systemd/system/satcheld.service
 	put 644 docs/deploy/satcheld.socket lib/systemd/system/satcheld.socket
 	put 644 docs/deploy/satcheld.sysusers usr/lib/sysusers.d/satcheld.conf
@@ -82,9 +108,9 @@ for arch in amd64 arm64; do
 	for doc in docs/operations.md docs/security.md docs/deploy/nginx.conf docs/deploy/Caddyfile docs/deploy/grafana.json docs/deploy/prometheus.yml; do
 		put 644 $doc "usr/share/doc/satcheld/$(basename $doc)"
 	done
-	mkdir -p dist/.deb/DEBIAN
-	echo /etc/satchel/satcheld.conf >dist/.deb/DEBIAN/conffiles
-	cat >dist/.deb/DEBIAN/postinst <<'END'
+	mkdir -p "$DIST/.deb/DEBIAN"
+	echo /etc/satchel/satcheld.conf >"$DIST/.deb/DEBIAN/conffiles"
+	cat >"$DIST/.deb/DEBIAN/postinst" <<'END'
 #!/bin/sh
 set -e
 if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
@@ -95,28 +121,28 @@ if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
 	fi
 fi
 END
-	cat >dist/.deb/DEBIAN/prerm <<'END'
+	cat >"$DIST/.deb/DEBIAN/prerm" <<'END'
 #!/bin/sh
 set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
 	systemctl disable --now satcheld.service satcheld.socket
 fi
 END
-	cat >dist/.deb/DEBIAN/postrm <<'END'
+	cat >"$DIST/.deb/DEBIAN/postrm" <<'END'
 #!/bin/sh
 set -e
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 fi # what people stored in /var/lib/satchel stays
 END
-	chmod 755 dist/.deb/DEBIAN/postinst dist/.deb/DEBIAN/prerm dist/.deb/DEBIAN/postrm
+	chmod 755 "$DIST/.deb/DEBIAN/postinst" "$DIST/.deb/DEBIAN/prerm" "$DIST/.deb/DEBIAN/postrm"
 	described satcheld 8
 	deb satcheld $arch "server of Satchel, a personal drive" "systemd, ca-certificates, postgresql | postgresql-client"
-	put 755 dist/linux-$arch/satchel usr/bin/satchel
-	put 755 dist/linux-$arch/satchel-helper usr/sbin/satchel-helper
+	put 755 "$DIST/linux-$arch/satchel" usr/bin/satchel
+	put 755 "$DIST/linux-$arch/satchel-helper" usr/sbin/satchel-helper
 	described satchel 1
 	put 644 LICENSE usr/share/doc/satchel/copyright
 	deb satchel $arch "client of Satchel: a personal drive as a folder" "fuse3, ca-certificates"
 done
-rm -rf dist/.described
-(cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS)
+rm -rf "$DIST/.described"
+(cd "$DIST" && find . -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS)
