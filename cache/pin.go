@@ -118,7 +118,7 @@ func (d *Drive) resolvePath(ctx context.Context, path string) (*node, error) {
 			return nil, err
 		}
 		if kid == nil {
-			return nil, api.Errorf(api.NotFound, "%q: no such file or directory", path)
+			return nil, api.Errorf(api.NotFound, "there is no %q on the drive", strings.Trim(path, "/"))
 		}
 		kid.up, kid.name = n.id, api.Name(name)
 		n = kid

@@ -40,6 +40,9 @@ func (cmd *exportUnsentCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	if sh.json {
+		return sh.printJSON(x)
+	}
 	if x.Files == 0 {
 		fmt.Fprintln(sh.stdout, "there is no unsent content")
 	} else {
