@@ -70,7 +70,10 @@ func TestDaemonKilled(t *testing.T) {
 		time.Sleep(time.Second) // the promise is 50 ms; a busy machine may need longer to run the writer
 		must(t, laptop.KillDaemon(t.Context()))
 
+		dead := time.Now()
 		mount(t, laptop) // on the dead mount: it is detected and replaced
+		must(t, has(filepath.Join(laptop.Mount, name), "made durable by fsync"))
+		t.Logf("the folder was back, and read, %v after its daemon was killed", time.Since(dead).Round(time.Millisecond))
 		for i := range round + 1 {
 			must(t, has(filepath.Join(laptop.Mount, fmt.Sprint("synced-", i)), "made durable by fsync"))
 			must(t, has(filepath.Join(laptop.Mount, fmt.Sprint("settled-", i)), "a second ago"))
