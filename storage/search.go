@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -80,11 +81,20 @@ func (x *indexing) signal() {
 // take is the drives that changed since it was asked last; all means that
 // others may have, too.
 func (x *indexing) take() (dirty map[api.ID]bool, all bool) {
+	dirty = x.fresh()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	dirty, all = x.dirty, x.all
-	x.dirty, x.all = map[api.ID]bool{}, false
+	all, x.all = x.all, false
 	return dirty, all
+}
+
+// fresh is the drives that changed since it was asked last.
+func (x *indexing) fresh() map[api.ID]bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	dirty := x.dirty
+	x.dirty = map[api.ID]bool{}
+	return dirty
 }
 
 // How long files may be written before their words are looked for, and how
@@ -126,16 +136,17 @@ func (s *Service) indexDirty(ctx context.Context) {
 		drives, err = tx.AllDrives(ctx)
 		return err
 	})
-	for _, d := range drives {
-		if !all && !dirty[d.Drive] {
-			continue
-		}
-		one := &Drive{s: s, caller: Caller{User: d.Owner}, id: d.Drive, owner: d.Owner}
-		if err = one.index(ctx); err != nil && ctx.Err() == nil {
+	one := func(d postgres.OwnedDrive) error {
+		drive := &Drive{s: s, caller: Caller{User: d.Owner}, id: d.Drive, owner: d.Owner}
+		err := drive.index(ctx)
+		if err != nil && ctx.Err() == nil {
 			s.log.Warn("a drive's words were not found", "drive", d.Drive, "err", err)
 			err = nil
 		}
+		return err
 	}
+	// Whoever wrote something just now looks for it sooner than those of whom nothing is known.
+	err = errors.Join(err, changedFirst(drives, dirty, all, s.index.fresh, one))
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("the index waits for the database", "err", err)
 		s.index.wakeAll()
@@ -144,6 +155,38 @@ func (s *Service) indexDirty(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// changedFirst calls one for each drive that changed and, if all, for each of the others after that; what changes meanwhile (fresh)
+// comes in between. It ends with one's first error.
+func changedFirst(drives []postgres.OwnedDrive, dirty map[api.ID]bool, all bool, fresh func() map[api.ID]bool, one func(postgres.OwnedDrive) error) error {
+	done := map[api.ID]bool{}
+	changed := func(dirty map[api.ID]bool) error {
+		for _, d := range drives {
+			if dirty[d.Drive] {
+				done[d.Drive] = true
+				if err := one(d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := changed(dirty); err != nil || !all {
+		return err
+	}
+	for _, d := range drives {
+		if err := changed(fresh()); err != nil {
+			return err
+		}
+		if done[d.Drive] {
+			continue
+		}
+		if err := one(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // indexPage is how many files are looked up at once.
@@ -169,6 +212,9 @@ func (d *Drive) index(ctx context.Context) error {
 		}
 		for _, f := range files {
 			after = f.Node
+			if extract.Limit(string(f.Name), f.Size) == 0 {
+				continue // what is known of a former version does not count
+			}
 			text, err := d.words(ctx, f)
 			if err != nil {
 				return err

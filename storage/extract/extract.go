@@ -31,6 +31,22 @@ var kinds = map[string]kind{
 	".odt": fromOffice, ".ods": fromOffice, ".odp": fromOffice, ".odg": fromOffice, ".epub": fromOffice,
 }
 
+// textless are files that are no text, whatever is in them: they need not be read to know.
+var textless = extensions(`
+	jpg jpeg png gif webp avif heic heif bmp tif tiff ico psd raw cr2 nef arw
+	mp4 m4v mkv mov avi webm mpg mpeg wmv mp3 m4a aac flac ogg oga opus wav wma
+	zip gz tgz bz2 xz zst 7z rar lz4 br jar war apk deb rpm dmg iso img qcow2 vmdk
+	exe dll so dylib o a obj lib pyc class wasm woff woff2 ttf otf
+	sqlite sqlite3 db mdb parquet npy npz pt safetensors gguf`)
+
+func extensions(list string) map[string]bool {
+	all := map[string]bool{}
+	for _, ext := range strings.Fields(list) {
+		all["."+ext] = true
+	}
+	return all
+}
+
 func kindOf(name string) (k kind, document bool) {
 	k, document = kinds[strings.ToLower(path.Ext(name))]
 	if !document {
@@ -48,6 +64,9 @@ func Document(name string) bool {
 // Limit is how many bytes of a file Text wants, from its beginning; 0 when it
 // has no use for any.
 func Limit(name string, size int64) int64 {
+	if size == 0 || textless[strings.ToLower(path.Ext(name))] {
+		return 0
+	}
 	if _, document := kindOf(name); !document {
 		return maxPlain
 	}

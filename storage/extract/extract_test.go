@@ -120,3 +120,18 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestLimit(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int64
+		want int64
+	}{
+		{"notes", 10, maxPlain}, {"notes.txt", 10, maxPlain}, {"notes.txt", 0, 0}, {"photo.JPG", 10, 0}, {"film.mkv", 1 << 40, 0}, {"jpg", 10, maxPlain},
+		{"report.pdf", 10, maxDocument}, {"report.pdf", maxDocument + 1, 0}, {"archive.tar.gz", 10, 0},
+	} {
+		if got := Limit(c.name, c.size); got != c.want {
+			t.Errorf("of %s with %d bytes %d are wanted, not %d", c.name, c.size, got, c.want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ type Unindexed struct {
 	Node    api.ID
 	Version api.ID
 	Name    api.Name // one of its names
+	Size    int64    // bytes
 }
 
 // IndexState is how far a drive's files were looked at: up to the change
@@ -34,7 +35,7 @@ func (tx *Tx) Unindexed(ctx context.Context, drive api.ID, indexed int64, whole 
 			SELECT other FROM changes WHERE drive = $1 AND seq > $2 AND other IS NOT NULL`
 	}
 	rows, _ := tx.conn.Query(ctx, `
-		SELECT n.id, n.version, e.name
+		SELECT n.id, n.version, e.name, n.size
 		FROM (`+from+`) i (id)
 		JOIN nodes n ON n.drive = $1 AND n.id = i.id AND n.type = 'f' AND n.nlink > 0
 		CROSS JOIN LATERAL (SELECT name FROM entries e WHERE e.drive = $1 AND e.node = n.id ORDER BY parent, name LIMIT 1) e
