@@ -37,10 +37,7 @@ type request struct {
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := &request{Handler: h, w: w, r: r, ctx: r.Context(), id: api.NewID().String(), query: r.URL.Query()}
-	w.Header().Set("X-Amz-Request-Id", q.id)
-	w.Header().Set("Server", "Satchel")
-	w.Header().Del("Cache-Control") // an object may have its own
+	q := h.begin(w, r)
 	q.bucket, q.key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	err := q.authenticate()
 	if err == nil {
@@ -50,6 +47,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.fail(err)
 	}
 }
+
+// begin sets what every answer has.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *request {
+	q := &request{Handler: h, w: w, r: r, ctx: r.Context(), id: api.NewID().String(), query: r.URL.Query()}
+	w.Header().Set("X-Amz-Request-Id", q.id)
+	w.Header().Set("Server", "Satchel")
+	w.Header().Del("Cache-Control") // an object may have its own
+	return q
+}
+
+// Refuse answers a request with an error, without looking at it.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, err error) { h.begin(w, r).fail(err) }
 
 // authenticate knows who signed, and prepares the body. What is not signed is
 // anyone's.

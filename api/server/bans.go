@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -109,10 +110,15 @@ func (b *bans) banned(ctx context.Context, from netip.Addr) bool {
 	return ok && time.Now().Before(until)
 }
 
+// loading bounds how long a request waits for the bans. One that comes meanwhile does not.
+const loading = 2 * time.Second
+
 func (b *bans) load(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, loading)
+	defer cancel()
 	list, err := b.store.Bans(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
+		if !errors.Is(ctx.Err(), context.Canceled) { // the client is gone
 			b.log.Warn("the bans can't be read", "err", err)
 		}
 		return

@@ -62,6 +62,9 @@ func faultOf(log *slog.Logger, err error) fault {
 			f.header.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 		}
 	}
+	if f.status == http.StatusServiceUnavailable && f.header.Get("Retry-After") == "" {
+		f.header.Set("Retry-After", "1") // RFC 9110 section 10.2.3
+	}
 	if e, ok := errors.AsType[*pgrstStatus](err); ok {
 		f.status = e.status
 	}

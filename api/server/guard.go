@@ -38,7 +38,7 @@ func (s *server) sameSite(next http.Handler) http.Handler {
 func (s *server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
-		rw := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+		rw := &response{ResponseWriter: w, control: http.NewResponseController(w), stall: s.stall}
 		// That of the connection's last request may be over by now. While nothing
 		// is written there must be none: HTTP/2 would end a long poll by it.
 		rw.control.SetWriteDeadline(time.Time{})
@@ -46,7 +46,7 @@ func (s *server) guarded(next http.Handler) http.Handler {
 			// On a copy: net/http must find its own body in its own request, or it
 			// would take the rest of one that was not read for the next request.
 			guarded := *r
-			guarded.Body = &requestBody{ReadCloser: r.Body, control: rw.control}
+			guarded.Body = &requestBody{ReadCloser: r.Body, control: rw.control, stall: s.stall}
 			r = &guarded
 		}
 		defer func() {
@@ -116,6 +116,7 @@ const stall = time.Minute
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	stall   time.Duration
 	status  int
 	bytes   int64
 	armed   time.Time
@@ -155,9 +156,9 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 }
 
 func (w *response) arm() {
-	if now := time.Now(); now.Sub(w.armed) > stall/8 {
+	if now := time.Now(); now.Sub(w.armed) > w.stall/8 {
 		w.armed = now
-		w.control.SetWriteDeadline(now.Add(stall)) // unsupported by some test writers
+		w.control.SetWriteDeadline(now.Add(w.stall)) // unsupported by some test writers
 	}
 }
 
@@ -166,13 +167,14 @@ func (w *response) arm() {
 type requestBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	stall   time.Duration
 	armed   time.Time
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	if now := time.Now(); now.Sub(b.armed) > stall/8 {
+	if now := time.Now(); now.Sub(b.armed) > b.stall/8 {
 		b.armed = now
-		b.control.SetReadDeadline(now.Add(stall))
+		b.control.SetReadDeadline(now.Add(b.stall))
 	}
 	n, err := b.ReadCloser.Read(p)
 	switch {

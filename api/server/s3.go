@@ -13,7 +13,7 @@ import (
 // clients take the first name of a path for a bucket.
 func NewS3(c Config) http.Handler {
 	s := newServer(c)
-	return s.guarded(noteOrigin(&s3.Handler{
+	h := &s3.Handler{
 		Drives: c.Drives, Log: c.Log, Now: time.Now,
 		Signer: func(ctx context.Context, key string) (storage.Caller, string, error) {
 			id, secret, err := c.Auth.ByAccessKey(ctx, key)
@@ -23,5 +23,7 @@ func NewS3(c Config) http.Handler {
 			f := faultOf(c.Log, err)
 			return s3.Fault{Status: f.status, Message: f.message, Header: f.header}
 		},
-	}))
+	}
+	b := &bans{config: c.Bans}
+	return s.guarded(newCrowd(c.Limits, b.address).admit(noteOrigin(h), h.Refuse))
 }

@@ -42,6 +42,7 @@ type Config struct {
 	TLS      bool                        // clients reach the server by https
 	Bans     BanConfig                   // what becomes of attackers
 	BanStore banStore                    // where it is kept; nil: only paths are refused, and nobody
+	Limits   Limits
 	Log      *slog.Logger
 
 	OpenSignup  bool       // anyone may make an account
@@ -58,6 +59,7 @@ type server struct {
 	stopping <-chan struct{}
 	tls      bool
 	log      *slog.Logger
+	stall    time.Duration // how long a peer may neither take nor give a byte
 
 	openSignup  bool
 	corsOrigins []string
@@ -85,11 +87,11 @@ func New(c Config) http.Handler {
 		c.Bans.Time = 0
 	}
 	b := &bans{config: c.Bans, store: c.BanStore, log: c.Log}
-	return s.guard(b.front(noteOrigin(mux), s.refuse))
+	return s.guard(newCrowd(c.Limits, b.address).admit(b.front(noteOrigin(mux), s.refuse), s.refuse))
 }
 
 func newServer(c Config) *server {
-	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
+	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, stall: stall, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
 		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}

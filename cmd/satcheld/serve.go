@@ -30,6 +30,9 @@ type serveCmd struct {
 	DrainDelay    time.Duration `default:"0s" help:"When told to end, say so at /health for so long before no more connections are taken: as long as a load balancer takes to notice (${default})."`
 	Drain         time.Duration `default:"10s" help:"Then let requests that are under way go on for so long (${default})."`
 
+	MaxRequests int `name:"max-requests" default:"1000" placeholder:"N" help:"Refuse what is asked while so many requests are worked on, with 503 and Retry-After; a JSON body counts as one more for each MiB, and one address may have half (${default})."`
+	MaxWaiting  int `name:"max-waiting" default:"10000" placeholder:"N" help:"Let so many devices wait for changes at a time (${default})."`
+
 	OpenSignup bool     `help:"Let anyone make an account."`
 	CORSOrigin []string `name:"cors-origin" placeholder:"URL" help:"Let this site's pages use the APIs, with tokens; may be given again."`
 	PublicURL  string   `name:"public-url" placeholder:"URL" help:"Where people reach this server, such as https://drive.example.org; by default what their requests say. Behind a proxy that speaks https it is needed for --oidc-issuer."`
@@ -100,6 +103,9 @@ type daemon struct {
 func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 	if err := p.check(); err != nil {
 		return nil, err
+	}
+	if cmd.MaxRequests < 1 || cmd.MaxWaiting < 1 {
+		return nil, usageError{"--max-requests and --max-waiting must be positive"}
 	}
 	for _, origin := range cmd.CORSOrigin {
 		if err := server.CheckOrigin(origin); err != nil {
@@ -284,6 +290,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 		Auth: accounts, Drives: drives, Ready: db.Ping, TLS: isTLS, Stopping: stopping.Done(), Log: p.log,
 		Admin:      &admin.Office{DB: db, Auth: accounts, Upkeep: keeping, Kinds: storage.Kinds()},
 		OpenSignup: cmd.OpenSignup, CORSOrigins: cmd.CORSOrigin, PublicURL: cmd.PublicURL, OIDC: cmd.provider(accounts),
+		Limits:   server.Limits{Requests: cmd.MaxRequests, Waiting: cmd.MaxWaiting},
 		BanStore: db, Bans: server.BanConfig{Time: cmd.BanTime, Loopback: cmd.BanLoopback, AddressHeader: cmd.AddressHeader},
 	}, nil
 }

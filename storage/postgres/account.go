@@ -169,11 +169,7 @@ const signingKeysQuery = `
 
 // SigningKeys lists the keys that verify tokens now, the newest first.
 func (db *DB) SigningKeys(ctx context.Context) ([]SigningKey, error) {
-	rows, err := db.pool.Query(ctx, signingKeysQuery)
-	if err != nil {
-		return nil, classify(err)
-	}
-	keys, err := pgx.CollectRows(rows, pgx.RowToStructByPos[SigningKey])
+	keys, err := everyRow[SigningKey](ctx, db.pool, signingKeysQuery)
 	return keys, classify(err)
 }
 

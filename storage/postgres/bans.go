@@ -26,8 +26,7 @@ func (db *DB) Ban(ctx context.Context, network netip.Prefix, reason string, howL
 
 // Bans lists the bans that are not over, the oldest first.
 func (db *DB) Bans(ctx context.Context) ([]Ban, error) {
-	rows, _ := db.pool.Query(ctx, `SELECT network, reason, created, until FROM satchel.banned()`)
-	bans, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Ban])
+	bans, err := everyRow[Ban](ctx, db.pool, `SELECT network, reason, created, until FROM satchel.banned()`)
 	return bans, classify(err)
 }
 

@@ -26,7 +26,8 @@ import (
 
 // DB is a pool of connections as `satchel_app`. It is safe for concurrent use.
 type DB struct {
-	pool *pgxpool.Pool
+	pool   *pool
+	listen *pgx.ConnConfig // of the connection that waits for changes, in silence
 }
 
 // Open connects to the database at a URL or in libpq's keyword form. The role
@@ -49,6 +50,9 @@ func configure(appURL string) (*pgxpool.Config, error) {
 	if !strings.Contains(appURL, "pool_max_conns") {
 		// A few who wait for one drive's lock must not keep all others waiting.
 		config.MaxConns = max(20, int32(4*runtime.GOMAXPROCS(0)))
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = "satchel, pg_temp"
@@ -85,15 +89,18 @@ func replan(ctx context.Context, conn *pgx.Conn) (keep bool, err error) {
 }
 
 func open(ctx context.Context, config *pgxpool.Config) (*DB, error) {
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	listen := config.ConnConfig.Copy()
+	config.ConnConfig.DialFunc = impatiently(config.ConnConfig.DialFunc, silence)
+	connections, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, classify(err)
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
+	db := &DB{pool: &pool{Pool: connections}, listen: listen}
+	if err := db.pool.Ping(ctx); err != nil {
+		db.Close()
 		return nil, classify(fmt.Errorf("connect to the database: %w", err))
 	}
-	return &DB{pool: pool}, nil
+	return db, nil
 }
 
 // Close waits for running transactions and closes all connections.

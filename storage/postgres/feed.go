@@ -18,7 +18,7 @@ const channel = "satchel_changes"
 // connection ends. The error is never nil. Both functions must return soon.
 func (db *DB) Listen(ctx context.Context, ready func(), changed func(drive api.ID)) error {
 	// Not of the pool: a listener keeps its connection for as long as the process runs.
-	conn, err := pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig)
+	conn, err := pgx.ConnectConfig(ctx, db.listen)
 	if err != nil {
 		return classify(fmt.Errorf("connect to the database: %w", err))
 	}

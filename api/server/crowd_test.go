@@ -1,0 +1,91 @@
+package server
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+
+	"satchel/api"
+)
+
+func TestCrowd(t *testing.T) {
+	refused := func(w http.ResponseWriter, _ *http.Request, err error) {
+		e := err.(*api.Error)
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter/time.Second)))
+		w.WriteHeader(statuses[e.Kind])
+	}
+	var inside chan struct{} // ends what is inside
+	entered := make(chan struct{})
+	c := newCrowd(Limits{Requests: 4, Waiting: 2}, address)
+	h := c.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-inside
+	}), refused)
+	ask := func(path, from, contentType string, size int64) (status int, done chan struct{}) {
+		r := httptest.NewRequest("POST", path, nil)
+		r.RemoteAddr, r.ContentLength = from+":1", size
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		done = make(chan struct{})
+		go func() {
+			h.ServeHTTP(w, r)
+			close(done)
+		}()
+		select {
+		case <-entered:
+			return 0, done
+		case <-done:
+		}
+		if w.Code == http.StatusServiceUnavailable && w.Header().Get("Retry-After") < "1" {
+			t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
+		}
+		return w.Code, done
+	}
+	type request struct {
+		path, from, contentType string
+		size                    int64
+	}
+	const one, other, third, here, feed = "192.0.2.1", "192.0.2.2", "192.0.2.3", "127.0.0.1", "/v1/drives/home/changes"
+	for name, steps := range map[string][]struct {
+		request
+		status int
+	}{
+		"all the room": {{request{"/a", here, "", 0}, 0}, {request{"/b", here, "", 0}, 0}, {request{"/c", here, "", 0}, 0}, {request{"/d", here, "", 0}, 0}, {request{"/e", here, "", 0}, 503}, {request{"/health", here, "", 0}, 0}},
+		"half for one": {{request{"/a", one, "", 0}, 0}, {request{"/b", one, "", 0}, 0}, {request{"/c", one, "", 0}, 503}, {request{"/c", other, "", 0}, 0}, {request{"/d", other, "", 0}, 0}, {request{"/e", third, "", 0}, 503}},
+		"JSON":         {{request{"/a", here, "application/json", 2 << 20}, 0}, {request{"/b", here, "application/json; charset=utf-8", 1 << 20}, 503}, {request{"/b", here, "application/json", 1000}, 0}, {request{"/b", here, "", 0}, 503}},
+		"large JSON":   {{request{"/a", here, "application/json", -1}, 0}, {request{"/b", here, "", 0}, 503}}, // alone it may
+		"a large file": {{request{"/a", here, "application/octet-stream", 1 << 40}, 0}, {request{"/b", here, "", -1}, 0}},
+		"the feed":     {{request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 503}, {request{"/a", here, "", 0}, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside = make(chan struct{})
+			var all []chan struct{}
+			for i, s := range steps {
+				status, done := ask(s.path, s.from, s.contentType, s.size)
+				if status != s.status {
+					t.Errorf("request %d: %d, wanted %d", i, status, s.status)
+				}
+				all = append(all, done)
+			}
+			close(inside)
+			for _, done := range all {
+				<-done
+			}
+			if c.working != 0 || c.waiting != 0 || len(c.from) != 0 {
+				t.Errorf("left inside: %d %d %v", c.working, c.waiting, c.from)
+			}
+		})
+	}
+}
+
+func TestAddressOfCrowd(t *testing.T) {
+	b := &bans{config: BanConfig{AddressHeader: "X-Forwarded-For"}}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Forwarded-For", "203.0.113.9, 192.0.2.7")
+	if got := b.address(r); got != netip.MustParseAddr("192.0.2.7") {
+		t.Errorf("behind a proxy everyone would share one address: %v", got)
+	}
+}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/postgres/pgtest"
+)
+
+// TestLineHasAnEnd: while all connections are at work, so many wait, and the others are told to come back. When they
+// are free again, those who waited are served, and so is everyone.
+func TestLineHasAnEnd(t *testing.T) {
+	const connections, more = 2, 30
+	url := pgtest.New(t).App
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
+	}
+	db, err := Open(t.Context(), url+separator+"pool_max_conns=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	free, holding := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	for range connections {
+		all.Go(func() {
+			err := db.As(t.Context(), api.ID{}, func(context.Context, *Tx) error {
+				holding <- struct{}{}
+				<-free
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range connections {
+		<-holding
+	}
+	answers := make(chan error, connections*linePerConn+more)
+	for range cap(answers) {
+		all.Go(func() { answers <- db.Ping(t.Context()) })
+	}
+	for i := range more { // who is refused hears it while all the others wait
+		err := <-answers
+		e, ok := errors.AsType[*api.Error](err)
+		if !ok || e.Kind != api.Unavailable || e.RetryAfter <= 0 {
+			t.Fatalf("answer %d is %v, and not that it is busy", i, err)
+		}
+	}
+	close(free)
+	for range connections * linePerConn {
+		if err := <-answers; err != nil {
+			t.Errorf("one who waited: %v", err)
+		}
+	}
+	all.Wait()
+	if n := db.pool.waiting.Load(); n != 0 {
+		t.Errorf("%d are still counted in the line", n)
+	}
+	if err := db.Ping(t.Context()); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestSilenceBreaks: a peer that takes a question and never answers does not hold who asked.
+func TestSilenceBreaks(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dial := impatiently((&net.Dialer{}).DialContext, 50*time.Millisecond)
+	conn, err := dial(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = conn.Read(make([]byte, 1))
+	if err == nil {
+		t.Fatal("something was read")
+	}
+	if kind := api.KindOf(classify(err)); kind != api.Unavailable {
+		t.Errorf("%v is %q", err, kind)
+	}
+}
