@@ -30,13 +30,16 @@ type content struct {
 
 	synced int64 // its ctime when it was last made durable, ns
 
-	idle bool // in slots.idle
+	idle    bool // in slots.idle
+	durable bool // of an unsent file: nobody opened it for writing since a sync of it began, and that succeeded
+	syncing bool // or is under way
 
 	described bool  // its extended attribute says that it is unsent
 	extra     int64 // blocks that this attribute takes up, which are not the file's
 }
 
-// maxIdle is how many content files nobody has open stay open and registered.
+// maxIdle is how many content files nobody has open stay open and registered; and as many of files that
+// wait to be sent, but for those that were written since the last two syncs.
 const maxIdle = 4096
 
 func (d *Drive) slotPath(slot uint64) string {
@@ -59,7 +62,9 @@ func (d *Drive) openContent(slot uint64) (*content, error) {
 	}
 	if rec.dirty {
 		n, err := unix.Fgetxattr(c.fd, describedAttr, nil)
-		c.described = err == nil && n > 0
+		if c.described = err == nil && n > 0; c.described {
+			c.extra = d.weigh(n)
+		}
 	}
 	c.look()
 	return c, nil
@@ -122,6 +127,7 @@ func (d *Drive) attach(n *node) (*content, error) {
 		if err != nil {
 			return nil, err
 		}
+		c.durable = n.hot != nil // it was when it came to rest
 		n.c = c
 	}
 	n.c.idle = false
@@ -161,13 +167,16 @@ func (d *Drive) shed(t *tx, n *node) {
 // park notes that nobody has n's content file open; locked. The oldest idle
 // ones beyond maxIdle are closed.
 func (d *Drive) park(n *node) {
+	if n.uncommitted == 0 {
+		d.rest(n)
+	}
 	c := n.c
 	if c == nil || c.idle || n.dead {
 		return
 	}
 	c.idle = true
 	d.slots.idle = append(d.slots.idle, idleContent{c, n})
-	for len(d.slots.idle) > maxIdle {
+	for len(d.slots.idle) > d.cfg.seam.maxIdle() {
 		i := d.slots.idle[0]
 		d.slots.idle = d.slots.idle[1:]
 		if i.c.idle && i.n.c == i.c && i.n.opens == 0 && i.n.hot == nil {
@@ -175,6 +184,17 @@ func (d *Drive) park(n *node) {
 			d.slots.later(func() { d.closeContent(i.c) })
 		}
 	}
+}
+
+// rest closes the content file of an unsent file that is durable and that nobody uses when many wait to be sent: however
+// many do, descriptors do not run out. Its slot's record must be committed. Locked.
+func (d *Drive) rest(n *node) {
+	c := n.c
+	if len(d.syn.hots) <= d.cfg.seam.maxIdle() || c == nil || n.hot == nil || n.opens > 0 || n.dead || n.stale || !c.durable || !c.described || !c.unwritten() {
+		return
+	}
+	n.c, c.idle = nil, false
+	d.slots.later(func() { d.closeContent(c) })
 }
 
 // closeContent gives the descriptors back; not locked.

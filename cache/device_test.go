@@ -44,6 +44,7 @@ type device struct {
 	log *logBuffer
 
 	clock  clock // nil: the system's
+	idle   int   // seam.idle
 	unkind bool  // power loss takes all that was not synced
 
 	durable map[string]durable // content files as of their last sync, by name
@@ -145,7 +146,11 @@ func (v *device) start() {
 
 func (v *device) open() error {
 	v.cfg.Dir = v.dir()
-	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots), clock: v.clock}
+	idle := v.idle
+	if idle == 0 && v.lives%2 == 1 { // after a crash content rests early
+		idle = 2
+	}
+	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle}
 	d, err := Open(v.cfg)
 	if err != nil {
 		return err

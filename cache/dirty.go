@@ -78,6 +78,7 @@ func (d *Drive) dirty(t *tx, n *node) {
 	}
 	h := d.heat(n)
 	h.opened++
+	n.c.durable, n.c.syncing = false, false
 	if !n.c.rec.dirty {
 		n.c.rec.dirty = true
 		t.slot(n.c)
@@ -139,6 +140,10 @@ func (d *Drive) settle(n *node) {
 	}
 	n.hot.due = time.Now().Add(quiet)
 	d.enqueue(n)
+	if d.slots.settling++; d.slots.settling >= d.cfg.seam.maxIdle() {
+		d.slots.settling = 0
+		d.st.hurry() // so that they can rest
+	}
 }
 
 // clean notes that a node's content file is final and equals its version; locked.

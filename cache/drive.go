@@ -57,6 +57,7 @@ type seam struct {
 	synced  func(fd int) // after a content file was made durable
 	boot    string       // names this run of the machine
 	clock   clock        // tells of suspensions
+	idle    int          // instead of maxIdle; 0 = that
 }
 
 func (k *seam) fs() vfs.FS {
@@ -64,6 +65,13 @@ func (k *seam) fs() vfs.FS {
 		return vfs.Default
 	}
 	return k.replica
+}
+
+func (k *seam) maxIdle() int {
+	if k.idle > 0 {
+		return k.idle
+	}
+	return maxIdle
 }
 
 // bootID names this run of the machine.
@@ -372,10 +380,13 @@ func (d *Drive) syncContents(but *content) {
 		ctime     int64
 		unwritten bool
 	}
+	const many = 32 // one sync of the file system is cheaper than more of files, where there is such a call
 	d.mu.Lock()
 	var all []changed
+	var resting []idleContent
+	crowded := len(d.syn.hots) > d.cfg.seam.maxIdle()
 	for _, n := range d.syn.hots {
-		if n.hot.waited { // it was unsent a while ago already
+		if n.hot.waited || crowded { // it was unsent a while ago already
 			d.describe(n)
 		}
 		n.hot.waited = true
@@ -383,31 +394,47 @@ func (d *Drive) syncContents(but *content) {
 			continue
 		}
 		// A store through a mapping moves the ctime when it is the first since the page was synced.
-		ctime := n.c.ctime()
-		if ctime == n.c.synced {
-			continue
-		}
-		if fd, err := unix.Dup(n.c.fd); err == nil {
+		if ctime := n.c.ctime(); ctime != n.c.synced {
+			fd := -1
+			if len(all) <= many || !syncsAll || d.cfg.seam.synced != nil {
+				var err error
+				if fd, err = unix.Dup(n.c.fd); err != nil {
+					continue
+				}
+			}
 			all = append(all, changed{c: n.c, fd: fd, ctime: ctime})
+		}
+		if crowded && n.writers == 0 {
+			n.c.syncing = true
+			resting = append(resting, idleContent{n.c, n})
 		}
 	}
 	d.mu.Unlock()
-	many := syncsAll && len(all) > 32 // one sync of the file system is cheaper than many of files
 	var failed error
 	for i := range all {
 		switch {
-		case !many || d.cfg.seam.synced != nil:
+		case len(all) <= many || !syncsAll || d.cfg.seam.synced != nil:
 			failed = d.cfg.seam.sync(all[i].fd, true)
 		case i == 0:
 			failed = syncAll(all[i].fd)
 		}
 		all[i].unwritten = failed != nil
-		unix.Close(all[i].fd)
+		if all[i].fd >= 0 {
+			unix.Close(all[i].fd)
+		}
 	}
 	d.mu.Lock()
 	for _, f := range all {
 		if !f.unwritten {
 			d.noteSynced(f.c, f.ctime)
+		} else {
+			f.c.syncing = false
+		}
+	}
+	for _, i := range resting {
+		i.c.durable, i.c.syncing = i.c.durable || i.c.syncing, false
+		if i.n.c == i.c && i.n.uncommitted == 0 {
+			d.rest(i.n)
 		}
 	}
 	d.mu.Unlock()

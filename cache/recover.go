@@ -124,6 +124,10 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 			n.mtime, n.ctime = mt, mt
 		}
 	}
+	if s.dirty { // the record says what it did
+		c.durable = true // as far as that life made it
+		d.rest(n)
+	}
 	t.node(n)
 	h.opened++
 	h.other = len(d.syn.doubt) > 0 // what was heard of it is not known any more

@@ -33,6 +33,7 @@ type slots struct {
 	bytes int64               // of them
 	shed  time.Time           // when some were last evicted
 
+	settling         int  // files that were settled since the last hurry for them
 	making, evicting bool // a job is queued
 
 	mu   sync.Mutex // guards jobs
@@ -112,7 +113,7 @@ func (s *slots) recycle(d *Drive, c *content) {
 	// Somebody may still have it mapped, though no handle is open.
 	if room && c.unused() && os.Truncate(path, 0) == nil {
 		c.nondescript()
-		c.rec, c.idle = slotRecord{}, false
+		c.rec, c.idle, c.durable, c.syncing = slotRecord{}, false, false, false
 		c.look()
 		d.mu.Lock()
 		s.free = append(s.free, c)

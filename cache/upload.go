@@ -249,6 +249,9 @@ func (d *Drive) beginJob(n *node) *job {
 		d.log.Error("content file of a changed file", "name", n.name, "err", err)
 		return nil
 	}
+	if n.uncommitted == 0 {
+		defer d.rest(n) // the job opens the file itself
+	}
 	d.describe(n) // not while it is hashed: it moves the ctime
 	d.pull(n)
 	h.arrived = 0
