@@ -30,12 +30,17 @@ func NewID() ID {
 }
 
 // ParseID reads the canonical form of a UUID. The error is of kind [Invalid].
-func ParseID(s string) (ID, error) {
-	var id ID
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return ID{}, Errorf(Invalid, "%q is not a UUID", s)
+func ParseID(s string) (ID, error) { return parseID([]byte(s)) }
+
+func parseID(s []byte) (id ID, err error) {
+	good := len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-'
+	if good {
+		for _, part := range [...]struct{ at, from, to int }{{0, 0, 8}, {4, 9, 13}, {6, 14, 18}, {8, 19, 23}, {10, 24, 36}} {
+			_, err := hex.Decode(id[part.at:], s[part.from:part.to])
+			good = good && err == nil
+		}
 	}
-	if _, err := hex.Decode(id[:], []byte(s[0:8]+s[9:13]+s[14:18]+s[19:23]+s[24:36])); err != nil {
+	if !good {
 		return ID{}, Errorf(Invalid, "%q is not a UUID", s)
 	}
 	return id, nil
@@ -91,7 +96,7 @@ func (id *ID) UnmarshalText(b []byte) error {
 		*id = ID{}
 		return nil
 	}
-	v, err := ParseID(string(b))
+	v, err := parseID(b)
 	*id = v
 	return err
 }

@@ -69,6 +69,10 @@ type Listing struct {
 	More bool `json:"more,omitempty"` // ask again after the last entry's name
 }
 
+// NextHeader is the header of a [Listing]'s answer that has the name, escaped and then query-escaped, after which the
+// next page begins, if there is one: who wants all asks for that while this one is still coming.
+const NextHeader = "Satchel-Next"
+
 // Changes is an answer of the change feed: what other devices (and the APIs)
 // changed after a cursor. The caller's own applied mutations are left out; it
 // knows them from their outcomes. Continue after State.Seq.

@@ -83,28 +83,76 @@ func (d *Drive) forgetLanded(pages []api.Listing, landed map[api.ID]int64) {
 	}
 }
 
+// A page of a directory that is on its way, with the next one behind it.
+type page struct {
+	after   api.Name
+	done    chan struct{} // closed when the rest is there
+	listing api.Listing
+	err     error
+	next    *page // nil: it was not asked for yet
+}
+
+// pageChain asks for the pages of a directory, one after the other.
+type pageChain struct {
+	d      *Drive
+	dir    api.ID
+	ctx    context.Context
+	cancel context.CancelFunc
+	atOnce chan struct{} // has room for those that come at once
+}
+
+func (d *Drive) chain(ctx context.Context, dir api.ID) *pageChain {
+	c := &pageChain{d: d, dir: dir, atOnce: make(chan struct{}, 2)}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	return c
+}
+
+// ask begins with a page. The server makes the next one while it is decoded.
+func (c *pageChain) ask(after api.Name) *page {
+	p := &page{after: after, done: make(chan struct{})}
+	c.d.wg.Go(func() {
+		defer close(p.done)
+		select {
+		case c.atOnce <- struct{}{}:
+		case <-c.ctx.Done():
+			p.err = c.ctx.Err()
+			return
+		}
+		defer func() { <-c.atOnce }()
+		ctx, cancel := context.WithTimeout(c.ctx, 20*time.Second)
+		defer cancel()
+		p.listing, p.err = c.d.cfg.Remote.Children(ctx, c.dir, after, pageSize, func(after api.Name) { p.next = c.ask(after) })
+	})
+	return p
+}
+
 // pages reads a whole directory. A page that is older than what is known here is read again.
 func (d *Drive) pages(ctx context.Context, dir api.ID) ([]api.Listing, error) {
-	var pages []api.Listing
-	var after api.Name
-	for {
-		rctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-		page, err := d.cfg.Remote.Children(rctx, dir, after, pageSize)
-		cancel()
-		if err != nil {
-			return nil, err
+	c := d.chain(ctx, dir)
+	defer func() { c.cancel() }()
+	var all []api.Listing
+	for p := c.ask(""); ; p = p.next {
+		<-p.done
+		if p.err != nil {
+			return nil, p.err
 		}
+		l := &p.listing
 		d.mu.Lock()
-		old := page.Epoch == d.syn.epoch && page.Seq < max(d.syn.acked, d.syn.seq) // numbers of another epoch tell nothing
+		old := l.Epoch == d.syn.epoch && l.Seq < max(d.syn.acked, d.syn.seq) // numbers of another epoch tell nothing
 		d.mu.Unlock()
 		if old {
+			c.cancel()
+			c = d.chain(ctx, dir)
+			p.next = c.ask(p.after)
 			continue
 		}
-		pages = append(pages, page)
-		if !page.More || len(page.Entries) == 0 {
-			return pages, nil
+		all = append(all, *l)
+		if !l.More || len(l.Entries) == 0 {
+			return all, nil
 		}
-		after = page.Entries[len(page.Entries)-1].Name
+		if p.next == nil {
+			p.next = c.ask(l.Entries[len(l.Entries)-1].Name)
+		}
 	}
 }
 

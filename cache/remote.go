@@ -16,8 +16,9 @@ type Remote interface {
 	Info(ctx context.Context) (api.DriveInfo, error)
 	// Node is one node with its current version.
 	Node(ctx context.Context, id api.ID) (api.Node, error)
-	// Children is a page of a directory after a name ("" = from the start).
-	Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error)
+	// Children is a page of a directory after a name ("" = from the start). Before it is read, next gets the name after
+	// which the next one begins, if there is one.
+	Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(after api.Name)) (api.Listing, error)
 	// Commit applies a batch; idempotent by its incarnation and number.
 	Commit(ctx context.Context, b api.Batch) (api.Committed, error)
 	// Missing tells which chunks the server lacks.

@@ -93,7 +93,7 @@ func serverView(r Remote) (view, error) {
 	tree := view{}
 	var walk func(dir api.ID, path string) error
 	walk = func(dir api.ID, path string) error {
-		l, err := r.Children(ctx, dir, "", 5000)
+		l, err := r.Children(ctx, dir, "", 5000, nil)
 		if err != nil {
 			return err
 		}

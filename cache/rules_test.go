@@ -283,7 +283,7 @@ func (v *device) document(t testing.TB, name string) api.ID {
 	t.Helper()
 	info, err := v.wire.Info(t.Context())
 	must(t, err)
-	l, err := v.wire.Children(t.Context(), info.Root, "", 100)
+	l, err := v.wire.Children(t.Context(), info.Root, "", 100, nil)
 	must(t, err)
 	for _, n := range l.Nodes {
 		for _, e := range l.Entries {

@@ -91,7 +91,7 @@ func (s *shelf) Node(_ context.Context, id api.ID) (api.Node, error) {
 	return s.nodes[id], nil
 }
 
-func (s *shelf) Children(_ context.Context, dir api.ID, _ api.Name, _ int) (api.Listing, error) {
+func (s *shelf) Children(_ context.Context, dir api.ID, _ api.Name, _ int, _ func(api.Name)) (api.Listing, error) {
 	if s.listing != nil {
 		s.listing()
 	}

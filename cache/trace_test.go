@@ -45,8 +45,8 @@ func (t traced) Commit(ctx context.Context, b api.Batch) (api.Committed, error) 
 	return c, err
 }
 
-func (t traced) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
-	l, err := t.Remote.Children(ctx, dir, after, limit)
+func (t traced) Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(api.Name)) (api.Listing, error) {
+	l, err := t.Remote.Children(ctx, dir, after, limit, next)
 	t.note("list %s → seq %d, %v; %s", short(dir), l.Seq, err, stateText(l.State))
 	return l, err
 }

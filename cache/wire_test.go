@@ -151,7 +151,7 @@ func (w *wire) Node(ctx context.Context, id api.ID) (api.Node, error) {
 	return over(w, ctx, false, func(ctx context.Context) (api.Node, error) { return w.Remote.Node(ctx, id) })
 }
 
-func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
+func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(api.Name)) (api.Listing, error) {
 	w.mu.Lock()
 	w.lists++
 	dark := w.dark
@@ -159,7 +159,7 @@ func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit i
 	if dark {
 		return api.Listing{}, errCut
 	}
-	return over(w, ctx, false, func(ctx context.Context) (api.Listing, error) { return w.Remote.Children(ctx, dir, after, limit) })
+	return over(w, ctx, false, func(ctx context.Context) (api.Listing, error) { return w.Remote.Children(ctx, dir, after, limit, next) })
 }
 
 func (w *wire) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {

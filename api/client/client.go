@@ -28,6 +28,8 @@ import (
 	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"satchel/api"
 )
 
@@ -133,7 +135,7 @@ func (c *Client) call(ctx context.Context, r request, in, out any) error {
 func (c *Client) decode(resp *http.Response, out any) error {
 	body := &io.LimitedReader{R: resp.Body, N: maxJSON}
 	if out != nil {
-		if err := json.NewDecoder(body).Decode(out); err != nil {
+		if err := jsonv2.UnmarshalRead(body, out); err != nil {
 			if e, ok := errors.AsType[*api.Error](err); ok {
 				return e // the connection failed
 			}

@@ -72,8 +72,9 @@ func (d *Drive) Lookup(ctx context.Context, path string) (api.Node, error) {
 
 // Children is a page of at most limit entries of a directory, those after a
 // name (empty: from the start), with their nodes and the directory's own. A
-// limit of 0 is the server's default, 1000.
-func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
+// limit of 0 is the server's default, 1000. Before the page is read, next (nil: nobody wants to know)
+// gets the name after which the next one begins, if there is one.
+func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(after api.Name)) (api.Listing, error) {
 	query := url.Values{}
 	if after != "" {
 		query.Set("after", after.Escape())
@@ -82,7 +83,15 @@ func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit 
 		query.Set("limit", strconv.Itoa(limit))
 	}
 	var l api.Listing
-	err := d.get(ctx, d.path("/nodes/", dir.String(), "/children"), query, &l)
+	resp, err := d.c.send(ctx, request{method: http.MethodGet, path: d.path("/nodes/", dir.String(), "/children"), query: query})
+	if err != nil {
+		return l, err
+	}
+	defer resp.Body.Close()
+	if name, err := url.QueryUnescape(resp.Header.Get(api.NextHeader)); next != nil && err == nil && name != "" {
+		next(api.Unescape(name))
+	}
+	err = d.c.decode(resp, &l)
 	return l, err
 }
 

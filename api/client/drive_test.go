@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -53,11 +54,11 @@ func TestRoutes(t *testing.T) {
 			return err
 		},
 		"GET /v1/drives/home/nodes/" + node.String() + "/children?after=%23x&limit=5000": func() error {
-			_, err := d.Children(ctx, node, "#x", 5000)
+			_, err := d.Children(ctx, node, "#x", 5000, nil)
 			return err
 		},
 		"GET /v1/drives/home/nodes/" + node.String() + "/children": func() error {
-			_, err := d.Children(ctx, node, "", 0)
+			_, err := d.Children(ctx, node, "", 0, nil)
 			return err
 		},
 		`POST /v1/drives/home/missing {"hashes":["` + hash.String() + `"]}`: func() error {
@@ -98,6 +99,32 @@ func TestRoutes(t *testing.T) {
 	batch.Mutations = append(batch.Mutations, batch.Mutations[0])
 	if _, err := d.Commit(ctx, batch); api.KindOf(err) != api.Internal {
 		t.Errorf("one outcome for two mutations: %v", err)
+	}
+}
+
+// The next page can be asked for before this one has come.
+func TestNextPage(t *testing.T) {
+	e := newEdge(t)
+	told := make(chan api.Name, 1)
+	e.mux.HandleFunc("/v1/drives/home/nodes/", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("after") != "" {
+			json.NewEncoder(w).Encode(api.Listing{})
+			return
+		}
+		w.Header().Set(api.NextHeader, url.QueryEscape(api.Name("a +&\xff").Escape()))
+		w.(http.Flusher).Flush()
+		if name := <-told; name != "a +&\xff" {
+			t.Errorf("the next page begins after %q", name)
+		}
+		json.NewEncoder(w).Encode(api.Listing{More: true, State: api.State{Seq: 7, Entries: []api.EntryState{{Parent: node, Name: "a\xff", Node: other}}, Nodes: []api.Node{{ID: other, SHA256: api.Hash{1}, Xattrs: map[string][]byte{"user.a": {0, 255}}}}}})
+	})
+	d := e.client(t).Drive("home")
+	l, err := d.Children(t.Context(), node, "", 0, func(after api.Name) { told <- after })
+	if err != nil || !l.More || l.Seq != 7 || len(l.Entries) != 1 || l.Entries[0] != (api.EntryState{Parent: node, Name: "a\xff", Node: other}) || l.Nodes[0].SHA256 != (api.Hash{1}) || l.Nodes[0].Xattrs["user.a"][1] != 255 {
+		t.Errorf("the page is %+v, %v", l, err)
+	}
+	if _, err := d.Children(t.Context(), node, "a", 0, func(after api.Name) { t.Errorf("there is one after %q", after) }); err != nil {
+		t.Error(err)
 	}
 }
 

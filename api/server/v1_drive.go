@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -89,6 +90,12 @@ func onDrive[I interface{ drive() string }, O any](s *server, v1 huma.API, op hu
 	})
 }
 
+// listing is a page of a directory. Next is [api.NextHeader].
+type listing struct {
+	Next string `header:"Satchel-Next" doc:"The name, query-escaped, after which the next page begins, if there is one"`
+	Body api.Listing
+}
+
 func (in InDrive) drive() string { return in.Drive }
 
 func (s *server) driveRoutes(v1 huma.API) {
@@ -109,8 +116,20 @@ func (s *server) driveRoutes(v1 huma.API) {
 		}
 		return d.Lookup(ctx, path)
 	})
-	onDrive(s, v1, get("children", "/drives/{drive}/nodes/{node}/children", "A page of a directory"), func(ctx context.Context, d *storage.Drive, in childrenInput) (api.Listing, error) {
-		return d.Children(ctx, in.Node, api.Unescape(in.After), in.Limit)
+	known(s, v1, get("children", "/drives/{drive}/nodes/{node}/children", "A page of a directory"), func(ctx context.Context, id auth.Identity, in *childrenInput) (*listing, error) {
+		d, err := s.drive(ctx, id, in.Drive)
+		if err != nil {
+			return nil, err
+		}
+		l, err := d.Children(ctx, in.Node, api.Unescape(in.After), in.Limit)
+		if err != nil {
+			return nil, err
+		}
+		out := &listing{Body: l}
+		if n := len(l.Entries); l.More && n > 0 {
+			out.Next = url.QueryEscape(l.Entries[n-1].Name.Escape())
+		}
+		return out, nil
 	})
 	onDrive(s, v1, get("binds", "/drives/{drive}/binds", "The directories of the caller's drive that show another's"), func(ctx context.Context, d *storage.Drive, _ InDrive) ([]api.Bind, error) {
 		return d.Bound(ctx)

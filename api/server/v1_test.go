@@ -194,6 +194,12 @@ func TestV1Drive(t *testing.T) {
 	if len(after.Entries) != 0 {
 		t.Errorf("children after the last = %+v", after.Entries)
 	}
+	f.commit(alice, api.Mutation{Op: api.OpCreate, Node: api.NewID(), Parent: dir, Name: "the next", Attr: &api.Attr{Type: api.Directory}, Time: 3})
+	for query, next := range map[string]string{"": "", "?limit=1": url.QueryEscape(odd.Escape()), "?limit=1&after=" + url.QueryEscape(odd.Escape()): ""} {
+		if got := f.do(request{path: "/v1/drives/home/nodes/" + dir.String() + "/children" + query, as: alice}).header.Get(api.NextHeader); got != next {
+			t.Errorf("children%s: the next page begins after %q, not %q", query, got, next)
+		}
+	}
 	node := into[api.Node](f, f.do(request{path: "/v1/drives/home/lookup?path=" + url.QueryEscape("dir/"+odd.Escape()), as: alice}))
 	if node.ID != file || node.SHA256 != h {
 		t.Errorf("lookup = %+v", node)

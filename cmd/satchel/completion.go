@@ -93,7 +93,7 @@ func (sh *shell) completeRemote(word string) (found []cli.Candidate, err error) 
 	if err != nil || !p.isDir() {
 		return nil, err
 	}
-	page, err := t.Children(sh.ctx, p.node.ID, "", 1000)
+	page, err := t.Children(sh.ctx, p.node.ID, "", 1000, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ type child struct {
 func (t *tree) children(ctx context.Context, dir api.ID, fn func(child) error) error {
 	after := api.Name("")
 	for {
-		page, err := t.Children(ctx, dir, after, 5000)
+		page, err := t.Children(ctx, dir, after, 5000, nil)
 		if err != nil {
 			return err
 		}

@@ -195,7 +195,7 @@ func (a *account) read(ctx context.Context, d *client.Drive, p *phase) error {
 		}
 		begin := time.Now()
 		if rand.IntN(10) == 0 {
-			if err := p.patiently(ctx, func() error { _, err := d.Children(ctx, a.dir, "", 0); return err }); err != nil {
+			if err := p.patiently(ctx, func() error { _, err := d.Children(ctx, a.dir, "", 0, nil); return err }); err != nil {
 				return err
 			}
 			p.lists.add(time.Since(begin))

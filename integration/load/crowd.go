@@ -280,7 +280,7 @@ func (c *crowd) check(ctx context.Context) error {
 
 // check compares what the account's folder has with what was acknowledged.
 func (a *account) check(ctx context.Context, d *client.Drive) error {
-	page, err := d.Children(ctx, a.dir, "", 5000)
+	page, err := d.Children(ctx, a.dir, "", 5000, nil)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (l *lab) listing(ctx context.Context, drive *client.Drive, made populate.Ma
 	var first time.Duration
 	seen, last := 0, api.Name("")
 	for {
-		page, err := drive.Children(ctx, made.Wide, last, 0)
+		page, err := drive.Children(ctx, made.Wide, last, 0, nil)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (l *lab) listing(ctx context.Context, drive *client.Drive, made populate.Ma
 		return fmt.Errorf("a listing had %d entries, not %d", seen, wide)
 	}
 	again, err := median(20, func() error {
-		_, err := drive.Children(ctx, made.Wide, "", 0)
+		_, err := drive.Children(ctx, made.Wide, "", 0, nil)
 		return err
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ func (s *Server) live(id api.ID) (api.Node, error) {
 }
 
 // Children is a page of a directory.
-func (r *Remote) Children(_ context.Context, dir api.ID, after api.Name, limit int) (l api.Listing, err error) {
+func (r *Remote) Children(_ context.Context, dir api.ID, after api.Name, limit int, _ func(api.Name)) (l api.Listing, err error) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	self, err := r.s.live(dir)
