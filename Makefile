@@ -11,7 +11,7 @@ export CGO_ENABLED
 
 GO       ?= go
 FOLDERS  := cmd fusefs api cache storage migrations integration
-TIMEOUT  ?= 20m
+TIMEOUT  ?= 30m
 FUZZTIME ?= 20s
 ROUNDS   ?= 3
 OPERATIONS ?= 1000000
