@@ -42,7 +42,7 @@ func (s *noServer) Contents(context.Context, []api.ContentRef, func(int, api.Ver
 func (s *noServer) Changes(ctx context.Context, _, _ api.ID, _ int64, _ time.Duration) (api.Changes, error) {
 	return api.Changes{}, errGone
 }
-func (s *noServer) Children(_ context.Context, dir api.ID, _ api.Name, _ int) (api.Listing, error) {
+func (s *noServer) Children(_ context.Context, dir api.ID, _ api.Name, _ int, _ func(api.Name)) (api.Listing, error) {
 	if dir != s.drive.Root {
 		return api.Listing{}, errGone
 	}
