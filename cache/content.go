@@ -193,7 +193,12 @@ func (d *Drive) rest(n *node) {
 	if len(d.syn.hots) <= d.cfg.seam.maxIdle() || c == nil || n.hot == nil || n.opens > 0 || n.dead || n.stale || !c.durable || !c.described || !c.unwritten() {
 		return
 	}
+	d.pull(n) // a mapping may have written since
 	n.c, c.idle = nil, false
+	if c.backing == 0 {
+		unix.Close(c.fd) // while the cache is opened nobody works off what is for later
+		return
+	}
 	d.slots.later(func() { d.closeContent(c) })
 }
 

@@ -91,7 +91,10 @@ func (d *Drive) dirty(t *tx, n *node) {
 
 // stale tells whether a hot node may have been written since a checkpoint; locked.
 func (d *Drive) stale(n *node, cp *checkpoint) bool {
-	return cp.opened != n.hot.opened || n.c != nil && n.c.ctime() != cp.ctime
+	if n.c == nil { // at rest: a mapping may have written before
+		return cp.opened != n.hot.opened || !cp.proven
+	}
+	return cp.opened != n.hot.opened || n.c.ctime() != cp.ctime
 }
 
 // force makes a hot node be sent soon as it is now, for somebody who waits; locked.

@@ -404,7 +404,7 @@ func (d *Drive) syncContents(but *content) {
 			}
 			all = append(all, changed{c: n.c, fd: fd, ctime: ctime})
 		}
-		if crowded && n.writers == 0 {
+		if crowded && n.opens == 0 && n.c.unwritten() { // who writes from here on opens it first
 			n.c.syncing = true
 			resting = append(resting, idleContent{n.c, n})
 		}

@@ -119,7 +119,7 @@ func (c *pageChain) ask(after api.Name) *page {
 			return
 		}
 		defer func() { <-c.atOnce }()
-		ctx, cancel := context.WithTimeout(c.ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(c.ctx, time.Minute) // two share the link; one that stands still ends sooner
 		defer cancel()
 		p.listing, p.err = c.d.cfg.Remote.Children(ctx, c.dir, after, pageSize, func(after api.Name) { p.next = c.ask(after) })
 	})

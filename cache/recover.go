@@ -2,8 +2,11 @@ package cache
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -30,6 +33,11 @@ func (d *Drive) recover() error {
 	defer d.mu.Unlock()
 	if err := d.loadJournal(); err != nil {
 		return err
+	}
+	if end.crashed && !end.rebooted { // what that life wrote last may not be durable, and rest takes it to be
+		if err := syncTree(filepath.Join(d.cfg.Dir, "content")); err != nil {
+			return fmt.Errorf("make what was written before durable: %w", err)
+		}
 	}
 	t := d.begin()
 	t.b.Delete(metaKey("clean"), nil)
@@ -103,6 +111,9 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 		}
 	}
 	c, err := d.attach(n)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("content file of %q: %w", n.name, err) // too many open files, a sick disk: nothing is given up for that
+	}
 	if err != nil && d.journal.unsent(n.id, api.OpCreate) != nil {
 		d.log.Error("content file of a new file is missing: an empty one takes its place", "name", n.name, "err", err)
 		if c, err = d.makeContent(n.slot); err == nil {
@@ -125,7 +136,7 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 		}
 	}
 	if s.dirty { // the record says what it did
-		c.durable = true // as far as that life made it
+		c.durable = true
 		d.rest(n)
 	}
 	t.node(n)

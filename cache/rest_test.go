@@ -70,9 +70,37 @@ func TestUnsentFilesRest(t *testing.T) {
 	want["file 010"] = "CONTENT of file 010"
 	must(t, unix.Munmap(mapped))
 
+	// One that is written while it is hashed, and rests again before that is over, is hashed again.
+	at, err := a.stat("file 011")
+	must(t, err)
+	a.d.mu.Lock()
+	n := a.d.byFID[at.FID]
+	a.d.mu.Unlock()
+	j := a.d.beginJob(n)
+	want["file 011"] = "written while it is hashed"
+	must(t, a.write("file 011", want["file 011"]))
+	few("with one that is hashed")
+	up := a.d.newSender()
+	defer up.cancel(nil)
+	if changed, err := a.d.hash(j, up); err != nil || !changed {
+		t.Errorf("changed while it was hashed: %v, %v", changed, err)
+	}
+
 	a.settled()
 	a.kill(false)
 	a.wire.cut()
+	// With too few descriptors nothing is given up.
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	open, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open) + 10), Max: limit.Max}))
+	err = a.open()
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	if err == nil {
+		a.end()
+		t.Fatal("the cache opened with ten descriptors")
+	}
 	a.start()
 	few("after a crash")
 	a.wantFiles(t, "after a crash", want)

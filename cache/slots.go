@@ -113,9 +113,9 @@ func (s *slots) recycle(d *Drive, c *content) {
 	// Somebody may still have it mapped, though no handle is open.
 	if room && c.unused() && os.Truncate(path, 0) == nil {
 		c.nondescript()
-		c.rec, c.idle, c.durable, c.syncing = slotRecord{}, false, false, false
 		c.look()
 		d.mu.Lock()
+		c.rec, c.idle, c.durable, c.syncing = slotRecord{}, false, false, false
 		s.free = append(s.free, c)
 		d.mu.Unlock()
 		return

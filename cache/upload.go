@@ -324,13 +324,14 @@ func (d *Drive) hash(j *job, up *sender) (changed bool, err error) {
 		return false, err
 	}
 	v.ID = api.NewID()
+	read := content{fd: int(f.Fd())} // it may have been written and be at rest again
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if j.h.againSHA == v.SHA256 && !j.h.again.IsZero() {
 		v.ID = j.h.again
 	}
 	j.cp.version = v
-	return j.n.c != nil && j.n.c.ctime() != j.cp.ctime, nil
+	return read.ctime() != j.cp.ctime, nil
 }
 
 // nothing is the version of an empty file.

@@ -33,7 +33,7 @@ type crowd struct {
 	mu      sync.Mutex
 	working int
 	waiting int
-	from    map[netip.Addr]int // of those that work
+	from    map[netip.Prefix]int // of those that work, by network
 }
 
 func newCrowd(l Limits, address func(*http.Request) netip.Addr) *crowd {
@@ -43,7 +43,7 @@ func newCrowd(l Limits, address func(*http.Request) netip.Addr) *crowd {
 	if l.Waiting <= 0 {
 		l.Waiting = DefaultWaiting
 	}
-	return &crowd{limits: l, address: address, from: map[netip.Addr]int{}}
+	return &crowd{limits: l, address: address, from: map[netip.Prefix]int{}}
 }
 
 // admit lets requests through to next for as long as there is room.
@@ -79,10 +79,11 @@ func (c *crowd) enter(r *http.Request) (leave func(), ok bool) {
 			c.waiting--
 		}, true
 	}
-	n, from := weight(r), c.address(r)
-	// One address, such as that of somebody who sends bodies byte by byte, leaves half to the others. One that nobody knows
+	n, at := weight(r), c.address(r)
+	from := network(at)
+	// One network, such as that of somebody who sends bodies byte by byte, leaves half to the others. One that nobody knows
 	// may be everyone's.
-	if c.working > 0 && (c.working+n > c.limits.Requests || from.IsValid() && !from.IsLoopback() && c.from[from]+n > c.limits.Requests/2) {
+	if c.working > 0 && (c.working+n > c.limits.Requests || at.IsValid() && !at.IsLoopback() && c.from[from]+n > c.limits.Requests/2) {
 		return nil, false
 	}
 	c.working += n
