@@ -28,7 +28,7 @@ type sickDisk struct {
 	calls map[string]int           // that failed
 }
 
-// newSickDisk mounts one, which is well for now, at dir.
+// newSickDisk mounts one at dir. It is well until it is told to fail.
 func newSickDisk(t *testing.T, dir string) *sickDisk {
 	t.Helper()
 	require.Fuse(t)
