@@ -68,7 +68,7 @@ type AppPassword struct {
 	ID       ID        `json:"id"`
 	Name     string    `json:"name"` // of the program, for people
 	Created  time.Time `json:"created"`
-	Seen     time.Time `json:"seen"`
+	Seen     time.Time `json:"seen,omitzero"`      // last used, to the minute; zero: never
 	Password string    `json:"password,omitempty"` // shown when it is made, and never again
 }
 
@@ -78,7 +78,7 @@ type AccessKey struct {
 	Key     string    `json:"key"`
 	Name    string    `json:"name"` // of the program, for people
 	Created time.Time `json:"created"`
-	Rotated time.Time `json:"rotated"` // when the present secret was made
-	Seen    time.Time `json:"seen"`
+	Rotated time.Time `json:"rotated"`          // when the present secret was made
+	Seen    time.Time `json:"seen,omitzero"`    // last used, to the minute; zero: never
 	Secret  string    `json:"secret,omitempty"` // shown when it is made or rotated, and never again
 }

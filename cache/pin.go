@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,43 @@ func (d *Drive) Unpin(ctx context.Context, path string) error {
 	delete(d.pins.roots, n.id)
 	d.wakeEvict()
 	return d.savePins()
+}
+
+// A Pin is a file or folder that was pinned, where it is now.
+type Pin struct {
+	Path   string `json:"path"` // below the drive's root; "" is all of it
+	Folder bool   `json:"folder"`
+}
+
+// Pins is what is pinned, in the order of paths. What was removed from the drive is left out, until it is brought back.
+func (d *Drive) Pins() ([]Pin, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := []Pin{}
+	err := d.eachPin(func(n *node) {
+		p := Pin{Folder: n.isDir()}
+		if n != d.root {
+			p.Path = d.wholePath(n.up, n.name)
+		}
+		all = append(all, p)
+	})
+	slices.SortFunc(all, func(a, b Pin) int { return strings.Compare(a.Path, b.Path) })
+	return all, err
+}
+
+// eachPin calls fn with what is pinned and on the drive; locked.
+func (d *Drive) eachPin(fn func(*node)) error {
+	for id := range d.pins.roots {
+		n, err := d.load(id)
+		if err != nil {
+			return err
+		}
+		if n != nil && !n.dead {
+			fn(n)
+			d.letGo(n)
+		}
+	}
+	return nil
 }
 
 // resolvePath finds a node by its path; locked, and given up while directories are listed.

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,4 +46,32 @@ func TestPinRightAfterTheMount(t *testing.T) {
 	if !here(t, d, "keep") {
 		t.Error("what was pinned is not here")
 	}
+}
+
+// What is pinned is listed where it is now, after a start too; what was removed is not.
+func TestPinsAreListed(t *testing.T) {
+	s := newShelf()
+	s.add(api.ID{}, "keep", noise(1<<10))
+	s.add(api.ID{}, "gone", noise(1<<10))
+	config := Config{Dir: t.TempDir(), Remote: s, DeviceName: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	d, err := Open(config)
+	must(t, err)
+	d.Start(noKernel{})
+	must(t, d.Pin(t.Context(), "keep"))
+	must(t, d.Pin(t.Context(), "gone"))
+	must(t, d.Pin(t.Context(), ""))
+	must(t, d.Unlink(rootFID, "gone", nil))
+	want := []Pin{{"", true}, {"keep", false}}
+	for range 2 {
+		if got, err := d.Pins(); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("pinned: %v, %v; want %v", got, err, want)
+		}
+		if n := d.Status().Pinned; n != len(want) {
+			t.Fatalf("the status has %d pinned, want %d", n, len(want))
+		}
+		must(t, d.Close())
+		d, err = Open(config)
+		must(t, err)
+	}
+	must(t, d.Close())
 }

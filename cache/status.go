@@ -43,10 +43,10 @@ func (d *Drive) Status() Status {
 		Failing:          d.journal.failing,
 		CacheBytes:       d.slots.bytes,
 		CacheLimitBytes:  d.cfg.Limit,
-		Pinned:           len(d.pins.roots),
 		Events:           append([]Event(nil), d.syn.events...),
 		Seq:              max(d.syn.seq, d.syn.acked),
 	}
+	_ = d.eachPin(func(*node) { s.Pinned++ }) // a replica that can't be read tells so itself
 	s.Paused = d.paused()
 	if d.syn.problem != nil {
 		s.Problem = d.syn.problem.Error()

@@ -30,7 +30,7 @@ func (a *Auth) AddAppPassword(ctx context.Context, id Identity, name string) (ap
 		all, err := tx.Sessions(ctx, postgres.AppSession)
 		for _, s := range all {
 			if s.ID == p.ID {
-				p.Created, p.Seen = s.Created, s.Seen
+				p.Created, p.Seen = s.Created, postgres.LastUse(s.Created, s.Seen)
 			}
 		}
 		return err
@@ -63,7 +63,7 @@ func (a *Auth) AppPasswords(ctx context.Context, id Identity) ([]api.AppPassword
 	err := a.db.AsReadOnly(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
 		all, err := tx.Sessions(ctx, postgres.AppSession)
 		for _, s := range all {
-			passwords = append(passwords, api.AppPassword{ID: s.ID, Name: s.Name, Created: s.Created, Seen: s.Seen})
+			passwords = append(passwords, api.AppPassword{ID: s.ID, Name: s.Name, Created: s.Created, Seen: postgres.LastUse(s.Created, s.Seen)})
 		}
 		return err
 	})
@@ -80,7 +80,7 @@ func (a *Auth) ByAppPassword(ctx context.Context, email, password string) (Ident
 		err = api.Errorf(api.Unauthenticated, "this app password is another user's")
 	}
 	if api.KindOf(err) == api.Unauthenticated {
-		return Identity{}, api.Errorf(api.Unauthenticated, "this needs an app password: make one with satchel app-password")
+		return Identity{}, api.Errorf(api.Unauthenticated, "this needs an app password: make one with satchel app-password add")
 	}
 	if err != nil {
 		return Identity{}, err

@@ -9,8 +9,8 @@ import (
 )
 
 type accessKeyCmd struct {
-	Add    accessKeyAddCmd    `cmd:"" default:"withargs" help:"Make an access key and print it with its secret."`
-	List   accessKeyListCmd   `cmd:"" help:"List the account's access keys."`
+	Add    accessKeyAddCmd    `cmd:"" help:"Make an access key and print it with its secret."`
+	List   accessKeyListCmd   `cmd:"" default:"1" help:"List the account's access keys."`
 	Rotate accessKeyRotateCmd `cmd:"" help:"Replace a key's secret and print it."`
 	Revoke accessKeyRevokeCmd `cmd:"" help:"End an access key."`
 }
@@ -52,8 +52,11 @@ func (cmd *accessKeyListCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return list(sh, all, "NAME\tKEY\tMADE\tSECRET OF\tLAST SEEN", func(k api.AccessKey) string {
-		return strings.Join([]string{cli.Printable(k.Name), k.Key, stamp(k.Created), stamp(k.Rotated), stamp(k.Seen)}, "\t")
+	if len(all) == 0 {
+		return sh.answer(all, "there are no access keys\nmake one with: satchel access-key add PROGRAM")
+	}
+	return list(sh, all, "NAME\tKEY\tMADE\tSECRET OF\tLAST USED", func(k api.AccessKey) string {
+		return strings.Join([]string{cli.Printable(k.Name), k.Key, stamp(k.Created), stamp(k.Rotated), everSeen(k.Seen)}, "\t")
 	})
 }
 

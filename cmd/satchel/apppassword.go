@@ -9,8 +9,8 @@ import (
 )
 
 type appPasswordCmd struct {
-	Add    appPasswordAddCmd    `cmd:"" default:"withargs" help:"Make a password for one program and print it."`
-	List   appPasswordListCmd   `cmd:"" help:"List the programs that have one."`
+	Add    appPasswordAddCmd    `cmd:"" help:"Make a password for one program and print it."`
+	List   appPasswordListCmd   `cmd:"" default:"1" help:"List the programs that have one."`
 	Revoke appPasswordRevokeCmd `cmd:"" help:"End a program's password."`
 }
 
@@ -47,8 +47,11 @@ func (cmd *appPasswordListCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return list(sh, all, "NAME\tID\tMADE\tLAST SEEN", func(p api.AppPassword) string {
-		return strings.Join([]string{cli.Printable(p.Name), p.ID.String(), stamp(p.Created), stamp(p.Seen)}, "\t")
+	if len(all) == 0 {
+		return sh.answer(all, "there are no app passwords\nmake one with: satchel app-password add PROGRAM")
+	}
+	return list(sh, all, "NAME\tID\tMADE\tLAST USED", func(p api.AppPassword) string {
+		return strings.Join([]string{cli.Printable(p.Name), p.ID.String(), stamp(p.Created), everSeen(p.Seen)}, "\t")
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"slices"
@@ -68,7 +69,7 @@ func (sh *shell) complete(kind, word string, flags map[string]string) (found []c
 	case "app-password":
 		all, err := c.AppPasswords(sh.ctx)
 		for _, p := range all {
-			add(p.Name, "last seen "+stamp(p.Seen))
+			add(p.Name, "last used: "+everSeen(p.Seen))
 		}
 		return found, err
 	case "access-key":
@@ -84,12 +85,17 @@ func (sh *shell) complete(kind, word string, flags map[string]string) (found []c
 // completeRemote offers the names of the drive's directory that the word is in.
 func (sh *shell) completeRemote(word string) (found []cli.Candidate, err error) {
 	dir := word[:strings.LastIndexByte(word, '/')+1]
+	given := cmp.Or(dir, ".")
+	path, err := sh.drivePath(given)
+	if err != nil || path != given {
+		return nil, err // it is in the mounted folder, which the shell completes
+	}
 	t, err := sh.openTree()
 	if err != nil {
 		return nil, err
 	}
 	defer t.close()
-	p, err := t.existing(sh.ctx, dir)
+	p, err := t.existing(sh.ctx, given)
 	if err != nil || !p.isDir() {
 		return nil, err
 	}

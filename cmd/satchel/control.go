@@ -32,6 +32,7 @@ const (
 	opUmount controlOp = "umount"
 	opPin    controlOp = "pin"
 	opUnpin  controlOp = "unpin"
+	opPins   controlOp = "pins"
 	opPause  controlOp = "pause"
 	opResume controlOp = "resume"
 	opExport controlOp = "export-unsent"
@@ -47,6 +48,7 @@ type controlRequest struct {
 type controlReply struct {
 	Report   *report         `json:"report,omitempty"`
 	Exported *cache.Exported `json:"exported,omitempty"` // with Done, of opExport
+	Pins     []cache.Pin     `json:"pins,omitempty"`     // with Done, of opPins
 	Done     bool            `json:"done,omitempty"`
 	Kind     api.Kind        `json:"kind,omitempty"` // with Done: it failed
 	Message  string          `json:"message,omitempty"`
@@ -60,6 +62,7 @@ type controlled interface {
 	// pin keeps a path on this machine and returns when all of it is here; unpin takes that back.
 	pin(ctx context.Context, path string, progress func(report)) error
 	unpin(ctx context.Context, path string) error
+	pins() ([]cache.Pin, error)
 	// pause keeps sending back, for a while or (0) until resume.
 	pause(howLong time.Duration)
 	resume()
@@ -182,6 +185,8 @@ func (c *control) answer(conn *net.UnixConn) {
 		err = c.daemon.pin(ctx, r.Path, progress)
 	case opUnpin:
 		err = c.daemon.unpin(ctx, r.Path)
+	case opPins:
+		last.Pins, err = c.daemon.pins()
 	case opPause:
 		c.daemon.pause(r.For)
 	case opResume:

@@ -56,6 +56,7 @@ func (s *steps) pin(context.Context, string, func(report)) error { return nil }
 func (s *steps) pause(time.Duration)                             {}
 func (s *steps) resume()                                         {}
 func (s *steps) unpin(context.Context, string) error             { return nil }
+func (s *steps) pins() ([]cache.Pin, error)                      { return nil, nil }
 
 func (s *steps) export(context.Context, string) (cache.Exported, error) {
 	return cache.Exported{}, nil

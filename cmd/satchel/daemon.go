@@ -267,6 +267,8 @@ func (d *daemon) pin(ctx context.Context, path string, progress func(report)) er
 
 func (d *daemon) unpin(ctx context.Context, path string) error { return d.drive.Unpin(ctx, path) }
 
+func (d *daemon) pins() ([]cache.Pin, error) { return d.drive.Pins() }
+
 func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error) {
 	return d.drive.Export(ctx, dir)
 }

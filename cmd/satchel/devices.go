@@ -41,6 +41,14 @@ func stamp(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
+// everSeen is stamp of when something was last used.
+func everSeen(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return stamp(t)
+}
+
 type devicesRevokeCmd struct {
 	Name string `arg:"" help:"The device's name or id." complete:"device"`
 }

@@ -29,13 +29,13 @@ var examples = cli.Examples{
 	"app-password add": `
 		satchel app-password add "office PC" # the password is printed once`,
 	"app-password list": `
-		satchel app-password list`,
+		satchel app-password # the same`,
 	"app-password revoke": `
 		satchel app-password revoke "office PC"`,
 	"access-key add": `
 		satchel access-key add backup >>~/.aws/credentials # under a line such as [satchel]`,
 	"access-key list": `
-		satchel access-key list`,
+		satchel access-key # the same`,
 	"access-key rotate": `
 		satchel access-key rotate SKEXAMPLE`,
 	"access-key revoke": `
@@ -63,7 +63,8 @@ var examples = cli.Examples{
 		satchel resume # on a metered connection too`,
 	"pin": `
 		satchel pin Photos/2026 # a path of the drive
-		satchel pin ~/Satchel/Photos/2026 # the same, by the folder`,
+		satchel pin ~/Satchel/Photos/2026 # the same, by the folder
+		satchel pin # what is pinned`,
 	"unpin": `
 		satchel unpin Photos/2026`,
 	"ls": `

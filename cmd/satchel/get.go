@@ -21,7 +21,7 @@ import (
 const getters = 8
 
 type getCmd struct {
-	Paths []string `arg:"" name:"remote… local" help:"What to copy, directories whole, and where to: a new name or a directory; by default here. - is standard output." complete:"remote,file"`
+	Paths []string `arg:"" name:"remote… local" help:"What to copy, ${path}, directories whole, and where to: a new name or a directory; by default here. - is standard output." complete:"remote,file"`
 	Check bool     `help:"Fetch files again that are here already with the size and time of the drive's."`
 }
 

@@ -1,9 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"satchel/api"
@@ -11,7 +10,7 @@ import (
 )
 
 type historyCmd struct {
-	Path string `arg:"" help:"A file of the drive, or below the folder where it is mounted." complete:"remote,file"`
+	Path string `arg:"" help:"A file, ${path}." complete:"remote,file"`
 }
 
 func (cmd *historyCmd) Run(sh *shell) error {
@@ -20,7 +19,7 @@ func (cmd *historyCmd) Run(sh *shell) error {
 		return err
 	}
 	defer t.close()
-	_, versions, err := t.history(sh, cmd.Path)
+	_, versions, err := t.history(sh.ctx, cmd.Path)
 	if err != nil {
 		return err
 	}
@@ -41,8 +40,8 @@ func deviceName(name string) string {
 }
 
 // history is a file and its versions, the newest first.
-func (t *tree) history(sh *shell, path string) (place, []api.FileVersion, error) {
-	p, err := t.existing(sh.ctx, sh.drivePath(path))
+func (t *tree) history(ctx context.Context, path string) (place, []api.FileVersion, error) {
+	p, err := t.existing(ctx, path)
 	switch {
 	case api.KindOf(err) == api.NotFound:
 		return p, nil, fmt.Errorf("%w\nif it was deleted, look for it with: satchel trash", err)
@@ -51,37 +50,6 @@ func (t *tree) history(sh *shell, path string) (place, []api.FileVersion, error)
 	case p.node.Type != api.File:
 		return p, nil, fmt.Errorf("%s is not a file: only files have versions", p)
 	}
-	versions, err := t.Versions(sh.ctx, p.node.Document)
+	versions, err := t.Versions(ctx, p.node.Document)
 	return p, versions, err
-}
-
-// drivePath is a path as given, or, if it is below a folder where this
-// profile's drive is mounted, the part of it in there.
-func (sh *shell) drivePath(path string) string {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	// What is asked for may be gone, and so may directories above it.
-	for dir, rest := abs, ""; dir != "/"; dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
-		if _, err := os.Lstat(dir); err != nil || rest == "" { // a symlink itself is meant, not what it leads to
-			continue
-		}
-		if real, err := filepath.EvalSymlinks(dir); err == nil {
-			abs = filepath.Join(real, rest)
-			break
-		}
-	}
-	for _, m := range sh.places.registered() {
-		if m.Profile != sh.profile {
-			continue
-		}
-		if kind, err := mountedType(m.Mountpoint); err != nil || kind != fsType {
-			continue
-		}
-		if below, ok := strings.CutPrefix(abs+"/", m.Mountpoint+"/"); ok {
-			return "/" + below
-		}
-	}
-	return path
 }

@@ -10,7 +10,7 @@ import (
 )
 
 type lsCmd struct {
-	Path string `arg:"" optional:"" default:"/" help:"A directory or file of the drive." complete:"remote"`
+	Path string `arg:"" optional:"" default:"/" help:"A directory or file, ${path}; without it, the drive's top." complete:"remote,file"`
 	Long bool   `short:"l" help:"Show mode, size and time too."`
 }
 

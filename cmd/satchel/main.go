@@ -32,8 +32,8 @@ type commands struct {
 	Whoami  whoamiCmd  `cmd:"" help:"Show who is logged in, and where."`
 	Devices devicesCmd `cmd:"" help:"List the account's devices, or revoke one."`
 
-	AppPassword appPasswordCmd `cmd:"" help:"Make passwords for programs that know no tokens, as WebDAV clients."`
-	AccessKey   accessKeyCmd   `cmd:"" help:"Make keys for S3 clients."`
+	AppPassword appPasswordCmd `cmd:"" help:"List, make and end passwords for programs that know no tokens, as WebDAV clients."`
+	AccessKey   accessKeyCmd   `cmd:"" help:"List, make and end keys for S3 clients."`
 
 	Mount  mountCmd  `cmd:"" help:"Show the drive as a folder."`
 	Umount umountCmd `cmd:"" help:"Take the folder away again."`
@@ -45,7 +45,7 @@ type commands struct {
 
 	ExportUnsent exportUnsentCmd `cmd:"" help:"Copy what the server does not have yet to a folder, without the server."`
 
-	Pin   pinCmd   `cmd:"" help:"Keep a file or folder on this machine, and fetch it now."`
+	Pin   pinCmd   `cmd:"" help:"Keep a file or folder on this machine, and fetch it now; list what is kept."`
 	Unpin unpinCmd `cmd:"" help:"Let a pinned file or folder go when room is needed."`
 
 	Ls  lsCmd  `cmd:"" help:"List a directory of the drive."`
@@ -144,6 +144,7 @@ func newParser(cmds *commands, p places, options ...kong.Option) (*kong.Kong, er
 		kong.Name("satchel"),
 		kong.Description("A personal drive as a local folder."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Vars{"path": drivePathHelp},
 		kong.DefaultEnvars("SATCHEL"),
 		kong.Configuration(cli.ReadConfig, p.configFile()),
 		examples.Option(),

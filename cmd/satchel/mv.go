@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,8 +10,8 @@ import (
 )
 
 type mvCmd struct {
-	From string `arg:"" help:"What to rename or move." complete:"remote"`
-	To   string `arg:"" help:"Its new path, or the directory to move it into." complete:"remote"`
+	From string `arg:"" help:"What to rename or move, ${path}." complete:"remote,file"`
+	To   string `arg:"" help:"Its new path, or the directory to move it into, ${path}." complete:"remote,file"`
 }
 
 func (cmd *mvCmd) Run(sh *shell) error {
@@ -27,17 +27,30 @@ func (cmd *mvCmd) Run(sh *shell) error {
 	if from.isRoot() {
 		return usageError{"the drive's root cannot be moved"}
 	}
-	to, err := t.find(sh.ctx, cmd.To)
+	dest, err := sh.drivePath(cmd.To)
+	if err != nil {
+		return err
+	}
+	names, err := namesOf(dest)
+	if err != nil {
+		return err
+	}
+	to, err := t.at(sh.ctx, names)
 	if err != nil {
 		return err
 	}
 	switch {
 	case to.isDir() && to.node.ID != from.node.ID: // into it
-		if to, err = t.find(sh.ctx, path.Join(api.JoinPath(to.path), string(from.name()))); err != nil {
+		if to, err = t.at(sh.ctx, append(slices.Clone(to.path), from.name())); err != nil {
 			return err
 		}
-	case !to.exists() && strings.HasSuffix(cmd.To, "/"):
+	case !to.exists() && strings.HasSuffix(dest, "/"):
 		return api.Errorf(api.NotFound, "there is no directory %s on the drive", to)
+	}
+	if !to.exists() && len(to.path) == 1 {
+		if err := elsewhere(dest); err != nil {
+			return err
+		}
 	}
 	switch {
 	case to.node.ID == from.node.ID:

@@ -2,22 +2,33 @@ package main
 
 import (
 	"satchel/api"
+	"satchel/cache"
 	"satchel/cmd/internal/cli"
 )
 
 type pinCmd struct {
-	Path string `arg:"" help:"A file or folder of the drive, or below the folder where it is mounted." complete:"remote,file"`
-	Dir  string `help:"Which mounted folder, when there are several." placeholder:"DIR" complete:"mounted"`
+	Path *string `arg:"" optional:"" help:"A file or folder, ${path}; without it, what is pinned is listed." complete:"remote,file"`
+	Dir  string  `help:"Which mounted folder, when there are several." placeholder:"DIR" complete:"mounted"`
 }
 
 func (cmd *pinCmd) Run(sh *shell) error {
+	path := ""
+	if cmd.Path != nil {
+		var err error
+		if path, err = sh.drivePath(*cmd.Path); err != nil {
+			return err
+		}
+	}
 	m, err := sh.running(cmd.Dir)
 	if err != nil {
 		return err
 	}
-	bar := newProgress(sh.stderr, "fetching", sh.usage(cmd.Path))
+	if cmd.Path == nil {
+		return sh.printPins(m)
+	}
+	bar := newProgress(sh.stderr, "fetching", sh.usage(*cmd.Path))
 	before := int64(-1)
-	r, err := m.ask(sh.ctx, controlRequest{Op: opPin, Path: sh.drivePath(cmd.Path)}, func(now report) {
+	r, err := m.ask(sh.ctx, controlRequest{Op: opPin, Path: path}, func(now report) {
 		if before < 0 {
 			before = now.CacheBytes
 		}
@@ -28,7 +39,25 @@ func (cmd *pinCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.answer(r, "%s stays on this machine; all of it is here", cli.Printable(cmd.Path))
+	return sh.answer(r, "%s stays on this machine; all of it is here", cli.Printable(*cmd.Path))
+}
+
+// printPins lists what is pinned on a drive.
+func (sh *shell) printPins(m mounted) error {
+	reply, err := m.askAll(sh.ctx, controlRequest{Op: opPins}, nil)
+	if err != nil {
+		return err
+	}
+	if len(reply.Pins) == 0 {
+		return sh.answer([]cache.Pin{}, "nothing is pinned")
+	}
+	return list(sh, reply.Pins, "PINNED", func(p cache.Pin) string {
+		path := cli.Printable(p.Path)
+		if p.Folder {
+			path += "/" // the drive's top is "/"
+		}
+		return path
+	})
 }
 
 // usage is how many bytes a path of the drive has, if somebody watches and the
@@ -42,7 +71,7 @@ func (sh *shell) usage(path string) int64 {
 		return 0
 	}
 	defer t.close()
-	p, err := t.existing(sh.ctx, sh.drivePath(path))
+	p, err := t.existing(sh.ctx, path)
 	if err != nil || p.node.Type == api.File {
 		return p.node.Size
 	}
@@ -54,16 +83,20 @@ func (sh *shell) usage(path string) int64 {
 }
 
 type unpinCmd struct {
-	Path string `arg:"" help:"What was pinned." complete:"remote,file"`
+	Path string `arg:"" help:"What was pinned, ${path}." complete:"remote,file"`
 	Dir  string `help:"Which mounted folder, when there are several." placeholder:"DIR" complete:"mounted"`
 }
 
 func (cmd *unpinCmd) Run(sh *shell) error {
+	path, err := sh.drivePath(cmd.Path)
+	if err != nil {
+		return err
+	}
 	m, err := sh.running(cmd.Dir)
 	if err != nil {
 		return err
 	}
-	r, err := m.ask(sh.ctx, controlRequest{Op: opUnpin, Path: sh.drivePath(cmd.Path)}, nil)
+	r, err := m.ask(sh.ctx, controlRequest{Op: opUnpin, Path: path}, nil)
 	if err != nil || !sh.json {
 		return err
 	}

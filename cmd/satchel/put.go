@@ -13,7 +13,7 @@ import (
 )
 
 type putCmd struct {
-	Paths []string `arg:"" name:"local… remote" help:"What to copy, directories whole, and where to: a new name or a directory of the drive. - is standard input." complete:"file,remote"`
+	Paths []string `arg:"" name:"local… remote" help:"What to copy, directories whole, and where to: a new name or a directory, ${path}. - is standard input." complete:"file,remote"`
 	Check bool     `help:"Read files again that are on the drive already with the same size and time."`
 }
 
@@ -104,9 +104,13 @@ const (
 
 func (p *putter) run(locals []string, remote string) error {
 	ctx := p.sh.ctx
-	names, err := api.ParsePath(remote)
+	remote, err := p.sh.drivePath(remote)
 	if err != nil {
-		return usageError{err.Error()}
+		return err
+	}
+	names, err := namesOf(remote)
+	if err != nil {
+		return err
 	}
 	into := len(locals) > 1 || len(names) == 0 || strings.HasSuffix(remote, "/")
 	if !into {
@@ -119,6 +123,13 @@ func (p *putter) run(locals []string, remote string) error {
 	up := names
 	if !into {
 		up = names[:len(names)-1]
+	}
+	if len(names) > 0 {
+		if _, err := p.tree.Lookup(ctx, string(names[0])); api.KindOf(err) == api.NotFound {
+			if err := elsewhere(remote); err != nil {
+				return err
+			}
+		}
 	}
 	dir, present, err := p.makeDirs(ctx, up)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 type restoreCmd struct {
-	Path    string `arg:"" optional:"" help:"A file of the drive, or below the folder where it is mounted."`
+	Path    string `arg:"" optional:"" help:"A file, ${path}." complete:"remote,file"`
 	Version string `placeholder:"V" help:"Which of its versions (satchel history PATH) shall be the current one again."`
 	At      string `placeholder:"TIME" help:"Without PATH: make the whole drive what it was at this time, such as 2006-01-02T15:04 (local), or after the change of this number."`
 }
@@ -28,7 +28,7 @@ func (cmd *restoreCmd) Run(sh *shell) error {
 		return err
 	}
 	defer t.close()
-	p, versions, err := t.history(sh, cmd.Path)
+	p, versions, err := t.history(sh.ctx, cmd.Path)
 	if err != nil {
 		return err
 	}

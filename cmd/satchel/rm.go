@@ -10,7 +10,7 @@ import (
 )
 
 type rmCmd struct {
-	Paths     []string `arg:"" name:"path" help:"What to remove." complete:"remote"`
+	Paths     []string `arg:"" name:"path" help:"What to remove, ${path}." complete:"remote,file"`
 	Recursive bool     `short:"r" help:"Remove directories and what is in them."`
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 type shareCmd struct {
-	Path          string        `arg:"" optional:"" help:"A file or folder of the drive, or below the folder where it is mounted; without it, all that is shared is shown." complete:"remote,file"`
+	Path          *string       `arg:"" optional:"" help:"A file or folder, ${path}; without it, all that is shared is shown." complete:"remote,file"`
 	With          string        `placeholder:"EMAIL" help:"Let this user of the server use it; --may says how."`
 	May           string        `enum:"read,write,all" default:"read" help:"With --with: read; write, which is to change and add too; all, which is to delete too (${default})."`
 	Link          bool          `help:"Make a link with which anyone can read it, and print it."`
@@ -44,14 +44,14 @@ func (cmd *shareCmd) Run(sh *shell) error {
 		return err
 	}
 	defer t.close()
-	if cmd.Path == "" {
+	if cmd.Path == nil {
 		all, err := t.Shares(sh.ctx, "")
 		if err != nil {
 			return err
 		}
 		return printShares(sh, all, "nothing is shared")
 	}
-	p, err := t.existing(sh.ctx, sh.drivePath(cmd.Path))
+	p, err := t.existing(sh.ctx, *cmd.Path)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (cmd *shareCmd) check() error {
 	switch {
 	case asked > 1:
 		return usageError{"give one of --with, --link, --public and --stop at a time"}
-	case asked == 1 && cmd.Path == "":
+	case asked == 1 && cmd.Path == nil:
 		return usageError{"say which path"}
 	case !cmd.Link && (cmd.For != 0 || cmd.PasswordStdin):
 		return usageError{"--for and --password-stdin go with --link"}
@@ -112,7 +112,7 @@ func (cmd *shareCmd) change(sh *shell, t *tree, path string) (api.Shares, error)
 			return all, err
 		}
 		is := func(l api.Link) bool { return l.ID.String() == cmd.Stop || l.URL == cmd.Stop }
-		found, err := one(all.Links, is, "link", cmd.Stop, "satchel share "+cli.Printable(cmd.Path))
+		found, err := one(all.Links, is, "link", cmd.Stop, "satchel share "+cli.Printable(*cmd.Path))
 		if err == nil {
 			err = t.RemoveLink(sh.ctx, found.ID)
 		}

@@ -65,13 +65,13 @@ func (t *tree) trash(ctx context.Context, fn func(api.Trashed) bool) error {
 }
 
 type trashRestoreCmd struct {
-	Path string `arg:"" help:"Where it was on the drive, or below the folder where the drive is mounted."`
+	Path string `arg:"" help:"Where it was, ${path}."`
 }
 
 func (cmd *trashRestoreCmd) Run(sh *shell) error {
-	names, err := api.ParsePath(sh.drivePath(cmd.Path))
+	names, err := sh.driveNames(cmd.Path)
 	if err != nil {
-		return usageError{err.Error()}
+		return err
 	}
 	path := api.JoinPath(names)
 	t, err := sh.openTree()

@@ -16,6 +16,7 @@ import (
 // batches of changes. It is for one goroutine, but for its reading methods.
 type tree struct {
 	*client.Drive
+	sh     *shell // whose paths are given
 	client *client.Client
 	root   api.ID
 	batch  api.Batch // its incarnation is this run's: the mounted drive numbers its own batches
@@ -33,7 +34,7 @@ func (sh *shell) openTree() (*tree, error) {
 		c.Close()
 		return nil, err
 	}
-	return &tree{Drive: d, client: c, root: info.Root, batch: api.Batch{Incarnation: api.NewID(), Echo: true}}, nil
+	return &tree{Drive: d, sh: sh, client: c, root: info.Root, batch: api.Batch{Incarnation: api.NewID(), Echo: true}}, nil
 }
 
 func (t *tree) close() { t.client.Close() }
@@ -64,14 +65,19 @@ func (p place) String() string {
 	return cli.Printable(api.JoinPath(p.path))
 }
 
-// find looks a path up. What does not exist is no error; a parent that does
-// not exist or is no directory is.
+// find looks a path up that somebody gave. What does not exist is no error; a
+// parent that does not exist or is no directory is.
 func (t *tree) find(ctx context.Context, path string) (place, error) {
-	names, err := api.ParsePath(path)
+	names, err := t.sh.driveNames(path)
 	if err != nil {
-		return place{}, usageError{err.Error()}
+		return place{}, err
 	}
-	p := place{path: names}
+	return t.at(ctx, names)
+}
+
+// at is find by the names on the way.
+func (t *tree) at(ctx context.Context, names []api.Name) (p place, err error) {
+	p.path = names
 	if p.isRoot() {
 		p.node, err = t.Node(ctx, t.root)
 		return p, err

@@ -64,6 +64,7 @@ func (tx *Tx) AccessKeys(ctx context.Context) ([]api.AccessKey, error) {
 		ORDER BY s.seen DESC, k.key`, tx.user)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k api.AccessKey, err error) {
 		err = row.Scan(&k.Key, &k.Name, &k.Created, &k.Rotated, &k.Seen)
+		k.Seen = LastUse(k.Created, k.Seen)
 		return k, err
 	})
 }

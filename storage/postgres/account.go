@@ -145,6 +145,14 @@ func (tx *Tx) Sessions(ctx context.Context, kind SessionKind) ([]api.Device, err
 	})
 }
 
+// LastUse is when a session was last used, zero if it never was: it is seen for the first time when it is made.
+func LastUse(created, seen time.Time) time.Time {
+	if seen.Equal(created) {
+		return time.Time{}
+	}
+	return seen
+}
+
 // CleanSessions removes the rows of sessions that ended long ago, and tells
 // how many.
 func (db *DB) CleanSessions(ctx context.Context) (int64, error) {
