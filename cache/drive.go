@@ -123,28 +123,30 @@ type Drive struct {
 
 	newborn bool // the replica was made by this Open
 
-	mu      sync.Mutex
-	byID    map[api.ID]*node
-	byFID   map[uint64]*node
-	unsaved []*node // their access times are not in Pebble
-	lastFID uint64
-	root    *node
-	journal journal
-	syn     syncer
-	drive   api.DriveInfo // as last heard
-	listing map[api.ID]*listed
-	parts   map[api.ID]*partial // what is here of cold large files, by node
-	readers readers
-	walk    walk
-	pins    pins
-	diskNow func() disk // the room under the cache
-	looked  time.Time   // when roomy last asked
-	scarce  bool        // what it found
-	pause   pause
-	toldAs  atomic.Bool   // what Config.Full was told last
-	bootID  string        // names this run of the machine
-	weights map[int]int64 // see weigh
-	ignores ignores
+	mu       sync.Mutex
+	byID     map[api.ID]*node
+	byFID    map[uint64]*node
+	unsaved  []*node // their access times are not in Pebble
+	lastFID  uint64
+	root     *node
+	journal  journal
+	syn      syncer
+	drive    api.DriveInfo // as last heard
+	listing  map[api.ID]*listed
+	parts    map[api.ID]*partial // what is here of cold large files, by node
+	readers  readers
+	walk     walk
+	readSoon []*node // nodes of a directory that was just fetched,
+	readIn   *node   // which a program is reading
+	pins     pins
+	diskNow  func() disk // the room under the cache
+	looked   time.Time   // when roomy last asked
+	scarce   bool        // what it found
+	pause    pause
+	toldAs   atomic.Bool   // what Config.Full was told last
+	bootID   string        // names this run of the machine
+	weights  map[int]int64 // see weigh
+	ignores  ignores
 }
 
 // Open opens or makes the cache of a drive. The server is needed only when

@@ -193,6 +193,9 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	t.node(n)
 	d.grown(n)
 	d.ahead(n.list)
+	if n.awaited {
+		d.keepRead(n, t.kept)
+	}
 	return t.commit()
 }
 

@@ -93,3 +93,26 @@ func (d *Drive) loadListing(n *node) (*listing, error) {
 	})
 	return l, nil
 }
+
+// readLimit bounds the nodes that are kept for who reads a directory.
+const readLimit = 1 << 17
+
+// keepRead keeps in memory what was found in a directory that somebody waits to read, with the attributes of all that
+// is in it: until he is through, or another one is read so. Locked.
+func (d *Drive) keepRead(dir *node, found []*node) {
+	d.letGoRead()
+	d.readIn, d.readSoon = dir, found[:min(len(found), readLimit)]
+	for _, n := range d.readSoon {
+		n.readSoon = true
+	}
+}
+
+// letGoRead lets go of them; locked.
+func (d *Drive) letGoRead() {
+	nodes := d.readSoon
+	d.readIn, d.readSoon = nil, nil
+	for _, n := range nodes {
+		n.readSoon = false
+		d.letGo(n)
+	}
+}

@@ -18,9 +18,11 @@ type node struct {
 	fid uint64 // the FUSE node id; a file whose content another device replaced while open gets a new one
 	ino uint64 // st_ino: the same for every fid of the node
 
-	aside   place     // files: where it was before a rename moved it aside
-	asideAt int64     // when, ns
-	listed  time.Time // directories: when a program last listed it
+	aside    place     // files: where it was before a rename moved it aside
+	asideAt  int64     // when, ns
+	listed   time.Time // directories: when a program last listed it
+	awaited  bool      // and one waits to read it, with the attributes of all in it
+	readSoon bool      // in Drive.readSoon
 
 	lookups uint64 // the kernel's references
 	list    *listing

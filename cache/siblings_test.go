@@ -194,3 +194,57 @@ func TestALookListsNothingAhead(t *testing.T) {
 		t.Errorf("%d listings", listings)
 	}
 }
+
+// What was found in a directory stays in memory for who waits to read it with all attributes, and not when he is
+// through, or when another directory is read so.
+func TestNodesWaitForTheirReader(t *testing.T) {
+	s := newShelf()
+	for _, dir := range []api.Name{"one", "two"} {
+		id := s.mkdir(api.ID{}, dir)
+		for i := range 50 {
+			s.add(id, api.Name(fmt.Sprintf("f%02d", i)), []byte("x"))
+		}
+	}
+	d := openShelf(t, s, t.TempDir(), 0)
+	read := func(name string, upTo int, plus bool) {
+		t.Helper()
+		var seen []uint64
+		see := func(a Attr) { seen = append(seen, a.FID) }
+		if !plus {
+			see = nil
+		}
+		must(t, d.ReadDir(find(t, d, name), 0, nil, func(e Dirent) bool { upTo--; return upTo >= 0 }, see))
+		for _, fid := range seen {
+			d.Forget(fid, 1)
+		}
+	}
+	files := func() (n int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, x := range d.byID {
+			if x.isFile() {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		name string
+		upTo int
+		plus bool
+		want int
+	}{
+		{"one", 10, true, 50}, // the rest of it is expected to be read
+		{"one", 60, true, 0},
+		{"two", 60, false, 0}, // nobody asks for attributes
+	} {
+		if read(c.name, c.upTo, c.plus); files() != c.want {
+			t.Errorf("%d files in memory after %+v", files(), c)
+		}
+	}
+	d = openShelf(t, s, t.TempDir(), 0)
+	read("one", 10, true)
+	if read("two", 10, true); files() != 50 {
+		t.Errorf("%d files in memory for one reader", files())
+	}
+}

@@ -17,13 +17,14 @@ import (
 func (d *Drive) applyState(t *tx, s *api.State) error {
 	nodes := make(map[api.ID]*api.Node, len(s.Nodes))
 	gone := make(map[api.ID]bool, len(s.Gone))
+	clear(t.absent)
 	for _, id := range s.Gone {
 		gone[id] = true
 	}
 	for i := range s.Nodes {
 		an := &s.Nodes[i]
 		nodes[an.ID] = an
-		n, err := d.living(an.ID)
+		n, err := t.living(an.ID)
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,7 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 		if f := d.listing[e.Parent]; f != nil {
 			f.late = append(f.late, lateEntry{e, nodes[e.Node], s.Seq})
 		}
-		if d.circular(&e) {
+		if t.circular(&e) {
 			circles = append(circles, e)
 			continue
 		}
@@ -89,7 +90,7 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 		}
 		return nil
 	}
-	if d.circular(&e) { // for a move of this device that is on its way, and that the server will not make
+	if t.circular(&e) { // for a move of this device that is on its way, and that the server will not make
 		d.doubt(t, p.id)
 		return nil
 	}
@@ -115,7 +116,7 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 	}
 	if !e.Node.IsZero() {
 		ours := false
-		n, err := d.living(e.Node)
+		n, err := t.living(e.Node)
 		if err != nil {
 			return err
 		}
@@ -149,18 +150,18 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 		}
 		d.letGo(n)
 	}
-	t.node(p)
+	t.dir(p)
 	d.notes.entry(p, string(e.Name))
 	return nil
 }
 
 // living is load, but for a node that is dead here and only open: the server speaks of its successor. Locked.
-func (d *Drive) living(id api.ID) (*node, error) {
-	n, err := d.load(id)
+func (t *tx) living(id api.ID) (*node, error) {
+	n, err := t.load(id)
 	if n != nil && n.dead {
 		n.stale = true
-		delete(d.byID, id)
-		n, err = d.load(id)
+		delete(t.d.byID, id)
+		n, err = t.load(id)
 	}
 	return n, err
 }
@@ -206,8 +207,9 @@ func (d *Drive) unsentBelow(dir *node) bool {
 }
 
 // circular tells whether an entry would put a directory below itself; locked.
-func (d *Drive) circular(e *api.EntryState) bool {
-	n, err := d.load(e.Node)
+func (t *tx) circular(e *api.EntryState) bool {
+	d := t.d
+	n, err := t.load(e.Node)
 	if err != nil || n == nil || n == d.root {
 		return false
 	}
@@ -433,6 +435,9 @@ func (d *Drive) named(n *node, but place) (at place, ok bool) {
 
 // displaceAt removes an entry if it leads to n; locked.
 func (d *Drive) displaceAt(t *tx, n *node, at place) {
+	if at.parent.IsZero() { // it is new here
+		return
+	}
 	p, err := d.load(at.parent)
 	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
 		return

@@ -58,7 +58,7 @@ func (d *Drive) letGo(n *node) {
 		n.leaving = true
 		return
 	}
-	if n.unsaved || n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.part != nil || n.list != nil || n.fetch != nil {
+	if n.unsaved || n.readSoon || n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.part != nil || n.list != nil || n.fetch != nil {
 		return
 	}
 	delete(d.byFID, n.fid)
@@ -88,6 +88,9 @@ func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
 		if err := d.await(d.fetchDir(n), intr); err != nil {
 			return nil, err
 		}
+	}
+	if n.list != nil { // as it was fetched
+		return n.list, nil
 	}
 	l, err := d.loadListing(n)
 	if err != nil {
@@ -217,7 +220,9 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 	if off == 0 && n.isDir() {
 		d.passes(n)
 	}
+	n.awaited = plus != nil && n.flags&flagComplete == 0
 	l, err := d.dir(n, intr)
+	n.awaited = false
 	if err != nil {
 		return err
 	}
@@ -264,6 +269,9 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 		}
 		kid.up, kid.name = n.id, k.name
 		plus(d.refer(kid))
+	}
+	if d.readIn == n {
+		d.letGoRead()
 	}
 	return nil
 }

@@ -16,10 +16,28 @@ type tx struct {
 
 	behind bool // not a program's call, but work behind it
 
-	kept []*node // written here: Pebble has their old records until the commit
+	kept   []*node             // written here: Pebble has their old records until the commit
+	absent map[api.ID]struct{} // nodes that Pebble has nothing of
+	dirs   []*node             // whose records are written when the call ends
 }
 
 func (d *Drive) begin() *tx { return &tx{d: d, b: d.st.NewBatch()} }
+
+// load is Drive.load for a node that is likely to be asked for again, and may not be there: what is absent stays so
+// for the call, as the nodes that the call makes are in memory until it ends.
+func (t *tx) load(id api.ID) (*node, error) {
+	if _, ok := t.absent[id]; ok && t.d.byID[id] == nil {
+		return nil, nil
+	}
+	n, err := t.d.load(id)
+	if n == nil && err == nil {
+		if t.absent == nil {
+			t.absent = map[api.ID]struct{}{}
+		}
+		t.absent[id] = struct{}{}
+	}
+	return n, err
+}
 
 // node writes the records of nodes, or removes those of dead ones. Stale nodes
 // have no record: it belongs to the node that took their place.
@@ -35,6 +53,15 @@ func (t *tx) node(nodes ...*node) {
 		default:
 			t.b.Set(nodeKey(n.id), n.record.append(buf[:0]), nil)
 		}
+	}
+}
+
+// dir writes a directory's record when the call ends: each of its entries may say that it changed.
+func (t *tx) dir(p *node) {
+	if k := len(t.dirs); k == 0 || t.dirs[k-1] != p {
+		p.uncommitted++
+		t.kept = append(t.kept, p)
+		t.dirs = append(t.dirs, p)
 	}
 }
 
@@ -128,6 +155,7 @@ func (t *tx) drop(e *entry) {
 
 // commit makes the call's changes real.
 func (t *tx) commit() error {
+	t.node(t.dirs...)
 	if t.b.Empty() {
 		return t.close()
 	}

@@ -116,7 +116,7 @@ func (d *Drive) meet(t *tx, an *api.Node, at place) {
 	if an == nil {
 		return
 	}
-	if n, err := d.living(an.ID); err != nil || n != nil {
+	if n, err := t.living(an.ID); err != nil || n != nil {
 		return
 	}
 	n := d.adopt(an.ID, fromNode(an))
