@@ -16,7 +16,7 @@ import (
 )
 
 type doctorCmd struct {
-	HelperSocket string `default:"/run/satchel-helper.sock" placeholder:"PATH" help:"Where satchel-helper listens (${default})." complete:"file"`
+	HelperSocket string `setting:"" default:"/run/satchel-helper.sock" placeholder:"PATH" help:"Where satchel-helper listens (${default})." complete:"file"`
 }
 
 func (cmd *doctorCmd) Help() string {

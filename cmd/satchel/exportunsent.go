@@ -14,7 +14,7 @@ import (
 
 type exportUnsentCmd struct {
 	Dir      string `arg:"" help:"A new or an empty folder, outside the drive."`
-	CacheDir string `placeholder:"DIR" help:"Which cache to take it from, if not that of the login."`
+	CacheDir string `setting:"" placeholder:"DIR" help:"Which cache to take it from, if not that of the login."`
 }
 
 // Run copies out what the server lacks. It needs neither the server nor a valid login:

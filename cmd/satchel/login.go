@@ -16,10 +16,10 @@ import (
 
 type loginCmd struct {
 	URL           string `arg:"" help:"The server's address, such as https://drive.example.org."`
-	Email         string `placeholder:"EMAIL" help:"The account, to log in with its password; without it you confirm on a page of the server's, on any device."`
+	Email         string `setting:"" placeholder:"EMAIL" help:"The account, to log in with its password; without it you confirm on a page of the server's, on any device."`
 	PasswordStdin bool   `help:"Read the password from standard input."`
-	Device        string `placeholder:"NAME" help:"What to call this machine; by default its host name."`
-	Keyring       string `enum:"auto,off" default:"auto" help:"Where to keep the login's secret: auto: in the system's keyring, where there is one, else in a file; off: in a file."`
+	Device        string `setting:"" placeholder:"NAME" help:"What to call this machine; by default its host name."`
+	Keyring       string `setting:"" enum:"auto,off" default:"auto" help:"Where to keep the login's secret: auto: in the system's keyring, where there is one, else in a file; off: in a file."`
 }
 
 // loginError is a login that was refused, as opposed to one that has ended.

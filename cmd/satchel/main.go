@@ -21,11 +21,11 @@ import (
 
 // commands is the command line: a contract that scripts rely on.
 type commands struct {
-	Profile   string          `default:"default" placeholder:"NAME" help:"Which login to use; several are kept apart." complete:"profile"`
-	Config    kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file: lines of flag = value." complete:"file"`
-	LimitUp   size            `name:"limit-up" placeholder:"SIZE" help:"Send at most so many bytes a second, such as 500KiB."`
-	LimitDown size            `name:"limit-down" placeholder:"SIZE" help:"Receive at most so many bytes a second."`
-	JSON      bool            `name:"json" help:"Print results, and on standard error failures, as JSON."`
+	Profile   string          `setting:"" default:"default" placeholder:"NAME" help:"Which login to use; several are kept apart." complete:"profile"`
+	Config    kong.ConfigFlag `setting:"" placeholder:"FILE" help:"Read settings from this file: lines of flag = value." complete:"file"`
+	LimitUp   size            `setting:"" name:"limit-up" placeholder:"SIZE" help:"Send at most so many bytes a second, such as 500KiB."`
+	LimitDown size            `setting:"" name:"limit-down" placeholder:"SIZE" help:"Receive at most so many bytes a second."`
+	JSON      bool            `setting:"" name:"json" help:"Print results, and on standard error failures, as JSON."`
 
 	Login   loginCmd   `cmd:"" help:"Log this machine in to a server."`
 	Logout  logoutCmd  `cmd:"" help:"End this machine's login."`
@@ -145,7 +145,7 @@ func newParser(cmds *commands, p places, options ...kong.Option) (*kong.Kong, er
 		kong.Description("A personal drive as a local folder."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Vars{"path": drivePathHelp},
-		kong.DefaultEnvars("SATCHEL"),
+		cli.Settings("SATCHEL"),
 		kong.Configuration(cli.ReadConfig, p.configFile()),
 		examples.Option(),
 	)...)

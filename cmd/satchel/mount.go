@@ -14,23 +14,23 @@ type mountCmd struct {
 	Foreground bool   `help:"Stay, and unmount on Ctrl-C."`
 	mountFlags
 
-	Daemon bool `hidden:"" env:"-" help:"Be the background process: tell the result on descriptor 3."`
+	Daemon bool `hidden:"" help:"Be the background process: tell the result on descriptor 3."`
 	parent *parent
 }
 
 // mountFlags are how a drive is mounted.
 type mountFlags struct {
-	CacheDir      string `placeholder:"DIR" complete:"dir" help:"Where to keep content on this machine; by default under XDG_CACHE_HOME."`
-	CacheSize     size   `default:"10GiB" help:"How much content to keep on this machine."`
-	Memory        size   `default:"256MiB" help:"How much memory to use for what may be dropped."`
-	Fsync         string `enum:"local,server" default:"local" help:"When fsync returns: local: this machine has the data; server: the server has."`
-	Metered       string `enum:"pause,ignore" default:"pause" help:"On a connection that is paid by the byte (NetworkManager knows): pause: send nothing, and fetch only what is read; ignore: as on any other."`
-	ReadOnly      bool   `help:"Refuse changes."`
-	AllowOther    bool   `help:"Let other users of this machine in, as far as modes allow."`
-	NoPassthrough bool   `help:"Do not let the kernel read and write local content itself."`
-	NoXattr       bool   `help:"Leave extended attributes out: faster listings."`
+	CacheDir      string `setting:"" placeholder:"DIR" complete:"dir" help:"Where to keep content on this machine; by default under XDG_CACHE_HOME."`
+	CacheSize     size   `setting:"" default:"10GiB" help:"How much content to keep on this machine."`
+	Memory        size   `setting:"" default:"256MiB" help:"How much memory to use for what may be dropped."`
+	Fsync         string `setting:"" enum:"local,server" default:"local" help:"When fsync returns: local: this machine has the data; server: the server has."`
+	Metered       string `setting:"" enum:"pause,ignore" default:"pause" help:"On a connection that is paid by the byte (NetworkManager knows): pause: send nothing, and fetch only what is read; ignore: as on any other."`
+	ReadOnly      bool   `setting:"" help:"Refuse changes."`
+	AllowOther    bool   `setting:"" help:"Let other users of this machine in, as far as modes allow."`
+	NoPassthrough bool   `setting:"" help:"Do not let the kernel read and write local content itself."`
+	NoXattr       bool   `setting:"" help:"Leave extended attributes out: faster listings."`
 
-	HelperSocket string `default:"/run/satchel-helper.sock" placeholder:"PATH" complete:"file" help:"Where satchel-helper listens, which gives ordinary users passthrough (${default})."`
+	HelperSocket string `setting:"" default:"/run/satchel-helper.sock" placeholder:"PATH" complete:"file" help:"Where satchel-helper listens, which gives ordinary users passthrough (${default})."`
 }
 
 func (cmd *mountCmd) Run(sh *shell) error {

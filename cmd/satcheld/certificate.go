@@ -19,13 +19,13 @@ import (
 
 // certificates says how a server proves who it is; see its flags.
 type certificates struct {
-	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM); replaced files are noticed."`
-	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
+	TLSCert string `setting:"" name:"tls-cert" placeholder:"FILE" help:"Serve https with this certificate chain (PEM); replaced files are noticed."`
+	TLSKey  string `setting:"" name:"tls-key" placeholder:"FILE" help:"The certificate's key (PEM)."`
 
-	ACMEDomain    []string `name:"acme-domain" placeholder:"NAME" help:"Serve https with certificates for these names, got and renewed by ACME (Let's Encrypt). It agrees to the authority's terms."`
-	ACMEEmail     string   `name:"acme-email" placeholder:"EMAIL" help:"Where the authority writes to when something is wrong."`
-	ACMEDirectory string   `name:"acme-directory" placeholder:"URL" default:"https://acme-v02.api.letsencrypt.org/directory" help:"Another authority (${default})."`
-	ACMEListen    string   `name:"acme-listen" placeholder:"ADDR" help:"Answer the authority's questions by http here too, usually :80, and send browsers on to https."`
+	ACMEDomain    []string `setting:"" name:"acme-domain" placeholder:"NAME" help:"Serve https with certificates for these names, got and renewed by ACME (Let's Encrypt). It agrees to the authority's terms."`
+	ACMEEmail     string   `setting:"" name:"acme-email" placeholder:"EMAIL" help:"Where the authority writes to when something is wrong."`
+	ACMEDirectory string   `setting:"" name:"acme-directory" placeholder:"URL" default:"https://acme-v02.api.letsencrypt.org/directory" help:"Another authority (${default})."`
+	ACMEListen    string   `setting:"" name:"acme-listen" placeholder:"ADDR" help:"Answer the authority's questions by http here too, usually :80, and send browsers on to https."`
 }
 
 // configure is the TLS that the flags ask for; nil is none. The handler is for

@@ -22,11 +22,11 @@ import (
 
 // installation is where a server keeps everything: the flags of all commands.
 type installation struct {
-	Data           string `default:"${data}" placeholder:"DIR" help:"Where the server keeps its data (${data})."`
-	DatabaseURL    string `placeholder:"URL" help:"Use this PostgreSQL database, not a private one under --data."`
-	AppDatabaseURL string `placeholder:"URL" help:"Log in to it as satchel_app with this URL, where one role may not become another."`
-	Blobs          string `placeholder:"STORE" help:"Where content is kept: file:DIR (file:DATA/blobs), s3://BUCKET/PREFIX?endpoint=URL&region=NAME, or postgres: (in the database)."`
-	KeyFile        string `placeholder:"FILE" help:"The key that seals secrets in the database; servers of one database share it (DATA/key)."`
+	Data           string `setting:"" default:"${data}" placeholder:"DIR" help:"Where the server keeps its data (${data})."`
+	DatabaseURL    string `setting:"" placeholder:"URL" help:"Use this PostgreSQL database, not a private one under --data."`
+	AppDatabaseURL string `setting:"" placeholder:"URL" help:"Log in to it as satchel_app with this URL, where one role may not become another."`
+	Blobs          string `setting:"" placeholder:"STORE" help:"Where content is kept: file:DIR (file:DATA/blobs), s3://BUCKET/PREFIX?endpoint=URL&region=NAME, or postgres: (in the database)."`
+	KeyFile        string `setting:"" placeholder:"FILE" help:"The key that seals secrets in the database; servers of one database share it (DATA/key)."`
 }
 
 // defaultData is where data belongs on this system.

@@ -22,10 +22,10 @@ import (
 // commands is the command line: a contract that scripts rely on.
 type commands struct {
 	installation
-	Config   kong.ConfigFlag `placeholder:"FILE" help:"Read defaults of flags from this file: lines of flag = value."`
-	LogLevel slog.Level      `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
-	LogJSON  bool            `name:"log-json" help:"Write the log as lines of JSON, not of text."`
-	JSON     bool            `name:"json" help:"Print results, and on standard error failures, as JSON."`
+	Config   kong.ConfigFlag `setting:"" placeholder:"FILE" help:"Read settings from this file: lines of flag = value."`
+	LogLevel slog.Level      `setting:"" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogJSON  bool            `setting:"" name:"log-json" help:"Write the log as lines of JSON, not of text."`
+	JSON     bool            `setting:"" name:"json" help:"Print results, and on standard error failures, as JSON."`
 
 	Serve   serveCmd   `cmd:"" help:"Serve until Ctrl-C or SIGTERM."`
 	User    userCmd    `cmd:"" help:"Manage the accounts."`
@@ -113,7 +113,7 @@ func newParser(cmds *commands, options ...kong.Option) (*kong.Kong, error) {
 		kong.Name("satcheld"),
 		kong.Description("The server of Satchel, a personal drive."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.DefaultEnvars("SATCHELD"),
+		cli.Settings("SATCHELD"),
 		kong.Configuration(cli.ReadConfig),
 		kong.Vars{"data": defaultData()},
 		examples.Option(),

@@ -11,12 +11,12 @@ import (
 
 // oidcFlags name an OpenID Connect provider that signs people in.
 type oidcFlags struct {
-	OIDCIssuer           string `name:"oidc-issuer" placeholder:"URL" help:"Let people sign in by this OpenID Connect provider too. Register URL/oidc/end with it as where to lead back to."`
-	OIDCClientID         string `name:"oidc-client-id" placeholder:"ID" help:"What the provider calls this server."`
-	OIDCClientSecret     string `name:"oidc-client-secret" placeholder:"SECRET" help:"What it shares with this server; best given by the environment, or by --oidc-client-secret-file."`
-	OIDCClientSecretFile string `name:"oidc-client-secret-file" placeholder:"FILE" help:"A file with the secret."`
-	OIDCName             string `name:"oidc-name" placeholder:"NAME" help:"What people call the provider; by default its host."`
-	OIDCSignup           bool   `name:"oidc-signup" help:"Make an account for whoever the provider knows with a verified address; by default the account must be there."`
+	OIDCIssuer           string `setting:"" name:"oidc-issuer" placeholder:"URL" help:"Let people sign in by this OpenID Connect provider too. Register URL/oidc/end with it as where to lead back to."`
+	OIDCClientID         string `setting:"" name:"oidc-client-id" placeholder:"ID" help:"What the provider calls this server."`
+	OIDCClientSecret     string `setting:"" name:"oidc-client-secret" placeholder:"SECRET" help:"What it shares with this server; best given by the environment, or by --oidc-client-secret-file."`
+	OIDCClientSecretFile string `setting:"" name:"oidc-client-secret-file" placeholder:"FILE" help:"A file with the secret."`
+	OIDCName             string `setting:"" name:"oidc-name" placeholder:"NAME" help:"What people call the provider; by default its host."`
+	OIDCSignup           bool   `setting:"" name:"oidc-signup" help:"Make an account for whoever the provider knows with a verified address; by default the account must be there."`
 }
 
 // checkOIDC finds wrong usage, and reads what the flags name.

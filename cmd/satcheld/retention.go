@@ -12,10 +12,10 @@ import (
 // retention is how long the past is kept, as the commands that let it go are
 // told.
 type retention struct {
-	KeepVersions span `default:"30d" placeholder:"TIME" help:"Keep every version of a file for so long, such as 12h or 30d (${default})."`
-	KeepDaily    span `default:"365d" placeholder:"TIME" help:"Then keep the last version of each day for so long, counted from today (${default})."`
-	KeepTrash    span `default:"30d" placeholder:"TIME" help:"Keep what was deleted for so long (${default})."`
-	KeepEvents   span `default:"365d" placeholder:"TIME" help:"Keep lines of the audit log for so long; 0 = for ever (${default})."`
+	KeepVersions span `setting:"" default:"30d" placeholder:"TIME" help:"Keep every version of a file for so long, such as 12h or 30d (${default})."`
+	KeepDaily    span `setting:"" default:"365d" placeholder:"TIME" help:"Then keep the last version of each day for so long, counted from today (${default})."`
+	KeepTrash    span `setting:"" default:"30d" placeholder:"TIME" help:"Keep what was deleted for so long (${default})."`
+	KeepEvents   span `setting:"" default:"365d" placeholder:"TIME" help:"Keep lines of the audit log for so long; 0 = for ever (${default})."`
 }
 
 func (r *retention) policy() storage.Retention {

@@ -21,29 +21,29 @@ import (
 )
 
 type serveCmd struct {
-	Listen   string `default:"127.0.0.1:7070" placeholder:"ADDR" help:"Address and port to serve at (${default})."`
-	S3Listen string `name:"s3-listen" placeholder:"ADDR" help:"Serve buckets to S3 clients at this address and port too."`
+	Listen   string `setting:"" default:"127.0.0.1:7070" placeholder:"ADDR" help:"Address and port to serve at (${default})."`
+	S3Listen string `setting:"" name:"s3-listen" placeholder:"ADDR" help:"Serve buckets to S3 clients at this address and port too."`
 
 	certificates
 
-	MetricsListen string        `name:"metrics-listen" placeholder:"ADDR" help:"Serve metrics for Prometheus, profiles and probes at this address and port, which only operators should reach."`
-	DrainDelay    time.Duration `default:"0s" help:"When told to end, say so at /health for so long before no more connections are taken: as long as a load balancer takes to notice (${default})."`
-	Drain         time.Duration `default:"10s" help:"Then let requests that are under way go on for so long (${default})."`
+	MetricsListen string        `setting:"" name:"metrics-listen" placeholder:"ADDR" help:"Serve metrics for Prometheus, profiles and probes at this address and port, which only operators should reach."`
+	DrainDelay    time.Duration `setting:"" default:"0s" help:"When told to end, say so at /health for so long before no more connections are taken: as long as a load balancer takes to notice (${default})."`
+	Drain         time.Duration `setting:"" default:"10s" help:"Then let requests that are under way go on for so long (${default})."`
 
-	MaxRequests int `name:"max-requests" default:"1000" placeholder:"N" help:"Refuse what is asked while so many requests are worked on, with 503 and Retry-After; a JSON body counts as one more for each MiB, and one address may have half (${default})."`
-	MaxWaiting  int `name:"max-waiting" default:"10000" placeholder:"N" help:"Let so many devices wait for changes at a time (${default})."`
+	MaxRequests int `setting:"" name:"max-requests" default:"1000" placeholder:"N" help:"Refuse what is asked while so many requests are worked on, with 503 and Retry-After; a JSON body counts as one more for each MiB, and one address may have half (${default})."`
+	MaxWaiting  int `setting:"" name:"max-waiting" default:"10000" placeholder:"N" help:"Let so many devices wait for changes at a time (${default})."`
 
-	OpenSignup bool     `help:"Let anyone make an account."`
-	CORSOrigin []string `name:"cors-origin" placeholder:"URL" help:"Let this site's pages use the APIs, with tokens; may be given again."`
-	PublicURL  string   `name:"public-url" placeholder:"URL" help:"Where people reach this server, such as https://drive.example.org; by default what their requests say. Behind a proxy that speaks https it is needed for --oidc-issuer."`
+	OpenSignup bool     `setting:"" help:"Let anyone make an account."`
+	CORSOrigin []string `setting:"" name:"cors-origin" placeholder:"URL" help:"Let this site's pages use the APIs, with tokens; may be given again."`
+	PublicURL  string   `setting:"" name:"public-url" placeholder:"URL" help:"Where people reach this server, such as https://drive.example.org; by default what their requests say. Behind a proxy that speaks https it is needed for --oidc-issuer."`
 	oidcFlags
-	VFSConfig string `name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
+	VFSConfig string `setting:"" name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
 
-	BanTime       time.Duration `default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
-	BanLoopback   bool          `help:"Ban this machine's own addresses too."`
-	AddressHeader string        `placeholder:"NAME" help:"Believe this header of a proxy's, such as X-Forwarded-For: its last address is the client's. Only behind a proxy that sets it."`
+	BanTime       time.Duration `setting:"" default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
+	BanLoopback   bool          `setting:"" help:"Ban this machine's own addresses too."`
+	AddressHeader string        `setting:"" placeholder:"NAME" help:"Believe this header of a proxy's, such as X-Forwarded-For: its last address is the client's. Only behind a proxy that sets it."`
 
-	GCEvery time.Duration `name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
+	GCEvery time.Duration `setting:"" name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
 	retention
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// config is defaults of flags, by the flag's name: below the command line and
-// the environment, above the built-in ones.
+// config is settings, by the flag's name: below the command line and the
+// environment, above what is built in.
 type config map[string]any
 
 // ReadConfig reads a configuration file: lines of `flag = value` with comments after #, or one JSON
@@ -50,31 +50,31 @@ func ReadConfig(r io.Reader) (kong.Resolver, error) {
 
 func flagName(s string) string { return strings.ReplaceAll(s, "_", "-") }
 
-// Validate refuses names that no command has, since a misspelt one would be
+// Validate refuses names that no setting has, since a misspelt one would be
 // silently without effect.
 func (c config) Validate(app *kong.Application) error {
-	known := map[string]bool{}
-	var collect func(n *kong.Node)
-	collect = func(n *kong.Node) {
-		for _, flag := range n.Flags {
-			known[flag.Name] = true
+	flags, settings := map[string]bool{}, map[string]bool{}
+	eachFlag(app.Node, func(f *kong.Flag) {
+		flags[f.Name] = true
+		if isSetting(f) && f.Name != "config" {
+			settings[f.Name] = true
 		}
-		for _, child := range n.Children {
-			collect(child)
-		}
-	}
-	collect(app.Node)
+	})
 	for name := range c {
-		if !known[name] || name == "config" || name == "help" {
+		switch {
+		case !flags[name]:
 			return fmt.Errorf("the configuration file sets %q, which is no flag", name)
+		case !settings[name]:
+			return fmt.Errorf("the configuration file sets %q, which is for the command line only", name)
 		}
 	}
 	return nil
 }
 
-// Resolve gives a flag its value unless the environment does.
+// Resolve gives a setting its value unless the environment does. One name may be a setting of one
+// command and what to do of another.
 func (c config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if slices.ContainsFunc(flag.Envs, func(name string) bool { return os.Getenv(name) != "" }) {
+	if !isSetting(flag) || slices.ContainsFunc(flag.Envs, func(name string) bool { return os.Getenv(name) != "" }) {
 		return nil, nil
 	}
 	return c[flag.Name], nil

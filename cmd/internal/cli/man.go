@@ -85,7 +85,7 @@ func (m Manual) page(app *kong.Application, n *kong.Node) string {
 	}
 	if n == app.Node {
 		heading("ENVIRONMENT AND CONFIGURATION")
-		p("%s", roff("Every flag of every command can be given by the variable that its description names, and in the configuration file by its name: a line of flag = value. The command line comes first, then the environment, then the file."))
+		p("%s", roff("What is a setting, and not what a command shall do, can be given by the variable that the flag's description names, and in the configuration file by the flag's name: a line of flag = value. The command line comes first, then the environment, then the file."))
 		if len(m.Files) > 0 {
 			heading("FILES")
 			for _, f := range m.Files {

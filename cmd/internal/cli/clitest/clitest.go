@@ -139,26 +139,32 @@ func Manual(t *testing.T, app *kong.Application, m cli.Manual) {
 	}
 }
 
-// Flags wants that every flag can be given by the environment and by the
-// configuration file, and that none means two things.
+// Flags wants that every setting can be given by the environment, by the variable that one would guess, and that no
+// other flag can.
 func Flags(t *testing.T, app *kong.Application, prefix string) {
 	t.Helper()
-	var walk func(n *kong.Node)
-	walk = func(n *kong.Node) {
+	settings := 0
+	for _, n := range append([]*kong.Node{app.Node}, app.Leaves(false)...) {
 		for _, f := range n.Flags {
-			if f.Hidden || f.Name == "help" {
+			if f.Name == "help" {
 				continue
 			}
-			if len(f.Envs) == 0 || !strings.HasPrefix(f.Envs[0], prefix+"_") {
-				t.Errorf("%s --%s has no variable %s_…: %q", n.FullPath(), f.Name, prefix, f.Envs)
-			}
-			if f.Help == "" {
+			if f.Help == "" && !f.Hidden {
 				t.Errorf("%s --%s has no help", n.FullPath(), f.Name)
 			}
-		}
-		for _, c := range n.Children {
-			walk(c)
+			switch {
+			case !f.Tag.Has("setting"):
+				if len(f.Envs) > 0 || len(f.Tag.Envs) > 0 {
+					t.Errorf("%s --%s says what to do, and yet the variable %q can", n.FullPath(), f.Name, f.Envs)
+				}
+			case len(f.Envs) == 0 || f.Envs[0] != prefix+"_"+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")):
+				t.Errorf("%s --%s is given by %q", n.FullPath(), f.Name, f.Envs)
+			default:
+				settings++
+			}
 		}
 	}
-	walk(app.Node)
+	if settings < 10 {
+		t.Errorf("there are %d settings", settings)
+	}
 }
