@@ -1,7 +1,11 @@
 package cache
 
 import (
+	"errors"
+	"path"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"satchel/api"
 )
@@ -14,6 +18,7 @@ type Event struct {
 	Path string    `json:"path"`          // of the change, as far as it is known
 	Now  string    `json:"now,omitempty"` // where the work is now, if elsewhere
 	Why  string    `json:"why,omitempty"`
+	Dir  api.ID    `json:"dir,omitzero"` // the directory that has Now, where somebody has to look; zero: nobody has to
 }
 
 const (
@@ -26,16 +31,63 @@ const (
 	EventRefused  = "refused"  // the server refused the content; it is in Now
 )
 
-// maxEvents is how many events are remembered.
-const maxEvents = 20
+const (
+	// maxEvents is how many events are remembered.
+	maxEvents = 100
+	// oldNews is when an event of which nothing is to be looked at is not told any more.
+	oldNews = 7 * 24 * time.Hour
+)
 
-// noteEvent notes an event for `satchel status`, and for whoever asked to be told; locked.
-func (d *Drive) noteEvent(what string, parent api.ID, name api.Name, now, why string) {
-	path := string(name)
-	if p := d.byID[parent]; p != nil && p != d.root {
-		path = d.pathOf(p) + "/" + path
+// events are those that still matter: whose work is where it was put, the server's failures as long as it fails, and
+// what else happened lately. What somebody removed or gave another name is settled. Locked.
+func (d *Drive) events() (all []Event, unsettled int) {
+	for _, e := range d.syn.events {
+		switch {
+		case !e.Dir.IsZero():
+			if d.settled(e) {
+				continue
+			}
+			unsettled++
+		case e.What == EventStuck && d.journal.failing == 0, time.Since(e.Time) > oldNews:
+			continue
+		}
+		all = append(all, e)
 	}
-	e := Event{Time: time.Now().UTC(), What: what, Path: path, Now: now, Why: why}
+	return all, unsettled
+}
+
+// settled tells whether an event's work is no longer where it was put, as far as that is known here; locked.
+func (d *Drive) settled(e Event) bool {
+	p, err := d.load(e.Dir)
+	if err != nil {
+		return false
+	}
+	if p == nil || p.dead {
+		return true
+	}
+	name := api.Name(path.Base(e.Now))
+	switch {
+	case p.list != nil:
+		return p.list.byName[name] == nil
+	case p.flags&flagComplete == 0:
+		return false
+	}
+	_, c, err := d.st.Get(entryKey(e.Dir, name))
+	if err == nil {
+		c.Close()
+	}
+	d.letGo(p)
+	return errors.Is(err, pebble.ErrNotFound)
+}
+
+// noteEvent notes an event for `satchel status`, and for whoever asked to be told. dir is the directory that has
+// what now names, if somebody has to look at that. Locked.
+func (d *Drive) noteEvent(what string, parent api.ID, name api.Name, now, why string, dir api.ID) {
+	at := string(name)
+	if p := d.byID[parent]; p != nil && p != d.root {
+		at = d.pathOf(p) + "/" + at
+	}
+	e := Event{Time: time.Now().UTC(), What: what, Path: at, Now: now, Why: why, Dir: dir}
 	d.syn.events = append(d.syn.events, e)
 	if n := len(d.syn.events) - maxEvents; n > 0 {
 		d.syn.events = append([]Event(nil), d.syn.events[n:]...)
@@ -48,23 +100,23 @@ func (d *Drive) eventOf(m *api.Mutation, o *api.Outcome) {
 	now, parent, name := string(o.Name), m.Parent, m.Name
 	switch {
 	case o.Status == api.Dropped && (m.Op == api.OpUnlink || m.Op == api.OpRmdir):
-		d.noteEvent(EventKept, parent, name, "", "another device changed it")
+		d.noteEvent(EventKept, parent, name, "", "another device changed it", api.ID{})
 	case o.Status == api.Refused:
 		// Content has an event of its own (refused).
 		if m.Op != api.OpCreate && m.Op != api.OpWrite {
-			d.noteEvent(EventUndone, parent, name, "", o.Message)
+			d.noteEvent(EventUndone, parent, name, "", o.Message, api.ID{})
 		}
 	case o.Status != api.Adjusted || o.Conflict.IsZero() || o.Name == "":
 	case m.Op == api.OpWrite && o.Conflict == m.Node:
-		d.noteEvent(EventReturned, parent, name, now, "another device deleted it")
+		d.noteEvent(EventReturned, parent, name, now, "another device deleted it", api.ID{})
 	case m.Op == api.OpRename && o.Conflict != m.Node:
-		d.noteEvent(EventRescued, m.ToParent, m.ToName, now, "another device had changed what was replaced")
+		d.noteEvent(EventRescued, m.ToParent, m.ToName, now, "another device had changed what was replaced", m.ToParent)
 	case m.Op == api.OpRename:
-		d.noteEvent(EventConflict, m.ToParent, m.ToName, now, "another device used the name first")
+		d.noteEvent(EventConflict, m.ToParent, m.ToName, now, "another device used the name first", m.ToParent)
 	case o.Conflict == m.Node:
-		d.noteEvent(EventConflict, parent, name, now, "another device used the name first")
+		d.noteEvent(EventConflict, parent, name, now, "another device used the name first", parent)
 	case m.Op == api.OpWrite:
-		d.noteEvent(EventConflict, parent, name, now, "another device changed it first")
+		d.noteEvent(EventConflict, parent, name, now, "another device changed it first", parent)
 	}
 }
 

@@ -88,7 +88,7 @@ func (d *Drive) setAside(seq uint64, why error) {
 	e.after = time.Now().Add(pause)
 	d.journal.fail(e, why)
 	if e.fails == 2 { // not for what was over in a second
-		d.noteEvent(EventStuck, e.m.Parent, d.nameOf(e), "", why.Error())
+		d.noteEvent(EventStuck, e.m.Parent, d.nameOf(e), "", why.Error(), api.ID{})
 	}
 }
 

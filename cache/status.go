@@ -15,16 +15,17 @@ type Status struct {
 	PendingBytes     int64   `json:"pending_bytes"` // of content that the server lacks
 	Unproven         int     `json:"unproven"`      // files open for writing, mapped or changed: not known to equal a version
 	Uploading        int64   `json:"uploading"`     // bytes in requests under way
-	Conflicts        int     `json:"conflicts"`
-	Refused          int     `json:"refused"`
-	Failing          int     `json:"failing"`    // changes on which the server fails: set aside, and tried again
-	LocalOnly        int     `json:"local_only"` // files and folders that stay on this machine (.satchelignore)
+	Conflicts        int     `json:"conflicts"`     // since the cache was made
+	Refused          int     `json:"refused"`       // since the cache was made
+	Unsettled        int     `json:"unsettled"`     // of events: copies and refused work that are still where they were put
+	Failing          int     `json:"failing"`       // changes on which the server fails: set aside, and tried again
+	LocalOnly        int     `json:"local_only"`    // files and folders that stay on this machine (.satchelignore)
 	CacheBytes       int64   `json:"cache_bytes"`
 	CacheLimitBytes  int64   `json:"cache_limit_bytes"`
 	MemoryBytes      int64   `json:"memory_bytes"`
 	Seq              int64   `json:"seq"`
 	Pinned           int     `json:"pinned"`            // files and folders that were pinned
-	Events           []Event `json:"events,omitempty"`  // what met another device's changes, the last ones
+	Events           []Event `json:"events,omitempty"`  // what met another device's changes and still matters
 	Problem          string  `json:"problem,omitempty"` // why nothing is sent, for people
 	Paused           string  `json:"paused,omitempty"`  // why sending waits: somebody wants it so
 }
@@ -43,10 +44,10 @@ func (d *Drive) Status() Status {
 		Failing:          d.journal.failing,
 		CacheBytes:       d.slots.bytes,
 		CacheLimitBytes:  d.cfg.Limit,
-		Events:           append([]Event(nil), d.syn.events...),
 		Seq:              max(d.syn.seq, d.syn.acked),
 	}
 	_ = d.eachPin(func(*node) { s.Pinned++ }) // a replica that can't be read tells so itself
+	s.Events, s.Unsettled = d.events()
 	s.Paused = d.paused()
 	if d.syn.problem != nil {
 		s.Problem = d.syn.problem.Error()

@@ -35,7 +35,7 @@ func (cmd *accessKeyAddCmd) Run(sh *shell) error {
 // printKey prints a pair as the lines that AWS's tools read from a profile.
 func (sh *shell) printKey(k api.AccessKey) error {
 	if !sh.json {
-		fmt.Fprintln(sh.stderr, "the secret is shown this once; a lost one is replaced by: satchel access-key rotate", k.Key)
+		fmt.Fprintln(sh.stderr, sh.hint("the secret is shown this once; a lost one is replaced by: satchel access-key rotate "+k.Key))
 	}
 	return sh.answer(k, "aws_access_key_id = %s\naws_secret_access_key = %s", k.Key, k.Secret)
 }

@@ -11,7 +11,7 @@ func (sh *shell) answer(v any, format string, args ...any) error {
 	if sh.json {
 		return sh.printJSON(v)
 	}
-	_, err := fmt.Fprintf(sh.stdout, format+"\n", args...)
+	_, err := fmt.Fprintln(sh.stdout, sh.hint(fmt.Sprintf(format, args...)))
 	return err
 }
 

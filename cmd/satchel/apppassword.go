@@ -30,7 +30,7 @@ func (cmd *appPasswordAddCmd) Run(sh *shell) error {
 	}
 	if !sh.json {
 		// The password alone on standard output, so that a script can take it.
-		fmt.Fprintf(sh.stderr, "%s as %s; it is shown this once, and revoked with: satchel app-password revoke %s\n", l.Server+"/dav/", l.Email, p.ID)
+		fmt.Fprintln(sh.stderr, sh.hint(fmt.Sprintf("%s as %s; it is shown this once, and revoked with: satchel app-password revoke %s", l.Server+"/dav/", l.Email, p.ID)))
 	}
 	return sh.answer(p, "%s", p.Password)
 }

@@ -287,6 +287,7 @@ func (b *boundFolders) status(s cache.Status) cache.Status {
 		s.Uploading += o.Uploading
 		s.Conflicts += o.Conflicts
 		s.Refused += o.Refused
+		s.Unsettled += o.Unsettled
 		s.LocalOnly += o.LocalOnly
 		s.CacheBytes += o.CacheBytes
 		s.MemoryBytes += o.MemoryBytes

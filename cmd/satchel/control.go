@@ -63,8 +63,8 @@ type controlled interface {
 	pin(ctx context.Context, path string, progress func(report)) error
 	unpin(ctx context.Context, path string) error
 	pins() ([]cache.Pin, error)
-	// pause keeps sending back, for a while or (0) until resume.
-	pause(howLong time.Duration)
+	// pause keeps sending back, for a while or (0) until resume, also after the daemon.
+	pause(howLong time.Duration) error
 	resume()
 	// export copies what the server lacks to a folder outside the drive.
 	export(ctx context.Context, dir string) (cache.Exported, error)
@@ -188,7 +188,7 @@ func (c *control) answer(conn *net.UnixConn) {
 	case opPins:
 		last.Pins, err = c.daemon.pins()
 	case opPause:
-		c.daemon.pause(r.For)
+		err = c.daemon.pause(r.For)
 	case opResume:
 		c.daemon.resume()
 	case opExport:

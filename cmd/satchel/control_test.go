@@ -53,7 +53,7 @@ func (s *steps) sync(ctx context.Context, wait bool, progress func(report)) erro
 }
 
 func (s *steps) pin(context.Context, string, func(report)) error { return nil }
-func (s *steps) pause(time.Duration)                             {}
+func (s *steps) pause(time.Duration) error                       { return nil }
 func (s *steps) resume()                                         {}
 func (s *steps) unpin(context.Context, string) error             { return nil }
 func (s *steps) pins() ([]cache.Pin, error)                      { return nil, nil }

@@ -91,6 +91,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{})}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
 	d.finish = sync.OnceValue(d.close)
+	d.stayPaused() // before anything is sent
 	if err := d.run(sh, cmd); err != nil {
 		drive.Close()
 		return err
@@ -230,7 +231,7 @@ func (d *daemon) reportOf(s cache.Status) report {
 
 func (d *daemon) sync(ctx context.Context, wait bool, progress func(report)) error {
 	if s := d.drive.Status(); s.Paused != "" && wait {
-		return api.Errorf(api.Unavailable, "nothing is sent while it is paused (%s)\ngo on with: satchel resume", s.Paused)
+		return api.Errorf(api.Unavailable, "nothing is sent: it is paused (%s)\ngo on with: satchel resume", s.Paused)
 	}
 	return d.syncAll(ctx, wait, func() { progress(d.report()) })
 }
@@ -262,6 +263,9 @@ func (d *daemon) pin(ctx context.Context, path string, progress func(report)) er
 	err := d.drive.Pin(ctx, path)
 	cancel()
 	telling.Wait()
+	if s := d.drive.Status(); s.Paused != "" && api.KindOf(err) == api.Unavailable {
+		err = fmt.Errorf("%w\ngo on with: satchel resume", err)
+	}
 	return err
 }
 

@@ -54,7 +54,7 @@ func (cmd *doctorCmd) Run(sh *shell) error {
 		{"search", lookAtSearch},
 	} {
 		f := look.at(sh)
-		f.Check = look.check
+		f.Check, f.Do = look.check, sh.hint(f.Do)
 		all = append(all, f)
 	}
 	if sh.json {

@@ -212,5 +212,5 @@ func (g *getter) file(ctx context.Context, n api.Node, to string) error {
 // tell reports a failure that does not end the command.
 func (g *getter) tell(format string, args ...any) {
 	g.failed.Add(1)
-	fmt.Fprintf(g.sh.stderr, "satchel: "+format+"\n", args...)
+	g.sh.tell(format, args...)
 }

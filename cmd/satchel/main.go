@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -185,19 +186,30 @@ func (sh *shell) fail(err error) int {
 	if code == 1 {
 		next = nextStep(err)
 	}
+	message := sh.hint(err.Error())
+	next = sh.hint(next)
 	if sh.json {
-		cli.PrintFailure(sh.stderr, err, string(kind), next)
+		cli.PrintFailure(sh.stderr, message, string(kind), next)
 		return code
 	}
-	fmt.Fprintln(sh.stderr, cli.Paint(sh.stderr, cli.Bad, "satchel:"), err)
+	fmt.Fprintln(sh.stderr, cli.Paint(sh.stderr, cli.Bad, "satchel:"), message)
 	if next != "" {
 		fmt.Fprintln(sh.stderr, next)
 	}
 	return code
 }
 
-// nextStep is what to do about an error whose message does not say it.
+// tell reports a failure that does not end the command.
+func (sh *shell) tell(format string, args ...any) {
+	fmt.Fprintln(sh.stderr, sh.hint("satchel: "+fmt.Sprintf(format, args...)))
+}
+
+// nextStep is what to do about an error whose message does not say it: the
+// lines after its first do.
 func nextStep(err error) string {
+	if strings.Contains(err.Error(), "\n") {
+		return ""
+	}
 	switch api.KindOf(err) {
 	case api.Unauthenticated:
 		if !errors.As(err, new(loginError)) {

@@ -56,14 +56,19 @@ func (cmd *mountCmd) Run(sh *shell) error {
 
 // done tells that the folder is usable.
 func (cmd *mountCmd) done(sh *shell) error {
-	if !sh.json {
-		return sh.answer(nil, "mounted at %s", cmd.Dir)
-	}
 	m, err := sh.running(cmd.Dir)
-	if err != nil {
-		return err
+	if sh.json {
+		if err != nil {
+			return err
+		}
+		return sh.printJSON(m)
 	}
-	return sh.printJSON(m)
+	if err == nil {
+		if now, err := m.ask(sh.ctx, controlRequest{Op: opStatus}, nil); err == nil && now.Paused != "" {
+			return sh.answer(nil, "mounted at %s; nothing is sent: it is paused (%s)\ngo on with: satchel resume", cmd.Dir, now.Paused)
+		}
+	}
+	return sh.answer(nil, "mounted at %s", cmd.Dir)
 }
 
 // check finds out what would keep the drive from being mounted here, as far as

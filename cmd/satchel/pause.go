@@ -1,7 +1,12 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -23,7 +28,7 @@ func (cmd *pauseCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.answer(r, "nothing is sent now; go on with: satchel resume")
+	return sh.answer(r, "nothing is sent now, also after the next mount; go on with: satchel resume")
 }
 
 type resumeCmd struct {
@@ -48,6 +53,7 @@ type hold struct {
 	mu      sync.Mutex
 	wanted  string // why a person wants it; "" = nobody does
 	timer   *time.Timer
+	turn    int // how often wanted has changed
 	metered bool
 }
 
@@ -62,6 +68,32 @@ func (h *hold) reason() string {
 	return ""
 }
 
+// set takes down that a person wants sending to wait, until a time or (zero)
+// for good; locked. over is called when that time comes, with this turn.
+func (h *hold) set(until time.Time, over func(turn int)) {
+	h.clear()
+	h.wanted = "by satchel pause"
+	if until.IsZero() {
+		return
+	}
+	layout := "15:04"
+	if left := time.Until(until); left > 12*time.Hour {
+		layout = "2006-01-02 15:04"
+	}
+	h.wanted += ", until " + until.Local().Format(layout)
+	turn := h.turn
+	h.timer = time.AfterFunc(time.Until(until), func() { over(turn) })
+}
+
+// clear takes down that nobody wants it; locked.
+func (h *hold) clear() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+	h.wanted, h.timer = "", nil
+	h.turn++
+}
+
 // hush keeps the drive and what is shown in it from sending, for a reason; ""
 // lets them.
 func (d *daemon) hush(reason string) {
@@ -69,39 +101,82 @@ func (d *daemon) hush(reason string) {
 	d.bound.pause(reason)
 }
 
-func (d *daemon) pause(howLong time.Duration) {
-	h := &d.hold
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.timer != nil {
-		h.timer.Stop()
-		h.timer = nil
-	}
-	h.wanted = "until satchel resume"
-	if howLong > 0 {
-		h.wanted = fmt.Sprintf("until %s", time.Now().Add(howLong).Format("15:04"))
-		h.timer = time.AfterFunc(howLong, d.wokenUp)
-	}
-	d.hush(h.reason())
+// kept is a person's pause in a file beside the cache: it holds until it is
+// taken back or over, whatever becomes of the daemon.
+type kept struct {
+	Until time.Time `json:"until,omitzero"` // zero = until satchel resume
 }
 
-// wokenUp ends a pause whose time is over.
-func (d *daemon) wokenUp() {
+func (d *daemon) pauseFile() string { return filepath.Join(d.self.CacheDir, "paused.json") }
+
+func (d *daemon) pause(howLong time.Duration) error {
+	var k kept
+	if howLong > 0 {
+		k.Until = time.Now().Add(howLong)
+	}
+	b, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
 	d.hold.mu.Lock()
 	defer d.hold.mu.Unlock()
-	d.hold.wanted = ""
+	if err := writeFile(d.pauseFile(), b); err != nil {
+		return fmt.Errorf("keep the pause: %w", err)
+	}
+	d.hold.set(k.Until, d.wokenUp)
+	d.hush(d.hold.reason())
+	return nil
+}
+
+// stayPaused goes on with a pause from before the mount. What can't be read is
+// taken for one: who wants it again says so, and who pays by the byte would not know.
+func (d *daemon) stayPaused() {
+	b, err := os.ReadFile(d.pauseFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var k kept
+	if err == nil {
+		err = json.Unmarshal(b, &k)
+	}
+	if err != nil {
+		d.log.Warn("whether it was paused can't be read: it is", "err", err)
+		k = kept{}
+	}
+	d.hold.mu.Lock()
+	defer d.hold.mu.Unlock()
+	if !k.Until.IsZero() && time.Now().After(k.Until) {
+		d.forgetPause()
+		return
+	}
+	d.hold.set(k.Until, d.wokenUp)
+	d.hush(d.hold.reason())
+}
+
+func (d *daemon) forgetPause() {
+	if err := os.Remove(d.pauseFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.log.Error("the pause is over, but the next mount will not know", "err", err)
+	}
+}
+
+// wokenUp ends the pause of a turn, whose time is over.
+func (d *daemon) wokenUp(turn int) {
+	d.hold.mu.Lock()
+	defer d.hold.mu.Unlock()
+	if turn != d.hold.turn {
+		return // resumed or paused anew in this moment
+	}
+	d.forgetPause()
+	d.hold.clear()
 	d.hush(d.hold.reason())
 }
 
 func (d *daemon) resume() {
-	h := &d.hold
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.timer != nil {
-		h.timer.Stop()
-		h.timer = nil
-	}
-	h.wanted, h.metered = "", false
+	d.hold.mu.Lock()
+	defer d.hold.mu.Unlock()
+	d.forgetPause()
+	d.hold.clear()
+	d.hold.metered = false
 	d.hush("")
 }
 

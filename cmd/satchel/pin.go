@@ -12,19 +12,16 @@ type pinCmd struct {
 }
 
 func (cmd *pinCmd) Run(sh *shell) error {
-	path := ""
-	if cmd.Path != nil {
-		var err error
-		if path, err = sh.drivePath(*cmd.Path); err != nil {
-			return err
-		}
-	}
 	m, err := sh.running(cmd.Dir)
 	if err != nil {
 		return err
 	}
 	if cmd.Path == nil {
 		return sh.printPins(m)
+	}
+	path, err := sh.drivePath(*cmd.Path)
+	if err != nil {
+		return err
 	}
 	bar := newProgress(sh.stderr, "fetching", sh.usage(*cmd.Path))
 	before := int64(-1)
@@ -88,11 +85,11 @@ type unpinCmd struct {
 }
 
 func (cmd *unpinCmd) Run(sh *shell) error {
-	path, err := sh.drivePath(cmd.Path)
+	m, err := sh.running(cmd.Dir)
 	if err != nil {
 		return err
 	}
-	m, err := sh.running(cmd.Dir)
+	path, err := sh.drivePath(cmd.Path)
 	if err != nil {
 		return err
 	}

@@ -203,5 +203,5 @@ func (p *putter) makeDir(ctx context.Context, parent api.ID, name api.Name, mode
 // tell reports a failure that does not end the command.
 func (p *putter) tell(format string, args ...any) {
 	p.did.Failed++
-	fmt.Fprintf(p.sh.stderr, "satchel: "+format+"\n", args...)
+	p.sh.tell(format, args...)
 }

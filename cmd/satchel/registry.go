@@ -122,6 +122,7 @@ func (sh *shell) running(dir string) (mounted, error) {
 			return mounted{}, err
 		}
 		if m, ok := sh.places.runningAt(mountpoint); ok {
+			sh.profile = m.Profile // whose commands the messages name from now on
 			return m, nil
 		}
 		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted at %s\nmount it with: satchel mount %[1]s", dir)
@@ -144,11 +145,7 @@ func (sh *shell) running(dir string) (mounted, error) {
 	case len(found) == 0 && died != "":
 		return mounted{}, fmt.Errorf("the daemon of %s has died; what was not sent is kept\nmount it again with: satchel mount %[1]s", died)
 	case len(found) == 0:
-		in := ""
-		if sh.profile != "default" {
-			in = "--profile " + sh.profile + " "
-		}
-		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted\nmount it with: satchel %smount DIR", in)
+		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted\nmount it with: satchel mount DIR")
 	case len(found) == 1:
 		return found[0], nil
 	}

@@ -78,8 +78,8 @@ func (cmd *restoreCmd) drive(sh *shell) error {
 	if done.Changed == 0 {
 		fmt.Fprintln(sh.stdout, "nothing has changed since: the drive is left as it is")
 	} else {
-		fmt.Fprintf(sh.stdout, "the drive is again what it was after the change %d (%s)\nundo it with: satchel restore --at %d\n",
-			done.Point, plural(done.Changed, "change"), before.Seq)
+		fmt.Fprintln(sh.stdout, sh.hint(fmt.Sprintf("the drive is again what it was after the change %d (%s)\nundo it with: satchel restore --at %d",
+			done.Point, plural(done.Changed, "change"), before.Seq)))
 	}
 	if done.Missing > 0 {
 		fmt.Fprintf(sh.stdout, "%s of then could not come back: their content is not kept any more\n", plural(done.Missing, "file"))

@@ -101,5 +101,5 @@ func (r *remover) commit(ctx context.Context) error {
 // tell reports a failure that does not end the command.
 func (r *remover) tell(err error) {
 	r.failed = true
-	fmt.Fprintln(r.sh.stderr, "satchel:", err)
+	r.sh.tell("%v", err)
 }

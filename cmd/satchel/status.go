@@ -46,7 +46,35 @@ func (r report) offline() string {
 	return r.Server + " cannot be reached"
 }
 
-func (r report) print(w io.Writer) {
+// toLookAt is what somebody has to look at; "" when it is nothing.
+func (r report) toLookAt() string {
+	var parts []string
+	add := func(n int, what string) {
+		if n > 0 {
+			parts = append(parts, plural(n, what))
+		}
+	}
+	copies, recovered := 0, 0
+	for _, e := range r.Events {
+		switch {
+		case e.Dir.IsZero():
+		case e.What == cache.EventRefused:
+			recovered++
+		default:
+			copies++
+		}
+	}
+	add(copies, "conflict copy")
+	add(recovered, "refused file")
+	text := strings.Join(parts, ", ")
+	if recovered > 0 {
+		text += " in Recovered"
+	}
+	return text
+}
+
+// print says it all for people; hint is [shell.hint].
+func (r report) print(w io.Writer, hint func(string) string) {
 	connection := cli.Paint(w, cli.Good, "connected")
 	if !r.Connected {
 		connection = cli.Paint(w, cli.Warn, "offline") + ": the folder goes on working, changes are sent later"
@@ -55,13 +83,13 @@ func (r report) print(w io.Writer) {
 	fmt.Fprintf(w, "server:  %s as %s, device %q\n", r.Server, r.User, r.Device)
 	fmt.Fprintf(w, "state:   %s; %s\n", connection, r.pending())
 	if r.Paused != "" {
-		fmt.Fprintf(w, "paused:  %s; go on with: satchel resume\n", cli.Paint(w, cli.Warn, r.Paused))
+		fmt.Fprintf(w, "paused:  %s; %s\n", cli.Paint(w, cli.Warn, r.Paused), hint("go on with: satchel resume"))
 	}
 	if r.Problem != "" {
 		fmt.Fprintf(w, "problem: %s\n", cli.Paint(w, cli.Bad, r.Problem))
 	}
-	if r.Conflicts > 0 || r.Refused > 0 {
-		fmt.Fprintf(w, "look at: %s, %s\n", plural(r.Conflicts, "conflict copy"), plural(r.Refused, "refused change")+" (see Recovered in the folder)")
+	if look := r.toLookAt(); look != "" {
+		fmt.Fprintf(w, "look at: %s\n", look)
 	}
 	if r.LocalOnly > 0 {
 		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(r.LocalOnly, "name"))
@@ -109,6 +137,6 @@ func (cmd *statusCmd) Run(sh *shell) error {
 	if sh.json {
 		return sh.printJSON(r)
 	}
-	r.print(sh.stdout)
+	r.print(sh.stdout, sh.hint)
 	return nil
 }

@@ -45,8 +45,11 @@ func (cmd *syncCmd) Run(sh *shell) error {
 	if sh.json {
 		return sh.printJSON(r)
 	}
-	if !cmd.Wait || r.Refused > 0 || r.Conflicts > 0 {
+	if !cmd.Wait {
 		fmt.Fprintln(sh.stdout, r.pending())
+	}
+	if look := r.toLookAt(); look != "" {
+		fmt.Fprintln(sh.stdout, sh.hint("look at: "+look+"; see: satchel status"))
 	}
 	return nil
 }

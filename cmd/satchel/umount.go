@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"satchel/api"
 )
 
 type umountCmd struct {
@@ -20,6 +22,7 @@ func (cmd *umountCmd) Run(sh *shell) error {
 	if !ok {
 		return cmd.withoutDaemon(sh, dir)
 	}
+	sh.profile = m.Profile // whose commands the messages name
 	ended := m.watch()
 	bar := newProgress(sh.stderr, "sending", 0)
 	last, err := m.ask(sh.ctx, controlRequest{Op: opUmount, Wait: !cmd.Now}, func(now report) { bar.remain(unsent(now)) })
@@ -36,7 +39,11 @@ func (cmd *umountCmd) Run(sh *shell) error {
 		return sh.printJSON(last)
 	}
 	if !last.quiet() {
-		fmt.Fprintf(sh.stdout, "unmounted %s; %s: kept on this machine, sent when the drive is mounted again\n", cmd.Dir, last.pending())
+		when := "when the drive is mounted again"
+		if last.Paused != "" {
+			when += " and the pause is over"
+		}
+		fmt.Fprintf(sh.stdout, "unmounted %s; %s: kept on this machine, sent %s\n", cmd.Dir, last.pending(), when)
 	}
 	return nil
 }
@@ -56,9 +63,9 @@ func (cmd *umountCmd) withoutDaemon(sh *shell, dir string) error {
 	}
 	if kind != fsType {
 		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("%s does not exist", cmd.Dir)
+			return api.Errorf(api.NotFound, "%s does not exist", cmd.Dir)
 		}
-		return fmt.Errorf("no drive is mounted at %s", cmd.Dir)
+		return api.Errorf(api.NotFound, "no drive is mounted at %s", cmd.Dir)
 	}
 	if dead(dir) {
 		if err := detach(dir); err != nil {

@@ -145,3 +145,44 @@ func TestReportWords(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A message's commands are those of the profile that it is about, and nothing else of it changes.
+func TestHint(t *testing.T) {
+	sh := &shell{profile: "work", model: parserOf(t, new(commands)).Model}
+	for in, want := range map[string]string{
+		"go on with: satchel resume":                     "go on with: satchel --profile work resume",
+		"a\nsatchel app-password list, see it":           "a\nsatchel --profile work app-password list, see it",
+		"see (satchel history PATH)":                     "see (satchel --profile work history PATH)",
+		"run: sudo satchel helper install":               "run: sudo satchel helper install",
+		"/home/ada/satchel mount":                        "/home/ada/satchel mount",
+		"satchel keeps both; my-satchel status":          "satchel keeps both; my-satchel status",
+		"log out with: satchel logout, or satchel login": "log out with: satchel --profile work logout, or satchel --profile work login",
+	} {
+		if got := sh.hint(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+	sh.profile = "default"
+	if got := sh.hint("satchel resume"); got != "satchel resume" {
+		t.Errorf("the default profile is named: %q", got)
+	}
+}
+
+// What to look at is what is still there.
+func TestToLookAt(t *testing.T) {
+	dir := api.NewID()
+	copied, refused, news := cache.Event{What: cache.EventConflict, Dir: dir}, cache.Event{What: cache.EventRefused, Dir: dir}, cache.Event{What: cache.EventKept}
+	for _, c := range []struct {
+		events []cache.Event
+		want   string
+	}{
+		{nil, ""},
+		{[]cache.Event{news}, ""},
+		{[]cache.Event{news, copied}, "1 conflict copy"},
+		{[]cache.Event{copied, copied, refused}, "2 conflict copies, 1 refused file in Recovered"},
+	} {
+		if got := (report{Status: cache.Status{Conflicts: 9, Refused: 9, Events: c.events}}).toLookAt(); got != c.want {
+			t.Errorf("%v: %q, want %q", c.events, got, c.want)
+		}
+	}
+}

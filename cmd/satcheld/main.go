@@ -139,7 +139,7 @@ func (p *program) fail(err error) int {
 		code, kind = 2, api.Invalid
 	}
 	if p.json {
-		cli.PrintFailure(p.stderr, err, string(kind), "")
+		cli.PrintFailure(p.stderr, err.Error(), string(kind), "")
 		return code
 	}
 	fmt.Fprintln(p.stderr, "satcheld:", err)

@@ -35,10 +35,10 @@ func PrintList[T any](w io.Writer, inJSON bool, items []T, head string, row func
 	return table.Flush()
 }
 
-// PrintFailure prints err as an object on one line: "error" is what failed, the first line of its message, "kind" is one of
+// PrintFailure prints an error's message as an object on one line: "error" is what failed, its first line, "kind" is one of
 // the API's, or "", and "next" what to do about it: the message's other lines, and next.
-func PrintFailure(w io.Writer, err error, kind, next string) {
-	what, more, _ := strings.Cut(err.Error(), "\n")
+func PrintFailure(w io.Writer, message, kind, next string) {
+	what, more, _ := strings.Cut(message, "\n")
 	json.NewEncoder(w).Encode(struct {
 		Error string `json:"error"`
 		Kind  string `json:"kind,omitempty"`
