@@ -62,8 +62,21 @@ func TestMakeRun(t *testing.T) {
 		write(t, filepath.Join(drive, name), "kept")
 		eventually(t, 10*time.Second, func() error { return demo.stored(t, name, []byte("kept")) })
 
+		// A program that stands in the folder holds nothing up, and is told of.
+		holder := exec.Command("sleep", "1000")
+		holder.Dir = drive
+		if round == 0 {
+			must(t, holder.Start())
+		}
 		if err := child.End(signal); err != nil {
 			t.Error(err)
+		}
+		if round == 0 {
+			holder.Process.Kill()
+			holder.Wait()
+			if said := printed.String(); !strings.Contains(said, fmt.Sprintf("sleep (process %d)", holder.Process.Pid)) || strings.Contains(said, "try again") {
+				t.Errorf("with a program in the folder it said at the end:\n%s", said)
+			}
 		}
 		if !strings.Contains(printed.String(), "Your files are kept") {
 			t.Errorf("at the end it said:\n%s", printed)

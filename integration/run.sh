@@ -84,6 +84,39 @@ healthy() (
 	read -r -t 5 status <&3 && [[ $status == *" 200 "* ]]
 )
 
+# Who has something of the folder open, or stands in it.
+holders() {
+	local at to pid last=
+	while IFS=$'\t' read -r at to; do
+		case $to in "$drive" | "$drive"/*) ;; *) continue ;; esac
+		pid=${at#/proc/} pid=${pid%%/*}
+		[ "$pid" = "$last" ] || echo "    $(cat "/proc/$pid/comm") (process $pid)"
+		last=$pid
+	done < <(find /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/fd -maxdepth 1 -type l -printf '%p\t%l\n' 2>/dev/null)
+}
+
+unmount() {
+	local daemon i
+	timeout 60 satchel umount "$drive" 2>"$run/umount.log" && return
+	mounted || return
+	if grep -q 'is in use' "$run/umount.log"; then
+		say "Programs still work in the folder; it is taken away under them:"
+		holders
+	else
+		cat "$run/umount.log" >&2
+	fi
+	# A daemon that is told to end detaches the folder from those who hold it.
+	daemon=$(satchel status "$drive" --json 2>/dev/null | sed -n 's/^ *"pid": \([0-9]*\),*$/\1/p')
+	if alive "$daemon"; then
+		kill -TERM "$daemon"
+		for ((i = 0; i < 200; i++)); do
+			alive "$daemon" || break
+			sleep 0.1
+		done
+	fi
+	! mounted || umount -l "$drive" || fusermount3 -u -z "$drive"
+}
+
 server=
 cleanup() {
 	local code=$?
@@ -91,7 +124,7 @@ cleanup() {
 	trap - EXIT
 	if mounted; then
 		say "Unmounting; changes that the server lacks are sent first."
-		timeout 60 satchel umount "$drive" || satchel umount "$drive" --now || umount -l "$drive" || fusermount3 -u -z "$drive"
+		unmount
 	fi
 	if alive "$server"; then
 		kill -TERM "$server"

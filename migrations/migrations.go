@@ -16,6 +16,7 @@ import (
 	"embed"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -52,8 +53,13 @@ func Up(ctx context.Context, ownerURL string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("migrate the database: %w", err)
 	}
+	var took time.Duration
 	for _, r := range results {
-		log.Info("database migrated", "file", r.Source.Path, "took", r.Duration)
+		log.Debug("database migrated", "file", r.Source.Path, "took", r.Duration)
+		took += r.Duration
+	}
+	if n := len(results); n > 0 {
+		log.Info("database migrated", "migrations", n, "last", results[n-1].Source.Path, "took", took)
 	}
 	return grantBackup(ctx, db)
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"satchel/api"
@@ -110,8 +111,9 @@ func (d *Drive) RestoreVersion(ctx context.Context, doc, version api.ID) (n api.
 // replaced is in the history, what was not there then is in the trash, and it can be
 // undone by going back to before it. A point within a batch is the one before the batch.
 //
-// A point before all that is known, or in the future, is [api.Invalid].
-func (d *Drive) RestoreAt(ctx context.Context, p api.Point) (done api.Restored, err error) {
+// A dry one changes nothing and tells what it would take. A point before all that is known, or in the
+// future, is [api.Invalid].
+func (d *Drive) RestoreAt(ctx context.Context, p api.Point, dry bool) (done api.Restored, err error) {
 	changed, err := d.amend(ctx, func(ctx context.Context, tx *postgres.Tx, a *amendment) error {
 		done = api.Restored{Point: p.Seq}
 		if !p.Time.IsZero() {
@@ -136,11 +138,21 @@ func (d *Drive) RestoreAt(ctx context.Context, p api.Point) (done api.Restored, 
 		if err := a.Rewind(past, a.time); err != nil {
 			return err
 		}
+		if dry {
+			done.Seq, done.Changed = a.drive.Seq, len(a.Diff().Changes)
+			return errDry
+		}
 		return tx.NoteDrive(ctx, d.id, "drive restored", map[string]int64{"change": done.Point})
 	})
+	if dry && errors.Is(err, errDry) {
+		return done, nil
+	}
 	done.Seq, done.Changed = changed.Drive.Seq, len(changed.Changes)
 	return done, err
 }
+
+// errDry ends a transaction that only should tell what it would do.
+var errDry = errors.New("nothing is to be changed")
 
 // amendment is a change to a drive that a service makes by itself, while nobody
 // else may change it.

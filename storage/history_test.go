@@ -276,7 +276,7 @@ func TestRetention(t *testing.T) {
 	if gone := expire(keep); gone.Versions != 1 || d.read(t, "a") != "day three 2" {
 		t.Errorf("gone after two months %+v", gone)
 	}
-	if _, err := d.RestoreAt(t.Context(), api.Point{Seq: 1}); api.KindOf(err) != api.Invalid {
+	if _, err := d.RestoreAt(t.Context(), api.Point{Seq: 1}, false); api.KindOf(err) != api.Invalid {
 		t.Errorf("restore beyond the retention: %v", err)
 	}
 	if info := d.info(t); info.Stored != info.Used {

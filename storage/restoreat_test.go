@@ -83,9 +83,17 @@ type pastMachine struct {
 }
 
 func (m *pastMachine) restore(seq int64, want map[string]string) {
-	done, err := m.d.RestoreAt(m.t.Context(), api.Point{Seq: seq})
+	before, at := m.d.picture(m.t), m.d.info(m.t).Seq
+	dry, err := m.d.RestoreAt(m.t.Context(), api.Point{Seq: seq}, true)
+	if err != nil || !maps.Equal(m.d.picture(m.t), before) || m.d.info(m.t).Seq != at {
+		m.Fatalf("a dry restore at %d: %v; it made\n%s\nof\n%s", seq, err, show(m.d.picture(m.t)), show(before))
+	}
+	done, err := m.d.RestoreAt(m.t.Context(), api.Point{Seq: seq}, false)
 	if err != nil {
 		m.Fatalf("restore at %d: %v", seq, err)
+	}
+	if dry.Changed != done.Changed || dry.Point != done.Point || dry.Seq != at {
+		m.Fatalf("a dry restore at %d told of %+v, and it was %+v", seq, dry, done)
 	}
 	if done.Missing != 0 {
 		m.Fatalf("restore at %d: %+v", seq, done)
@@ -202,7 +210,7 @@ func TestRestoreAtWithoutWhatIsGone(t *testing.T) {
 	if _, err := d.EmptyTrash(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	done, err := d.RestoreAt(t.Context(), api.Point{Seq: seq})
+	done, err := d.RestoreAt(t.Context(), api.Point{Seq: seq}, false)
 	if err != nil || done.Missing != 1 {
 		t.Fatalf("restored %+v, %v", done, err)
 	}
@@ -211,11 +219,11 @@ func TestRestoreAtWithoutWhatIsGone(t *testing.T) {
 	}
 	w.verify(t, d.ID())
 	for _, bad := range []api.Point{{Seq: done.Seq + 1}, {Seq: -1}, {Time: time.Now().Add(time.Hour)}} {
-		if _, err := d.RestoreAt(t.Context(), bad); api.KindOf(err) != api.Invalid {
+		if _, err := d.RestoreAt(t.Context(), bad, false); api.KindOf(err) != api.Invalid {
 			t.Errorf("restore at %+v: %v", bad, err)
 		}
 	}
-	if done, err := d.RestoreAt(t.Context(), api.Point{Time: time.Now()}); err != nil || done.Changed != 0 {
+	if done, err := d.RestoreAt(t.Context(), api.Point{Time: time.Now()}, false); err != nil || done.Changed != 0 {
 		t.Errorf("restore at now: %+v, %v", done, err)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -80,10 +81,23 @@ func New(server string, cred api.Credentials, hc *http.Client) (*Client, error) 
 func ParseServer(s string) (string, error) {
 	u, err := url.Parse(strings.TrimRight(s, "/"))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", api.Errorf(api.Invalid, "%q is not the address of a server: write it as https://HOST or https://HOST:PORT", s)
+		return "", api.Errorf(api.Invalid, "%q is not the address of a server: write it as %s", s, likeAnAddress(s))
 	}
 	u.Host = strings.ToLower(u.Host)
 	return u.String(), nil
+}
+
+// likeAnAddress is what was meant by what is no server's address, if that can be guessed.
+func likeAnAddress(s string) string {
+	if !strings.Contains(s, "://") {
+		if u, err := url.Parse("http://" + s); err == nil && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" {
+			if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+				return u.String()
+			}
+			return "https://" + s
+		}
+	}
+	return "https://HOST or https://HOST:PORT, or http:// for a server of this machine"
 }
 
 // Server is the server's address.

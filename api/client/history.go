@@ -56,14 +56,14 @@ func (d *Drive) EmptyTrash(ctx context.Context) (api.Emptied, error) {
 	return gone, err
 }
 
-// RestoreAt makes the whole drive what it was at a point in its past.
-func (d *Drive) RestoreAt(ctx context.Context, p api.Point) (api.Restored, error) {
+// RestoreAt makes the whole drive what it was at a point in its past. A dry one only tells what that would take.
+func (d *Drive) RestoreAt(ctx context.Context, p api.Point, dry bool) (api.Restored, error) {
 	at := strconv.FormatInt(p.Seq, 10)
 	if !p.Time.IsZero() {
 		at = p.Time.Format(time.RFC3339Nano)
 	}
 	var done api.Restored
 	r := request{method: http.MethodPost, path: d.path("/restore"), once: true, limit: d.c.limits.pack}
-	err := d.c.call(ctx, r, map[string]string{"at": at}, &done)
+	err := d.c.call(ctx, r, map[string]any{"at": at, "dry_run": dry}, &done)
 	return done, err
 }

@@ -38,7 +38,8 @@ type restoreTrashInput struct {
 type restoreDriveInput struct {
 	InDrive
 	Body struct {
-		At string `json:"at" doc:"A time (RFC 3339), or the number of a change"`
+		At     string `json:"at" doc:"A time (RFC 3339), or the number of a change"`
+		DryRun bool   `json:"dry_run,omitempty" doc:"Only tell what it would take, and change nothing"`
 	}
 }
 
@@ -73,7 +74,7 @@ func (s *server) historyRoutes(v1 huma.API) {
 			if err != nil {
 				return api.Restored{}, err
 			}
-			return d.RestoreAt(ctx, point)
+			return d.RestoreAt(ctx, point, in.Body.DryRun)
 		})
 }
 

@@ -19,7 +19,11 @@ import (
 // routeLinks adds them.
 func (s *server) routeLinks(mux *http.ServeMux) {
 	mux.HandleFunc("GET /s/{token}", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, r.URL.Path+"/", http.StatusSeeOther)
+		if wantsPage(r) || r.URL.RawQuery != "" {
+			http.Redirect(w, r, r.URL.Path+"/", http.StatusSeeOther)
+			return
+		}
+		s.byLink(s.linkPage)(w, r) // a program's request for a file need not follow
 	})
 	mux.HandleFunc("GET /s/{token}/{path...}", s.byLink(s.linkPage))
 	mux.HandleFunc("POST /s/{token}/{path...}", s.byLink(s.linkPassword))
@@ -117,8 +121,8 @@ func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.Link
 		if err != nil {
 			return err
 		}
-		if q.Has("open") || q.Has("save") {
-			return s.sendFile(w, r, content, v.Name, q.Has("save"))
+		if save := q.Has("save") || !wantsPage(r); save || q.Has("open") { // a program that was given the link wants the file
+			return s.sendFile(w, r, content, v.Name, save)
 		}
 		if v.Type, err = contentType(r, v.Name, content); err != nil {
 			return err

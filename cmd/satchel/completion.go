@@ -90,7 +90,7 @@ func (sh *shell) completeRemote(word string) (found []cli.Candidate, err error) 
 	if err != nil || path != given {
 		return nil, err // it is in the mounted folder, which the shell completes
 	}
-	t, err := sh.openTree()
+	t, err := sh.connectTree()
 	if err != nil {
 		return nil, err
 	}

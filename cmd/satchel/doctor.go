@@ -107,7 +107,11 @@ func lookAtServer(sh *shell) finding {
 	_, err = c.Whoami(ctx)
 	switch {
 	case api.KindOf(err) == api.Unavailable || errors.Is(err, context.DeadlineExceeded):
-		return because(warned, err, "the folder goes on working; changes are sent when the server can be reached\n"+nextStep(err))
+		f := because(warned, err, nextStep(err))
+		if len(sh.mine()) > 0 {
+			f.Do = "the folder goes on working; changes are sent when the server can be reached\n" + f.Do
+		}
+		return f
 	case err != nil:
 		return because(failed, err, nextStep(err))
 	}
@@ -121,9 +125,19 @@ func lookAtFUSE(*shell) finding {
 	return finding{State: ok, Found: "this user can mount folders"}
 }
 
+// mine is every mount of this profile that made itself known, dead ones too.
+func (sh *shell) mine() (all []mounted) {
+	for _, m := range sh.places.registered() {
+		if m.Profile == sh.profile {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
 func lookAtMounts(sh *shell) finding {
 	var works []string
-	for _, m := range sh.places.registered() {
+	for _, m := range sh.mine() {
 		kind, err := mountedType(m.Mountpoint)
 		switch {
 		case err != nil || kind != fsType:
@@ -135,7 +149,7 @@ func lookAtMounts(sh *shell) finding {
 		}
 	}
 	if len(works) == 0 {
-		return finding{State: ok, Found: "no drive is mounted"}
+		return finding{State: ok, Found: "no drive is mounted", Do: "mount it with: satchel mount DIR"}
 	}
 	return finding{State: ok, Found: "mounted at " + strings.Join(works, ", ")}
 }
@@ -144,7 +158,7 @@ func lookAtMounts(sh *shell) finding {
 // kept, below a fiftieth writers are refused.
 func lookAtDisk(sh *shell) finding {
 	dir := sh.places.cache
-	for _, m := range sh.places.registered() {
+	for _, m := range sh.mine() {
 		if m.alive() {
 			dir = m.CacheDir
 		}

@@ -15,7 +15,8 @@ import (
 var passthroughKernel = [2]int{6, 9}
 
 func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
-	for _, m := range sh.places.registered() {
+	without := ""
+	for _, m := range sh.mine() {
 		if !m.alive() {
 			continue
 		}
@@ -25,10 +26,17 @@ func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
 		if err == nil && r.Passthrough {
 			return finding{State: ok, Found: "the kernel reads and writes local content of " + m.Mountpoint + " itself"}
 		}
+		if err == nil {
+			without = m.Mountpoint
+		}
 	}
 	if have := kernelVersion(); slices.Compare(have[:], passthroughKernel[:]) < 0 {
 		return finding{State: warned, Found: fmt.Sprintf("Linux %d.%d has none: content goes through the daemon, a little slower", have[0], have[1]),
 			Do: fmt.Sprintf("use Linux %d.%d or newer", passthroughKernel[0], passthroughKernel[1])}
+	}
+	if os.Geteuid() == 0 && without != "" {
+		return finding{State: warned, Found: without + " is mounted without it: content goes through the daemon, a little slower",
+			Do: "unless that is wanted (--no-passthrough): see why in " + sh.places.log(sh.profile)}
 	}
 	if os.Geteuid() == 0 {
 		return finding{State: ok, Found: "root's mounts have it"}
@@ -39,7 +47,11 @@ func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
 			Do: "let it run with: sudo satchel helper install\nthen unmount and mount again"}
 	}
 	c.Close()
-	return finding{State: ok, Found: "satchel-helper listens at " + cmd.HelperSocket}
+	if without != "" {
+		return finding{State: warned, Found: without + " was mounted without satchel-helper, which listens now: content goes through the daemon, a little slower",
+			Do: "unmount and mount again"}
+	}
+	return finding{State: ok, Found: "mounts will have it: satchel-helper listens at " + cmd.HelperSocket}
 }
 
 func kernelVersion() (v [2]int) {

@@ -89,6 +89,7 @@ var examples = cli.Examples{
 		satchel history Letters/letter.odt`,
 	"restore": `
 		satchel restore Letters/letter.odt --version 0193f2 # satchel history shows versions
+		satchel restore --at 2026-01-31T18:00 --dry-run # what that would change
 		satchel restore --at 2026-01-31T18:00 # the whole drive; can be undone`,
 	"trash list": `
 		satchel trash`,

@@ -89,6 +89,10 @@ func (g *getter) run(remotes []string, local string, into bool) error {
 	var all []place
 	for _, remote := range remotes {
 		from, err := g.tree.existing(g.sh.ctx, remote)
+		if api.KindOf(err) == api.NotFound && len(remotes) > 1 {
+			g.tell("%v", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ type loginCmd struct {
 	URL           string `arg:"" help:"The server's address, such as https://drive.example.org."`
 	Email         string `setting:"" placeholder:"EMAIL" help:"The account, to log in with its password; without it you confirm on a page of the server's, on any device."`
 	PasswordStdin bool   `help:"Read the password from standard input."`
-	Device        string `setting:"" placeholder:"NAME" help:"What to call this machine; by default its host name."`
+	Device        string `setting:"" placeholder:"NAME" help:"What to call this machine; by default its host name, and the profile if that is not the default one."`
 	Keyring       string `setting:"" enum:"auto,off" default:"auto" help:"Where to keep the login's secret: auto: in the system's keyring, where there is one, else in a file; off: in a file."`
 }
 
@@ -47,6 +48,9 @@ func (cmd *loginCmd) Run(sh *shell) error {
 		if device, err = os.Hostname(); err != nil {
 			device = "unnamed"
 		}
+		if sh.profile != "default" {
+			device += " " + sh.profile
+		}
 	}
 	cred, err := cmd.credentials(sh, server, device)
 	if err != nil {
@@ -68,8 +72,28 @@ func (cmd *loginCmd) Run(sh *shell) error {
 	if oldErr == nil {
 		defer sh.replaced(old)
 	}
+	sh.noteNamesake(server, cred, old.Device, device)
 	return sh.answer(me{cred.Email, cred.Name, cred.Role, cred.User, server, cred.Device, device},
 		"logged in to %s as %s; this device is called %q", server, cred.Email, device)
+}
+
+// noteNamesake tells when another device of the account, but for one that this
+// login takes the place of, has the same name: conflict copies and lists would
+// not say which is meant.
+func (sh *shell) noteNamesake(server string, cred api.Credentials, replaced api.ID, name string) {
+	c, err := client.New(server, cred, nil)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	all, err := c.Devices(sh.ctx)
+	if err != nil {
+		return // it is a note only
+	}
+	is := func(d api.Device) bool { return d.Name == name && d.ID != cred.Device && d.ID != replaced }
+	if slices.ContainsFunc(all, is) {
+		fmt.Fprintln(sh.stderr, sh.hint(fmt.Sprintf("note: another device of this account is called %q too\nto tell them apart: satchel login %s --device NAME", name, server)))
+	}
 }
 
 // credentials logs this machine in.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,6 +12,9 @@ type logoutCmd struct{}
 
 func (cmd *logoutCmd) Run(sh *shell) error {
 	c, l, err := sh.connect()
+	if errors.Is(err, errNobody) {
+		return api.Errorf(api.NotFound, "%w: there is no login to end", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ import (
 type commands struct {
 	Profile   string          `setting:"" default:"default" placeholder:"NAME" help:"Which login to use; several are kept apart." complete:"profile"`
 	Config    kong.ConfigFlag `setting:"" placeholder:"FILE" help:"Read settings from this file: lines of flag = value." complete:"file"`
-	LimitUp   size            `setting:"" name:"limit-up" placeholder:"SIZE" help:"Send at most so many bytes a second, such as 500KiB."`
-	LimitDown size            `setting:"" name:"limit-down" placeholder:"SIZE" help:"Receive at most so many bytes a second."`
+	LimitUp   rate            `setting:"" name:"limit-up" placeholder:"SIZE" help:"Send at most so many bytes a second, such as 500KiB."`
+	LimitDown rate            `setting:"" name:"limit-down" placeholder:"SIZE" help:"Receive at most so many bytes a second."`
 	JSON      bool            `setting:"" name:"json" help:"Print results, and on standard error failures, as JSON."`
 
 	Login   loginCmd   `cmd:"" help:"Log this machine in to a server."`
@@ -85,6 +85,7 @@ type shell struct {
 	model   *kong.Application
 	rates   client.Rates
 	args    []string // for the daemon, which is started with the same
+	asked   bool     // what the server has was asked for
 }
 
 // run is the whole program but for the process: it returns the exit code, 0
@@ -127,7 +128,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	sh.profile, sh.json = cmds.Profile, cmds.JSON
 	sh.model = parser.Model
-	for _, limit := range []size{cmds.LimitUp, cmds.LimitDown} {
+	for _, limit := range []rate{cmds.LimitUp, cmds.LimitDown} {
 		if limit != 0 && limit < client.MinRate {
 			return sh.fail(usageError{fmt.Sprintf("--limit-up and --limit-down must be at least %v", size(client.MinRate))})
 		}
@@ -136,7 +137,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err := checkProfileName(sh.profile); err != nil {
 		return sh.fail(err)
 	}
-	return sh.fail(command.Run(sh))
+	code := sh.fail(command.Run(sh))
+	sh.noteUnsent()
+	return code
 }
 
 // newParser describes the command line to kong.
@@ -147,6 +150,7 @@ func newParser(cmds *commands, p places, options ...kong.Option) (*kong.Kong, er
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Vars{"path": drivePathHelp},
 		cli.Settings("SATCHEL"),
+		cli.Durations(),
 		kong.Configuration(cli.ReadConfig, p.configFile()),
 		examples.Option(),
 	)...)
@@ -158,7 +162,7 @@ type usageError struct{ message string }
 func (e usageError) Error() string { return e.message }
 
 func usageMessage(err error) string {
-	return err.Error() + "\nsee: satchel " + cli.CommandOf(err) + "--help"
+	return cli.Usage("satchel", err)
 }
 
 // silentError is a failure that has been told already: exit code 1.

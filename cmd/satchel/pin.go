@@ -63,7 +63,7 @@ func (sh *shell) usage(path string) int64 {
 	if !cli.IsTerminal(sh.stderr) {
 		return 0
 	}
-	t, err := sh.openTree()
+	t, err := sh.connectTree()
 	if err != nil {
 		return 0
 	}

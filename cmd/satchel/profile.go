@@ -37,6 +37,9 @@ func checkProfileName(name string) error {
 	return nil
 }
 
+// errNobody is that a profile has no login.
+var errNobody = errors.New("nobody is logged in")
+
 // login reads the profile's login.
 func (sh *shell) login() (login, error) {
 	path := sh.places.credentials(sh.profile)
@@ -46,7 +49,7 @@ func (sh *shell) login() (login, error) {
 		if sh.profile != "default" {
 			in = fmt.Sprintf(" in profile %q", sh.profile)
 		}
-		return login{}, api.Errorf(api.Unauthenticated, "nobody is logged in%s", in)
+		return login{}, api.Errorf(api.Unauthenticated, "%w%s", errNobody, in)
 	}
 	if err != nil {
 		return login{}, fmt.Errorf("read the login: %w", err)

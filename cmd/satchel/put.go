@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"satchel/api"
@@ -26,14 +26,15 @@ func (cmd *putCmd) Run(sh *shell) error {
 		return usageError{"put needs what to copy and where to: satchel put LOCAL… REMOTE"}
 	}
 	locals, remote := cmd.Paths[:len(cmd.Paths)-1], cmd.Paths[len(cmd.Paths)-1]
-	for _, local := range locals {
-		if local != "-" {
-			if _, err := os.Stat(local); err != nil {
-				return fmt.Errorf("%s: %w", local, cause(err))
-			}
+	missing := func(local string) bool { _, err := os.Stat(local); return local != "-" && err != nil }
+	if !slices.ContainsFunc(locals, func(local string) bool { return !missing(local) }) { // nothing is to be made then either
+		for _, local := range locals {
+			_, err := os.Stat(local)
+			sh.tell("%s: %v", local, cause(err))
 		}
+		return silentError{}
 	}
-	t, err := sh.openTree()
+	t, err := sh.connectTree()
 	if err != nil {
 		return err
 	}
@@ -156,7 +157,8 @@ func (p *putter) run(locals []string, remote string) error {
 		info := fs.FileInfo(nil)
 		if local != "-" {
 			if info, err = os.Stat(local); err != nil {
-				return fmt.Errorf("%s: %w", local, cause(err))
+				p.tell("%s: %v", local, cause(err))
+				continue
 			}
 		}
 		if err := p.put(ctx, local, info, dir, name, old); err != nil {

@@ -13,6 +13,7 @@ import (
 type restoreCmd struct {
 	Path    string `arg:"" optional:"" help:"A file, ${path}." complete:"remote,file"`
 	Version string `placeholder:"V" help:"Which of its versions (satchel history PATH) shall be the current one again."`
+	DryRun  bool   `help:"With --at: only say what it would change."`
 	At      string `placeholder:"TIME" help:"Without PATH: make the whole drive what it was at this time, such as 2006-01-02T15:04 (local), or after the change of this number."`
 }
 
@@ -20,6 +21,8 @@ func (cmd *restoreCmd) Run(sh *shell) error {
 	switch {
 	case cmd.Path == "" && cmd.At != "" && cmd.Version == "":
 		return cmd.drive(sh)
+	case cmd.DryRun:
+		return usageError{"--dry-run goes with --at TIME"}
 	case cmd.Path == "" || cmd.Version == "" || cmd.At != "":
 		return usageError{"give a PATH and its --version (satchel history PATH shows them), or --at TIME for the whole drive"}
 	}
@@ -68,21 +71,24 @@ func (cmd *restoreCmd) drive(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	done, err := t.RestoreAt(sh.ctx, point)
+	done, err := t.RestoreAt(sh.ctx, point, cmd.DryRun)
 	if err != nil {
 		return err
 	}
 	if sh.json {
 		return sh.printJSON(done)
 	}
-	if done.Changed == 0 {
+	switch {
+	case done.Changed == 0:
 		fmt.Fprintln(sh.stdout, "nothing has changed since: the drive is left as it is")
-	} else {
+	case cmd.DryRun:
+		fmt.Fprintf(sh.stdout, "it would take %s to make the drive what it was after the change %d; nothing was changed\n", plural(done.Changed, "change"), done.Point)
+	default:
 		fmt.Fprintln(sh.stdout, sh.hint(fmt.Sprintf("the drive is again what it was after the change %d (%s)\nundo it with: satchel restore --at %d",
 			done.Point, plural(done.Changed, "change"), before.Seq)))
 	}
 	if done.Missing > 0 {
-		fmt.Fprintf(sh.stdout, "%s of then could not come back: their content is not kept any more\n", plural(done.Missing, "file"))
+		fmt.Fprintf(sh.stdout, "%s of then can't come back: their content is not kept any more\n", plural(done.Missing, "file"))
 	}
 	return nil
 }

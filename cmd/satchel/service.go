@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"satchel/cmd/internal/cli"
 )
 
 type serviceCmd struct {
@@ -53,7 +55,7 @@ func (cmd *serviceInstallCmd) Run(sh *shell) error {
 	}
 	name := filepath.Base(path)
 	if !userSystemdRuns() {
-		return sh.answer(map[string]string{"unit": path}, "wrote %s; systemd does not run for this user now, so the drive is mounted at the next login after: systemctl --user enable %s", path, name)
+		return sh.answer(map[string]string{"unit": path}, "wrote %s\nsystemd does not run for this user now, so nothing is mounted yet\nat a login where it runs, type: systemctl --user enable --now %s\nuntil then: satchel mount %s", path, name, cli.Printable(cmd.Dir))
 	}
 	if err := systemctl("--user", "daemon-reload"); err != nil {
 		return err

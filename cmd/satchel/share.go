@@ -136,10 +136,32 @@ func readPassword(r io.Reader) (string, error) {
 	return password, nil
 }
 
+// shares is [api.Shares] as this program's JSON has names.
+type shares struct {
+	Grants []granted  `json:"grants"`
+	Links  []api.Link `json:"links"`
+}
+
+type granted struct {
+	Path        string          `json:"path"`
+	Permissions api.Permissions `json:"permissions"`
+	User        string          `json:"user"` // its id, or anonymous: everybody, or authenticated: whoever is logged in
+	Name        string          `json:"name,omitempty"`
+	URL         string          `json:"url,omitempty"` // where everybody reads a public file
+}
+
+func sharesOf(all api.Shares) shares {
+	s := shares{Grants: []granted{}, Links: all.Links}
+	for _, g := range all.Grants {
+		s.Grants = append(s.Grants, granted{g.Path, g.Permissions, g.UserID, g.Name, g.URL})
+	}
+	return s
+}
+
 // printShares shows who may use what; nobody, if nobody may.
 func printShares(sh *shell, all api.Shares, nobody string) error {
 	if sh.json || len(all.Grants)+len(all.Links) == 0 {
-		return sh.answer(all, "%s", nobody)
+		return sh.answer(sharesOf(all), "%s", nobody)
 	}
 	var rows []string
 	row := func(path, who, may, until, link string) {

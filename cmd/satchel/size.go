@@ -38,6 +38,17 @@ func (s *size) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%q is not a size: write 500MiB or 10GiB", b)
 }
 
+// rate is so many bytes a second, as a flag.
+type rate size
+
+// UnmarshalText reads a flag's value.
+func (r *rate) UnmarshalText(b []byte) error {
+	if (*size)(r).UnmarshalText(b) != nil {
+		return fmt.Errorf("%q is not a rate: write so many bytes a second as 500KiB or 10MiB", b)
+	}
+	return nil
+}
+
 func (s size) String() string {
 	n := float64(s)
 	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {

@@ -31,11 +31,16 @@ func (r report) pending() string {
 	if r.quiet() {
 		return "everything is on the server"
 	}
+	return r.unsent() + " not sent yet"
+}
+
+// unsent is how much has not, if it is anything.
+func (r report) unsent() string {
 	s := plural(r.PendingMutations, "change")
 	if r.PendingBytes > 0 {
 		s += ", " + size(r.PendingBytes).String()
 	}
-	return s + " not sent yet"
+	return s
 }
 
 // offline says why nothing is sent.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -22,8 +23,37 @@ type tree struct {
 	batch  api.Batch // its incarnation is this run's: the mounted drive numbers its own batches
 }
 
-// openTree connects to the profile's drive.
+// openTree connects to the profile's drive, for a command that shows or uses
+// what the server has: the mounted folder may have more, of which
+// [shell.noteUnsent] tells at the end.
 func (sh *shell) openTree() (*tree, error) {
+	sh.asked = true
+	return sh.connectTree()
+}
+
+// unsentPatience is how long a command waits for what a daemon says beside it.
+const unsentPatience = time.Second
+
+// noteUnsent tells that the mounted folder has changes that the server, which was
+// asked, does not have yet.
+func (sh *shell) noteUnsent() {
+	if !sh.asked || sh.json {
+		return
+	}
+	ctx, cancel := context.WithTimeout(sh.ctx, unsentPatience)
+	defer cancel()
+	for _, m := range sh.places.registered() {
+		if m.Profile != sh.profile || !m.alive() {
+			continue
+		}
+		if r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil); err == nil && !r.quiet() {
+			fmt.Fprintln(sh.stderr, sh.hint(fmt.Sprintf("note: of %s the server lacks %s\nsend it with: satchel sync --wait", m.Mountpoint, r.unsent())))
+		}
+	}
+}
+
+// connectTree connects to the profile's drive.
+func (sh *shell) connectTree() (*tree, error) {
 	c, _, err := sh.connect()
 	if err != nil {
 		return nil, err

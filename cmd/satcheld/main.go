@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -95,7 +96,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err != nil {
 		p.json = slices.Contains(args, "--json")
-		return p.fail(usageError{err.Error() + "\nsee: satcheld " + cli.CommandOf(err) + "--help"})
+		return p.fail(usageError{cli.Usage("satcheld", err)})
 	}
 	options := &slog.HandlerOptions{Level: cmds.LogLevel}
 	var handler slog.Handler = slog.NewTextHandler(stderr, options)
@@ -114,6 +115,7 @@ func newParser(cmds *commands, options ...kong.Option) (*kong.Kong, error) {
 		kong.Description("The server of Satchel, a personal drive."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		cli.Settings("SATCHELD"),
+		cli.Durations(),
 		kong.Configuration(cli.ReadConfig),
 		kong.Vars{"data": defaultData()},
 		examples.Option(),
@@ -138,10 +140,23 @@ func (p *program) fail(err error) int {
 	if errors.As(err, new(usageError)) {
 		code, kind = 2, api.Invalid
 	}
+	message := withoutRepeats(err.Error())
 	if p.json {
-		cli.PrintFailure(p.stderr, err.Error(), string(kind), "")
+		cli.PrintFailure(p.stderr, message, string(kind), "")
 		return code
 	}
-	fmt.Fprintln(p.stderr, "satcheld:", err)
+	fmt.Fprintln(p.stderr, "satcheld:", message)
 	return code
+}
+
+// withoutRepeats leaves out lines that were said before: a database is tried with and without TLS, and fails for
+// the same reason.
+func withoutRepeats(message string) string {
+	var lines []string
+	for line := range strings.SplitSeq(message, "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,13 +74,3 @@ func columns(all []Example, indent string) string {
 // maxBeside is how wide an example and what it is for may be together on a
 // line of 80.
 const maxBeside = 80 - 4 - len("  # ")
-
-// CommandOf is the command that a wrong command line means, with a space behind it; "" when it is not known.
-func CommandOf(err error) string {
-	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
-		if cmd := e.Context.Selected(); cmd != nil {
-			return cmd.Path() + " "
-		}
-	}
-	return ""
-}

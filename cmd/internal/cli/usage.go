@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Usage is what is wrong with a command line, as kong's parser tells it, and where to read on.
+func Usage(program string, err error) string {
+	message, command := err.Error(), ""
+	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
+		at := e.Context.Selected()
+		if at == nil {
+			at = e.Context.Model.Node
+		}
+		if rest, ok := strings.CutPrefix(message, "unexpected argument "); ok {
+			word, _, _ := strings.Cut(rest, ", did you mean")
+			if at.Parent != nil && at.Parent.DefaultCmd == at {
+				at = at.Parent // which was not asked for by its name
+			}
+			message = unexpected(at, word)
+		}
+		if command = at.Path(); command != "" {
+			command += " "
+		}
+	}
+	return message + "\nsee: " + program + " " + command + "--help"
+}
+
+// unexpected says what is wrong with a word that a command does not take.
+func unexpected(at *kong.Node, word string) string {
+	if len(at.Children) == 0 {
+		return fmt.Sprintf("%q is one argument too many", word)
+	}
+	path := func(name string) string { return strings.TrimSpace(at.Path() + " " + name) }
+	best, distance := "", max(1, len(word)/3) // further off it is another word
+	for _, child := range at.Children {
+		if d := editDistance(word, child.Name); !child.Hidden && d <= distance && (best == "" || d < distance) {
+			best, distance = child.Name, d
+		}
+	}
+	message := fmt.Sprintf("there is no command %q", path(word))
+	if best != "" {
+		message += fmt.Sprintf("; did you mean %s?", path(best))
+	}
+	return message
+}
+
+// editDistance is how many bytes have to be added, removed, replaced or exchanged with the next one to make b of a
+// (the optimal string alignment distance).
+func editDistance(a, b string) int {
+	var before, last []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, last, row = last, row, make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
+
+// Durations reads lengths of time, and says how they are written.
+func Durations() kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
+			return err
+		}
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%q is not a length of time: write it as 30s, 5m or 8h", text)
+		}
+		target.SetInt(int64(d))
+		return nil
+	}))
+}
