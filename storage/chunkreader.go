@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"sync"
 
 	"satchel/api"
 )
@@ -41,7 +42,7 @@ func (r *chunkReader) fill(p piece) error {
 
 func (r *chunkReader) read(p piece) error {
 	if int64(cap(r.data)) < p.n {
-		r.data = make([]byte, p.n)
+		r.data = buffer(int(p.n))
 	}
 	r.data = r.data[:p.n]
 	if _, err := io.ReadFull(r.pieces, r.data); err != nil {
@@ -51,6 +52,24 @@ func (r *chunkReader) read(p piece) error {
 		return fmt.Errorf("pack %s: the chunk %s at offset %d is damaged", p.pack, p.hash, p.off)
 	}
 	return nil
+}
+
+// buffers are those of readers that are done.
+var buffers sync.Pool
+
+func buffer(n int) []byte {
+	if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n {
+		return *b
+	}
+	return make([]byte, n)
+}
+
+// release gives the buffer to others: nothing that chunk returned may be used after it.
+func (r *chunkReader) release() {
+	if b := r.data; cap(b) > 0 {
+		r.data, r.last = nil, piece{}
+		buffers.Put(&b)
+	}
 }
 
 // lost keeps a store's "not found" from passing for the file's.

@@ -43,10 +43,12 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 		drive, answer := locked.Drive, locked.Last
 		switch {
 		case b.Number > answer.Number:
-			drive, answer, err = d.apply(ctx, tx, locked, by, b.Number, b.Mutations)
+			var diff tree.Diff
+			diff, answer, err = d.apply(ctx, tx, locked, by, b.Number, b.Mutations)
 			if err != nil {
 				return err
 			}
+			drive = diff.Drive
 		case b.Number < answer.Number || len(answer.Outcomes) != len(b.Mutations):
 			return api.Errorf(api.Invalid, "batch %d is not the last one, %d, sent again", b.Number, answer.Number)
 		}
@@ -69,19 +71,19 @@ func (d *Drive) Commit(ctx context.Context, b api.Batch) (c api.Committed, err e
 
 // apply applies mutations to a locked drive and writes the difference; number
 // is that of the batch, or 0.
-func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, number uint64, batch []api.Mutation) (drive tree.Drive, answer postgres.Answer, err error) {
+func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, number uint64, batch []api.Mutation) (diff tree.Diff, answer postgres.Answer, err error) {
 	set := d.workingSet(ctx, tx, locked, by)
 	outcomes := make([]api.Outcome, 0, len(batch))
 	for part := range slices.Chunk(batch, api.MaxBatch) {
 		some, err := set.Apply(part)
 		if err != nil {
-			return drive, answer, err
+			return diff, answer, err
 		}
 		outcomes = append(outcomes, some...)
 	}
-	diff := set.Diff()
+	diff = set.Diff()
 	answer = postgres.Answer{Number: number, Outcomes: outcomes, Touched: set.Touched()}
-	return diff.Drive, answer, d.write(ctx, tx, diff, by, answer)
+	return diff, answer, d.write(ctx, tx, diff, by, answer)
 }
 
 func (d *Drive) workingSet(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author) *tree.Set {
@@ -129,33 +131,44 @@ func named(batch []api.Mutation) []api.Hash {
 // nothing is, and the error says why.
 func (d *Drive) change(ctx context.Context, chunks []api.Hash, build func(context.Context, *postgres.Tx) ([]api.Mutation, error)) error {
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		by := postgres.Author{Device: d.caller.Device}
-		locked, err := tx.Lock(ctx, d.id, d.owner, by, chunks)
+		locked, err := tx.Lock(ctx, d.id, d.owner, d.author(), chunks)
 		if err != nil {
 			return err
 		}
 		batch, err := build(ctx, tx)
-		if err != nil || len(batch) == 0 {
-			return err
-		}
-		if !d.own() {
-			if err := tx.Act(ctx, &locked, needs(batch), chunks); err != nil {
-				return err
-			}
-		}
-		_, answer, err := d.apply(ctx, tx, locked, by, 0, batch)
 		if err != nil {
 			return err
 		}
-		for _, o := range answer.Outcomes {
-			switch o.Status {
-			case api.Applied:
-			case api.Refused:
-				return api.Errorf(o.Kind, "%s", o.Message)
-			default:
-				return api.Errorf(api.Conflict, "another device changed this meanwhile")
-			}
-		}
-		return nil
+		_, err = d.applyWhole(ctx, tx, locked, chunks, batch)
+		return err
 	})
+}
+
+// author is of changes that did not come in a device's batch.
+func (d *Drive) author() postgres.Author { return postgres.Author{Device: d.caller.Device} }
+
+// applyWhole applies mutations to a locked drive, all or none.
+func (d *Drive) applyWhole(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, chunks []api.Hash, batch []api.Mutation) (tree.Diff, error) {
+	if len(batch) == 0 {
+		return tree.Diff{}, nil
+	}
+	if !d.own() {
+		if err := tx.Act(ctx, &locked, needs(batch), chunks); err != nil {
+			return tree.Diff{}, err
+		}
+	}
+	diff, answer, err := d.apply(ctx, tx, locked, d.author(), 0, batch)
+	if err != nil {
+		return diff, err
+	}
+	for _, o := range answer.Outcomes {
+		switch o.Status {
+		case api.Applied:
+		case api.Refused:
+			return diff, api.Errorf(o.Kind, "%s", o.Message)
+		default:
+			return diff, api.Errorf(api.Conflict, "another device changed this meanwhile")
+		}
+	}
+	return diff, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -22,7 +23,15 @@ type Content struct {
 	drive  *Drive
 	owner  api.ID
 	chunks []api.Chunk
+
+	// Where the first chunks were when the content was found. They are read from there if that is at once: later
+	// they may have been moved to another pack, and the one that they were in may be no more.
+	located map[api.Hash]postgres.Extent
+	found   time.Time
 }
+
+// locatedFor is for how long where chunks were found is taken to be true.
+var locatedFor = 2 * time.Second
 
 // Content finds a version of the file node: the zero version means the current
 // one; others must be of the same document, or have been written to the node.
@@ -31,22 +40,27 @@ type Content struct {
 func (d *Drive) Content(ctx context.Context, node, version api.ID) (*Content, error) {
 	var row postgres.Content
 	err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		tx.Last()
 		row, err = tx.Content(ctx, d.id, node, version)
-		if api.KindOf(err) == api.NotFound {
-			if n, nodeErr := tx.Node(ctx, d.id, node); nodeErr == nil && n.Type == api.Directory {
-				return api.Errorf(api.IsDirectory, "a directory has no content")
-			}
-		}
 		return err
 	})
+	if api.KindOf(err) == api.NotFound {
+		if n, nodeErr := d.Node(ctx, node); nodeErr == nil && n.Type == api.Directory {
+			err = api.Errorf(api.IsDirectory, "a directory has no content")
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	return d.content(row), nil
+}
+
+func (d *Drive) content(row postgres.Content) *Content {
 	v := row.Version
 	return &Content{
 		Size: v.Size, SHA256: v.SHA256, Version: v.ID, Modified: row.Modified,
-		drive: d, owner: row.Owner, chunks: v.Chunks,
-	}, nil
+		drive: d, owner: row.Owner, chunks: v.Chunks, found: time.Now(),
+	}
 }
 
 // Holes is where the content is known to be zeros, without a look at the bytes: chunks of nothing else.
@@ -93,15 +107,7 @@ func (c *Content) open(ctx context.Context, off, n int64) (*rangeReader, error) 
 	for i, p := range pieces {
 		hashes[i] = p.hash
 	}
-	var found map[api.Hash]postgres.Extent
-	err := c.drive.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
-		if c.drive.own() {
-			found, err = tx.FindChunks(ctx, c.owner, hashes)
-		} else {
-			found, err = tx.SharedChunks(ctx, c.drive.id, []api.ID{c.Version}, hashes)
-		}
-		return err
-	})
+	found, err := c.locate(ctx, hashes)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +116,26 @@ func (c *Content) open(ctx context.Context, off, n int64) (*rangeReader, error) 
 		return nil, err
 	}
 	return newRangeReader(ctx, c.drive.s.blobs, pieces, skip, n), nil
+}
+
+// locate tells where chunks are; those that are lost are left out.
+func (c *Content) locate(ctx context.Context, hashes []api.Hash) (found map[api.Hash]postgres.Extent, err error) {
+	if len(hashes) == 0 {
+		return nil, nil
+	}
+	if time.Since(c.found) < locatedFor && !slices.ContainsFunc(hashes, func(h api.Hash) bool { _, ok := c.located[h]; return !ok }) {
+		return c.located, nil
+	}
+	err = c.drive.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		tx.Last()
+		if c.drive.own() {
+			found, err = tx.FindChunks(ctx, c.owner, hashes)
+		} else {
+			found, err = tx.SharedChunks(ctx, c.drive.id, []api.ID{c.Version}, hashes)
+		}
+		return err
+	})
+	return found, err
 }
 
 // piece is a chunk, and where in a pack it is.

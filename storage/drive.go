@@ -69,6 +69,7 @@ func (d *Drive) snapshot(ctx context.Context, fn func(context.Context, *postgres
 // Info describes the drive as it is now.
 func (d *Drive) Info(ctx context.Context) (info api.DriveInfo, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
 		drive, err := tx.Drive(ctx, d.id)
 		info = drive.DriveInfo
 		return err
@@ -79,6 +80,7 @@ func (d *Drive) Info(ctx context.Context) (info api.DriveInfo, err error) {
 // Node is a live node. A deleted one is [api.NotFound], as is a missing one.
 func (d *Drive) Node(ctx context.Context, id api.ID) (n api.Node, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
 		n, err = d.live(ctx, tx, id)
 		return err
 	})
@@ -101,6 +103,7 @@ func errNoNode() error {
 // followed. A missing node, also on the way, is [api.NotFound].
 func (d *Drive) Lookup(ctx context.Context, path []api.Name) (n api.Node, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
 		n, err = d.lookup(ctx, tx, path)
 		return err
 	})
@@ -130,6 +133,7 @@ func (d *Drive) Brief(ctx context.Context, dir api.ID) (all []postgres.Child, er
 			err = api.Errorf(api.NotDirectory, "this is not a directory")
 		}
 		if err == nil {
+			tx.Last()
 			all, err = tx.Brief(ctx, d.id, dir)
 		}
 		return err
@@ -161,6 +165,7 @@ func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit 
 		if self.Type != api.Directory {
 			return api.Errorf(api.NotDirectory, "this is not a directory")
 		}
+		tx.Last()
 		children, err := tx.Children(ctx, d.id, dir, after, limit+1)
 		if err != nil {
 			return err

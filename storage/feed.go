@@ -9,7 +9,6 @@ import (
 
 	"satchel/api"
 	"satchel/storage/postgres"
-	"satchel/storage/tree"
 )
 
 // MaxWait is the longest that [Drive.Changes] waits.
@@ -58,40 +57,33 @@ func (d *Drive) Changes(ctx context.Context, life, epoch api.ID, after int64, wa
 // while it waits, which wakes it.
 func (d *Drive) changes(ctx context.Context, life, epoch api.ID, after int64) (c api.Changes, found bool, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		over, err := tx.SessionEnded(ctx, d.caller.Device)
-		if err == nil && over {
-			err = api.Errorf(api.Unauthenticated, "this session has ended: log in again")
-		}
+		seen, err := tx.ChangesAfter(ctx, d.id, postgres.Author{Device: d.caller.Device, Incarnation: life}, after, feedPage)
 		if err != nil {
 			return err
 		}
-		drive, err := tx.Drive(ctx, d.id)
-		if err != nil {
-			return err
+		if seen.Ended {
+			return api.Errorf(api.Unauthenticated, "this session has ended: log in again")
 		}
+		drive := seen.Drive
 		if epoch != drive.Epoch || after < drive.Forgotten || after > drive.Seq {
 			return api.Errorf(api.Resync, "the drive has no such point in its history: list it again")
 		}
-		var touched tree.Touched
-		var last int64
-		var more bool
-		if d.own() {
-			touched, last, more, err = tx.ChangesAfter(ctx, d.id, postgres.Author{Device: d.caller.Device, Incarnation: life}, after, feedPage)
-		} else { // whose batches all echo
-			touched, last, more, err = tx.GuestChanges(ctx, d.id, d.caller.Device, after, feedPage)
+		if !d.own() { // whose batches all echo
+			seen.Touched, seen.Last, seen.More, err = tx.GuestChanges(ctx, d.id, d.caller.Device, after, feedPage)
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-		c = api.Changes{More: more}
-		if found = len(touched.Nodes) > 0; found {
-			if c.State, err = tx.State(ctx, d.id, touched); err != nil {
+		c = api.Changes{More: seen.More}
+		if found = len(seen.Touched.Nodes) > 0; found {
+			tx.Last()
+			if c.State, err = tx.State(ctx, d.id, seen.Touched); err != nil {
 				return err
 			}
 		}
 		c.Epoch, c.Seq = drive.Epoch, drive.Seq
-		if more {
-			c.Seq = last
+		if seen.More {
+			c.Seq = seen.Last
 		}
 		return nil
 	})

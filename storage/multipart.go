@@ -149,7 +149,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, id api.ID, path []api.Name,
 		}
 		sum.Sum(v.SHA256[:0])
 	}
-	if _, _, err := b.commitVersion(ctx, path, v, o); err != nil {
+	if _, _, err := b.commitVersion(ctx, path, v, nil, o); err != nil {
 		return err
 	}
 	return b.s.db.As(ctx, b.caller.User, func(ctx context.Context, tx *postgres.Tx) error {

@@ -24,6 +24,7 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 	}
 	if !d.own() { // what the owner has is not a guest's to know
 		err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+			tx.Last()
 			missing, err = tx.GuestMissing(ctx, d.id, hashes)
 			return err
 		})
@@ -31,6 +32,7 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 	}
 	var condemned []api.Hash
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
 		missing, condemned, err = tx.MissingChunks(ctx, d.owner, hashes)
 		return err
 	})
@@ -52,25 +54,42 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 // ([api.Invalid], or [api.TooLarge] for one over [chunk.MaxPack]). A guest must
 // be allowed to change something in the drive ([api.Permission]).
 func (d *Drive) PutPack(ctx context.Context, r io.Reader) (pack api.ID, n int, err error) {
-	pack = api.NewID()
-	var chunks []postgres.Extent
-	body := &counter{r: r}
-	verified := chunk.NewPackReader(body, func(h api.Hash, off int64, size int) {
-		chunks = append(chunks, postgres.Extent{Hash: h, Off: off, Len: int64(size)})
-	})
-	defer verified.Close()
-	if err := d.s.blobs.Put(ctx, pack.String(), verified); err != nil {
-		if verified.Err() != nil {
-			return api.ID{}, 0, verified.Err()
-		}
-		return api.ID{}, 0, fmt.Errorf("store a pack: %w", err)
+	stored, err := d.storePack(ctx, r)
+	if err == nil {
+		err = d.addPack(ctx, stored)
 	}
-	fault.At(fault.PackStored)
-	if err := d.addPack(ctx, pack, body.n, chunks); err != nil {
+	if err != nil {
 		return api.ID{}, 0, err
 	}
 	fault.At(fault.PackKnown)
-	return pack, len(chunks), nil
+	return stored.ID, stored.sent, nil
+}
+
+// storePack is the first half of PutPack: the pack is durable, but no row tells of it yet.
+func (d *Drive) storePack(ctx context.Context, r io.Reader) (p storedPack, err error) {
+	p.ID = api.NewID()
+	body := &counter{r: r}
+	verified := chunk.NewPackReader(body, func(h api.Hash, off int64, size int) {
+		p.Chunks = append(p.Chunks, postgres.Extent{Hash: h, Off: off, Len: int64(size)})
+	})
+	defer verified.Close()
+	if err := d.s.blobs.Put(ctx, p.ID.String(), verified); err != nil {
+		if verified.Err() != nil {
+			return p, verified.Err()
+		}
+		return p, fmt.Errorf("store a pack: %w", err)
+	}
+	fault.At(fault.PackStored)
+	p.sent, p.Bytes = len(p.Chunks), body.n
+	slices.SortFunc(p.Chunks, func(a, b postgres.Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	p.Chunks = slices.CompactFunc(p.Chunks, func(a, b postgres.Extent) bool { return a.Hash == b.Hash })
+	return p, nil
+}
+
+// storedPack is a pack in the blob store.
+type storedPack struct {
+	postgres.Pack
+	sent int // chunks, repetitions too
 }
 
 // counter counts what was received.
@@ -88,14 +107,13 @@ func (c *counter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (d *Drive) addPack(ctx context.Context, pack api.ID, size int64, chunks []postgres.Extent) error {
-	slices.SortFunc(chunks, func(a, b postgres.Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
-	chunks = slices.CompactFunc(chunks, func(a, b postgres.Extent) bool { return a.Hash == b.Hash })
+// addPack makes a pack known that is stored.
+func (d *Drive) addPack(ctx context.Context, p storedPack) error {
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		if !d.own() {
-			return tx.AddSharedPack(ctx, d.id, pack, size, chunks)
+			return tx.AddSharedPack(ctx, d.id, p.Pack)
 		}
-		err := tx.AddPack(ctx, d.owner, pack, size, chunks)
+		err := tx.AddPack(ctx, d.owner, p.Pack)
 		fault.At(fault.PackRows)
 		return err
 	})

@@ -19,6 +19,7 @@ type (
 // Properties is what WebDAV clients said about some nodes.
 func (d *Drive) Properties(ctx context.Context, nodes []api.ID) (all []Property, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
 		all, err = tx.Properties(ctx, d.id, nodes)
 		return err
 	})
@@ -70,6 +71,7 @@ func (d *Drive) PatchProperties(ctx context.Context, node api.ID, patches []Prop
 // DAVLocks lists the locks of WebDAV clients in the drive.
 func (d *Drive) DAVLocks(ctx context.Context) (locks []DAVLock, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
 		locks, err = tx.DAVLocks(ctx, d.id)
 		return err
 	})

@@ -249,5 +249,6 @@ func (r *rangeReader) begin() error {
 // Close lets go of the packs. Reading after it fails.
 func (r *rangeReader) Close() error {
 	r.err, r.data, r.sending = io.ErrClosedPipe, nil, 0
+	r.chunks.release()
 	return r.chunks.pieces.Close()
 }

@@ -102,7 +102,7 @@ func followed(dir []api.Name, target api.Name, rest []api.Name) ([]api.Name, err
 // foldedMatch is the one name in a directory that is a name but for case and
 // Unicode form; "" if there is none, or more than one.
 func foldedMatch(ctx context.Context, tx *postgres.Tx, drive, dir api.ID, name api.Name) (match api.Name, err error) {
-	names, err := tx.Names(ctx, drive, dir)
+	names, err := tx.NamesLike(ctx, drive, dir, name)
 	if err != nil {
 		return "", err
 	}

@@ -273,7 +273,7 @@ func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumabl
 		return err
 	}
 	put := PutOptions{Mtime: o.Mtime}
-	var node api.ID
+	var node api.Node
 	if target.Same(d) {
 		sum.Sum(v.SHA256[:0])
 		put.with = func(ctx context.Context, tx *postgres.Tx) error {
@@ -282,28 +282,28 @@ func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumabl
 			}
 			return tx.FinishResumable(ctx, d.id, u.ID)
 		}
-		node, _, err = d.commitVersion(ctx, path, v, put)
+		node, _, err = d.commitVersion(ctx, path, v, nil, put)
 	} else {
 		node, err = d.completeElsewhere(ctx, u, last, v, target, path, put)
 	}
 	if err != nil || o.Description == nil {
 		return err
 	}
-	_, err = target.describeNode(ctx, node, o.Description)
+	_, err = target.describeNode(ctx, node.ID, o.Description)
 	return err
 }
 
 // completeElsewhere stores an upload's bytes in another drive, whose owner has
 // chunks of his own.
-func (d *Drive) completeElsewhere(ctx context.Context, u Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) (api.ID, error) {
+func (d *Drive) completeElsewhere(ctx context.Context, u Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) (node api.Node, err error) {
 	if last.Size > 0 { // so that its chunks stay meanwhile
 		if err := d.setPart(ctx, u.ID, last, func(ctx context.Context, tx *postgres.Tx) error { return d.sameOffset(ctx, tx, u) }); err != nil {
-			return api.ID{}, err
+			return node, err
 		}
 	}
 	body := (&Content{Size: v.Size, Version: v.ID, drive: d, owner: d.owner, chunks: v.Chunks}).Reader(ctx)
 	defer body.Close()
-	node, _, err := target.Put(ctx, path, body, put)
+	node, _, err = target.Put(ctx, path, body, put)
 	if err != nil {
 		return node, err
 	}

@@ -18,11 +18,16 @@ type room struct {
 // owner's quota: [api.Quota] otherwise. It is for callers who know the size before
 // the first byte; a commit decides for itself.
 func (d *Drive) Room(ctx context.Context, path []api.Name, size int64) error {
-	limit, err := d.room(ctx, path)
+	_, err := d.roomFor(ctx, path, size)
+	return err
+}
+
+func (d *Drive) roomFor(ctx context.Context, path []api.Name, size int64) (limit room, err error) {
+	limit, err = d.room(ctx, path)
 	if err == nil && limit.bytes >= 0 && size > limit.bytes {
 		err = limit.exceeded()
 	}
-	return err
+	return limit, err
 }
 
 // Space is how much the drive's files have, and how much more the owner's quota
@@ -63,14 +68,14 @@ func (d *Drive) room(ctx context.Context, path []api.Name) (r room, err error) {
 			r.bytes = -1
 			return d.mayStore(ctx, tx, path)
 		}
-		drive, err := tx.Drive(ctx, d.id)
+		tx.Last()
+		drive, walked, err := tx.DriveAndWalk(ctx, d.id, d.root, path)
 		if err != nil || drive.Quota == 0 {
 			r.bytes = -1
 			return err
 		}
 		r = room{quota: drive.Quota, bytes: max(0, drive.Quota-drive.Elsewhere-drive.Used)}
-		walked, err := tx.Walk(ctx, d.id, d.root, path)
-		if err == nil && len(path) > 0 && len(walked) == len(path) && walked[len(path)-1].Type == api.File {
+		if len(path) > 0 && len(walked) == len(path) && walked[len(path)-1].Type == api.File {
 			r.bytes += walked[len(path)-1].Size
 		}
 		return err

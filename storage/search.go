@@ -202,6 +202,7 @@ func (d *Drive) index(ctx context.Context) error {
 	}); err != nil || seq == indexed {
 		return err
 	}
+	var found foundWords
 	for after := (api.ID{}); ; {
 		var files []postgres.Unindexed
 		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
@@ -217,19 +218,50 @@ func (d *Drive) index(ctx context.Context) error {
 			}
 			text, err := d.words(ctx, f)
 			if err != nil {
-				return err
+				return errors.Join(err, found.keep(ctx, d))
 			}
-			if err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-				return tx.SetText(ctx, d.id, d.owner, f, text)
-			}); err != nil {
-				return err
+			found.files, found.texts = append(found.files, f), append(found.texts, text)
+			if found.bytes += len(text); found.bytes > wordsAtOnce {
+				if err := found.keep(ctx, d); err != nil {
+					return err
+				}
 			}
+		}
+		if err := found.keep(ctx, d); err != nil {
+			return err
 		}
 		if len(files) < indexPage {
 			break
 		}
 	}
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, seq) })
+}
+
+// foundWords is the texts of files that no row has yet. They are kept together: a transaction for each would be one more that
+// waits for the disk for every file that is written.
+type foundWords struct {
+	files []postgres.Unindexed
+	texts []string
+	bytes int
+}
+
+// wordsAtOnce is how many bytes of text may wait to be kept, beside the last one's.
+const wordsAtOnce = 1 << 20
+
+func (w *foundWords) keep(ctx context.Context, d *Drive) error {
+	if len(w.files) == 0 {
+		return nil
+	}
+	err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		for i, f := range w.files {
+			if err := tx.SetText(ctx, d.id, d.owner, f, w.texts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	*w = foundWords{}
+	return err
 }
 
 // words is the text of a file; empty for one that has none, that can't be

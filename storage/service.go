@@ -64,6 +64,14 @@ func (s *Service) EnsureHome(ctx context.Context, user api.ID) (api.DriveInfo, e
 }
 
 func (s *Service) home(ctx context.Context, user api.ID) (home postgres.Drive, err error) {
+	err = s.db.AsReadOnly(ctx, user, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
+		home, err = tx.Home(ctx)
+		return err
+	})
+	if api.KindOf(err) != api.NotFound {
+		return home, err
+	}
 	err = s.db.As(ctx, user, func(ctx context.Context, tx *postgres.Tx) error {
 		home, err = tx.Home(ctx)
 		if api.KindOf(err) != api.NotFound {
@@ -94,7 +102,7 @@ func (s *Service) Drives(ctx context.Context, c Caller) (infos []api.DriveInfo, 
 // error is of kind [api.Permission].
 func (s *Service) Home(ctx context.Context, c Caller) (*Drive, error) {
 	if c.Admin {
-		return nil, api.Errorf(api.Permission, "an admin has no drive of his own")
+		return nil, errHomeless()
 	}
 	home, err := s.home(ctx, c.User)
 	if err != nil {
@@ -103,17 +111,25 @@ func (s *Service) Home(ctx context.Context, c Caller) (*Drive, error) {
 	return s.open(c, home), nil
 }
 
+func errHomeless() error {
+	return api.Errorf(api.Permission, "an admin has no drive of his own")
+}
+
 // Drive is a drive by its id, the caller's own or one of which something is
 // shared with him. A hidden one is [api.NotFound], as is a missing one.
 func (s *Service) Drive(ctx context.Context, c Caller, id api.ID) (*Drive, error) {
 	var drive postgres.Drive
-	err := s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) (err error) {
-		drive, err = tx.Drive(ctx, id)
-		if api.KindOf(err) == api.NotFound {
-			drive, err = tx.SharedDrive(ctx, id)
-		}
-		return err
-	})
+	look := func(ask func(*postgres.Tx, context.Context, api.ID) (postgres.Drive, error)) error {
+		return s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) (err error) {
+			tx.Last()
+			drive, err = ask(tx, ctx, id)
+			return err
+		})
+	}
+	err := look((*postgres.Tx).Drive)
+	if api.KindOf(err) == api.NotFound {
+		err = look((*postgres.Tx).SharedDrive)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"satchel/api"
 	"satchel/api/chunk"
+	"satchel/storage/fault"
 	"satchel/storage/postgres"
 )
 
@@ -19,6 +21,7 @@ const storePack = 8 << 20
 type PutOptions struct {
 	NoParents bool  // a missing directory on the way is [api.NotFound]
 	Mtime     int64 // ns; 0 = now
+	Size      int64 // bytes that the body is said to have: for which there must be room; 0 = nobody knows
 
 	// Check may refuse to replace old, nil if there is no file yet. Nobody else
 	// changes the drive between its answer and the change.
@@ -41,41 +44,46 @@ func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, desc
 	if err != nil {
 		return File{}, err
 	}
-	return d.describeNode(ctx, node, description)
+	return d.describeNode(ctx, node.ID, description)
 }
 
-// Put is Store for those who need the node: it returns its id, and whether it
+// Put is Store for those who need the node: it returns it as it is then, and whether it
 // is new.
 //
 // A directory at the path is [api.IsDirectory]; a symlink or special node there
 // is [api.Exists]; what is no directory on the way is [api.NotDirectory].
-func (d *Drive) Put(ctx context.Context, path []api.Name, body io.Reader, o PutOptions) (node api.ID, created bool, err error) {
+func (d *Drive) Put(ctx context.Context, path []api.Name, body io.Reader, o PutOptions) (node api.Node, created bool, err error) {
 	if err := checkPath(path); err != nil {
 		return node, false, err
 	}
-	limit, err := d.room(ctx, path)
+	limit, err := d.roomFor(ctx, path, o.Size)
 	if err != nil {
 		return node, false, err
 	}
-	v, err := d.upload(ctx, limit.reader(body))
+	v, pack, err := d.storeChunks(ctx, limit.reader(body))
 	if err != nil {
 		return node, false, err
 	}
-	return d.commitVersion(ctx, path, v, o)
+	return d.commitVersion(ctx, path, v, pack, o)
 }
 
 // commitVersion makes a version whose chunks are stored the content of the
-// file at a path.
-func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Version, o PutOptions) (node api.ID, created bool, err error) {
+// file at a path. The last pack of them is made known with it, unless it is nil.
+func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Version, pack *storedPack, o PutOptions) (node api.Node, created bool, err error) {
 	var object *Object
 	if o.Object != nil {
 		object = o.Object()
 	}
-	err = d.change(ctx, named([]api.Mutation{{Version: &v}}), func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
-		walked, err := tx.Walk(ctx, d.id, d.root, path)
-		if err != nil {
-			return nil, err
+	var made *postgres.Pack
+	if pack != nil && d.own() {
+		made = &pack.Pack
+	} else if pack != nil { // a guest adds it as such, and then acts as the owner
+		if err := d.addPack(ctx, *pack); err != nil {
+			return node, false, err
 		}
+	}
+	chunks := named([]api.Mutation{{Version: &v}})
+	build := func(ctx context.Context, tx *postgres.Tx, walked []api.Node) ([]api.Mutation, error) {
 		m := api.Mutation{Op: api.OpWrite, Name: path[len(path)-1], Version: &v, Time: time.Now().UnixNano()}
 		if o.Mtime != 0 {
 			m.Attr = &api.Attr{Mtime: &o.Mtime}
@@ -103,7 +111,7 @@ func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Versio
 				return nil, err
 			}
 		}
-		node, created = m.Node, old == nil
+		node.ID, created = m.Node, old == nil
 		if o.with != nil {
 			if err := o.with(ctx, tx); err != nil {
 				return nil, err
@@ -115,8 +123,40 @@ func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Versio
 			}
 		}
 		return append(batch, m), nil
+	}
+	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		locked, walked, err := d.lockFor(ctx, tx, chunks, made, path)
+		if err != nil {
+			return err
+		}
+		batch, err := build(ctx, tx, walked)
+		if err != nil {
+			return err
+		}
+		diff, err := d.applyWhole(ctx, tx, locked, chunks, batch)
+		for _, n := range slices.Concat(diff.NewNodes, diff.Nodes) {
+			if n.ID == node.ID {
+				node = n.Node
+			}
+		}
+		return err
 	})
 	return node, created, err
+}
+
+// lockFor locks the drive for a change at a path, and walks there.
+func (d *Drive) lockFor(ctx context.Context, tx *postgres.Tx, chunks []api.Hash, pack *postgres.Pack, path []api.Name) (locked postgres.Locked, walked []api.Node, err error) {
+	if d.own() {
+		locked, walked, err = tx.LockFor(ctx, d.id, d.owner, d.author(), chunks, pack, d.root, path)
+		if pack != nil {
+			fault.At(fault.PackRows)
+		}
+		return locked, walked, err
+	}
+	if locked, err = tx.Lock(ctx, d.id, d.owner, d.author(), chunks); err == nil {
+		walked, err = tx.Walk(ctx, d.id, d.root, path)
+	}
+	return locked, walked, err
 }
 
 // checkPath tells what is wrong with the path of something to be made.
@@ -173,18 +213,18 @@ func (d *Drive) missingDirs(walked []api.Node, dirs []api.Name, time int64) (bat
 
 // upload stores the chunks of body that the owner does not have yet.
 func (d *Drive) upload(ctx context.Context, body io.Reader) (api.Version, error) {
+	v, last, err := d.storeChunks(ctx, body)
+	if err == nil && last != nil {
+		err = d.addPack(ctx, *last)
+	}
+	return v, err
+}
+
+// storeChunks is upload but for the last pack, if there is one: that is still to be made known.
+func (d *Drive) storeChunks(ctx context.Context, body io.Reader) (v api.Version, last *storedPack, err error) {
 	var pack chunk.PackWriter
 	packed := map[api.Hash]bool{}
-	send := func() error {
-		if pack.Count() == 0 {
-			return nil
-		}
-		_, _, err := d.PutPack(ctx, bytes.NewReader(pack.Bytes()))
-		pack.Reset()
-		clear(packed)
-		return err
-	}
-	v, err := chunk.Version(body, func(c api.Chunk, data []byte) error {
+	v, err = chunk.Version(body, func(c api.Chunk, data []byte) error {
 		if packed[c.Hash] {
 			return nil
 		}
@@ -193,16 +233,20 @@ func (d *Drive) upload(ctx context.Context, body io.Reader) (api.Version, error)
 			return err
 		}
 		if pack.Size() > 0 && pack.Size()+len(data) > storePack {
-			if err := send(); err != nil {
+			if _, _, err := d.PutPack(ctx, bytes.NewReader(pack.Bytes())); err != nil {
 				return err
 			}
+			pack.Reset()
+			clear(packed)
 		}
 		packed[c.Hash] = true
 		return pack.Add(c.Hash, data)
 	})
-	if err == nil {
-		err = send()
+	if err == nil && pack.Count() > 0 {
+		var stored storedPack
+		stored, err = d.storePack(ctx, bytes.NewReader(pack.Bytes()))
+		last = &stored
 	}
 	v.ID = api.NewID()
-	return v, err
+	return v, last, err
 }

@@ -18,6 +18,7 @@ func (d *Drive) Usage(ctx context.Context, dir api.ID) (u api.Usage, err error) 
 		if self.Type != api.Directory {
 			return api.Errorf(api.NotDirectory, "this is not a directory")
 		}
+		tx.Last()
 		u, err = tx.Usage(ctx, d.id, dir)
 		return err
 	})

@@ -57,7 +57,7 @@ type claim struct {
 func (q *request) claims() []claim {
 	at := func(name string, follow bool) (c claim) {
 		f := q.find(name, follow)
-		return claim{path: f.lockPath(), member: f.node == nil}
+		return claim{path: f.lockPath(), member: f.Node == nil}
 	}
 	switch q.method {
 	case http.MethodDelete:
@@ -192,7 +192,7 @@ func (q *request) Confirm(_ time.Time, name, other string, conditions ...webdav.
 		over = append(over, covering(locks, q.find(other, true).lockPath())...)
 	}
 	for _, c := range conditions {
-		holds := c.ETag != "" && f.node != nil && f.node.Type == api.File && c.ETag == etag(f.node)
+		holds := c.ETag != "" && f.Node != nil && f.Node.Type == api.File && c.ETag == etag(f.Node)
 		if id, ok := parseToken(c.Token); ok {
 			for _, l := range over {
 				holds = holds || l.Token == id

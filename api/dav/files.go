@@ -16,19 +16,15 @@ import (
 	"satchel/storage"
 )
 
-// found is what a path leads to. Where it leads through a bind, that is in
-// another drive, which begins at the directory that was bound.
+// found is what a path leads to, or why it leads nowhere.
 type found struct {
-	drive *storage.Drive
-	bound []api.Name // the way to the drive's root, in the home drive
-	real  []api.Name // and on from there
-	node  *api.Node  // nil: nothing is there
-	err   error
+	storage.Reached
+	err error
 }
 
 // lockPath is where locks are: in the home drive, wherever the bytes are.
 func (f found) lockPath() string {
-	return storage.LockPath(append(append([]api.Name(nil), f.bound...), f.real...))
+	return storage.LockPath(append(append([]api.Name(nil), f.Bound...), f.Real...))
 }
 
 // find looks a path of the request up. A symlink at its end is followed, unless
@@ -41,20 +37,19 @@ func (q *request) find(name string, follow bool) found {
 	if f, ok := q.cache[key]; ok {
 		return f
 	}
-	f := found{drive: q.drive}
+	var f found
 	names, err := api.ParsePath(name)
-	rest := names
 	if err == nil {
-		if f.drive, rest, err = q.drive.Through(q.ctx, names); err != nil {
-			f.drive = q.drive
-		}
+		f.Reached, err = q.Drives.Find(q.ctx, q.caller, names, storage.Finding{
+			Resolving: storage.Resolving{Fold: q.fold, Follow: follow},
+			Content:   q.method == http.MethodGet,
+		})
 	}
-	if err == nil {
-		f.bound = names[:len(names)-len(rest)]
-		f.real, f.node, err = f.drive.Resolve(q.ctx, rest, storage.Resolving{Fold: q.fold, Follow: follow})
+	if f.Home == nil {
+		f.Home, f.Drive = q.drive, q.drive
 	}
-	if f.node != nil && f.node.Type != api.File && f.node.Type != api.Directory && follow {
-		f.node = nil // devices and the like have no place here
+	if f.Node != nil && f.Node.Type != api.File && f.Node.Type != api.Directory && follow {
+		f.Node = nil // devices and the like have no place here
 		err = api.Errorf(api.NotFound, "this is neither a file nor a directory")
 	}
 	f.err = err
@@ -109,10 +104,10 @@ func (q *request) Stat(_ context.Context, name string) (os.FileInfo, error) {
 	if f.err != nil {
 		return nil, q.pathError("stat", name, f.err)
 	}
-	if f.node == nil {
+	if f.Node == nil {
 		return nil, &os.PathError{Op: "stat", Path: name, Err: os.ErrNotExist}
 	}
-	return info{path.Base(path.Clean("/" + name)), f.node}, nil
+	return info{path.Base(path.Clean("/" + name)), f.Node}, nil
 }
 
 // Mkdir is part of [webdav.FileSystem]. In a COPY it copies the whole directory.
@@ -124,7 +119,7 @@ func (q *request) Mkdir(_ context.Context, name string, _ os.FileMode) error {
 	case q.method == "COPY":
 		err = q.copyTo(f)
 	default:
-		_, err = f.drive.Mkdir(q.ctx, f.real, false)
+		_, err = f.Drive.Mkdir(q.ctx, f.Real, false)
 	}
 	if err != nil {
 		return q.failed("mkdir", name, err)
@@ -158,12 +153,12 @@ func (q *request) RemoveAll(_ context.Context, name string) error {
 	f := q.find(name, false)
 	err := f.err
 	if err == nil {
-		err = f.drive.Remove(q.ctx, f.real)
+		err = f.Drive.Remove(q.ctx, f.Real)
 	}
 	if err != nil {
 		return q.failed("remove", name, err)
 	}
-	q.removed = append(f.bound[:len(f.bound):len(f.bound)], f.real...)
+	q.removed = append(f.Bound[:len(f.Bound):len(f.Bound)], f.Real...)
 	q.done()
 	return nil
 }
@@ -178,24 +173,24 @@ func (q *request) Rename(_ context.Context, from, to string) error {
 	if err != nil {
 		return q.failed("rename", from, err)
 	}
-	if source.node == nil {
+	if source.Node == nil {
 		q.refuse(api.Errorf(api.NotFound, "there is no such file or directory"), 0)
 		return &os.PathError{Op: "rename", Path: from, Err: os.ErrNotExist}
 	}
-	real := target.real
-	if target.node != nil && target.node.ID == source.node.ID && len(real) > 0 {
+	real := target.Real
+	if target.Node != nil && target.Node.ID == source.Node.ID && len(real) > 0 {
 		// A case-blind client changes the case of a name: its target is what it moves.
 		literal, _ := api.ParsePath(to)
 		real = append(append([]api.Name(nil), real[:len(real)-1]...), literal[len(literal)-1])
 	}
-	if !source.drive.Same(target.drive) {
+	if !source.Drive.Same(target.Drive) {
 		return q.failed("rename", from, errBetween())
 	}
-	_, err = source.drive.Move(q.ctx, source.real, real, storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"})
+	_, err = source.Drive.Move(q.ctx, source.Real, real, storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"})
 	if err != nil {
 		return q.failed("rename", from, err)
 	}
-	q.removed = append(source.bound[:len(source.bound):len(source.bound)], source.real...)
+	q.removed = append(source.Bound[:len(source.Bound):len(source.Bound)], source.Real...)
 	q.done()
 	return nil
 }
@@ -206,10 +201,10 @@ func (q *request) copyTo(to found) error {
 	if source.err != nil {
 		return source.err
 	}
-	if !source.drive.Same(to.drive) {
+	if !source.Drive.Same(to.Drive) {
 		return errBetween()
 	}
-	_, err := to.drive.Copy(q.ctx, source.real, to.real, storage.CopyOptions{
+	_, err := to.Drive.Copy(q.ctx, source.Real, to.Real, storage.CopyOptions{
 		MoveOptions: storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"},
 		Shallow:     q.r.Header.Get("Depth") == "0",
 	})
@@ -225,7 +220,7 @@ func errBetween() error {
 // beforeCopy refuses a copy or move of nothing before x/net looks at locks.
 func (q *request) beforeCopy() error {
 	f := q.find(q.path, q.method == "COPY")
-	if f.err == nil && f.node == nil {
+	if f.err == nil && f.Node == nil {
 		f.err = api.Errorf(api.NotFound, "there is no such file or directory")
 	}
 	if api.KindOf(f.err) == api.NotDirectory {
@@ -240,6 +235,8 @@ type upload struct {
 	q    *request
 	name string
 	to   found
+
+	stored *api.Node // what PUT made
 }
 
 // ReadFrom is what io.Copy calls with the whole of it.
@@ -253,12 +250,15 @@ func (u *upload) ReadFrom(body io.Reader) (n int64, err error) {
 		return 0, nil
 	}
 	count := &counting{r: body}
-	_, created, err := u.to.drive.Put(q.ctx, u.to.real, count, storage.PutOptions{NoParents: true, Mtime: q.sentMtime(), Check: q.preconditions})
+	node, created, err := u.to.Drive.Put(q.ctx, u.to.Real, count, storage.PutOptions{
+		NoParents: true, Mtime: q.sentMtime(), Size: max(0, q.r.ContentLength), Check: q.preconditions,
+	})
 	if err != nil {
 		return count.n, q.failed("write", u.name, err)
 	}
 	q.created = created
 	q.done()
+	u.stored = &node
 	return count.n, nil
 }
 
@@ -273,8 +273,14 @@ func (c *counting) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (u *upload) Stat() (os.FileInfo, error) { return u.q.Stat(u.q.ctx, u.name) }
-func (u *upload) Close() error               { return nil }
+func (u *upload) Close() error { return nil }
+
+func (u *upload) Stat() (os.FileInfo, error) {
+	if u.stored != nil {
+		return info{path.Base(path.Clean("/" + u.name)), u.stored}, nil
+	}
+	return u.q.Stat(u.q.ctx, u.name)
+}
 
 // x/net writes files by ReadFrom alone.
 func (u *upload) Write([]byte) (int, error)          { return 0, os.ErrInvalid }
@@ -296,17 +302,14 @@ func (q *request) beforePut() error {
 	if f.err != nil {
 		return nil // x/net finds it too, and says so in its order
 	}
-	if err := q.preconditions(f.node); err != nil {
+	if err := q.preconditions(f.Node); err != nil {
 		return err
 	}
-	if n := len(f.real); f.node == nil && n > 1 {
-		if _, above, err := f.drive.Resolve(q.ctx, f.real[:n-1], storage.Resolving{}); err != nil || above == nil {
+	if n := len(f.Real); f.Node == nil && n > 1 {
+		if _, above, err := f.Drive.Resolve(q.ctx, f.Real[:n-1], storage.Resolving{}); err != nil || above == nil {
 			q.refuse(api.Errorf(api.NotFound, "there is no directory to put it in"), http.StatusConflict)
 			return q.err
 		}
-	}
-	if q.r.ContentLength > 0 {
-		return f.drive.Room(q.ctx, f.real, q.r.ContentLength)
 	}
 	return nil
 }

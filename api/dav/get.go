@@ -17,22 +17,22 @@ func (q *request) get(w http.ResponseWriter) {
 	case f.err != nil && api.KindOf(f.err) != api.NotDirectory:
 		q.fail(w, f.err)
 		return
-	case f.node == nil:
+	case f.Node == nil:
 		q.fail(w, api.Errorf(api.NotFound, "there is no such file or directory"))
 		return
-	case f.node.Type == api.Directory:
+	case f.Node.Type == api.Directory:
 		w.Header().Set("Allow", "OPTIONS, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, LOCK, UNLOCK")
 		q.refuse(api.Errorf(api.IsDirectory, "this is a directory: list it with PROPFIND"), http.StatusMethodNotAllowed)
 		q.fail(w, q.err)
 		return
 	}
-	c, err := f.drive.Content(q.ctx, f.node.ID, f.node.Version)
+	c, err := f.Content(q.ctx)
 	if err != nil {
 		q.fail(w, err)
 		return
 	}
 	h := w.Header()
-	h.Set("Etag", etag(f.node))
+	h.Set("Etag", etag(f.Node))
 	h.Set("Content-Type", storage.ContentType(path.Base(q.path)))
 	h.Set("Cache-Control", "private, no-cache")
 	// A browser that is led here shows no script of a stored page (CSP 3 section 6.2.1).
@@ -40,7 +40,7 @@ func (q *request) get(w http.ResponseWriter) {
 	body := c.Reader(q.ctx)
 	defer body.Close()
 	refused := func(w http.ResponseWriter) http.ResponseWriter { return &refusals{ResponseWriter: w, q: q} }
-	err = serve.Content(w, q.r, info{node: f.node}.ModTime(), body, refused, func(err error) {
+	err = serve.Content(w, q.r, info{node: f.Node}.ModTime(), body, refused, func(err error) {
 		q.Fault(err) // logs it
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func (w *refusals) WriteHeader(status int) {
 		if status != http.StatusRequestedRangeNotSatisfiable {
 			h.Del("Etag")
 		} else {
-			h.Set("Content-Range", "bytes */"+strconv.FormatInt(w.q.find(w.q.path, true).node.Size, 10))
+			h.Set("Content-Range", "bytes */"+strconv.FormatInt(w.q.find(w.q.path, true).Node.Size, 10))
 		}
 	}
 	w.ResponseWriter.WriteHeader(status)

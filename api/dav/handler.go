@@ -35,9 +35,11 @@ const maxXML = 1 << 20
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := &request{Handler: h, ctx: r.Context(), r: r, method: r.Method}
-	caller, err := h.Identify(r)
-	if err == nil {
-		q.drive, err = h.Drives.Home(q.ctx, caller)
+	q.fold = !tellsCase(r.UserAgent())
+	q.path = strings.TrimPrefix(r.URL.Path, h.Prefix)
+	var err error
+	if q.caller, err = h.Identify(r); err == nil {
+		err = q.begin()
 	}
 	if err != nil {
 		if api.KindOf(err) == api.Unauthenticated {
@@ -46,13 +48,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.fail(w, err)
 		return
 	}
-	q.fold = !tellsCase(r.UserAgent())
-	q.path = strings.TrimPrefix(r.URL.Path, h.Prefix)
-	if _, err := api.ParsePath(q.path); err != nil {
-		q.fail(w, err)
-		return
-	}
 	q.serve(w)
+}
+
+// begin finds the caller's home drive, and in the same question what the request's path leads to.
+func (q *request) begin() (err error) {
+	if _, err := api.ParsePath(q.path); err == nil {
+		f := q.find(q.path, q.method != http.MethodDelete && q.method != "MOVE")
+		if q.drive = f.Home; q.drive == nil {
+			return f.err
+		}
+		return nil
+	}
+	if _, homeless := q.Drives.Home(q.ctx, q.caller); homeless != nil {
+		return homeless
+	}
+	_, err = api.ParsePath(q.path)
+	return err
 }
 
 // tellsCase is whether a program is known to keep names apart that differ in
@@ -136,10 +148,10 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 		return true
 	}
 	f := q.find(q.path, true)
-	if f.err != nil || f.node == nil || f.node.Type != api.Directory {
+	if f.err != nil || f.Node == nil || f.Node.Type != api.Directory {
 		return true // x/net says what is wrong
 	}
-	u, err := f.drive.Usage(q.ctx, f.node.ID)
+	u, err := f.Drive.Usage(q.ctx, f.Node.ID)
 	if err != nil {
 		q.fail(w, err)
 		return false
@@ -227,7 +239,8 @@ type request struct {
 	*Handler
 	ctx    context.Context
 	r      *http.Request
-	drive  *storage.Drive
+	caller storage.Caller
+	drive  *storage.Drive // his home
 	method string
 	path   string // the request's, below Prefix
 	fold   bool

@@ -66,7 +66,7 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 	var infos []os.FileInfo
 	var ids []api.ID
 	for after := api.Name(""); ; {
-		page, err := self.drive.Children(q.ctx, f.node.ID, after, storage.MaxPage)
+		page, err := self.Drive.Children(q.ctx, f.node.ID, after, storage.MaxPage)
 		if err != nil {
 			return nil, q.pathError("readdir", f.name, err)
 		}
@@ -82,16 +82,16 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 			}
 			switch n.Type {
 			case api.File, api.Directory:
-				real := append(append([]api.Name(nil), self.real...), e.Name)
+				real := append(append([]api.Name(nil), self.Real...), e.Name)
 				if n.Type == api.Directory && n.Nlink == 2 {
-					if f := q.find(at, true); f.node != nil { // it may be a bind's
-						n = f.node
+					if f := q.find(at, true); f.Node != nil { // it may be a bind's
+						n = f.Node
 					}
 				} else {
-					q.remember(at, found{drive: self.drive, bound: self.bound, real: real, node: n})
+					q.remember(at, found{Reached: storage.Reached{Home: self.Home, Drive: self.Drive, Bound: self.Bound, Real: real, Node: n}})
 				}
 			default:
-				if n = q.find(at, true).node; n == nil {
+				if n = q.find(at, true).Node; n == nil {
 					continue // a device, or a symlink that leads nowhere
 				}
 			}
@@ -103,5 +103,5 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 		}
 		after = page.Entries[len(page.Entries)-1].Name
 	}
-	return infos, q.loadProperties(self.drive, append(ids, f.node.ID))
+	return infos, q.loadProperties(self.Drive, append(ids, f.node.ID))
 }

@@ -107,7 +107,7 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 	if f.err != nil {
 		return false, l, f.err
 	}
-	if f.node == nil {
+	if f.Node == nil {
 		if err := q.hindered([]claim{{path: f.lockPath(), member: true}}); err != nil {
 			q.status = webdav.StatusLocked
 			return false, l, err
@@ -118,7 +118,7 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 			}
 			return nil
 		}
-		if _, _, err := f.drive.Put(q.ctx, f.real, strings.NewReader(""), storage.PutOptions{NoParents: true, Check: check}); err != nil {
+		if _, _, err := f.Drive.Put(q.ctx, f.Real, strings.NewReader(""), storage.PutOptions{NoParents: true, Check: check}); err != nil {
 			q.failed("lock", q.path, err)
 			return false, l, err
 		}

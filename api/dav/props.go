@@ -39,7 +39,7 @@ func (f *file) DeadProps() (map[xml.Name]webdav.Property, error) {
 	q := f.q
 	self := q.find(f.name, true)
 	if _, ok := q.props[f.node.ID]; !ok {
-		if err := q.loadProperties(self.drive, []api.ID{f.node.ID}); err != nil {
+		if err := q.loadProperties(self.Drive, []api.ID{f.node.ID}); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +59,7 @@ func (f *file) DeadProps() (map[xml.Name]webdav.Property, error) {
 	live("creationdate", time.Unix(0, f.node.Btime).UTC().Format(time.RFC3339))
 	live("lockdiscovery", q.discovery(covering(locks, self.lockPath())))
 	if q.quota && f.IsDir() {
-		used, free, err := self.drive.Space(q.ctx)
+		used, free, err := self.Drive.Space(q.ctx)
 		if err != nil {
 			q.refuse(err, 0)
 			return nil, err
@@ -96,7 +96,7 @@ func (f *file) Patch(patches []webdav.Proppatch) ([]webdav.Propstat, error) {
 		}
 		return stats, nil
 	}
-	err := f.q.find(f.name, true).drive.PatchProperties(f.q.ctx, f.node.ID, all)
+	err := f.q.find(f.name, true).Drive.PatchProperties(f.q.ctx, f.node.ID, all)
 	switch api.KindOf(err) {
 	case "":
 		f.q.done()

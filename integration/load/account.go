@@ -39,12 +39,17 @@ type file struct {
 	hash          api.Hash
 }
 
+// wrongContent is the one error that nothing excuses.
+type wrongContent struct{ message string }
+
+func (e *wrongContent) Error() string { return e.message }
+
 // same compares content with what was written.
 func (f file) same(r io.Reader) error {
 	sum := sha256.New()
 	n, err := io.Copy(sum, r)
 	if err == nil && (n != f.size || api.Hash(sum.Sum(nil)) != f.hash) {
-		err = fmt.Errorf("%s came back as other %d bytes; %d were written", f.name, n, f.size)
+		err = &wrongContent{fmt.Sprintf("%s came back as other %d bytes; %d were written", f.name, n, f.size)}
 	}
 	return err
 }

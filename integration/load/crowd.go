@@ -58,12 +58,15 @@ func (c *crowd) idleOf(i int) *account {
 // phase is what all clients do for a while.
 type phase struct {
 	pause   time.Duration
-	stop    chan struct{}  // closed when no new call is to begin
-	failed  chan error     // the first one
-	refused atomic.Int64   // with Retry-After
-	bytes   atomic.Int64   // of content, both ways
-	begun   sync.WaitGroup // those who wait, until they know from where on
-	done    sync.WaitGroup // those who read and write
+	stop    chan struct{} // closed when no new call is to begin
+	failed  chan error    // the first one
+	refused atomic.Int64  // with Retry-After
+
+	stood       *standstills
+	interrupted atomic.Int64   // by one of them
+	bytes       atomic.Int64   // of content, both ways
+	begun       sync.WaitGroup // those who wait, until they know from where on
+	done        sync.WaitGroup // those who read and write
 
 	writes, reads, lists, heard times
 }
@@ -88,10 +91,16 @@ func (p *phase) rest(pause time.Duration) bool {
 	}
 }
 
-// patiently makes a call again for as long as the server asks to come later. Any other error is the load's.
+// patiently makes a call again for as long as the server asks to come later, and when it failed while this machine or
+// program stood still. Any other error is the load's.
 func (p *phase) patiently(ctx context.Context, call func() error) error {
 	for {
+		begin := time.Now()
 		err := call()
+		if _, wrong := errors.AsType[*wrongContent](err); err != nil && !wrong && ctx.Err() == nil && p.stood.since(begin) {
+			p.interrupted.Add(1)
+			continue
+		}
 		e, ok := errors.AsType[*api.Error](err)
 		if err == nil || !ok || e.RetryAfter <= 0 || e.Kind != api.Unavailable && e.Kind != api.RateLimited {
 			return err
@@ -115,7 +124,8 @@ func (c *crowd) work(ctx context.Context, last, pause time.Duration) (column, er
 	if col.before, err = c.site.sample(ctx); err != nil {
 		return col, err
 	}
-	p := &phase{pause: pause, stop: make(chan struct{}), failed: make(chan error, 1)}
+	p := &phase{pause: pause, stop: make(chan struct{}), failed: make(chan error, 1), stood: watchStandstills()}
+	defer p.stood.end()
 	waiting, leave := context.WithCancel(ctx)
 	defer leave()
 	var idle sync.WaitGroup
@@ -192,6 +202,7 @@ func (c *crowd) work(ctx context.Context, last, pause time.Duration) (column, er
 	}
 	col.writes, col.reads, col.lists, col.heard = p.writes.sorted(), p.reads.sorted(), p.lists.sorted(), p.heard.sorted()
 	col.bytes, col.refused = p.bytes.Load(), int(p.refused.Load())
+	col.stood, col.interrupted = p.stood.all(), int(p.interrupted.Load())
 	col.after, err = c.settled(ctx, col.before.goroutines)
 	return col, err
 }

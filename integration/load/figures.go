@@ -64,6 +64,8 @@ type column struct {
 	heard                []time.Duration
 	bytes                int64
 	refused              int // and done later
+	stood                time.Duration
+	interrupted          int // calls that failed while the program stood still, and were made again
 	samples              []sample
 	before, after        sample
 }
@@ -90,6 +92,7 @@ func (c column) rows() [][2]string {
 		{"MB/s, both ways", fmt.Sprintf("%.1f", float64(c.bytes)/1e6/c.took.Seconds())},
 		{"another device hears of a write after; p50 / p99", percentiles(c.heard)},
 		{"refused with Retry-After, and done later", fmt.Sprint(c.refused)},
+		{"stopped for; calls that failed by it, and done later", fmt.Sprintf("%v; %d", c.stood.Round(time.Second), c.interrupted)},
 		{"satcheld's resident memory at most, at the end", fmt.Sprintf("%d, %d MiB", high.resident>>20, c.samples[len(c.samples)-1].resident>>20)},
 		{"satcheld's processors", fmt.Sprintf("%.2f", (c.samples[len(c.samples)-1].processor-c.before.processor).Seconds()/c.took.Seconds())},
 		{"goroutines before, at most, after", fmt.Sprintf("%d, %d, %d", c.before.goroutines, high.goroutines, c.after.goroutines)},

@@ -35,7 +35,7 @@ func TestLoad(t *testing.T) {
 			t.Errorf("nothing was done: %s", row)
 		}
 	}
-	if rows := strings.Count(out.String(), "\n| "); rows != 18 {
+	if rows := strings.Count(out.String(), "\n| "); rows != 19 {
 		t.Errorf("the tables have %d rows:\n%s", rows, out.String())
 	}
 	got, err := os.ReadFile(file)

@@ -55,14 +55,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.DurationVar(&p.paced, "duration", time.Hour, "for how long they do so at a pace, with each number of servers")
 	flags.DurationVar(&p.pause, "pause", 2*time.Second, "how long a writer pauses then after a write; a reader pauses for half of it")
 	flags.DurationVar(&p.compared, "compared", 10*time.Second, "for how long each server is compared in each way; 0: not at all")
-	servers := flags.Int("servers", 2, "with one server, or (2) with one and then with two")
+	servers := flags.Int("servers", 2, "with one server, with one and then with two (2), or only the comparison (0)")
 	base := flags.String("base", "", "work below this directory (default: the temporary directory)")
 	write := flags.String("write", "", "put the tables into this Markdown `file`, between its load markers")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if p.writing < 1 || p.reading < 1 || p.reading > p.writing || p.idle < p.writing || *servers < 1 || *servers > 2 {
-		return errors.New("-writing and -reading must be positive, -reading at most as -writing, -idle at least as -writing, and -servers 1 or 2")
+	if p.writing < 1 || p.reading < 1 || p.reading > p.writing || p.idle < p.writing || *servers < 0 || *servers > 2 {
+		return errors.New("-writing and -reading must be positive, -reading at most as -writing, -idle at least as -writing, and -servers 0, 1 or 2")
 	}
 	r, err := rig.New(*base)
 	if err != nil {
@@ -78,7 +78,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return fmt.Errorf("with %d: %w", n+1, err)
 		}
 	}
-	text := t.markdown(p)
+	text := ""
+	if *servers > 0 {
+		text = t.markdown(p)
+	}
 	if p.compared > 0 {
 		c, err := compare(ctx, r, p, stderr)
 		if err != nil {

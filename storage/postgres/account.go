@@ -121,9 +121,11 @@ func (tx *Tx) RevokeSession(ctx context.Context, id api.ID) error {
 	return nil
 }
 
+const sessionEnded = `SELECT EXISTS (SELECT FROM satchel.sessions WHERE id = $1 AND revoked IS NOT NULL)`
+
 // SessionEnded tells whether a session of the user's was ended.
 func (tx *Tx) SessionEnded(ctx context.Context, id api.ID) (over bool, err error) {
-	err = tx.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM satchel.sessions WHERE id = $1 AND revoked IS NOT NULL)`, id).Scan(&over)
+	err = tx.conn.QueryRow(ctx, sessionEnded, id).Scan(&over)
 	return over, err
 }
 

@@ -20,10 +20,11 @@ func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash
 		}
 	}
 	var batch pgx.Batch
+	// OFFSET 0 keeps the planner from comparing with all chunks of the owner.
 	batch.Queue(`
 		SELECT DISTINCT h
 		FROM unnest($2::bytea[]) h
-		WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.sha256 = h)`, owner, nonNil(hashes)).Query(collect(&missing))
+		WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.sha256 = h OFFSET 0)`, owner, nonNil(hashes)).Query(collect(&missing))
 	batch.Queue(`
 		SELECT c.sha256
 		FROM unnest($2::bytea[]) h
@@ -97,25 +98,35 @@ func collectExtents(rows pgx.Rows, n int) (map[api.Hash]Extent, error) {
 	return found, err
 }
 
+// Pack is a stored pack: its object's size, and its chunks, sorted by hash, each once.
+type Pack struct {
+	ID     api.ID
+	Bytes  int64
+	Chunks []Extent
+}
+
 // AddPack makes a stored pack and its chunks known. Chunks that another pack
-// holds already stay there, and get another grace period. The chunks must be
-// sorted by hash, each once, so that two packs with the same chunks can't wait
-// for each other.
-func (tx *Tx) AddPack(ctx context.Context, owner, pack api.ID, bytes int64, chunks []Extent) error {
+// holds already stay there, and get another grace period. By the chunks' order
+// two packs with the same ones can't wait for each other.
+func (tx *Tx) AddPack(ctx context.Context, owner api.ID, p Pack) error {
 	var batch pgx.Batch
-	batch.Queue(`INSERT INTO packs (owner, id, bytes) VALUES ($1, $2, $3)`, owner, pack, bytes)
+	p.queue(&batch, owner)
+	return tx.conn.SendBatch(ctx, &batch).Close()
+}
+
+func (p *Pack) queue(batch *pgx.Batch, owner api.ID) {
+	batch.Queue(`INSERT INTO packs (owner, id, bytes) VALUES ($1, $2, $3)`, owner, p.ID, p.Bytes)
 	// DO NOTHING would not wait for garbage collection to remove a chunk that is
 	// there; DO UPDATE locks it, or inserts it if it went, and changes nothing.
-	hashes := column(chunks, func(e *Extent) api.Hash { return e.Hash })
+	hashes := column(p.Chunks, func(e *Extent) api.Hash { return e.Hash })
 	batch.Queue(`
 		INSERT INTO chunks (owner, pack, sha256, off, len)
 		SELECT $1, $2, x.* FROM unnest($3::bytea[], $4::int[], $5::int[]) x
 		ON CONFLICT (owner, sha256) DO UPDATE SET pack = chunks.pack WHERE false`,
-		owner, pack, hashes,
-		column(chunks, func(e *Extent) int64 { return e.Off }),
-		column(chunks, func(e *Extent) int64 { return e.Len }))
+		owner, p.ID, hashes,
+		column(p.Chunks, func(e *Extent) int64 { return e.Off }),
+		column(p.Chunks, func(e *Extent) int64 { return e.Len }))
 	batch.Queue(spare, owner, hashes)
-	return tx.conn.SendBatch(ctx, &batch).Close()
 }
 
 // Content is a version of a file as it is stored.

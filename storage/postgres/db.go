@@ -125,9 +125,15 @@ func (db *DB) Stats() PoolStats {
 // Tx is a transaction bound to a user. It is not safe for concurrent use and
 // ends with the function that [DB.As] gave it to.
 type Tx struct {
-	conn  *pgx.Conn
+	conn  *statements
 	user  api.ID
 	guest bool // in another one's drive: see Tx.Guest
+}
+
+// Last says that the next statement, or batch of them, is the last. In a transaction that only reads the end goes out with
+// it, which saves a round trip, and one that asks nothing else is one round trip in all; a statement after it is an error.
+func (tx *Tx) Last() {
+	tx.conn.last = tx.conn.begin == beginReadOnly
 }
 
 // As runs fn in a transaction as the user; the zero id sets none, and says so:
@@ -189,36 +195,12 @@ func (db *DB) once(ctx context.Context, begin string, who actor, fn func(context
 	// a panic or a failed rollback can't hand one user's transaction to another.
 	defer conn.Release()
 
-	origin := originOf(ctx)
-	setting, anonymous := "", "on"
-	if !who.user.IsZero() {
-		setting, anonymous = who.user.String(), ""
+	statements := &statements{conn: conn.Conn(), begin: begin, who: who, origin: originOf(ctx)}
+	err = fn(ctx, &Tx{conn: statements, user: who.user})
+	if statements.stale {
+		return fmt.Errorf("%w: %w", errStale, err)
 	}
-	var start pgx.Batch
-	start.Queue(begin)
-	start.Queue(`SELECT set_config('satchel.user_id', $1, true), set_config('satchel.anonymous', $2, true), set_config('satchel.link', $3, true),
-		set_config('satchel.via', $4, true), set_config('satchel.address', $5, true)`, setting, anonymous, who.link, origin.via(), origin.address())
-	if err := conn.SendBatch(ctx, &start).Close(); err != nil {
-		if conn.Conn().IsClosed() && ctx.Err() == nil {
-			return fmt.Errorf("%w: %w", errStale, err)
-		}
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := fn(ctx, &Tx{conn: conn.Conn(), user: who.user}); err != nil {
-		// The caller's context may be over, and the connection is worth keeping.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		conn.Exec(ctx, "ROLLBACK")
-		return err
-	}
-	tag, err := conn.Exec(ctx, "COMMIT")
-	if err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	if tag.String() != "COMMIT" {
-		return errors.New("commit: an earlier statement had failed, so the transaction was rolled back")
-	}
-	return nil
+	return statements.end(ctx, err)
 }
 
 // errStale is of a connection that broke while it lay in the pool, as after a

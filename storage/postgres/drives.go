@@ -79,6 +79,24 @@ func (tx *Tx) Drive(ctx context.Context, id api.ID) (Drive, error) {
 	return oneDrive(rows)
 }
 
+// DriveAndWalk is [Tx.Drive] and [Tx.Walk] of its owner's in one round trip.
+func (tx *Tx) DriveAndWalk(ctx context.Context, id, dir api.ID, path []api.Name) (d Drive, walked []api.Node, err error) {
+	var missing error
+	var batch pgx.Batch
+	batch.Queue(driveQuery+`WHERE d.id = $1`, id).Query(func(rows pgx.Rows) error {
+		d, missing = oneDrive(rows)
+		return rows.Err()
+	})
+	batch.Queue(walkQuery, id, dir, nonNil(path)).Query(func(rows pgx.Rows) (err error) {
+		walked, err = pgx.CollectRows(rows, scanNode)
+		return err
+	})
+	if err := tx.conn.SendBatch(ctx, &batch).Close(); err != nil {
+		return d, nil, err
+	}
+	return d, walked, missing
+}
+
 // Home is the home drive of the transaction's user, or [api.NotFound].
 func (tx *Tx) Home(ctx context.Context) (Drive, error) {
 	rows, _ := tx.conn.Query(ctx, driveQuery+`WHERE d.owner = $1 AND d.name = $2`, tx.user, HomeName)
@@ -96,10 +114,12 @@ func (d *Drive) room() int64 {
 func oneDrive(rows pgx.Rows) (Drive, error) {
 	d, err := pgx.CollectExactlyOneRow(rows, scanDrive)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = api.Errorf(api.NotFound, "there is no such drive")
+		err = errNoDrive()
 	}
 	return d, err
 }
+
+func errNoDrive() error { return api.Errorf(api.NotFound, "there is no such drive") }
 
 // Drives lists the drives of the transaction's user by name.
 func (tx *Tx) Drives(ctx context.Context) ([]Drive, error) {

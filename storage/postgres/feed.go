@@ -42,23 +42,57 @@ func (db *DB) Listen(ctx context.Context, ready func(), changed func(drive api.I
 	}
 }
 
+// Feed is what changed in a drive.
+type Feed struct {
+	Ended bool // the device's session was ended, and nothing else counts
+	Drive Drive
+
+	Touched tree.Touched
+	Last    int64 // the number of the last change
+	More    bool  // the limit cut them
+}
+
 // ChangesAfter names what others than the batches of an incarnation of a device (zero: of any) changed after a
-// point of the drive's order: at most limit changes, and the number of the last
-// of them. More tells that the limit cut it.
-func (tx *Tx) ChangesAfter(ctx context.Context, drive api.ID, but Author, after int64, limit int) (t tree.Touched, last int64, more bool, err error) {
-	rows, _ := tx.conn.Query(ctx, `
-		SELECT seq, node, parent, name, to_parent, to_name, other
-		FROM changes
-		WHERE drive = $1 AND seq > $2 AND (device IS DISTINCT FROM $3 OR incarnation IS NULL OR incarnation <> $5)
-		ORDER BY seq LIMIT $4`, drive, after, but.Device, limit, but.Incarnation)
+// point of the drive's order: at most limit changes. For a guest it is the drive and the session alone: see [Tx.GuestChanges]. A drive
+// that the user may not see is [api.NotFound].
+func (tx *Tx) ChangesAfter(ctx context.Context, drive api.ID, but Author, after int64, limit int) (f Feed, err error) {
+	var missing error
+	var batch pgx.Batch
+	batch.Queue(sessionEnded, but.Device).QueryRow(func(row pgx.Row) error { return row.Scan(&f.Ended) })
+	query := driveQuery + `WHERE d.id = $1`
+	if tx.guest {
+		query = sharedDriveByID
+	}
+	batch.Queue(query, drive).Query(func(rows pgx.Rows) error {
+		f.Drive, missing = oneDrive(rows)
+		return rows.Err()
+	})
+	if !tx.guest {
+		batch.Queue(`
+			SELECT seq, node, parent, name, to_parent, to_name, other
+			FROM changes
+			WHERE drive = $1 AND seq > $2 AND (device IS DISTINCT FROM $3 OR incarnation IS NULL OR incarnation <> $5)
+			ORDER BY seq LIMIT $4`, drive, after, but.Device, limit, but.Incarnation).Query(func(rows pgx.Rows) error { return f.collect(rows, limit) })
+	}
+	if err := tx.conn.SendBatch(ctx, &batch).Close(); err != nil {
+		return f, err
+	}
+	if f.Ended {
+		return f, nil
+	}
+	return f, missing
+}
+
+func (f *Feed) collect(rows pgx.Rows, limit int) error {
 	n := 0
 	var c tree.Change
-	_, err = pgx.ForEachRow(rows, []any{&c.Seq, &c.Node, &c.From.Parent, &c.From.Name, &c.To.Parent, &c.To.Name, &c.Other}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&c.Seq, &c.Node, &c.From.Parent, &c.From.Name, &c.To.Parent, &c.To.Name, &c.Other}, func() error {
 		n++
-		last = c.Seq
-		t.Nodes = append(t.Nodes, c.Node, c.From.Parent, c.To.Parent, c.Other)
-		t.Entries = append(t.Entries, c.From, c.To)
+		f.Last = c.Seq
+		f.Touched.Nodes = append(f.Touched.Nodes, c.Node, c.From.Parent, c.To.Parent, c.Other)
+		f.Touched.Entries = append(f.Touched.Entries, c.From, c.To)
 		return nil
 	})
-	return t.Unique(), last, n == limit, err
+	f.Touched, f.More = f.Touched.Unique(), n == limit
+	return err
 }

@@ -42,8 +42,26 @@ func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes [
 	if tx.guest {
 		return tx.lockShared(ctx, drive)
 	}
-	var l Locked
+	l, _, err := tx.lock(ctx, drive, owner, by, hashes, nil, nil)
+	return l, err
+}
+
+// LockFor is [Tx.Lock] by the owner for one file at a path from a directory, and [Tx.AddPack] and [Tx.Walk] in the same round trip: a pack
+// that is given is made known before the lock is waited for, and the nodes on the path are those that are there under it.
+func (tx *Tx) LockFor(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, pack *Pack, dir api.ID, path []api.Name) (Locked, []api.Node, error) {
+	return tx.lock(ctx, drive, owner, by, hashes, pack, &walking{dir, path})
+}
+
+type walking struct {
+	dir  api.ID
+	path []api.Name
+}
+
+func (tx *Tx) lock(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, pack *Pack, walk *walking) (l Locked, walked []api.Node, err error) {
 	var batch pgx.Batch
+	if pack != nil {
+		pack.queue(&batch, owner)
+	}
 	batch.Queue(driveQuery+`WHERE d.id = $1 FOR NO KEY UPDATE OF d`, drive).Query(func(rows pgx.Rows) error {
 		d, err := oneDrive(rows)
 		l.Drive = d.working()
@@ -54,7 +72,14 @@ func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes [
 			drive, by.Device, by.Incarnation).Query(l.Last.collect)
 	}
 	l.lockChunks(&batch, owner, hashes)
-	return l, tx.conn.SendBatch(ctx, &batch).Close()
+	if walk != nil {
+		batch.Queue(walkQuery, drive, walk.dir, nonNil(walk.path)).Query(func(rows pgx.Rows) (err error) {
+			walked, err = pgx.CollectRows(rows, scanNode)
+			return err
+		})
+	}
+	err = tx.conn.SendBatch(ctx, &batch).Close()
+	return l, walked, err
 }
 
 func (l *Locked) lockChunks(batch *pgx.Batch, owner api.ID, hashes []api.Hash) {

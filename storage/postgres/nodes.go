@@ -42,16 +42,9 @@ func oneNode(rows pgx.Rows) (api.Node, error) {
 	return n, err
 }
 
-// Walk follows names down from a directory, through no symlink, and stops
-// before the first that is missing: the nodes on the way, without the
-// directory it starts from.
-func (tx *Tx) Walk(ctx context.Context, drive, dir api.ID, path []api.Name) ([]api.Node, error) {
-	if tx.guest {
-		return tx.walkShared(ctx, drive, dir, path)
-	}
-	// OFFSET 0 keeps the planner from turning the walk into a join with all
-	// entries of the drive.
-	rows, _ := tx.conn.Query(ctx, `
+// walkQuery follows names down from a directory. OFFSET 0 keeps the planner from turning the walk into a join with all
+// entries, nodes or versions of the drive.
+const walkQuery = `
 		WITH RECURSIVE walk (depth, id) AS (
 			SELECT 0, $2::uuid
 			UNION ALL
@@ -63,12 +56,21 @@ func (tx *Tx) Walk(ctx context.Context, drive, dir api.ID, path []api.Name) ([]a
 				OFFSET 0) e
 			WHERE w.depth < cardinality($3::text[])
 		)
-		SELECT `+nodeColumns+`
+		SELECT ` + nodeColumns + `
 		FROM walk w
-		JOIN nodes n ON n.drive = $1 AND n.id = w.id
-		LEFT JOIN versions v ON v.drive = n.drive AND v.id = n.version
+		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = w.id OFFSET 0) n
+		LEFT JOIN LATERAL (SELECT sha256 FROM versions v WHERE v.drive = $1 AND v.id = n.version OFFSET 0) v ON true
 		WHERE w.depth > 0
-		ORDER BY w.depth`, drive, dir, nonNil(path))
+		ORDER BY w.depth`
+
+// Walk follows names down from a directory, through no symlink, and stops
+// before the first that is missing: the nodes on the way, without the
+// directory it starts from.
+func (tx *Tx) Walk(ctx context.Context, drive, dir api.ID, path []api.Name) ([]api.Node, error) {
+	if tx.guest {
+		return tx.walkShared(ctx, drive, dir, path)
+	}
+	rows, _ := tx.conn.Query(ctx, walkQuery, drive, dir, nonNil(path))
 	return pgx.CollectRows(rows, scanNode)
 }
 
@@ -119,43 +121,42 @@ func (tx *Tx) Brief(ctx context.Context, drive, dir api.ID) ([]Child, error) {
 func (tx *Tx) State(ctx context.Context, drive api.ID, t tree.Touched) (api.State, error) {
 	var state api.State
 	parents, names := split(t.Entries)
-	rows, _ := tx.conn.Query(ctx, `
+	const entries = `
 		SELECT k.parent, k.name, e.node
 		FROM unnest($2::uuid[], $3::text[]) k (parent, name)
 		LEFT JOIN LATERAL (
 			SELECT node FROM entries e
 			WHERE e.drive = $1 AND e.parent = k.parent AND e.name = k.name COLLATE "C"
-			OFFSET 0) e ON true`, drive, parents, names)
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e api.EntryState, err error) {
-		err = row.Scan(&e.Parent, &e.Name, &e.Node)
-		return e, err
+			OFFSET 0) e ON true`
+	var batch pgx.Batch
+	batch.Queue(entries, drive, parents, names).Query(func(rows pgx.Rows) (err error) {
+		state.Entries, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e api.EntryState, err error) {
+			err = row.Scan(&e.Parent, &e.Name, &e.Node)
+			return e, err
+		})
+		return err
 	})
-	if err != nil {
+	batch.Queue(`
+		WITH led (parent, name, node) AS (`+entries+`)
+		SELECT `+nodeColumns+`
+		FROM (SELECT unnest($4::uuid[]) UNION SELECT node FROM led) k (id)
+		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = k.id AND n.nlink > 0 OFFSET 0) n
+		LEFT JOIN LATERAL (SELECT sha256 FROM versions v WHERE v.drive = $1 AND v.id = n.version OFFSET 0) v ON true`,
+		drive, parents, names, nonNil(t.Nodes)).Query(func(rows pgx.Rows) (err error) {
+		state.Nodes, err = pgx.CollectRows(rows, scanNode)
+		return err
+	})
+	if err := tx.conn.SendBatch(ctx, &batch).Close(); err != nil {
 		return state, err
 	}
-	state.Entries = entries
-
 	wanted := map[api.ID]bool{}
 	for _, id := range t.Nodes {
 		wanted[id] = true
 	}
-	for _, e := range entries {
+	for _, e := range state.Entries {
 		if !e.Node.IsZero() {
 			wanted[e.Node] = true
 		}
-	}
-	ids := make([]api.ID, 0, len(wanted))
-	for id := range wanted {
-		ids = append(ids, id)
-	}
-	rows, _ = tx.conn.Query(ctx, `
-		SELECT `+nodeColumns+`
-		FROM unnest($2::uuid[]) k (id)
-		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = k.id AND n.nlink > 0 OFFSET 0) n
-		LEFT JOIN LATERAL (SELECT sha256 FROM versions v WHERE v.drive = $1 AND v.id = n.version OFFSET 0) v ON true`,
-		drive, ids)
-	if state.Nodes, err = pgx.CollectRows(rows, scanNode); err != nil {
-		return state, err
 	}
 	for _, n := range state.Nodes {
 		delete(wanted, n.ID)

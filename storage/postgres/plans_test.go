@@ -183,7 +183,7 @@ func (p *planned) queries(t *testing.T) []hot {
 		}},
 		{name: "Folder size", all: true, ask: func(ctx context.Context, tx *Tx) error { _, err := tx.Usage(ctx, id, p.made.Top); return err }},
 		{name: "The change feed, nearly at its end", ask: func(ctx context.Context, tx *Tx) error {
-			_, _, _, err := tx.ChangesAfter(ctx, id, p.by, int64(p.made.Nodes-50), 1000)
+			_, err := tx.ChangesAfter(ctx, id, p.by, int64(p.made.Nodes-50), 1000)
 			return err
 		}},
 		{name: "The state of nodes and entries that changed", ask: func(ctx context.Context, tx *Tx) error {
@@ -246,7 +246,7 @@ func (p *planned) addPack(ctx context.Context, tx *Tx) error {
 		hashes[i] = Extent{Hash: api.Hash(slices.Repeat(id[:], 2)), Off: int64(i) * 100, Len: 100}
 	}
 	slices.SortFunc(hashes, func(a, b Extent) int { return strings.Compare(string(a.Hash[:]), string(b.Hash[:])) })
-	return tx.AddPack(ctx, p.user, api.NewID(), 10_000, hashes)
+	return tx.AddPack(ctx, p.user, Pack{ID: api.NewID(), Bytes: 10_000, Chunks: hashes})
 }
 
 func (p *planned) creations(n int) []api.Mutation {

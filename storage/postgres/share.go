@@ -30,10 +30,12 @@ func refused(err error) error {
 const sharedDriveQuery = `
 	SELECT id, owner, name, root, epoch, seq, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint FROM `
 
+const sharedDriveByID = sharedDriveQuery + `shared_drive($1, NULL, NULL)`
+
 // SharedDrive is another one's drive in which the user holds something;
 // without its figures, which are its owner's. Else it is [api.NotFound].
 func (tx *Tx) SharedDrive(ctx context.Context, id api.ID) (Drive, error) {
-	rows, _ := tx.conn.Query(ctx, sharedDriveQuery+`shared_drive($1, NULL, NULL)`, id)
+	rows, _ := tx.conn.Query(ctx, sharedDriveByID, id)
 	return oneDrive(rows)
 }
 
@@ -53,6 +55,8 @@ func (tx *Tx) SharedBucket(ctx context.Context, name string) (Drive, error) {
 // walkShared is Walk for a guest. Directories on the way that he may not see
 // are zero but for their type; what leads nowhere that he may see is nothing.
 func (tx *Tx) walkShared(ctx context.Context, drive, dir api.ID, path []api.Name) ([]api.Node, error) {
+	last := tx.conn.last
+	tx.conn.last = false // it is the second statement that may be
 	rows, _ := tx.conn.Query(ctx, `SELECT depth, id FROM walk_shared($1, $2, $3) ORDER BY depth`, drive, dir, nonNil(path))
 	walked := make([]api.Node, 0, len(path))
 	var depth int
@@ -68,6 +72,7 @@ func (tx *Tx) walkShared(ctx context.Context, drive, dir api.ID, path []api.Name
 	}); err != nil || len(ids) == 0 {
 		return nil, err
 	}
+	tx.conn.last = last
 	rows, _ = tx.conn.Query(ctx, `
 		SELECT `+nodeColumns+`
 		FROM nodes n LEFT JOIN versions v ON v.drive = n.drive AND v.id = n.version
@@ -127,11 +132,11 @@ func (tx *Tx) SharedChunks(ctx context.Context, drive api.ID, versions []api.ID,
 
 // AddSharedPack is [Tx.AddPack] by a guest who may change something in a drive:
 // the pack is its owner's. Else it is [api.Permission].
-func (tx *Tx) AddSharedPack(ctx context.Context, drive, pack api.ID, bytes int64, chunks []Extent) error {
-	_, err := tx.conn.Exec(ctx, `SELECT add_shared_pack($1, $2, $3, $4, $5, $6)`, drive, pack, bytes,
-		column(chunks, func(e *Extent) api.Hash { return e.Hash }),
-		column(chunks, func(e *Extent) int32 { return int32(e.Off) }),
-		column(chunks, func(e *Extent) int32 { return int32(e.Len) }))
+func (tx *Tx) AddSharedPack(ctx context.Context, drive api.ID, p Pack) error {
+	_, err := tx.conn.Exec(ctx, `SELECT add_shared_pack($1, $2, $3, $4, $5, $6)`, drive, p.ID, p.Bytes,
+		column(p.Chunks, func(e *Extent) api.Hash { return e.Hash }),
+		column(p.Chunks, func(e *Extent) int32 { return int32(e.Off) }),
+		column(p.Chunks, func(e *Extent) int32 { return int32(e.Len) }))
 	return refused(err)
 }
 

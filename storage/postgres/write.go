@@ -32,16 +32,17 @@ func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error
 		INSERT INTO entries (drive, owner, born, parent, name, node)
 		SELECT $1, $2, $3, x.* FROM unnest($4::uuid[], $5::text[], $6::uuid[]) x`)
 	w.entries(d.Entries, `
-		WITH x (parent, name, node) AS (
-			SELECT * FROM unnest($4::uuid[], $5::text[], $6::uuid[])
+		WITH x (drive, parent, name, node) AS MATERIALIZED (
+			SELECT $1::uuid, * FROM unnest($4::uuid[], $5::text[], $6::uuid[])
 		), past AS (
 			INSERT INTO past_entries (drive, owner, parent, name, died, born, node)
 			SELECT $1, $2, e.parent, e.name, $3, e.born, e.node
-			FROM x JOIN entries e ON e.drive = $1 AND e.parent = x.parent AND e.name = x.name COLLATE "C"
+			FROM x CROSS JOIN LATERAL (
+				SELECT * FROM entries e WHERE e.drive = $1 AND e.parent = x.parent AND e.name = x.name COLLATE "C" OFFSET 0) e
 		)
 		UPDATE entries e SET node = x.node, born = $3
 		FROM x
-		WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`)
+		WHERE e.drive = x.drive AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`)
 	w.changeDirs(d.Dirs)
 	if len(d.Rezoned) > 0 {
 		w.batch.Queue(`SELECT rezone($1, $2)`, d.Drive.ID, d.Rezoned)
@@ -82,7 +83,9 @@ func (w *writer) answer(a Answer, by Author) error {
 	return nil
 }
 
-// writer queues statements whose first two parameters are drive and owner.
+// writer queues statements whose first two parameters are drive and owner. Rows that are changed or removed are joined
+// with x, which names their drive too: the planner does not know how much is in a drive that grew just now, and where
+// it is given the drive it would rather read all of that than look each key up.
 type writer struct {
 	batch        pgx.Batch
 	drive, owner api.ID
@@ -133,8 +136,8 @@ func (w *writer) adopted(rows []tree.Adoption) {
 	}
 	w.batch.Queue(`
 		UPDATE versions v SET document = x.heir
-		FROM unnest($3::uuid[], $4::uuid[]) x (document, heir)
-		WHERE v.drive = $1 AND v.owner = $2 AND v.document = x.document`, w.drive, w.owner,
+		FROM (SELECT $1::uuid AS drive, x.* FROM unnest($3::uuid[], $4::uuid[]) x (document, heir) OFFSET 0) x
+		WHERE v.drive = x.drive AND v.owner = $2 AND v.document = x.document`, w.drive, w.owner,
 		column(rows, func(a *tree.Adoption) api.ID { return a.From }),
 		column(rows, func(a *tree.Adoption) api.ID { return a.To }))
 }
@@ -170,7 +173,7 @@ const changing = `$4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bi
 const pastNodes = `
 	INSERT INTO past_nodes (drive, owner, id, until, version, document, mtime, uid, gid, mode, xattrs)
 	SELECT $1, $2, n.id, $16, n.version, n.document, n.mtime, n.uid, n.gid, n.mode, n.xattrs
-	FROM x JOIN nodes n ON n.drive = $1 AND n.id = x.id
+	FROM x CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = x.id OFFSET 0) n
 	WHERE n.type <> 'd' OR (n.mode, n.uid, n.gid, n.xattrs) IS DISTINCT FROM (x.mode, x.uid, x.gid, x.xattrs::jsonb)`
 
 func changeable(rows []tree.Inode) []any {
@@ -208,13 +211,13 @@ func (w *writer) changeNodes(rows []tree.Inode) {
 		return
 	}
 	w.queue(len(rows), `
-		WITH x (id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs) AS (
-			SELECT * FROM unnest($3::uuid[], `+changing+`)
+		WITH x (drive, id, size, mtime, ctime, rev, uid, gid, version, document, created, mode, nlink, xattrs) AS MATERIALIZED (
+			SELECT $1::uuid, * FROM unnest($3::uuid[], `+changing+`)
 		), past AS (`+pastNodes+`)
 		UPDATE nodes n SET size = x.size, mtime = x.mtime, ctime = x.ctime, rev = x.rev, uid = x.uid, gid = x.gid,
 			version = x.version, document = x.document, created = x.created, mode = x.mode, nlink = x.nlink, xattrs = x.xattrs::jsonb
 		FROM x
-		WHERE n.drive = $1 AND n.owner = $2 AND n.id = x.id`, append(changeable(rows), w.seq)...)
+		WHERE n.drive = x.drive AND n.owner = $2 AND n.id = x.id`, append(changeable(rows), w.seq)...)
 }
 
 func (w *writer) newNodes(rows []tree.Inode) {
@@ -265,8 +268,8 @@ func (w *writer) changeDirs(rows []tree.Inode) {
 	}
 	w.queue(len(rows), `
 		UPDATE dirs d SET parent = x.parent, files = x.files, bytes = x.bytes
-		FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[]) x (id, parent, files, bytes)
-		WHERE d.drive = $1 AND d.owner = $2 AND d.id = x.id`, dirColumns(rows)...)
+		FROM (SELECT $1::uuid AS drive, x.* FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[]) x (id, parent, files, bytes) OFFSET 0) x
+		WHERE d.drive = x.drive AND d.owner = $2 AND d.id = x.id`, dirColumns(rows)...)
 }
 
 func (w *writer) goneEntries(keys []tree.Key) {
@@ -277,8 +280,8 @@ func (w *writer) goneEntries(keys []tree.Key) {
 	w.queue(len(keys), `
 		WITH gone AS (
 			DELETE FROM entries e
-			USING unnest($4::uuid[], $5::text[]) x (parent, name)
-			WHERE e.drive = $1 AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"
+			USING (SELECT $1::uuid AS drive, x.* FROM unnest($4::uuid[], $5::text[]) x (parent, name) OFFSET 0) x
+			WHERE e.drive = x.drive AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"
 			RETURNING e.parent, e.name, e.born, e.node
 		)
 		INSERT INTO past_entries (drive, owner, parent, name, died, born, node)
