@@ -24,7 +24,8 @@ func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error
 	w.changeNodes(d.Nodes)
 	w.newNodes(d.NewNodes)
 	if len(d.Adopted) > 0 {
-		w.batch.Queue(`SELECT follow_documents($1, $2, $3)`, d.Drive.ID, d.Drive.Seq, column(d.Adopted, func(a *tree.Adoption) api.ID { return a.To }))
+		w.batch.Queue(`SELECT follow_documents($1, $2, $3, $4)`, d.Drive.ID, d.Drive.Seq,
+			column(d.Adopted, func(a *tree.Adoption) api.ID { return a.From }), column(d.Adopted, func(a *tree.Adoption) api.ID { return a.To }))
 	}
 	w.newDirs(d.NewDirs)
 	w.goneEntries(d.GoneEntries)
