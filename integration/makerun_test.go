@@ -19,8 +19,10 @@ import (
 // only that, with an empty HOME: twice, since data is kept.
 func TestMakeRun(t *testing.T) {
 	require.Fuse(t)
-	checkout := filepath.Join(parts.Dir, "checkout with space")
-	must(t, os.MkdirAll(filepath.Join(checkout, "integration"), 0o755))
+	checkout, err := os.MkdirTemp(parts.Dir, "checkout with space ")
+	must(t, err)
+	must(t, os.Chmod(checkout, 0o755)) // PostgreSQL's user passes through it
+	must(t, os.Mkdir(filepath.Join(checkout, "integration"), 0o755))
 	must(t, os.Symlink(parts.Bin, filepath.Join(checkout, "bin")))
 	script, err := os.ReadFile("run.sh")
 	must(t, err)
