@@ -206,7 +206,9 @@ func (v *device) closeFiles(d *Drive) {
 		shut(c)
 	}
 	for _, i := range d.slots.idle {
-		shut(i.c)
+		if i.c.idle && i.n.c == i.c { // others are closed, and their numbers may be other files' by now
+			shut(i.c)
+		}
 	}
 }
 

@@ -145,9 +145,9 @@ func (d *Drive) hear(h heard) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := &h.page
-	if d.syn.flight != nil || p.Seq < d.syn.acked {
+	if d.syn.flight != nil || p.Epoch != d.syn.epoch || p.Epoch != d.syn.believed || p.Seq < d.syn.acked {
 		// It may have been read before what we are about to hear, or heard, of our
-		// own batch. The cursor stays: the feed asks again.
+		// own batch, or be of before a restore. The cursor stays: the feed asks again.
 		return false
 	}
 	if p.Seq == d.syn.seq && len(p.Nodes)+len(p.Entries)+len(p.Gone) == 0 {
@@ -159,7 +159,7 @@ func (d *Drive) hear(h heard) bool {
 		t.commit() // what was applied is true all the same; the page comes again
 		return false
 	}
-	d.syn.epoch, d.syn.seq = p.Epoch, p.Seq
+	d.syn.seq = p.Seq
 	d.quotaNews()
 	d.saveCursor(t)
 	if err := t.commit(); err != nil {
@@ -185,15 +185,19 @@ func (d *Drive) relist() (err error) {
 			d.mu.Unlock()
 		}
 	}()
-	d.syn.epoch, d.syn.seq, d.syn.acked = info.Epoch, info.Seq, 0
+	d.syn.epoch, d.syn.seq = info.Epoch, info.Seq
 	d.drive = info
+	if d.syn.believed.IsZero() {
+		d.syn.believed = info.Epoch
+	}
+	restored := d.syn.believed != info.Epoch
 	dirs, err := d.listedDirs()
 	d.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if !epoch.IsZero() && epoch != info.Epoch {
-		if err := d.resend(d.parentsFirst(dirs)); err != nil {
+	if restored {
+		if err := d.resend(d.parentsFirst(dirs), info.Epoch); err != nil {
 			return err
 		}
 	}
@@ -244,8 +248,11 @@ func (d *Drive) parentsFirst(dirs []api.ID) []api.ID {
 
 // listAgain makes directories what the server says they are.
 func (d *Drive) listAgain(dirs []api.ID) error {
+	d.mu.Lock()
+	epoch := d.syn.believed
+	d.mu.Unlock()
 	for _, id := range dirs {
-		pages, err := d.pages(d.ctx, id)
+		pages, err := d.pages(d.ctx, id, epoch)
 		if api.KindOf(err) == api.NotFound && !d.unknown(id) {
 			continue // it goes with its parent's listing
 		}

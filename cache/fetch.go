@@ -48,23 +48,43 @@ type lateEntry struct {
 	seq int64
 }
 
-// fetchDir lists a directory for the first time; locked.
+// fetchDir lists a directory for the first time; locked. Of a server that was restored it waits until that has what it lacks:
+// what comes up in a listing leaves the place where it is here.
 func (d *Drive) fetchDir(n *node) *fetch {
 	return d.start(n, func(ctx context.Context) error {
-		l := &listed{landed: map[api.ID]int64{}}
-		d.mu.Lock()
-		d.listing[n.id] = l
-		d.mu.Unlock()
-		pages, err := d.pages(ctx, n.id)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.listing, n.id)
-		if err != nil {
-			return err
+		for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+			err := d.fetchPages(ctx, n)
+			if api.KindOf(err) != api.Resync {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(pause):
+			}
 		}
-		d.forgetLanded(pages, l.landed)
-		return d.complete(n, pages, l.late)
 	})
+}
+
+// fetchPages makes one attempt at that.
+func (d *Drive) fetchPages(ctx context.Context, n *node) error {
+	l := &listed{landed: map[api.ID]int64{}}
+	d.mu.Lock()
+	d.listing[n.id] = l
+	epoch := d.syn.believed
+	d.mu.Unlock()
+	pages, err := d.pages(ctx, n.id, epoch)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.listing, n.id)
+	if err == nil && epoch != d.syn.believed {
+		err = errRestored
+	}
+	if err != nil {
+		return err
+	}
+	d.forgetLanded(pages, l.landed)
+	return d.complete(n, pages, l.late)
 }
 
 // forgetLanded drops from pages the nodes that this machine knows better: the
@@ -126,8 +146,9 @@ func (c *pageChain) ask(after api.Name) *page {
 	return p
 }
 
-// pages reads a whole directory. A page that is older than what is known here is read again.
-func (d *Drive) pages(ctx context.Context, dir api.ID) ([]api.Listing, error) {
+// pages reads a whole directory. A page that is older than what is known here is read again. A page of another epoch
+// (zero: of any) ends it with kind Resync; then the feed will hear of that at once.
+func (d *Drive) pages(ctx context.Context, dir, epoch api.ID) ([]api.Listing, error) {
 	c := d.chain(ctx, dir)
 	defer func() { c.cancel() }()
 	var all []api.Listing
@@ -138,8 +159,15 @@ func (d *Drive) pages(ctx context.Context, dir api.ID) ([]api.Listing, error) {
 		}
 		l := &p.listing
 		d.mu.Lock()
-		old := l.Epoch == d.syn.epoch && l.Seq < max(d.syn.acked, d.syn.seq) // numbers of another epoch tell nothing
+		old := l.Epoch == d.syn.believed && l.Seq < d.syn.acked || l.Epoch == d.syn.epoch && l.Seq < d.syn.seq
+		hangUp := d.hangUp
 		d.mu.Unlock()
+		if !epoch.IsZero() && l.Epoch != epoch {
+			if hangUp != nil {
+				hangUp()
+			}
+			return nil, errRestored
+		}
 		if old {
 			c.cancel()
 			c = d.chain(ctx, dir)

@@ -135,6 +135,22 @@ func (j *journal) sending(id api.ID) bool {
 	})
 }
 
+// find returns the live entry with a number.
+func (j *journal) find(seq uint64) *entry {
+	lo, hi := 0, len(j.order)
+	for lo < hi {
+		if m := (lo + hi) / 2; j.order[m].seq < seq {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	if lo < len(j.order) && j.order[lo].seq == seq && !j.order[lo].gone {
+		return j.order[lo]
+	}
+	return nil
+}
+
 // unanswered is how many live entries the server is to hear of.
 func (j *journal) unanswered() int { return j.live - len(j.staying) }
 

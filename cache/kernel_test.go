@@ -227,7 +227,7 @@ func (h *handle) read() (string, error) {
 	}
 	b := make([]byte, a.Size)
 	n, err := unix.Pread(fd, b, 0)
-	return string(b[:n]), err
+	return string(b[:max(n, 0)]), err
 }
 
 func (v *device) mkdir(path string) error {

@@ -173,6 +173,12 @@ func (m *model) fsynced(v *device, content string) {
 	}
 }
 
+// behind tells whether a device has not heard yet that the server was restored: what it sent may be lost with what the server had.
+func (m *model) behind(v *device) bool {
+	s, ok := m.world.(*simulated)
+	return ok && s.behind(v)
+}
+
 func (m *model) sent(v *device) {
 	for _, x := range m.texts {
 		if x.by == v && !x.excused && !m.isOpen(v, x) {
@@ -215,6 +221,10 @@ func (m *model) finish() {
 	}
 	for _, v := range m.devices {
 		v.wire.breakCommits(0, false)
+		v.wire.mend()
+		for until := time.Now().Add(time.Minute); m.behind(v) && time.Now().Before(until); {
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 	if len(m.devices) == 1 && !m.wasTouched() {
 		// With nobody to disagree with, sending changes nothing.
@@ -261,7 +271,7 @@ func (v *device) String() string {
 // wasTouched tells whether somebody else than the devices, or a crash, changed things.
 func (m *model) wasTouched() bool {
 	for _, l := range m.log {
-		if strings.HasPrefix(l, "the API") || strings.Contains(l, " kill ") || strings.Contains(l, " power ") {
+		if strings.HasPrefix(l, "the API") || l == "the server: restore" || strings.Contains(l, " kill ") || strings.Contains(l, " power ") {
 			return true
 		}
 	}
@@ -356,7 +366,7 @@ func (v *device) check() error {
 			if err != nil || kid == nil {
 				return fmt.Errorf("%s has the entry %q without its node: %v", v.name, name, err)
 			}
-			if (kid.nlink == 0 || kid.dead) && !kid.gone { // one that is gone for the server has names here until the feed takes them
+			if kid.nlink == 0 || kid.dead {
 				return fmt.Errorf("%s: %q has %d links, dead %v", v.name, name, kid.nlink, kid.dead)
 			}
 		}

@@ -36,8 +36,17 @@ func (n *network) calm() {
 	n.stragglers.Wait()
 }
 
-// end drops what is still on its way.
+// drop loses what is still on its way.
+func (n *network) drop() {
+	n.mu.Lock()
+	n.off()
+	n.ctx, n.off = context.WithCancel(context.Background())
+	n.mu.Unlock()
+}
+
+// end drops what is still on its way, for good.
 func (n *network) end() {
+	n.drop()
 	n.off()
 	n.stragglers.Wait()
 }
@@ -68,18 +77,20 @@ func through[T any](n *network, ctx context.Context, change bool, call func(cont
 		return call(ctx)
 	}
 	n.mu.Lock()
-	delay, lost, late, twice := n.delay, n.lost, n.late, n.twice
+	delay, lost, late, twice, life := n.delay, n.lost, n.late, n.twice, n.ctx
 	n.mu.Unlock()
 	again := func() {
 		n.stragglers.Go(func() {
-			n.upTo(n.ctx, 40*time.Second)
-			if n.ctx.Err() == nil {
-				call(n.ctx)
+			n.upTo(life, 40*time.Second)
+			if life.Err() == nil {
+				call(life)
 			}
 		})
 	}
 	n.upTo(ctx, delay)
 	switch {
+	case life.Err() != nil:
+		return v, errCut
 	case change && n.chance(late):
 		again()
 		return v, errCut
@@ -90,7 +101,7 @@ func through[T any](n *network, ctx context.Context, change bool, call func(cont
 	}
 	if v, err = call(ctx); err == nil {
 		n.upTo(ctx, delay)
-		if n.chance(lost) {
+		if n.chance(lost) || life.Err() != nil {
 			return v, errCut
 		}
 	}

@@ -304,7 +304,7 @@ func (d *Drive) lose(t *tx, n *node, at place, tm int64) {
 	} else {
 		n.nlink--
 	}
-	if n.nlink == 0 && n.flags&flagCounted != 0 {
+	if n.nlink == 0 && n.flags&(flagCounted|flagFewer) != 0 {
 		if other, ok := d.named(n, at); ok {
 			n.nlink, n.up, n.name = 1, other.parent, other.name
 		}

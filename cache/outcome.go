@@ -15,7 +15,11 @@ import (
 // land applies the server's answer to a batch: what was applied is
 // acknowledged, what was not is undone or moved as the server says.
 func (d *Drive) land(f *flight, c api.Committed) error {
-	if err := d.rescue(f, c.Outcomes); err != nil {
+	byID := make(map[api.ID]*api.Node, len(c.Nodes))
+	for i := range c.Nodes {
+		byID[c.Nodes[i].ID] = &c.Nodes[i]
+	}
+	if err := d.rescue(f, c.Outcomes, byID); err != nil {
 		return err // as below
 	}
 	d.mu.Lock()
@@ -25,10 +29,6 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	}
 	t := d.begin()
 	t.behind = true
-	byID := make(map[api.ID]*api.Node, len(c.Nodes))
-	for i := range c.Nodes {
-		byID[c.Nodes[i].ID] = &c.Nodes[i]
-	}
 	entries := make([]*entry, len(f.Entries))
 	for i, seq := range f.Entries {
 		if entries[i] = d.journal.find(seq); entries[i] != nil {
@@ -60,6 +60,8 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 			if o.Conflict == m.Node && o.Name != "" {
 				d.calledThere(t, m, o.Name)
 			}
+		case madeAlready(m, &o, byID):
+			d.recreated(t, m)
 		case o.Status == api.Refused:
 			if err := d.refused(t, m, o, byID); err != nil {
 				d.log.Error("keep refused content", "name", m.Name, "err", err)
@@ -119,6 +121,31 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 	t.node(n)
 	if h := n.hot; h != nil && m.Version != nil && h.sent != nil && h.sent.version.ID == m.Version.ID {
 		d.judge(t, n)
+	}
+	d.letGo(n)
+}
+
+// madeAlready tells whether the server refused a creation because it has the very node: another device gave it back
+// first, after a restore, and moved it or wrote it since.
+func madeAlready(m *api.Mutation, o *api.Outcome, byID map[api.ID]*api.Node) bool {
+	an := byID[m.Node]
+	return m.Op == api.OpCreate && o.Status == api.Refused && o.Kind == api.Exists && an != nil && an.Type == m.Attr.Type
+}
+
+// recreated goes on with a node that the server has already, with the content from here as a change of it that lost; locked.
+func (d *Drive) recreated(t *tx, m *api.Mutation) {
+	n, err := d.load(m.Node)
+	if err != nil || n == nil || n.dead {
+		return
+	}
+	n.flags |= flagAcked
+	t.node(n)
+	if h := n.hot; h != nil && n.isFile() && h.entry == nil {
+		n.version, n.sha = m.Version.ID, api.Hash{} // which the server does not know
+		h.sent = nil
+		d.logWrite(t, n)
+		h.due = time.Now()
+		d.enqueue(n)
 	}
 	d.letGo(n)
 }
@@ -291,12 +318,12 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 
 // rescue gives what of a batch was refused, and has content, to [Config.Rescue]. Not locked: what it is
 // given to may ask this drive.
-func (d *Drive) rescue(f *flight, outcomes []api.Outcome) error {
+func (d *Drive) rescue(f *flight, outcomes []api.Outcome, byID map[api.ID]*api.Node) error {
 	if d.cfg.Rescue == nil {
 		return nil
 	}
 	for i, o := range outcomes {
-		if m := &f.Batch.Mutations[i]; o.Status == api.Refused && (m.Op == api.OpCreate || m.Op == api.OpWrite) {
+		if m := &f.Batch.Mutations[i]; o.Status == api.Refused && (m.Op == api.OpCreate || m.Op == api.OpWrite) && !madeAlready(m, &o, byID) {
 			if err := d.rescueOne(m.Node); err != nil {
 				return fmt.Errorf("keep what was refused: %w", err)
 			}

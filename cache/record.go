@@ -65,6 +65,7 @@ const (
 	flagAcked    = 1 << iota // the server has the node
 	flagComplete             // directories: all entries are in the replica
 	flagCounted              // the number of links is the server's, which had not heard of all that was done to the names here
+	flagFewer                // or it said that there are fewer, and not which names are gone
 )
 
 func (r *record) isDir() bool  { return r.typ == 'd' }

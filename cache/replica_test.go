@@ -175,7 +175,7 @@ func agree(devices ...*device) (view, error) {
 	var last error
 	patience := 20 * time.Second
 	if devices[0].wire.net != nil {
-		patience = 10 * time.Minute // of the bubble's
+		patience = 2 * holdBack // of the bubble's
 	}
 	for pause, until := 20*time.Millisecond, time.Now().Add(patience); time.Now().Before(until); time.Sleep(pause) {
 		pause += pause / 20

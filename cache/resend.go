@@ -24,32 +24,25 @@ type missing struct {
 // before that answer is applied: it may be that what the batch was about is gone, which would take it from here.
 func (d *Drive) forestall(epoch api.ID) error {
 	d.mu.Lock()
-	if d.syn.epoch.IsZero() || epoch.IsZero() || epoch == d.syn.epoch || epoch == d.syn.resent {
-		d.mu.Unlock()
-		return nil
-	}
-	d.syn.acked = 0 // a number of the old epoch
 	dirs, err := d.listedDirs()
+	known := epoch.IsZero() || d.syn.believed.IsZero() || epoch == d.syn.believed
 	d.mu.Unlock()
-	if err != nil {
+	if known || err != nil {
 		return err
 	}
-	if err := d.resend(d.parentsFirst(dirs)); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.syn.resent = epoch
-	return nil
+	return d.resend(d.parentsFirst(dirs), epoch)
 }
 
-// resend journals again what the server lacks of the directories, which come
-// parents first.
-func (d *Drive) resend(dirs []api.ID) error {
+// errRestored means that the server spoke in another epoch than the one that was asked about, and that is believed.
+var errRestored = api.Errorf(api.Resync, "the server was restored from a backup: it gets first what it lacks")
+
+// resend journals again what the server lacks in an epoch of the directories, which come
+// parents first. From then on that epoch is believed.
+func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
 	made := map[api.ID]bool{}
 	for _, dir := range dirs {
 		there := map[api.Name]*api.Node{}
-		pages, err := d.pages(d.ctx, dir)
+		pages, err := d.pages(d.ctx, dir, epoch)
 		if err != nil && api.KindOf(err) != api.NotFound {
 			return err
 		}
@@ -78,6 +71,9 @@ func (d *Drive) resend(dirs []api.ID) error {
 			return err
 		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.syn.believed, d.syn.acked = epoch, 0 // acked was a number of the old one
 	return nil
 }
 
@@ -112,7 +108,7 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 			if !n.isFile() || n.slot != 0 {
 				found = append(found, m)
 			}
-		case n.isFile() && an.Version != n.version && n.slot != 0 && n.hot == nil:
+		case n.isFile() && an.Version != n.version && n.slot != 0 && !d.journal.sending(n.id): // an edit of a lost version is one of what is there instead
 			m.base = an.Version
 			found = append(found, m)
 		}
@@ -134,7 +130,7 @@ func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 		d.mu.Lock()
 		n, lerr := d.load(m.id)
 		var version api.ID
-		if lerr == nil && n != nil && n.slot != 0 && n.hot == nil {
+		if lerr == nil && n != nil && n.slot != 0 && !d.journal.sending(n.id) {
 			version = n.version
 		}
 		d.mu.Unlock()
@@ -184,7 +180,7 @@ func (d *Drive) journalAgain(dir api.ID, lost []missing, made map[api.ID]bool) e
 			n.version, n.sha = api.ID{}, api.Hash{}
 			if n.isDir() && n.flags&flagComplete == 0 { // nobody can list it any more
 				n.flags |= flagComplete
-				n.list = newListing()
+				n.list, n.nlink = newListing(), 2
 			}
 			e := t.log(d.creation(n, m.place))
 			if n.isFile() {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -23,6 +24,7 @@ type simulated struct {
 	devices []*device
 	nets    []*network
 	ids     byte
+	restore func() // a backup; nil: there is none
 }
 
 func (s *simulated) device(name string, rng *rand.Rand) *device {
@@ -71,7 +73,58 @@ func (s *simulated) fate(m *model, what string) {
 		n.lost, n.late, n.twice = bad, bad, bad
 	case "forget":
 		s.server.Forget()
+	case "backup":
+		s.restore = s.server.Backup()
+	case "restore":
+		if s.restore != nil {
+			for _, n := range s.nets { // it was stopped for that
+				n.drop()
+			}
+			s.restore()
+			s.restart()
+			s.restored(m)
+		}
 	}
+}
+
+// restored notes what a restored server may have lost: what it has not, and no device either. What a device has
+// it is to send again, unless a crash takes it before.
+func (s *simulated) restored(m *model) {
+	kept := s.server.Kept()
+	for _, x := range m.texts {
+		if x.excused || kept[hashOf(x.content)] {
+			continue
+		}
+		x.server, x.excused = false, true
+		for _, v := range m.devices {
+			if has, unsent := v.shows(x.content); has && (x.excused || v == x.by) {
+				if x.excused = false; v != x.by || !unsent {
+					x.safe = volatile
+				}
+				x.by = v
+			}
+		}
+	}
+}
+
+// shows tells whether a device has a content in a file that has a name, and whether it may be unsent.
+func (v *device) shows(content string) (has, unsent bool) {
+	for _, path := range v.known(false) {
+		if c, a, err := v.peek(path); err == nil && c == content {
+			v.d.mu.Lock()
+			n := v.d.byFID[a.FID]
+			has, unsent = true, unsent || n.hot != nil
+			v.d.mu.Unlock()
+		}
+	}
+	return has, unsent
+}
+
+// behind tells whether a device has not yet listed a restored server again.
+func (s *simulated) behind(v *device) bool {
+	cursor, err := v.d.st.meta("cursor")
+	info, _ := s.server.Device(v.cfg.Device, v.name).Info(context.Background())
+	return err != nil || !strings.Contains(string(cursor), info.Epoch.String())
 }
 
 const simRounds, simSeed = "SATCHEL_SIM_ROUNDS", "SATCHEL_SIM_SEED"
@@ -98,15 +151,22 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-func simulate(t *testing.T, seed uint64) {
+// newSimulated is a server for a test in a bubble.
+func newSimulated(t *testing.T) *simulated {
 	// Content files have the kernel's clock, which the bubble's has to follow.
 	var real unix.Timespec
 	must(t, unix.ClockGettime(unix.CLOCK_REALTIME, &real))
 	time.Sleep(time.Until(time.Unix(real.Unix())))
+	return &simulated{t: t, server: sim.New(api.ID{0: 0x10, 15: 1})}
+}
 
+func simulate(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	s := &simulated{t: t, server: sim.New(api.ID{0: 0x10, 15: 1})}
+	s := newSimulated(t)
 	m := &model{t: t, rng: rng, world: s, doings: slices.Concat(doings, fates), offline: map[*device]bool{}}
+	if seed%4 == 0 {
+		m.doings = append(m.doings, "backup", "backup", "restore", "restore", "sync", "sync", "sync", "online", "online", "online")
+	}
 	defer func() {
 		for _, n := range s.nets {
 			n.end()

@@ -15,6 +15,8 @@ import (
 // Directories that were never listed here are skipped: they are read when they
 // are first used.
 func (d *Drive) applyState(t *tx, s *api.State) error {
+	t.excess = map[api.ID]int{}
+	defer func() { t.excess = nil }()
 	nodes := make(map[api.ID]*api.Node, len(s.Nodes))
 	gone := make(map[api.ID]bool, len(s.Gone))
 	clear(t.absent)
@@ -48,6 +50,13 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 	for _, e := range circles {
 		if err := d.applyEntry(t, e, nodes[e.Node], gone); err != nil {
 			return err
+		}
+	}
+	for id, names := range t.excess {
+		if n, err := d.load(id); err == nil && n != nil && !n.isDir() && names > 0 && n.flags&flagFewer == 0 {
+			n.flags |= flagFewer
+			t.node(n)
+			d.letGo(n)
 		}
 	}
 	for _, id := range s.Gone {
@@ -129,6 +138,7 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 				replay(&r, e, an.ID)
 			}
 			n = d.adopt(an.ID, r)
+			t.named(n.id, -int(r.nlink))
 		}
 		if n.hot != nil && n.hot.removed { // it was moved, not removed
 			n.hot.removed = false
@@ -255,7 +265,7 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	r := fromNode(an)
 	old := n.record
 	r.atime, r.slot, r.taken, r.up, r.name = old.atime, old.slot, old.taken, old.up, old.name
-	r.flags |= old.flags & flagComplete
+	r.flags |= old.flags & (flagComplete | flagFewer)
 	if n.isDir() && old.flags&flagComplete != 0 {
 		r.nlink = old.nlink // counted by the entries
 	}
@@ -274,6 +284,7 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 			d.doubt(t, r.up)
 		}
 	}
+	t.excess[n.id] += int(old.nlink) - int(r.nlink)
 	changed := n.isFile() && r.version != old.version
 	if changed && n.name == ignoreFile {
 		d.ignoreNews()
@@ -374,12 +385,26 @@ func (d *Drive) split(n *node, id api.ID) *node {
 	return fresh
 }
 
-// perish removes a node that the server says is gone; locked.
+// perish removes a node that the server says is gone, with all names that it has here; locked.
 func (d *Drive) perish(t *tx, n *node) {
 	if n.dead {
 		return
 	}
 	d.displace(t, n)
+	if n.nlink > 1 || n.flags&(flagCounted|flagFewer) != 0 {
+		for at, ok := d.named(n, place{}); ok; at, ok = d.named(n, place{}) {
+			if !d.displaceAt(t, n, at) {
+				break // the error is logged
+			}
+		}
+	}
+	if n.isDir() && n.flags&flagComplete != 0 { // it may come back
+		if l, err := d.dir(n, nil); err == nil {
+			for name := range l.byName {
+				t.unlink(n, l, name)
+			}
+		}
+	}
 	n.dead, n.gone, n.nlink = true, true, 0
 	n.list = nil
 	d.cool(t, n)
@@ -433,26 +458,29 @@ func (d *Drive) named(n *node, but place) (at place, ok bool) {
 	return at, ok
 }
 
-// displaceAt removes an entry if it leads to n; locked.
-func (d *Drive) displaceAt(t *tx, n *node, at place) {
+// displaceAt removes an entry if it leads to n, and tells whether it did; locked.
+func (d *Drive) displaceAt(t *tx, n *node, at place) bool {
 	if at.parent.IsZero() { // it is new here
-		return
+		return false
 	}
 	p, err := d.load(at.parent)
 	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
-		return
+		return false
 	}
 	l, err := d.dir(p, nil)
 	if err != nil {
 		d.log.Error("remove an entry", "name", at.name, "err", err)
-		return
+		return false
 	}
-	if k := l.byName[at.name]; k != nil && k.id == n.id {
-		t.unlink(p, l, at.name)
-		if n.isDir() {
-			p.nlink--
-		}
-		t.node(p)
-		d.notes.entry(p, string(at.name))
+	k := l.byName[at.name]
+	if k == nil || k.id != n.id {
+		return false
 	}
+	t.unlink(p, l, at.name)
+	if n.isDir() {
+		p.nlink--
+	}
+	t.node(p)
+	d.notes.entry(p, string(at.name))
+	return true
 }

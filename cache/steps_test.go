@@ -262,6 +262,7 @@ func (m *model) step() {
 		note(nil)
 	case "sync":
 		if !m.offline[v] {
+			behind := m.behind(v)
 			err := v.sync()
 			note(err)
 			if api.KindOf(err) == api.Internal || err != nil && v.wire.net != nil { // the server fails on something, or the network does
@@ -270,7 +271,9 @@ func (m *model) step() {
 			if err != nil {
 				m.fail("%s: sync: %v", v.name, err)
 			}
-			m.sent(v)
+			if !behind && !m.behind(v) {
+				m.sent(v)
+			}
 		}
 	case "settle":
 		v.settled()
@@ -295,7 +298,7 @@ func (m *model) step() {
 	case "server":
 		m.world.restart()
 		note(nil)
-	case "weather", "forget":
+	case "weather", "forget", "backup", "restore":
 		m.log = append(m.log, "the server: "+what)
 		m.world.(*simulated).fate(m, what)
 	default:

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -34,7 +35,7 @@ type syncer struct {
 	epoch     api.ID    // the feed's cursor
 	seq       int64
 	acked     int64  // seq of the last batch that the server answered: nothing older is believed
-	resent    api.ID // the epoch for which forestall has done its work
+	believed  api.ID // the epoch whose word is taken for the truth: the cursor's, or a later one for which resend has done its work
 
 	refused   int     // mutations that the server refused since the cache was made
 	conflicts int     // conflict copies made
@@ -96,6 +97,7 @@ func (d *Drive) loadSyncer() error {
 			}
 		}
 	}
+	s.believed = cmp.Or(s.epoch, d.drive.Epoch) // without a cursor all is to be listed again
 	return d.checkLife()
 }
 
@@ -450,22 +452,6 @@ func (d *Drive) unsend(t *tx, f *flight, lacksChunks bool) {
 		h.due = time.Now()
 		d.enqueue(n)
 	}
-}
-
-// find returns the live entry with a number.
-func (j *journal) find(seq uint64) *entry {
-	lo, hi := 0, len(j.order)
-	for lo < hi {
-		if m := (lo + hi) / 2; j.order[m].seq < seq {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	if lo < len(j.order) && j.order[lo].seq == seq && !j.order[lo].gone {
-		return j.order[lo]
-	}
-	return nil
 }
 
 // loadJournal reads the pending mutations.

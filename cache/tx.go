@@ -19,6 +19,8 @@ type tx struct {
 	kept   []*node             // written here: Pebble has their old records until the commit
 	absent map[api.ID]struct{} // nodes that Pebble has nothing of
 	dirs   []*node             // whose records are written when the call ends
+
+	excess map[api.ID]int // by how much names here have become more than links on the server, by the state that is being applied
 }
 
 func (d *Drive) begin() *tx { return &tx{d: d, b: d.st.NewBatch()} }
@@ -69,6 +71,7 @@ func (t *tx) dir(p *node) {
 func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
 	var buf [48]byte
 	k := l.add(name, n.id, n.typ)
+	t.named(n.id, 1)
 	t.b.Set(entryKey(p.id, name), k.append(buf[:0]), nil)
 	t.placed(n, name)
 	n.up, n.name = p.id, name
@@ -78,6 +81,7 @@ func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
 
 // unlink removes an entry of a complete directory.
 func (t *tx) unlink(p *node, l *listing, name api.Name) {
+	t.named(l.byName[name].id, -1)
 	l.remove(name)
 	t.b.Delete(entryKey(p.id, name), nil)
 	if name == ignoreFile {
@@ -102,10 +106,19 @@ func (t *tx) rename(p *node, l *listing, name, newName api.Name, n *node) {
 // point makes an existing entry point to another node.
 func (t *tx) point(p *node, k *kid, n *node) {
 	var buf [48]byte
+	t.named(k.id, -1)
+	t.named(n.id, 1)
 	k.id, k.typ = n.id, n.typ
 	t.b.Set(entryKey(p.id, k.name), k.append(buf[:0]), nil)
 	t.placed(n, k.name)
 	n.up, n.name = p.id, k.name
+}
+
+// named counts the names of nodes while the server's word is applied.
+func (t *tx) named(id api.ID, by int) {
+	if t.excess != nil {
+		t.excess[id] += by
+	}
 }
 
 // placed notes a node's new name as far as ignore files are concerned: it is one, or a directory that had another place.

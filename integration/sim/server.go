@@ -20,9 +20,10 @@ import (
 
 // Server is one drive. It is safe for concurrent use, and never waits with its lock held.
 type Server struct {
-	mu    sync.Mutex
-	now   past
-	woken chan struct{} // closed at the next change
+	mu     sync.Mutex
+	now    past
+	epochs byte          // how often it was restored
+	woken  chan struct{} // closed at the next change
 }
 
 // past is all that a server keeps.
@@ -66,6 +67,21 @@ func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now.forgotten, s.now.changes = s.now.drive.Drive().Seq, nil
+}
+
+// Backup is the drive as it is now; restore makes it that again, with another epoch.
+func (s *Server) Backup() (restore func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.now.clone()
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.now = was.clone()
+		s.epochs++
+		s.now.drive.Renew(api.ID{0: 0xe0, 14: s.epochs, 15: 1})
+		s.wake()
+	}
 }
 
 func (s *Server) wake() {

@@ -44,6 +44,40 @@ func (b *bench) fileWith(id api.ID, name api.Name) api.Mutation {
 	return m
 }
 
+// Several devices give a restored server the same node. Content that is in no version here is not taken for content that was
+// sent again, and who gave the node other attributes than it has is told of them.
+func TestCreateWhatIsThere(t *testing.T) {
+	b := newBench(t)
+	f := b.file(root, "a", "one")
+	b.do(b.laptop, "applied", f)
+	other := b.file(root, "a", "two")
+	other.Node = f.Node
+	b.do(b.desktop, "refused:exists", other)
+	if touched := b.last.Touched(); !slices.Contains(touched.Nodes, f.Node) {
+		t.Errorf("the answer tells of %+v", touched)
+	}
+	b.has("a", "one")
+
+	same := b.file(root, "a", "one")
+	same.Node = f.Node
+	b.do(b.desktop, "applied", same)
+	if n := b.has("a", "one"); n.Version != same.Version.ID {
+		t.Error("the version of the second is not known")
+	}
+	b.do(b.laptop, "applied", b.write(f, same.Version, "three"))
+	b.do(b.desktop, "adjusted", same) // sent again, and written since
+	b.has("a", "three")
+
+	d, mode := b.dir(root, "d"), uint32(0o700)
+	b.do(b.laptop, "applied", d)
+	d.Attr = &api.Attr{Type: api.Directory, Mode: &mode}
+	b.do(b.desktop, "adjusted", d)
+	if touched := b.last.Touched(); !slices.Contains(touched.Nodes, d.Node) {
+		t.Errorf("the answer tells of %+v", touched)
+	}
+	b.entriesIn(root, 2)
+}
+
 func TestCreateOnATakenName(t *testing.T) {
 	b := newBench(t)
 	theirs, mine := b.file(root, "a.txt", "theirs"), b.file(root, "a.txt", "mine")

@@ -1,6 +1,11 @@
 package tree
 
-import "satchel/api"
+import (
+	"bytes"
+	"maps"
+
+	"satchel/api"
+)
 
 // Modes of nodes that were created without one.
 const (
@@ -9,20 +14,10 @@ const (
 )
 
 func (s *Set) create(m api.Mutation, o *api.Outcome) error {
-	if n := s.node(m.Node); n != nil {
-		if n.Live() && n.Type == m.Attr.Type && s.at(s.entry(m.Parent, m.Name, m.Node)) == m.Node {
-			return nil // sent again
-		}
-		return api.Errorf(api.Exists, "the node %s exists already", m.Node)
+	n := made(m)
+	if is := s.node(m.Node); is != nil {
+		return s.recreate(is, &n, m, o)
 	}
-	n := Inode{Node: api.Node{
-		ID: m.Node, Type: m.Attr.Type, Mode: fileMode, UID: api.Self, GID: api.Self,
-		Mtime: m.Time, Btime: m.Time, Rdev: m.Attr.Rdev, Target: m.Attr.Target, Size: int64(len(m.Attr.Target)),
-	}}
-	if n.Type == api.Directory {
-		n.Mode = dirMode
-	}
-	n.set(m.Attr)
 	if v := m.Version; v != nil {
 		if err := s.room(v.Size); err != nil {
 			return err
@@ -53,6 +48,39 @@ func (s *Set) create(m api.Mutation, o *api.Outcome) error {
 		s.keep(*m.Version, s.edit(n.ID), m.Time)
 	}
 	s.record(Change{Op: m.Op, Node: n.ID, From: key, Time: m.Time})
+	return nil
+}
+
+// made is a node as a mutation creates it, without content.
+func made(m api.Mutation) Inode {
+	n := Inode{Node: api.Node{
+		ID: m.Node, Type: m.Attr.Type, Mode: fileMode, UID: api.Self, GID: api.Self,
+		Mtime: m.Time, Btime: m.Time, Rdev: m.Attr.Rdev, Target: m.Attr.Target, Size: int64(len(m.Attr.Target)),
+	}}
+	if n.Type == api.Directory {
+		n.Mode = dirMode
+	}
+	n.set(m.Attr)
+	return n
+}
+
+// recreate is the creation of a node that is there. It was sent again, or several devices give a restored server what it
+// lacks. Who has other content than what is there is refused, for that is in no version of the server's.
+func (s *Set) recreate(is, n *Inode, m api.Mutation, o *api.Outcome) error {
+	if !is.Live() || is.Type != n.Type || s.at(s.entry(m.Parent, m.Name, m.Node)) != m.Node {
+		return api.Errorf(api.Exists, "the node %s exists already", m.Node)
+	}
+	if v := m.Version; v != nil && s.version(v.ID) == nil {
+		if !same(is, v) {
+			return api.Errorf(api.Exists, "the file %s exists already, with other content", m.Node)
+		}
+		m.Op = api.OpWrite
+		return s.write(m, o) // so that its author's version is known here
+	}
+	if m.Version != nil && is.Version != m.Version.ID || is.Mode != n.Mode || is.UID != n.UID || is.GID != n.GID ||
+		is.Type == api.File && m.Attr.Mtime != nil && is.Mtime != n.Mtime || is.Target != n.Target || !maps.EqualFunc(is.Xattrs, n.Xattrs, bytes.Equal) {
+		s.adjusted = true // it was changed since, of which its author may not know
+	}
 	return nil
 }
 

@@ -1,0 +1,246 @@
+package cache
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+)
+
+// inBubble runs a test with a simulated server and two devices of it.
+func inBubble(t *testing.T, fn func(t *testing.T, s *simulated, x, y *device)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSimulated(t)
+		rng := rand.New(rand.NewPCG(1, 1))
+		x, y := s.device("x", rng), s.device("y", rng)
+		mustQuiet(t, x, y)
+		fn(t, s, x, y)
+		if t.Failed() {
+			t.Logf("--- x\n%s--- y\n%s", x.log, y.log)
+		}
+	})
+}
+
+// quiet is mustQuiet once the devices have heard that the server was restored.
+func (s *simulated) quiet(t *testing.T, devices ...*device) view {
+	t.Helper()
+	for _, v := range devices {
+		v.wire.mend()
+		eventually(t, "a device hears of the restore", func() bool { return !s.behind(v) })
+	}
+	return mustQuiet(t, devices...)
+}
+
+// deafen lets a device hear nothing of others, while it can list and send; the poll under way ends.
+func (v *device) deafen(on bool) {
+	v.wire.faults(func(w *wire) { w.deaf = on })
+	v.wire.cut()
+	v.wire.mend()
+}
+
+// hasOnce fails unless exactly one file has a content.
+func hasOnce(t *testing.T, truth view, contents ...string) {
+	t.Helper()
+	for _, c := range contents {
+		if len(truth.find(c)) != 1 {
+			t.Errorf("%q is at %q; the server has\n%v", c, truth.find(c), truth)
+		}
+	}
+}
+
+// A directory that is listed again, for what was put off in it, while the device has not heard yet that the server
+// was restored, is not taken for what is true.
+func TestListedAgainAfterARestore(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		restore := s.server.Backup()
+		must(t, x.write("f", "after the backup"))
+		mustQuiet(t, x)
+		y.wire.cut()
+		x.deafen(true)
+		restore()
+		x.d.mu.Lock()
+		tx := x.d.begin()
+		x.d.doubt(tx, x.d.root.id)
+		x.d.mu.Unlock()
+		must(t, tx.commit())
+		x.d.wakeSyncer()
+		time.Sleep(10 * time.Second)
+		if text, err := x.read("f"); err != nil || text != "after the backup" {
+			t.Errorf("the file became %q, %v", text, err)
+		}
+		x.deafen(false)
+		hasOnce(t, s.quiet(t, x, y), "after the backup")
+	})
+}
+
+// Nor is a directory that is listed for the first time then: what comes up in it would leave the place where it is here.
+func TestListedFirstAfterARestore(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, y.mkdir("d"))
+		must(t, y.write("d/f", "as in the backup"))
+		must(t, y.sync())
+		restore := s.server.Backup()
+		must(t, y.rename("d/f", "f", 0))
+		must(t, y.sync())
+		eventually(t, "x hears", func() bool { _, err := x.stat("f"); return err == nil })
+		must(t, x.write("f", "after the backup"))
+		must(t, x.sync())
+		y.wire.cut()
+		x.deafen(true)
+		restore()
+		if _, err := x.stat("d/f"); api.KindOf(err) != api.Unavailable {
+			t.Errorf("a listing of the restored server: %v", err)
+		}
+		x.deafen(false)
+		hasOnce(t, s.quiet(t, x, y), "after the backup")
+	})
+}
+
+// Content that the server lost is sent again also where the file is open, or not proven to be final, so that a write of it is pending.
+func TestOpenFileOfARestoredServer(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("f", "as in the backup"))
+		must(t, x.sync())
+		restore := s.server.Backup()
+		h, err := x.openFile("f", unix.O_RDWR|unix.O_TRUNC)
+		must(t, err)
+		must(t, h.write("after the backup"))
+		must(t, x.sync())
+		y.wire.cut()
+		restore()
+		time.Sleep(time.Minute)
+		h.close()
+		hasOnce(t, s.quiet(t, x, y), "after the backup")
+	})
+}
+
+// A file that the server has lost, and of which only names are here, loses all of them.
+func TestAllNamesOfWhatIsGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		restore := s.server.Backup()
+		must(t, x.write("a", "0"))
+		must(t, x.sync())
+		eventually(t, "y hears", func() bool { _, err := y.stat("a"); return err == nil })
+		x.end()
+		y.wire.cut()
+		must(t, y.link("a", "b"))
+		restore()
+		y.deafen(true)
+		must(t, y.sync())
+		must(t, y.check())
+		for _, name := range []string{"a", "b"} {
+			if _, err := y.stat(name); api.KindOf(err) != api.NotFound {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		y.deafen(false)
+		if truth := s.quiet(t, y); len(truth) > 0 {
+			t.Errorf("the server has\n%v", truth)
+		}
+	})
+}
+
+// Where the server says that a file has fewer names, and not which are gone, the file lives as long as one is here.
+func TestFewerNamesInAGap(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, y.write("a", "0"))
+		mustQuiet(t, x, y)
+		y.wire.cut()
+		must(t, y.link("a", "b"))
+		must(t, x.write("b", "x's"))
+		must(t, x.rename("a", "c", 0))
+		must(t, x.sync())
+		must(t, x.unlink("c"))
+		must(t, x.sync())
+		y.deafen(true)
+		must(t, y.sync())
+		mine, err := y.view()
+		must(t, err)
+		for path := range mine {
+			if path != "a" && path != "b" {
+				must(t, y.unlink(path)) // the link, by the name that it got
+			}
+		}
+		must(t, y.check())
+		y.deafen(false)
+		hasOnce(t, s.quiet(t, x, y), "x's")
+	})
+}
+
+// A directory that was never listed here, and that the server has lost, is given back empty.
+func TestUnlistedDirectoryOfARestoredServer(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		restore := s.server.Backup()
+		must(t, x.mkdir("d"))
+		must(t, x.mkdir("d/sub"))
+		must(t, x.sync())
+		eventually(t, "y hears", func() bool { d, err := y.stat("d"); return err == nil && d.Nlink == 3 })
+		x.end()
+		restore()
+		if truth := s.quiet(t, y); len(truth) != 1 || truth["d"].nlink != 2 {
+			t.Errorf("the server has\n%v", truth)
+		}
+	})
+}
+
+// Two devices give a restored server the same file, and one has written into it since: both contents are kept, and side by side.
+func TestTwoGiveBackTheSame(t *testing.T) {
+	for _, moved := range []bool{false, true} {
+		inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+			restore := s.server.Backup()
+			must(t, x.write("f", "after the backup"))
+			mustQuiet(t, x, y)
+			x.wire.cut()
+			y.wire.cut()
+			restore()
+			y.wire.stopUploads(true)
+			y.wire.mend()
+			eventually(t, "y is about to give it back", func() bool { return !s.behind(y) && y.d.Status().PendingMutations == 1 })
+			must(t, y.write("f", "y's edit"))
+			s.quiet(t, x)
+			if moved {
+				must(t, x.rename("f", "g", 0))
+				must(t, x.sync())
+			}
+			y.wire.stopUploads(false)
+			hasOnce(t, s.quiet(t, x, y), "after the backup", "y's edit")
+			if st := y.d.Status(); st.Refused > 0 || st.Conflicts != 1 {
+				t.Errorf("moved %v: %d refused, %d conflicts", moved, st.Refused, st.Conflicts)
+			}
+		})
+	}
+}
+
+// A directory that was removed on the restored server, and comes back for what was made in it, has no name that it had before.
+func TestDirectoryComesBackWithoutOldNames(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("d"))
+		must(t, x.write("f", "0"))
+		mustQuiet(t, x, y)
+		restore := s.server.Backup()
+		x.wire.cut()
+		must(t, y.rename("f", "d/f", 0))
+		must(t, y.write("d/new", "after the backup"))
+		must(t, y.sync())
+		y.wire.cut()
+		restore()
+		x.wire.mend()
+		must(t, x.rmdir("d"))
+		must(t, x.sync())
+		y.deafen(true)
+		must(t, y.mkdir("mark")) // by whose answer y learns of the restore
+		eventually(t, "what was made in the directory is back", func() bool {
+			kept := s.server.Kept()
+			return y.d.Status().PendingMutations == 0 && kept[hashOf("after the backup")]
+		})
+		y.deafen(false)
+		s.quiet(t, x, y)
+		y.restart()
+		hasOnce(t, mustQuiet(t, x, y), "0", "after the backup")
+	})
+}
