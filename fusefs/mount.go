@@ -35,6 +35,10 @@ type Server struct {
 	tags uint64     // how many drives were ever bound
 }
 
+// maxRequest is how much a READ or WRITE carries at most, bytes: what a pipe, which has room for 1 MiB, takes of a file
+// besides the header of the answer, so that content goes to the kernel without a copy in between.
+const maxRequest = 1<<20 - 2*4096
+
 // Mount mounts a drive on a directory, starts serving and the drive's
 // background work. The caller closes the drive after Wait returned.
 func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
@@ -48,7 +52,7 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		Name:                     "satchel",
 		Debug:                    o.Debug,
 		DirectMount:              os.Getuid() == 0,
-		MaxWrite:                 1 << 20,
+		MaxWrite:                 maxRequest,
 		EnableLocks:              false, // the kernel keeps them
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
