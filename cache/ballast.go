@@ -3,6 +3,7 @@ package cache
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,8 +21,9 @@ type ballast struct {
 	size int64
 	full func(bool) // told when the ballast goes and when it is back
 
-	mu   sync.Mutex
-	gone bool
+	mu    sync.Mutex
+	gone  bool
+	times atomic.Int64 // how often it went
 }
 
 // newBallast makes the file, or starts without one when the disk is full already.
@@ -62,9 +64,13 @@ func (b *ballast) release() bool {
 	b.gone = true
 	b.full(true)
 	os.Truncate(b.path, 0)
+	b.times.Add(1)
 	go b.refill()
 	return true
 }
+
+// gave tells whether there is room for whoever found none: by this call, or by another's since it had gone so many times.
+func (b *ballast) gave(before int64) bool { return b.release() || b.times.Load() != before }
 
 // refill waits for room for twice the ballast and takes it back.
 func (b *ballast) refill() {

@@ -1,21 +1,24 @@
 package cache
 
 import (
-	"errors"
 	"strings"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"satchel/api"
 )
 
 // storeFS is the file system under Pebble. It makes Sync of the write-ahead log a
 // no-op (the data is written to the file, not forced to the disk) unless the
-// store says hard, and it survives a full disk: a write that finds none left
+// store says hard, and it survives a full disk, or a quota: a write that finds no room left
 // gives up the ballast and goes on, because Pebble ends the process otherwise.
 type storeFS struct {
 	vfs.FS
 	s *store
 }
+
+// full tells whether the disk has no room, or the user's quota on it has none: the ballast counts as his too.
+func full(err error) bool { return err != nil && kindOf(err) == api.NoSpace }
 
 func (f storeFS) wrap(name string, file vfs.File, err error) (vfs.File, error) {
 	if err != nil {
@@ -25,8 +28,9 @@ func (f storeFS) wrap(name string, file vfs.File, err error) (vfs.File, error) {
 }
 
 func (f storeFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	before := f.s.space.times.Load()
 	file, err := f.FS.Create(name, c)
-	if errors.Is(err, syscall.ENOSPC) && f.s.space.release() {
+	if full(err) && f.s.space.gave(before) {
 		file, err = f.FS.Create(name, c)
 	}
 	return f.wrap(name, file, err)
@@ -46,9 +50,10 @@ type storeFile struct {
 func (f *storeFile) Write(p []byte) (n int, err error) {
 	for {
 		var k int
+		before := f.s.space.times.Load()
 		k, err = f.File.Write(p[n:])
 		n += k
-		if err == nil || !errors.Is(err, syscall.ENOSPC) || !f.s.space.release() {
+		if !full(err) || !f.s.space.gave(before) {
 			return n, err
 		}
 	}
