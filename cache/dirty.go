@@ -169,7 +169,7 @@ func (d *Drive) clean(t *tx, n *node) {
 		t.node(n)
 	}
 	if h.other {
-		d.doubt(t, n.up) // it may have moved since it came up for another listing
+		d.doubtNode(t, n) // it may have moved since it came up for another listing
 	}
 	if len(d.syn.doubt) > 0 {
 		d.wakeSyncer() // see resolve

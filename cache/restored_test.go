@@ -244,3 +244,30 @@ func TestDirectoryComesBackWithoutOldNames(t *testing.T) {
 		hasOnce(t, mustQuiet(t, x, y), "0", "after the backup")
 	})
 }
+
+// What another device wrote into a file that is open here comes when it is closed unchanged, also where the name through which the file was
+// reached last has become another one's.
+func TestOpenFileLosesItsLastName(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("d"))
+		must(t, x.write("a", "0"))
+		mustQuiet(t, x, y)
+		must(t, x.link("a", "d/b"))
+		mustQuiet(t, x, y)
+		h, err := y.openFile("d/b", unix.O_RDWR)
+		must(t, err)
+		must(t, y.write("new", "y's"))
+		must(t, y.rename("new", "d/b", 0))
+		must(t, y.sync())
+		must(t, x.write("a", "x's"))
+		must(t, x.sync())
+		eventually(t, "y hears", func() bool {
+			y.d.mu.Lock()
+			defer y.d.mu.Unlock()
+			n := y.d.byFID[h.fid]
+			return n.hot != nil && n.hot.other
+		})
+		h.close()
+		hasOnce(t, mustQuiet(t, x, y), "x's", "y's")
+	})
+}

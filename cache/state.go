@@ -187,6 +187,16 @@ func (d *Drive) doubt(t *tx, dir api.ID) {
 	}
 }
 
+// doubtNode is doubt of a directory that has a file, which may not be the one through which it was last reached any more; locked.
+func (d *Drive) doubtNode(t *tx, n *node) {
+	if !d.reached(n) {
+		if at, ok := d.named(n, place{}); ok {
+			n.up, n.name = at.parent, at.name
+		}
+	}
+	d.doubt(t, n.up)
+}
+
 // busyBelow tells whether a directory that the server removed is needed yet: what is pending below it may bring
 // it back, and what stays here has no other place. Then the directory in which it is will be listed again. Locked.
 func (d *Drive) busyBelow(t *tx, dir *node) (busy bool) {
@@ -271,7 +281,8 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	}
 	if n.hot != nil { // the content here is newer, or about to be found equal
 		if n.hot.other = an.Version != old.version || an.Mtime != old.mtime; n.hot.other {
-			d.doubt(t, old.up) // if it turns out that nothing was edited here, theirs is what is true
+			d.doubtNode(t, n) // if it turns out that nothing was edited here, theirs is what is true
+			r.up, r.name = n.up, n.name
 		}
 		r.size, r.mtime, r.version, r.sha = old.size, old.mtime, old.version, old.sha
 	}
