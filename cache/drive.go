@@ -136,8 +136,9 @@ type Drive struct {
 	parts    map[api.ID]*partial // what is here of cold large files, by node
 	readers  readers
 	walk     walk
-	readSoon []*node // nodes of a directory that was just fetched,
-	readIn   *node   // which a program is reading
+	readSoon []*node     // nodes of a directory that was just fetched,
+	readIn   *node       // which a program is reading,
+	readEnd  *time.Timer // until this
 	pins     pins
 	diskNow  func() disk // the room under the cache
 	looked   time.Time   // when roomy last asked

@@ -221,7 +221,7 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	t.node(n)
 	d.grown(n)
 	d.ahead(n.list)
-	if n.awaited {
+	if n.awaited > 0 {
 		d.keepRead(n, t.kept)
 	}
 	return t.commit()

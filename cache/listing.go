@@ -2,6 +2,7 @@ package cache
 
 import (
 	"slices"
+	"time"
 
 	"satchel/api"
 )
@@ -94,23 +95,39 @@ func (d *Drive) loadListing(n *node) (*listing, error) {
 	return l, nil
 }
 
-// readLimit bounds the nodes that are kept for who reads a directory.
-const readLimit = 1 << 17
+// The nodes that are kept for who reads a directory: how many at most, and for how long.
+const (
+	readLimit = 1 << 17
+	readTime  = 10 * time.Second
+)
 
 // keepRead keeps in memory what was found in a directory that somebody waits to read, with the attributes of all that
-// is in it: until he is through, or another one is read so. Locked.
+// is in it: until he is through, another one is read so, or readTime is over, since he may have stopped. Locked.
 func (d *Drive) keepRead(dir *node, found []*node) {
 	d.letGoRead()
 	d.readIn, d.readSoon = dir, found[:min(len(found), readLimit)]
 	for _, n := range d.readSoon {
 		n.readSoon = true
 	}
+	var end *time.Timer
+	end = time.AfterFunc(readTime, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.readEnd == end { // else it is another one's
+			d.letGoRead()
+		}
+	})
+	d.readEnd = end
 }
 
 // letGoRead lets go of them; locked.
 func (d *Drive) letGoRead() {
+	if d.readIn == nil {
+		return
+	}
+	d.readEnd.Stop()
 	nodes := d.readSoon
-	d.readIn, d.readSoon = nil, nil
+	d.readIn, d.readSoon, d.readEnd = nil, nil, nil
 	for _, n := range nodes {
 		n.readSoon = false
 		d.letGo(n)

@@ -21,7 +21,7 @@ type node struct {
 	aside    place     // files: where it was before a rename moved it aside
 	asideAt  int64     // when, ns
 	listed   time.Time // directories: when a program last listed it
-	awaited  bool      // and one waits to read it, with the attributes of all in it
+	awaited  int       // and how many wait to read it, with the attributes of all in it
 	readSoon bool      // in Drive.readSoon
 
 	lookups uint64 // the kernel's references

@@ -196,7 +196,7 @@ func TestALookListsNothingAhead(t *testing.T) {
 }
 
 // What was found in a directory stays in memory for who waits to read it with all attributes, and not when he is
-// through, or when another directory is read so.
+// through, when another directory is read so, or when he does not go on.
 func TestNodesWaitForTheirReader(t *testing.T) {
 	s := newShelf()
 	for _, dir := range []api.Name{"one", "two"} {
@@ -247,4 +247,8 @@ func TestNodesWaitForTheirReader(t *testing.T) {
 	if read("two", 10, true); files() != 50 {
 		t.Errorf("%d files in memory for one reader", files())
 	}
+	d.mu.Lock()
+	d.readEnd.Reset(0)
+	d.mu.Unlock()
+	soon(t, func() bool { return files() == 0 })
 }

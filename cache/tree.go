@@ -220,9 +220,13 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 	if off == 0 && n.isDir() {
 		d.passes(n)
 	}
-	n.awaited = plus != nil && n.flags&flagComplete == 0
+	if plus != nil {
+		n.awaited++
+	}
 	l, err := d.dir(n, intr)
-	n.awaited = false
+	if plus != nil {
+		n.awaited--
+	}
 	if err != nil {
 		return err
 	}
