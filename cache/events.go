@@ -11,14 +11,15 @@ import (
 )
 
 // An Event tells people what became of a change of theirs that met another
-// device's: nothing is lost, but they may want to look.
+// device's: nothing is lost, but they may want to look. Its paths are of type
+// [api.Name], which JSON keeps whatever their bytes.
 type Event struct {
 	Time time.Time `json:"time"`
 	What string    `json:"what"`          // one of the constants below
-	Path string    `json:"path"`          // of the change, as far as it is known
-	Now  string    `json:"now,omitempty"` // where the work is now, if elsewhere
+	Path api.Name  `json:"path"`          // of the change, as far as it is known
+	Now  api.Name  `json:"now,omitempty"` // where the work is now, if elsewhere: a name, or Recovered/ and one
 	Why  string    `json:"why,omitempty"`
-	Dir  api.ID    `json:"dir,omitzero"` // the directory that has Now, where somebody has to look; zero: nobody has to
+	Dir  api.ID    `json:"dir,omitzero"` // the directory that has Now, where somebody has to look; zero: nobody has to, or (refused) not known here
 }
 
 const (
@@ -48,6 +49,8 @@ func (d *Drive) events() (all []Event, unsettled int) {
 				continue
 			}
 			unsettled++
+		case e.What == EventRefused: // rescued into another drive, and whether it is there still is not known here
+			unsettled++
 		case e.What == EventStuck && d.journal.failing == 0, time.Since(e.Time) > oldNews:
 			continue
 		}
@@ -62,10 +65,14 @@ func (d *Drive) settled(e Event) bool {
 	if err != nil {
 		return false
 	}
-	if p == nil || p.dead {
+	if p == nil {
 		return true
 	}
-	name := api.Name(path.Base(e.Now))
+	defer d.letGo(p)
+	if p.dead {
+		return true
+	}
+	name := api.Name(path.Base(string(e.Now)))
 	switch {
 	case p.list != nil:
 		return p.list.byName[name] == nil
@@ -76,16 +83,15 @@ func (d *Drive) settled(e Event) bool {
 	if err == nil {
 		c.Close()
 	}
-	d.letGo(p)
 	return errors.Is(err, pebble.ErrNotFound)
 }
 
 // noteEvent notes an event for `satchel status`, and for whoever asked to be told. dir is the directory that has
 // what now names, if somebody has to look at that. Locked.
-func (d *Drive) noteEvent(what string, parent api.ID, name api.Name, now, why string, dir api.ID) {
-	at := string(name)
+func (d *Drive) noteEvent(what string, parent api.ID, name, now api.Name, why string, dir api.ID) {
+	at := name
 	if p := d.byID[parent]; p != nil && p != d.root {
-		at = d.pathOf(p) + "/" + at
+		at = api.Name(d.pathOf(p)) + "/" + at
 	}
 	e := Event{Time: time.Now().UTC(), What: what, Path: at, Now: now, Why: why, Dir: dir}
 	d.syn.events = append(d.syn.events, e)
@@ -97,7 +103,7 @@ func (d *Drive) noteEvent(what string, parent api.ID, name api.Name, now, why st
 
 // eventOf notes what became of a mutation that was not applied as made; locked.
 func (d *Drive) eventOf(m *api.Mutation, o *api.Outcome) {
-	now, parent, name := string(o.Name), m.Parent, m.Name
+	now, parent, name := o.Name, m.Parent, m.Name
 	switch {
 	case o.Status == api.Dropped && (m.Op == api.OpUnlink || m.Op == api.OpRmdir):
 		d.noteEvent(EventKept, parent, name, "", "another device changed it", api.ID{})

@@ -311,7 +311,7 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 		w.up, w.name = old, oldName
 		d.perish(t, w) // the server has no such node
 	}
-	d.noteEvent(EventRefused, old, oldName, recovered+"/"+string(name), o.Message, p.id)
+	d.noteEvent(EventRefused, old, oldName, recovered+"/"+name, o.Message, p.id)
 	d.log.Warn("refused by the server; kept in the Recovered folder", "name", oldName, "as", name, "why", o.Message)
 	return nil
 }
@@ -365,7 +365,7 @@ func (d *Drive) undo(t *tx, n *node, m *api.Mutation, o api.Outcome, theirs *api
 		w.up, w.name = up, name
 		d.perish(t, w) // the server has no such node
 	}
-	d.noteEvent(EventRefused, up, name, recovered+"/"+string(name), o.Message, api.ID{}) // which drive has it the mount knows
+	d.noteEvent(EventRefused, up, name, recovered+"/"+name, o.Message, api.ID{}) // it is in another drive
 }
 
 // recoveredDir finds or makes the Recovered folder; locked.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // In a drive that has its own way to keep what was refused, that gets the
@@ -50,5 +51,15 @@ func TestRefusedWorkIsRescued(t *testing.T) {
 	a.restart()
 	if truth := mustQuiet(t, a, b); len(truth) != 3 {
 		t.Errorf("after a restart the drive has\n%v", truth)
+	}
+
+	// Whether somebody has looked at it is not known here: it is told, however old.
+	a.d.mu.Lock()
+	for i := range a.d.syn.events {
+		a.d.syn.events[i].Time = time.Now().Add(-2 * oldNews)
+	}
+	a.d.mu.Unlock()
+	if s := a.d.Status(); s.Unsettled < 2 {
+		t.Errorf("unsettled %d of %d refused: %v", s.Unsettled, s.Refused, s.Events)
 	}
 }

@@ -62,9 +62,9 @@ func (r report) toLookAt() string {
 	copies, recovered := 0, 0
 	for _, e := range r.Events {
 		switch {
-		case e.Dir.IsZero():
-		case e.What == cache.EventRefused:
+		case e.What == cache.EventRefused: // also of a shared folder's, which says no place
 			recovered++
+		case e.Dir.IsZero():
 		default:
 			copies++
 		}
