@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -143,6 +144,33 @@ func TestAllNamesOfWhatIsGone(t *testing.T) {
 			t.Errorf("the server has\n%v", truth)
 		}
 	})
+}
+
+// So it is where a directory with one of its names is gone by the same page, and nothing has listed the others since the mount.
+func TestAllNamesOfWhatIsGoneWithADirectory(t *testing.T) {
+	x, y, _, _ := pair(t)
+	must(t, x.mkdir("gone"))
+	must(t, x.write("gone/name", "0"))
+	for i := range 8 { // the order of the directories in the store is that of their ids
+		must(t, x.mkdir(fmt.Sprint(i)))
+		must(t, x.link("gone/name", fmt.Sprint(i, "/name")))
+	}
+	truth := mustQuiet(t, x, y)
+	y.restart()
+	y.wire.cut()
+	y.d.mu.Lock()
+	defer y.d.mu.Unlock()
+	p, err := y.d.load(truth["gone"].id)
+	must(t, err)
+	n, err := y.d.load(truth["gone/name"].id)
+	must(t, err)
+	tx := y.d.begin()
+	y.d.perish(tx, p)
+	y.d.perish(tx, n)
+	must(t, tx.commit())
+	if at, ok := y.d.named(n, place{}); ok {
+		t.Errorf("%q leads to what is gone", at.name)
+	}
 }
 
 // Where the server says that a file has fewer names, and not which are gone, the file lives as long as one is here.

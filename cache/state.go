@@ -458,7 +458,9 @@ func (d *Drive) named(n *node, but place) (at place, ok bool) {
 		k, err := decodeKid(v)
 		parent := api.ID(key[1:17])
 		there := place{parent, api.Name(key[17:])}
-		if p := d.byID[parent]; err == nil && !ok && k.id == n.id && there != but && (p == nil || p.list == nil) {
+		// Of what is listed, dead or stale, the store may have entries that are removed with the transaction at work.
+		p := d.byID[parent]
+		if err == nil && !ok && k.id == n.id && there != but && (p == nil || p.list == nil && !p.dead && !p.stale) {
 			at, ok = there, true
 		}
 		return err
