@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +12,7 @@ import (
 )
 
 // Pinned folders and files are fetched at once, kept up to date, and never evicted. A pin belongs to the node: it
-// moves with it. The pinner is one more program that reads the tree, and profits from what is fetched ahead
+// moves with it, and passes to the file that is renamed over a pinned one, as programs save. The pinner is one more program that reads the tree, and profits from what is fetched ahead
 // of such programs.
 type pins struct {
 	roots map[api.ID]bool // kept in Pebble
@@ -40,13 +41,23 @@ func (d *Drive) loadPins() error {
 }
 
 func (d *Drive) savePins() error {
-	ids := make([]api.ID, 0, len(d.pins.roots))
-	for id := range d.pins.roots {
-		ids = append(ids, id)
-	}
 	t := d.begin()
-	t.b.Set(metaKey("pins"), mustJSON(ids), nil)
+	t.pins()
 	return t.commit()
+}
+
+func (t *tx) pins() {
+	t.b.Set(metaKey("pins"), mustJSON(slices.Collect(maps.Keys(t.d.pins.roots))), nil)
+}
+
+// passPin gives the pin of a file that is replaced to the one in its place; locked.
+func (d *Drive) passPin(t *tx, from, to *node) {
+	if d.pins.roots[from.id] && from.isFile() && to.isFile() {
+		delete(d.pins.roots, from.id)
+		d.pins.roots[to.id] = true
+		d.touchPin(to.id)
+		t.pins()
+	}
 }
 
 // Pin keeps a file, or a folder with all that is in it, on this machine. The path is below the drive's root, "" is

@@ -75,3 +75,35 @@ func TestPinsAreListed(t *testing.T) {
 	}
 	must(t, d.Close())
 }
+
+// A pin stays with the file's name when a program, here or on another device, writes a new file and renames it over the pinned one.
+func TestPinStaysWhenSavedByRename(t *testing.T) {
+	a, b, _, _ := pair(t)
+	must(t, a.write("letter", "1"))
+	must(t, a.write("other", "1"))
+	mustQuiet(t, a, b)
+	must(t, a.d.Pin(t.Context(), "letter"))
+	want := func(when string) {
+		t.Helper()
+		if all, err := a.d.Pins(); err != nil || len(all) != 1 || all[0].Path != "letter" {
+			t.Errorf("%s: %v, %v", when, all, err)
+		}
+	}
+	save := func(v *device, text string) {
+		t.Helper()
+		must(t, v.write("new", text))
+		must(t, v.rename("new", "letter", 0))
+		mustQuiet(t, a, b)
+	}
+	save(a, "2")
+	want("saved here")
+	save(b, "3")
+	want("saved elsewhere")
+	soon(t, func() bool { return here(t, a.d, "letter") })
+	a.restart()
+	want("after a restart")
+	must(t, a.d.Unpin(t.Context(), "letter"))
+	if all, err := a.d.Pins(); err != nil || len(all) != 0 {
+		t.Errorf("unpinned: %v, %v", all, err)
+	}
+}

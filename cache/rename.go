@@ -140,6 +140,7 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 			if was, ok := d.annihilateAt(t, old, place{q.id, newName}); ok {
 				m.Replaces, m.Base = was.Replaces, was.Base
 			}
+			d.passPin(t, old, n)
 		}
 		t.node(old)
 	}

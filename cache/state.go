@@ -103,10 +103,14 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 		d.doubt(t, p.id)
 		return nil
 	}
+	var replaced *node // for good
 	if k != nil {
 		old, err := d.load(k.id)
 		if err != nil {
 			return err
+		}
+		if gone[k.id] {
+			replaced = old
 		}
 		if old != nil && old.hot != nil && e.Node.IsZero() && (gone == nil || gone[old.id]) {
 			old.hot.unsure = gone == nil && (old.hot.unsure || !old.hot.removed)
@@ -153,6 +157,9 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 			d.doubt(t, p.id)
 		} else {
 			t.link(p, l, e.Name, n)
+			if replaced != nil {
+				d.passPin(t, replaced, n)
+			}
 			if n.isDir() {
 				p.nlink++
 			}
