@@ -329,11 +329,6 @@ func (d *Drive) Start(kernel Kernel) {
 		d.wg.Go(func() { d.runUploader(which) })
 	}
 	d.wg.Go(d.watchOpen)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.root.flags&flagComplete == 0 { // whoever comes first needs it
-		d.fetchDir(d.root)
-	}
 }
 
 // kernel is the mounted file system, or one that does nothing before Start.

@@ -172,17 +172,6 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 	return nil
 }
 
-// living is load, but for a node that is dead here and only open: the server speaks of its successor. Locked.
-func (t *tx) living(id api.ID) (*node, error) {
-	n, err := t.load(id)
-	if n != nil && n.dead {
-		n.stale = true
-		delete(t.d.byID, id)
-		n, err = t.load(id)
-	}
-	return n, err
-}
-
 // doubt notes that a directory is to be listed again once nothing is pending below it; locked.
 func (d *Drive) doubt(t *tx, dir api.ID) {
 	if d.syn.again != nil {

@@ -41,6 +41,17 @@ func (t *tx) load(id api.ID) (*node, error) {
 	return n, err
 }
 
+// living is load, but for a node that is dead here and only open: the server speaks of its successor. Locked.
+func (t *tx) living(id api.ID) (*node, error) {
+	n, err := t.load(id)
+	if n != nil && n.dead {
+		n.stale = true
+		delete(t.d.byID, id)
+		n, err = t.load(id)
+	}
+	return n, err
+}
+
 // node writes the records of nodes, or removes those of dead ones. Stale nodes
 // have no record: it belongs to the node that took their place.
 func (t *tx) node(nodes ...*node) {
