@@ -20,7 +20,8 @@ import (
 func (s *server) routeLinks(mux *http.ServeMux) {
 	mux.HandleFunc("GET /s/{token}", func(w http.ResponseWriter, r *http.Request) {
 		if wantsPage(r) || r.URL.RawQuery != "" {
-			http.Redirect(w, r, r.URL.Path+"/", http.StatusSeeOther)
+			w.Header().Add("Vary", "Accept")
+			toLinkRoot(w, r)
 			return
 		}
 		s.byLink(s.linkPage)(w, r) // a program's request for a file need not follow
@@ -29,11 +30,21 @@ func (s *server) routeLinks(mux *http.ServeMux) {
 	mux.HandleFunc("POST /s/{token}/{path...}", s.byLink(s.linkPassword))
 }
 
+// toLinkRoot sends a request without the slash at the end of a link to where the addresses on the page are relative to.
+func toLinkRoot(w http.ResponseWriter, r *http.Request) {
+	to := r.URL.EscapedPath() + "/"
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
 type linkPage func(w http.ResponseWriter, r *http.Request, t storage.LinkTarget) error
 
 func (s *server) byLink(page linkPage) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Robots-Tag", "noindex, nofollow")
+		w.Header().Add("Vary", "Accept") // a browser gets a page, a program the file or an error that it can read
 		r.Body = http.MaxBytesReader(w, r.Body, formLimit(r))
 		t, err := s.drives.ByLink(r.Context(), r.PathValue("token"))
 		if err == nil {
@@ -112,6 +123,10 @@ func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.Link
 	q := r.URL.Query()
 	switch n.Type {
 	case api.Directory:
+		if len(path) == 0 && !strings.HasSuffix(r.URL.Path, "/") {
+			toLinkRoot(w, r)
+			return nil
+		}
 		if q.Has("zip") {
 			return s.linkZip(w, r, t, n, v.Name, path)
 		}

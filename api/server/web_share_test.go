@@ -2,8 +2,10 @@ package server
 
 import (
 	"html"
+	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +88,50 @@ func TestWebLinks(t *testing.T) {
 	}
 	if strings.Contains(f.log.String(), at[len("/s/"):]) {
 		t.Error("the log has a link's secret")
+	}
+}
+
+// TestLinkForPrograms: a link's address is the file itself to a program, and a folder's leads to where the addresses on
+// its page are relative to, with what was asked. A cache is told that it is something else to a browser.
+func TestLinkForPrograms(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	b.upload("trip/", "photo.txt", "a view")
+	file, folder := b.link(t, "trip/photo.txt", "", ""), b.link(t, "trip", "", "")
+	for _, c := range []struct {
+		at, accept   string
+		status       int
+		to, contains string
+	}{
+		{file, "*/*", http.StatusOK, "", "a view"},
+		{file, "text/html", http.StatusSeeOther, file + "/", ""},
+		{file + "?open", "*/*", http.StatusSeeOther, file + "/?open", ""},
+		{file + "/", "text/html", http.StatusOK, "", "Download"},
+		{folder, "*/*", http.StatusSeeOther, folder + "/", ""},
+		{folder + "?zip", "*/*", http.StatusSeeOther, folder + "/?zip", ""},
+		{folder + "?zip", "text/html", http.StatusSeeOther, folder + "/?zip", ""},
+		{folder + "/", "*/*", http.StatusOK, "", "photo.txt"},
+		{folder + "/?zip", "*/*", http.StatusOK, "", "PK"},
+		{folder + "/none", "*/*", http.StatusNotFound, "", ""},
+	} {
+		r, err := http.NewRequest(http.MethodGet, f.url+c.at, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", c.accept)
+		resp, err := http.DefaultTransport.RoundTrip(r) // which follows nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || resp.Header.Get("Location") != c.to || !strings.Contains(string(body), c.contains) {
+			t.Errorf("%s as %s: %d to %q, %v: %.200q", c.at, c.accept, resp.StatusCode, resp.Header.Get("Location"), err, body)
+		}
+		if vary := strings.Join(resp.Header.Values("Vary"), ", "); !slices.Contains(strings.Split(vary, ", "), "Accept") {
+			t.Errorf("%s as %s varies by %q", c.at, c.accept, vary)
+		}
 	}
 }
 
