@@ -47,7 +47,7 @@ func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes [
 }
 
 // LockFor is [Tx.Lock] by the owner for one file at a path from a directory, and [Tx.AddPack] and [Tx.Walk] in the same round trip: a pack
-// that is given is made known before the lock is waited for, and the nodes on the path are those that are there under it.
+// that is given is made known, and the nodes on the path are found, once the drive is locked.
 func (tx *Tx) LockFor(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, pack *Pack, dir api.ID, path []api.Name) (Locked, []api.Node, error) {
 	return tx.lock(ctx, drive, owner, by, hashes, pack, &walking{dir, path})
 }
@@ -59,14 +59,14 @@ type walking struct {
 
 func (tx *Tx) lock(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, pack *Pack, walk *walking) (l Locked, walked []api.Node, err error) {
 	var batch pgx.Batch
-	if pack != nil {
-		pack.queue(&batch, owner)
-	}
 	batch.Queue(driveQuery+`WHERE d.id = $1 FOR NO KEY UPDATE OF d`, drive).Query(func(rows pgx.Rows) error {
 		d, err := oneDrive(rows)
 		l.Drive = d.working()
 		return err
 	})
+	if pack != nil {
+		pack.queue(&batch, owner) // after the drive, as the other chunks: in another order two uploads may wait for each other
+	}
 	if !by.Incarnation.IsZero() {
 		batch.Queue(`SELECT number, outcomes, touched FROM batches WHERE drive = $1 AND device = $2 AND incarnation = $3`,
 			drive, by.Device, by.Incarnation).Query(l.Last.collect)
