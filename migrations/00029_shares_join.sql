@@ -9,6 +9,8 @@ GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 SET LOCAL ROLE satchel_auth;
 -- After the change at_seq, in which each document of ended became a part of the one beside it in heirs: what was
 -- granted on files whose document went over to another file, or ended in it, is granted on that one.
+-- The function of the same name with three arguments stays for servers of the version before, which call it until the
+-- last of them is restarted.
 -- +goose StatementBegin
 CREATE FUNCTION satchel.follow_documents(in_drive uuid, at_seq bigint, ended uuid[], heirs uuid[])
 RETURNS void

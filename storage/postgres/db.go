@@ -132,6 +132,10 @@ type Tx struct {
 
 // Last says that the next statement, or batch of them, is the last. In a transaction that only reads the end goes out with
 // it, which saves a round trip, and one that asks nothing else is one round trip in all; a statement after it is an error.
+//
+// A lone statement that is all of a transaction runs in READ COMMITTED, and sees one snapshot only if no function that it
+// calls, in a policy too, is VOLATILE: each query of such a function takes a snapshot of its own. One that does must not be the last
+// alone.
 func (tx *Tx) Last() {
 	tx.conn.last = tx.conn.begin == beginReadOnly
 }
