@@ -39,7 +39,7 @@ type file struct {
 	hash          api.Hash
 }
 
-// wrongContent is the one error that nothing excuses.
+// wrongContent is content that is not what was written: nothing excuses it.
 type wrongContent struct{ message string }
 
 func (e *wrongContent) Error() string { return e.message }

@@ -91,15 +91,19 @@ func (p *phase) rest(pause time.Duration) bool {
 	}
 }
 
-// patiently makes a call again for as long as the server asks to come later, and when it failed while this machine or
-// program stood still. Any other error is the load's.
+// patiently makes a call again for as long as the server asks to come later, and once for each time
+// that it failed because this machine or program stood still. Any other error is the load's.
 func (p *phase) patiently(ctx context.Context, call func() error) error {
+	var excused time.Time // the end of the standstill after which it was made again
 	for {
 		begin := time.Now()
 		err := call()
-		if _, wrong := errors.AsType[*wrongContent](err); err != nil && !wrong && ctx.Err() == nil && p.stood.since(begin) {
-			p.interrupted.Add(1)
-			continue
+		if bySilence(err) && ctx.Err() == nil {
+			if until := p.stood.since(begin); until.After(excused) {
+				excused = until
+				p.interrupted.Add(1)
+				continue
+			}
 		}
 		e, ok := errors.AsType[*api.Error](err)
 		if err == nil || !ok || e.RetryAfter <= 0 || e.Kind != api.Unavailable && e.Kind != api.RateLimited {

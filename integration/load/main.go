@@ -64,6 +64,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if p.writing < 1 || p.reading < 1 || p.reading > p.writing || p.idle < p.writing || *servers < 0 || *servers > 2 {
 		return errors.New("-writing and -reading must be positive, -reading at most as -writing, -idle at least as -writing, and -servers 0, 1 or 2")
 	}
+	if *servers == 0 && p.compared <= 0 {
+		return errors.New("there is nothing to do: -servers has to be 1 or 2, or -compared more than 0")
+	}
 	r, err := rig.New(*base)
 	if err != nil {
 		return err

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"net"
 	"sync"
 	"time"
+
+	"satchel/api"
 )
 
 // standstills notes when this program did not run, as while it or the machine was stopped: deadlines pass then on both
@@ -49,12 +54,21 @@ func (s *standstills) look() {
 	s.last = now
 }
 
-// since tells whether there was a standstill that what began then may have suffered from.
-func (s *standstills) since(begin time.Time) bool {
+// since is the end of the last standstill, if what began then may have suffered from it, else zero.
+func (s *standstills) since(begin time.Time) time.Time {
 	s.look() // the watcher may not have had its turn yet
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.until.IsZero() && begin.Before(s.until.Add(aftermath))
+	if s.until.IsZero() || !begin.Before(s.until.Add(aftermath)) {
+		return time.Time{}
+	}
+	return s.until
+}
+
+// bySilence tells whether an error is of the kinds that a standstill makes: somebody did not hear from the other in time.
+func bySilence(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return err != nil && (network || api.KindOf(err) == api.Unavailable || errors.Is(err, context.DeadlineExceeded))
 }
 
 // all is how long they lasted.
