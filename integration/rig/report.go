@@ -35,8 +35,9 @@ func ReplaceSection(file, name, text string) error {
 func Machine(dir string) string {
 	var u unix.Utsname
 	unix.Uname(&u)
+	release := strings.SplitN(unix.ByteSliceToString(u.Release[:]), ".", 3) // what follows major and minor is the machine's own
 	return fmt.Sprintf("Measured on %s: %d CPUs, Linux %s, %s.", time.Now().UTC().Format(time.DateOnly),
-		runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), fileSystem(dir))
+		runtime.NumCPU(), strings.Join(release[:min(2, len(release))], "."), fileSystem(dir))
 }
 
 // fileSystem is the type of the file system that dir is on, as /proc/mounts
