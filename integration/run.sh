@@ -97,9 +97,9 @@ holders() {
 
 unmount() {
 	local daemon i
-	timeout 60 satchel umount "$drive" 2>"$run/umount.log" && return
+	timeout 60 satchel umount --json "$drive" >"$run/umount.log" 2>&1 && return
 	mounted || return
-	if grep -q 'is in use' "$run/umount.log"; then
+	if grep -q '^{.*"kind":"busy"' "$run/umount.log"; then
 		say "Programs still work in the folder; it is taken away under them:"
 		holders
 	else

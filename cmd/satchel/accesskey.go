@@ -35,7 +35,7 @@ func (cmd *accessKeyAddCmd) Run(sh *shell) error {
 // printKey prints a pair as the lines that AWS's tools read from a profile.
 func (sh *shell) printKey(k api.AccessKey) error {
 	if !sh.json {
-		fmt.Fprintln(sh.stderr, sh.hint("the secret is shown this once; a lost one is replaced by: satchel access-key rotate "+k.Key))
+		fmt.Fprintln(sh.stderr, "the secret is shown this once; a lost one is replaced by: "+sh.command("access-key rotate", k.Key))
 	}
 	return sh.answer(k, "aws_access_key_id = %s\naws_secret_access_key = %s", k.Key, k.Secret)
 }
@@ -53,7 +53,7 @@ func (cmd *accessKeyListCmd) Run(sh *shell) error {
 		return err
 	}
 	if len(all) == 0 {
-		return sh.answer(all, "there are no access keys\nmake one with: satchel access-key add PROGRAM")
+		return sh.answer(all, "there are no access keys\nmake one with: %s", sh.command("access-key add PROGRAM"))
 	}
 	return list(sh, all, "NAME\tKEY\tMADE\tSECRET OF\tLAST USED", func(k api.AccessKey) string {
 		return strings.Join([]string{cli.Printable(k.Name), k.Key, stamp(k.Created), stamp(k.Rotated), everSeen(k.Seen)}, "\t")

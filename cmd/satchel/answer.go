@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"satchel/api"
 	"satchel/cmd/internal/cli"
 )
 
@@ -11,7 +12,7 @@ func (sh *shell) answer(v any, format string, args ...any) error {
 	if sh.json {
 		return sh.printJSON(v)
 	}
-	_, err := fmt.Fprintln(sh.stdout, sh.hint(fmt.Sprintf(format, args...)))
+	_, err := fmt.Fprintf(sh.stdout, format+"\n", args...)
 	return err
 }
 
@@ -34,9 +35,9 @@ func one[T any](items []T, is func(T) bool, what, name, command string) (found T
 	}
 	switch {
 	case n == 0:
-		return found, fmt.Errorf("there is no %s %q; see: %s", what, name, command)
+		return found, api.Errorf(api.NotFound, "there is no %s %q; see: %s", what, name, command)
 	case n > 1:
-		return found, fmt.Errorf("%d %ss are called %q: name one by its id; see: %s", n, what, name, command)
+		return found, api.Errorf(api.Invalid, "%d %ss are called %q: name one by its id; see: %s", n, what, name, command)
 	}
 	return found, nil
 }

@@ -30,7 +30,7 @@ func (cmd *appPasswordAddCmd) Run(sh *shell) error {
 	}
 	if !sh.json {
 		// The password alone on standard output, so that a script can take it.
-		fmt.Fprintln(sh.stderr, sh.hint(fmt.Sprintf("%s as %s; it is shown this once, and revoked with: satchel app-password revoke %s", l.Server+"/dav/", l.Email, p.ID)))
+		fmt.Fprintf(sh.stderr, "%s as %s; it is shown this once, and revoked with: %s\n", l.Server+"/dav/", l.Email, sh.command("app-password revoke", p.Name))
 	}
 	return sh.answer(p, "%s", p.Password)
 }
@@ -48,7 +48,7 @@ func (cmd *appPasswordListCmd) Run(sh *shell) error {
 		return err
 	}
 	if len(all) == 0 {
-		return sh.answer(all, "there are no app passwords\nmake one with: satchel app-password add PROGRAM")
+		return sh.answer(all, "there are no app passwords\nmake one with: %s", sh.command("app-password add PROGRAM"))
 	}
 	return list(sh, all, "NAME\tID\tMADE\tLAST USED", func(p api.AppPassword) string {
 		return strings.Join([]string{cli.Printable(p.Name), p.ID.String(), stamp(p.Created), everSeen(p.Seen)}, "\t")
@@ -70,7 +70,7 @@ func (cmd *appPasswordRevokeCmd) Run(sh *shell) error {
 		return err
 	}
 	is := func(p api.AppPassword) bool { return p.Name == cmd.Name || p.ID.String() == cmd.Name }
-	found, err := one(all, is, "app password", cmd.Name, "satchel app-password list")
+	found, err := one(all, is, "app password", cmd.Name, sh.command("app-password list"))
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (cmd *benchCmd) Run(sh *shell) (err error) {
 			return fmt.Errorf("%s cannot be worked in: %w", dir, cause(err))
 		}
 		defer os.RemoveAll(work)
-		systems = append(systems, &everyday.System{Name: dir, Dir: work, About: kindOf(dir)})
+		systems = append(systems, &everyday.System{Name: dir, Dir: work, About: folderKind(dir)})
 	}
 	size := *everyday.Full
 	if cmd.Quick {
@@ -93,8 +93,8 @@ func benchRows(r *everyday.Results, rows []everyday.Row, systems []*everyday.Sys
 	return all
 }
 
-// kindOf says in a few words on what a folder is.
-func kindOf(dir string) string {
+// folderKind says in a few words on what a folder is.
+func folderKind(dir string) string {
 	abs, err := resolve(dir)
 	for err == nil && abs != "/" {
 		kind, e := mountedType(abs)

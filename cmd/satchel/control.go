@@ -201,7 +201,7 @@ func (c *control) answer(conn *net.UnixConn) {
 		err = api.Errorf(api.Invalid, "the daemon does not know %q: it is of another version; unmount and mount again", r.Op)
 	}
 	if err != nil {
-		last.Kind, last.Message = api.KindOf(err), err.Error()
+		last.Kind, last.Message = kindOf(err), err.Error()
 	} else {
 		now := c.daemon.report()
 		last.Report = &now

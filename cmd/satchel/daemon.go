@@ -231,10 +231,13 @@ func (d *daemon) reportOf(s cache.Status) report {
 
 func (d *daemon) sync(ctx context.Context, wait bool, progress func(report)) error {
 	if s := d.drive.Status(); s.Paused != "" && wait {
-		return api.Errorf(api.Unavailable, "nothing is sent: it is paused (%s)\ngo on with: satchel resume", s.Paused)
+		return api.Errorf(api.Unavailable, "nothing is sent: it is paused (%s)\ngo on with: %s", s.Paused, d.goOn())
 	}
 	return d.syncAll(ctx, wait, func() { progress(d.report()) })
 }
+
+// goOn is the command that ends a pause.
+func (d *daemon) goOn() string { return commandLine(d.self.Profile, "resume") }
 
 // syncAll is [cache.Drive.Sync] of the drive and of what is shown in it.
 func (d *daemon) syncAll(ctx context.Context, wait bool, progress func()) error {
@@ -264,7 +267,7 @@ func (d *daemon) pin(ctx context.Context, path string, progress func(report)) er
 	cancel()
 	telling.Wait()
 	if s := d.drive.Status(); s.Paused != "" && api.KindOf(err) == api.Unavailable {
-		err = fmt.Errorf("%w\ngo on with: satchel resume", err)
+		err = fmt.Errorf("%w\ngo on with: %s", err, d.goOn())
 	}
 	return err
 }
@@ -286,7 +289,7 @@ func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) e
 	}
 	if err := d.fs.Unmount(); err != nil {
 		d.log.Info("still in use", "err", err)
-		return api.Errorf(api.Invalid, "%s is in use\nclose the programs and shells that work in it (see: fuser -vm %[1]s), then try again", d.self.Mountpoint)
+		return api.Errorf(busy, "%s is in use\nclose the programs and shells that work in it (see: fuser -vm %s), then try again", d.self.Mountpoint, quoted(d.self.Mountpoint))
 	}
 	return d.finish()
 }

@@ -64,7 +64,7 @@ func (cmd *devicesRevokeCmd) Run(sh *shell) error {
 		return err
 	}
 	is := func(d api.Device) bool { return d.Name == cmd.Name || d.ID.String() == cmd.Name }
-	found, err := one(devices, is, "device", cmd.Name, "satchel devices")
+	found, err := one(devices, is, "device", cmd.Name, sh.command("devices"))
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (cmd *doctorCmd) Run(sh *shell) error {
 		{"search", lookAtSearch},
 	} {
 		f := look.at(sh)
-		f.Check, f.Do = look.check, sh.hint(f.Do)
+		f.Check = look.check
 		all = append(all, f)
 	}
 	if sh.json {
@@ -87,7 +87,7 @@ func because(s state, err error, do string) finding {
 func lookAtLogin(sh *shell) finding {
 	l, err := sh.login()
 	if err != nil {
-		return because(failed, err, nextStep(err))
+		return because(failed, err, sh.nextStep(err))
 	}
 	return finding{State: ok, Found: fmt.Sprintf("%s at %s, device %q", l.Email, l.Server, l.DeviceName)}
 }
@@ -107,13 +107,13 @@ func lookAtServer(sh *shell) finding {
 	_, err = c.Whoami(ctx)
 	switch {
 	case api.KindOf(err) == api.Unavailable || errors.Is(err, context.DeadlineExceeded):
-		f := because(warned, err, nextStep(err))
+		f := because(warned, err, sh.nextStep(err))
 		if len(sh.mine()) > 0 {
 			f.Do = "the folder goes on working; changes are sent when the server can be reached\n" + f.Do
 		}
 		return f
 	case err != nil:
-		return because(failed, err, nextStep(err))
+		return because(failed, err, sh.nextStep(err))
 	}
 	return finding{State: ok, Found: fmt.Sprintf("%s answers and takes the login (%d ms)", l.Server, time.Since(start).Milliseconds())}
 }
@@ -143,13 +143,13 @@ func lookAtMounts(sh *shell) finding {
 		case err != nil || kind != fsType:
 		case !m.alive() && dead(m.Mountpoint):
 			return finding{State: failed, Found: fmt.Sprintf("the daemon of %s has died; what was not sent is kept", m.Mountpoint),
-				Do: "mount it again with: satchel mount " + m.Mountpoint + "\nso that it comes back by itself: satchel service install " + m.Mountpoint}
+				Do: "mount it again with: " + sh.command("mount", m.Mountpoint) + "\nso that it comes back by itself: " + sh.command("service install", m.Mountpoint)}
 		case m.alive():
 			works = append(works, m.Mountpoint)
 		}
 	}
 	if len(works) == 0 {
-		return finding{State: ok, Found: "no drive is mounted", Do: "mount it with: satchel mount DIR"}
+		return finding{State: ok, Found: "no drive is mounted", Do: "mount it with: " + sh.command("mount DIR")}
 	}
 	return finding{State: ok, Found: "mounted at " + strings.Join(works, ", ")}
 }

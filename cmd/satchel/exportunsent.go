@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"satchel/api"
 	"satchel/cache"
 	"satchel/cmd/internal/cli"
 )
@@ -31,7 +32,7 @@ func (cmd *exportUnsentCmd) Run(sh *shell) error {
 	var x cache.Exported
 	if m, ok := sh.places.runningOn(cacheDir); ok {
 		if dir == m.Mountpoint || strings.HasPrefix(dir, m.Mountpoint+"/") {
-			return fmt.Errorf("%s is in the drive itself: name a folder elsewhere", cmd.Dir)
+			return api.Errorf(api.Invalid, "%s is in the drive itself: name a folder elsewhere", cmd.Dir)
 		}
 		x, err = m.export(sh, dir)
 	} else {

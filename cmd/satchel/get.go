@@ -34,10 +34,15 @@ func (cmd *getCmd) Run(sh *shell) error {
 	if n := len(cmd.Paths); n > 1 {
 		remotes, local = cmd.Paths[:n-1], cmd.Paths[n-1]
 	}
+	if local != "-" {
+		if err := namesakes(remotes, sh.remoteName); err != nil {
+			return err
+		}
+	}
 	info, err := os.Stat(local)
 	into := err == nil && info.IsDir()
 	if local != "-" && !into && (len(remotes) > 1 || strings.HasSuffix(local, "/")) {
-		return fmt.Errorf("%s is not a directory\nmake it with: mkdir -p %[1]s", local)
+		return api.Errorf(api.NotDirectory, "%s is not a directory\nmake it with: mkdir -p %s", local, quoted(local))
 	}
 	t, err := sh.openTree()
 	if err != nil {
@@ -66,6 +71,15 @@ func (cmd *getCmd) Run(sh *shell) error {
 	return nil
 }
 
+// remoteName is what a path of the drive is called where it is fetched into a directory. The whole drive has no name.
+func (sh *shell) remoteName(remote string) (string, error) {
+	names, err := sh.driveNames(remote)
+	if err != nil || len(names) == 0 {
+		return "", err
+	}
+	return string(names[len(names)-1]), nil
+}
+
 // copied is what put and get did, as JSON.
 type copied struct {
 	Files   int64 `json:"files"`   // copied
@@ -90,7 +104,7 @@ func (g *getter) run(remotes []string, local string, into bool) error {
 	for _, remote := range remotes {
 		from, err := g.tree.existing(g.sh.ctx, remote)
 		if api.KindOf(err) == api.NotFound && len(remotes) > 1 {
-			g.tell("%v", err)
+			g.tell(err)
 			continue
 		}
 		if err != nil {
@@ -102,7 +116,7 @@ func (g *getter) run(remotes []string, local string, into bool) error {
 	for _, from := range all {
 		if local == "-" {
 			if from.node.Type != api.File {
-				return fmt.Errorf("%s is not a file: only files go to standard output", from)
+				return api.Errorf(api.IsDirectory, "%s is not a file: only files go to standard output", from)
 			}
 			if err := g.copy(g.sh.ctx, g.sh.stdout, from.node); err != nil {
 				return err
@@ -154,25 +168,25 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 			return nil
 		}
 		if err := os.Symlink(string(n.Target), to); err != nil {
-			g.tell("%s: %v", to, cause(err))
+			g.tell(fmt.Errorf("%s: %w", to, cause(err)))
 		}
 	case api.File:
 		g.group.Go(func() error {
 			err := g.file(ctx, n, to)
 			if _, remote := errors.AsType[*api.Error](err); remote {
 				if api.KindOf(err) == api.NotFound {
-					g.tell("%s: removed from the drive meanwhile", to)
+					g.tell(api.Errorf(api.NotFound, "%s: removed from the drive meanwhile", to))
 					return nil
 				}
 				return err
 			}
 			if err != nil {
-				g.tell("%s: %v", to, cause(err))
+				g.tell(fmt.Errorf("%s: %w", to, cause(err)))
 			}
 			return nil
 		})
 	default:
-		g.tell("%s: left out: not a file, directory or symlink", to)
+		g.tell(api.Errorf(api.Invalid, "%s: left out: not a file, directory or symlink", to))
 	}
 	return nil
 }
@@ -182,7 +196,7 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 func (g *getter) file(ctx context.Context, n api.Node, to string) error {
 	if info, err := os.Lstat(to); err == nil {
 		if info.IsDir() {
-			return errors.New("there is a directory of that name")
+			return api.Errorf(api.IsDirectory, "there is a directory of that name")
 		}
 		if !g.check && info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Mtime {
 			g.skipped.Add(1)
@@ -214,7 +228,7 @@ func (g *getter) file(ctx context.Context, n api.Node, to string) error {
 }
 
 // tell reports a failure that does not end the command.
-func (g *getter) tell(format string, args ...any) {
+func (g *getter) tell(err error) {
 	g.failed.Add(1)
-	g.sh.tell(format, args...)
+	g.sh.tell(err)
 }

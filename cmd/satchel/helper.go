@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"satchel/api"
 	"satchel/fusefs/backing"
 )
 
@@ -117,7 +118,7 @@ func (cmd *helperRemoveCmd) Run(sh *shell) error {
 	}
 	_, err := os.Stat(cmd.path(unitDir, "satchel-helper.socket"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("satchel-helper is not installed")
+		return api.Errorf(api.NotFound, "satchel-helper is not installed")
 	}
 	live := cmd.Root == "/" && systemdRuns()
 	if live {
@@ -147,7 +148,7 @@ func (p helperPlace) check(what string) error {
 		return err
 	}
 	if p.Root == "/" && os.Geteuid() != 0 {
-		return fmt.Errorf("only root can do that\nrun: sudo satchel helper %s", what)
+		return api.Errorf(api.Permission, "only root can do that\nrun: sudo satchel helper %s", what)
 	}
 	return nil
 }

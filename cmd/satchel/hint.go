@@ -1,27 +1,39 @@
 package main
 
 import (
-	"regexp"
-	"slices"
+	"strings"
+	"unicode"
 
-	"github.com/alecthomas/kong"
+	"satchel/cmd/internal/cli"
 )
 
-// commandLine is a command of this program in a message to people, as it is for the default profile.
-var commandLine = regexp.MustCompile(`(^|[^/\w-])satchel ([a-z][a-z-]*)`)
+// command is a command line of this program in a message to people, so that it can be typed as it stands: the command's
+// words, with the profile before them if it is not the default one, and names as a shell needs them.
+func (sh *shell) command(words string, names ...string) string {
+	return commandLine(sh.profile, words, names...)
+}
 
-// hint is a message with the profile in each command of this program that it
-// names, so that what it says to type can be typed.
-func (sh *shell) hint(message string) string {
-	if sh.profile == "" || sh.profile == "default" || sh.model == nil {
-		return message
+// commandLine is [shell.command] for whoever has no shell.
+func commandLine(profile, words string, names ...string) string {
+	line := "satchel "
+	if profile != "" && profile != "default" {
+		line += "--profile " + profile + " "
 	}
-	return commandLine.ReplaceAllStringFunc(message, func(found string) string {
-		m := commandLine.FindStringSubmatch(found)
-		is := func(n *kong.Node) bool { return n.Name == m[2] && m[2] != "helper" } // which is no profile's
-		if !slices.ContainsFunc(sh.model.Children, is) {
-			return found
-		}
-		return m[1] + "satchel --profile " + sh.profile + " " + m[2]
-	})
+	line += words
+	for _, name := range names {
+		line += " " + quoted(name)
+	}
+	return line
+}
+
+// quoted is a name as one word of a shell's command line.
+func quoted(name string) string {
+	name = cli.Printable(name)
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("@%+=:,./_-", r)
+	}
+	if name != "" && strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }

@@ -44,11 +44,11 @@ func (t *tree) history(ctx context.Context, path string) (place, []api.FileVersi
 	p, err := t.existing(ctx, path)
 	switch {
 	case api.KindOf(err) == api.NotFound:
-		return p, nil, fmt.Errorf("%w\nif it was deleted, look for it with: satchel trash", err)
+		return p, nil, fmt.Errorf("%w\nif it was deleted, look for it with: %s", err, t.sh.command("trash"))
 	case err != nil:
 		return p, nil, err
 	case p.node.Type != api.File:
-		return p, nil, fmt.Errorf("%s is not a file: only files have versions", p)
+		return p, nil, api.Errorf(api.Invalid, "%s is not a file: only files have versions", p)
 	}
 	versions, err := t.Versions(ctx, p.node.Document)
 	return p, versions, err

@@ -50,10 +50,11 @@ func writeKeyring(l login) bool {
 	return err == nil
 }
 
-func readKeyring(l login) (string, error) {
+// readKeyring is the secret of a profile's login.
+func (sh *shell) readKeyring(l login) (string, error) {
 	secret, err := patientKeyring(func() (string, error) { return keyring.Get(keyringService, l.name()) })
 	if err != nil {
-		return "", fmt.Errorf("the system's keyring does not give the login's secret: %w\nunlock it and try again, or log in again without it: satchel login %s --keyring off", err, l.Server)
+		return "", fmt.Errorf("the system's keyring does not give the login's secret: %w\nunlock it and try again, or log in again without it: %s --keyring off", err, sh.command("login", l.Server))
 	}
 	return secret, nil
 }

@@ -41,7 +41,7 @@ func (cmd *loginCmd) Run(sh *shell) error {
 	}
 	old, oldErr := sh.login()
 	if oldErr == nil && (old.Server != server || cmd.Email != "" && !strings.EqualFold(old.Email, cmd.Email)) {
-		return fmt.Errorf("profile %q is logged in to %s as %s already\nlog out first with: satchel logout, or use another one: --profile NAME", sh.profile, old.Server, old.Email)
+		return api.Errorf(api.Exists, "profile %q is logged in to %s as %s already\nlog out first with: %s, or use another one: --profile NAME", sh.profile, old.Server, old.Email, sh.command("logout"))
 	}
 	device := cmd.Device
 	if device == "" {
@@ -61,7 +61,7 @@ func (cmd *loginCmd) Run(sh *shell) error {
 			_ = c.Logout(sh.ctx)
 			c.Close()
 		}
-		return fmt.Errorf("profile %q is logged in as %s, and %s confirmed this login: it was ended again\nuse another one: --profile NAME", sh.profile, old.Email, cred.Email)
+		return api.Errorf(api.Exists, "profile %q is logged in as %s, and %s confirmed this login: it was ended again\nuse another one: --profile NAME", sh.profile, old.Email, cred.Email)
 	}
 	if err := sh.saveLogin(login{
 		Server: server, User: cred.User, Email: cred.Email, Role: cred.Role,
@@ -92,7 +92,7 @@ func (sh *shell) noteNamesake(server string, cred api.Credentials, replaced api.
 	}
 	is := func(d api.Device) bool { return d.Name == name && d.ID != cred.Device && d.ID != replaced }
 	if slices.ContainsFunc(all, is) {
-		fmt.Fprintln(sh.stderr, sh.hint(fmt.Sprintf("note: another device of this account is called %q too\nto tell them apart: satchel login %s --device NAME", name, server)))
+		fmt.Fprintf(sh.stderr, "note: another device of this account is called %q too\nto tell them apart: %s --device NAME\n", name, sh.command("login", server))
 	}
 }
 
@@ -116,7 +116,7 @@ func (cmd *loginCmd) credentials(sh *shell, server, device string) (api.Credenti
 func (sh *shell) confirmed(server, device string) (api.Credentials, error) {
 	code, err := client.BeginDevice(sh.ctx, server, device)
 	if api.KindOf(err) == api.NotFound {
-		return api.Credentials{}, fmt.Errorf("%s knows no login without a password\nlog in with: satchel login %[1]s --email EMAIL", server)
+		return api.Credentials{}, api.Errorf(api.Invalid, "%s knows no login without a password\nlog in with: %s --email EMAIL", server, sh.command("login", server))
 	}
 	if err != nil {
 		return api.Credentials{}, err

@@ -20,7 +20,7 @@ func (cmd *logoutCmd) Run(sh *shell) error {
 	}
 	defer c.Close()
 	if m, err := sh.running(""); err == nil {
-		return fmt.Errorf("%s is mounted with this login\nunmount it first with: satchel umount %[1]s", m.Mountpoint)
+		return api.Errorf(busy, "%s is mounted with this login\nunmount it first with: %s", m.Mountpoint, sh.command("umount", m.Mountpoint))
 	}
 	// One that has ended already is as good as ended now.
 	if err := c.Logout(sh.ctx); err != nil && api.KindOf(err) != api.Unauthenticated {

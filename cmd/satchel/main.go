@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -182,21 +183,19 @@ func (sh *shell) fail(err error) int {
 		fmt.Fprintln(sh.stderr, "satchel: interrupted")
 		return 1
 	}
-	code, kind := 1, api.KindOf(err)
+	code, kind := 1, kindOf(err)
 	if errors.As(err, new(usageError)) {
 		code, kind = 2, api.Invalid
 	}
 	next := ""
 	if code == 1 {
-		next = nextStep(err)
+		next = sh.nextStep(err)
 	}
-	message := sh.hint(err.Error())
-	next = sh.hint(next)
 	if sh.json {
-		cli.PrintFailure(sh.stderr, message, string(kind), next)
+		cli.PrintFailure(sh.stderr, err.Error(), string(kind), next)
 		return code
 	}
-	fmt.Fprintln(sh.stderr, cli.Paint(sh.stderr, cli.Bad, "satchel:"), message)
+	fmt.Fprintln(sh.stderr, cli.Paint(sh.stderr, cli.Bad, "satchel:"), err)
 	if next != "" {
 		fmt.Fprintln(sh.stderr, next)
 	}
@@ -204,20 +203,48 @@ func (sh *shell) fail(err error) int {
 }
 
 // tell reports a failure that does not end the command.
-func (sh *shell) tell(format string, args ...any) {
-	fmt.Fprintln(sh.stderr, sh.hint("satchel: "+fmt.Sprintf(format, args...)))
+func (sh *shell) tell(err error) {
+	if sh.json {
+		cli.PrintFailure(sh.stderr, err.Error(), string(kindOf(err)), "")
+		return
+	}
+	fmt.Fprintln(sh.stderr, "satchel:", err)
+}
+
+// busy is the kind of what has to wait until a folder of this machine is no longer in use.
+const busy api.Kind = "busy"
+
+// kindOf is [api.KindOf], and what of the kinds the system's errors are.
+func kindOf(err error) api.Kind {
+	kind := api.KindOf(err)
+	if kind != api.Internal {
+		return kind
+	}
+	for _, known := range []struct {
+		is   error
+		kind api.Kind
+	}{
+		{fs.ErrNotExist, api.NotFound}, {fs.ErrPermission, api.Permission}, {fs.ErrExist, api.Exists},
+		{syscall.ENOSPC, api.NoSpace}, {syscall.EDQUOT, api.NoSpace}, {syscall.ENOTDIR, api.NotDirectory},
+		{syscall.EISDIR, api.IsDirectory}, {syscall.EBUSY, busy},
+	} {
+		if errors.Is(err, known.is) {
+			return known.kind
+		}
+	}
+	return kind
 }
 
 // nextStep is what to do about an error whose message does not say it: the
 // lines after its first do.
-func nextStep(err error) string {
+func (sh *shell) nextStep(err error) string {
 	if strings.Contains(err.Error(), "\n") {
 		return ""
 	}
 	switch api.KindOf(err) {
 	case api.Unauthenticated:
 		if !errors.As(err, new(loginError)) {
-			return "log in with: satchel login URL --email EMAIL"
+			return "log in with: " + sh.command("login URL --email EMAIL")
 		}
 	case api.Unavailable:
 		return "check the address and the network, and that the server runs; then try again"

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -38,7 +37,7 @@ func (cmd *mountCmd) Run(sh *shell) error {
 		cmd.parent = newParent()
 		err := cmd.serve(sh)
 		if err != nil {
-			cmd.parent.tell(readiness{Kind: api.KindOf(err), Message: err.Error(), Usage: errors.As(err, new(usageError))})
+			cmd.parent.tell(readiness{Kind: kindOf(err), Message: err.Error(), Usage: errors.As(err, new(usageError))})
 		}
 		return err
 	}
@@ -65,7 +64,7 @@ func (cmd *mountCmd) done(sh *shell) error {
 	}
 	if err == nil {
 		if now, err := m.ask(sh.ctx, controlRequest{Op: opStatus}, nil); err == nil && now.Paused != "" {
-			return sh.answer(nil, "mounted at %s; nothing is sent: it is paused (%s)\ngo on with: satchel resume", cmd.Dir, now.Paused)
+			return sh.answer(nil, "mounted at %s; nothing is sent: it is paused (%s)\ngo on with: %s", cmd.Dir, now.Paused, sh.command("resume"))
 		}
 	}
 	return sh.answer(nil, "mounted at %s", cmd.Dir)
@@ -78,7 +77,7 @@ func (cmd *mountCmd) check(sh *shell) (l login, dir string, err error) {
 		return l, "", err
 	}
 	if l.Role == "admin" {
-		return l, "", fmt.Errorf("%s is an administrator, and those have no drive\nlog in as an editor, in a profile of its own: satchel --profile NAME login …", l.Email)
+		return l, "", api.Errorf(api.Permission, "%s is an administrator, and those have no drive\nlog in as an editor, in a profile of its own: satchel --profile NAME login …", l.Email)
 	}
 	if dir, err = resolve(cmd.Dir); err != nil {
 		return l, "", err
@@ -96,10 +95,10 @@ func (cmd *mountCmd) check(sh *shell) (l login, dir string, err error) {
 		return l, "", err
 	}
 	if strings.HasPrefix(cmd.CacheDir+"/", dir+"/") {
-		return l, "", fmt.Errorf("the cache %s lies within %s\nmount elsewhere, or choose another place with --cache-dir", cmd.CacheDir, dir)
+		return l, "", api.Errorf(api.Invalid, "the cache %s lies within %s\nmount elsewhere, or choose another place with --cache-dir", cmd.CacheDir, dir)
 	}
 	if m, ok := sh.places.staysOn(cmd.CacheDir); ok {
-		return l, "", fmt.Errorf("the drive is mounted at %s already\nunmount it with: satchel umount %[1]s, or use a login of its own: --profile NAME", m.Mountpoint)
+		return l, "", api.Errorf(busy, "the drive is mounted at %s already\nunmount it with: %s, or use a login of its own: --profile NAME", m.Mountpoint, sh.command("umount", m.Mountpoint))
 	}
 	if cmd.CacheSize < 64<<20 || cmd.Memory < 8<<20 {
 		return l, "", usageError{"--cache-size must be at least 64MiB and --memory at least 8MiB"}

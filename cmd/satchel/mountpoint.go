@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"satchel/api"
 )
 
 // resolve makes a mount point absolute and free of symlinks. It does not
@@ -21,7 +23,7 @@ func resolve(dir string) (string, error) {
 	for range 40 { // as many symlinks as the kernel follows (path_resolution(7))
 		parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
 		if errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("%s does not exist", filepath.Dir(abs))
+			return "", api.Errorf(api.NotFound, "%s does not exist", filepath.Dir(abs))
 		}
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", dir, cause(err))
@@ -63,18 +65,18 @@ func checkMountpoint(dir string) error {
 		return nil
 	}
 	if kind == fsType {
-		return fmt.Errorf("%s has a drive mounted already\nunmount it with: satchel umount %[1]s", dir)
+		return api.Errorf(busy, "%s has a drive mounted already\nunmount it with: satchel umount %s", dir, quoted(dir))
 	}
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s does not exist\nmake it with: mkdir -p %[1]s", dir)
+		return api.Errorf(api.NotFound, "%s does not exist\nmake it with: mkdir -p %s", dir, quoted(dir))
 	case err != nil:
 		return fmt.Errorf("%s cannot be used: %w", dir, cause(err))
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a directory\nchoose an empty directory to mount at", dir)
+		return api.Errorf(api.NotDirectory, "%s is not a directory\nchoose an empty directory to mount at", dir)
 	case kind != "":
-		return fmt.Errorf("%s is in use as a mount point already (%s)\nchoose another directory", dir, kind)
+		return api.Errorf(busy, "%s is in use as a mount point already (%s)\nchoose another directory", dir, kind)
 	}
 	f, err := os.Open(dir)
 	if err != nil {
@@ -82,7 +84,7 @@ func checkMountpoint(dir string) error {
 	}
 	defer f.Close()
 	if names, _ := f.Readdirnames(1); len(names) > 0 {
-		return fmt.Errorf("%s is not empty\nchoose an empty directory, or move away what is in it", dir)
+		return api.Errorf(api.NotEmpty, "%s is not empty\nchoose an empty directory, or move away what is in it", dir)
 	}
 	return nil
 }

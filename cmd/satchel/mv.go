@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,11 +53,11 @@ func (cmd *mvCmd) Run(sh *shell) error {
 	}
 	switch {
 	case to.node.ID == from.node.ID:
-		return fmt.Errorf("%s and %s are the same", from, to)
+		return api.Errorf(api.Invalid, "%s and %s are the same", from, to)
 	case strings.HasPrefix(to.String()+"/", from.String()+"/"):
-		return fmt.Errorf("%s cannot be moved into itself", from)
+		return api.Errorf(api.Invalid, "%s cannot be moved into itself", from)
 	case to.exists() && (to.isDir() || from.isDir()):
-		return fmt.Errorf("%s exists on the drive already", to)
+		return api.Errorf(api.Exists, "%s exists on the drive already", to)
 	}
 	m := api.Mutation{
 		Op: api.OpRename, Node: from.node.ID, Parent: from.parent.ID, Name: from.name(),

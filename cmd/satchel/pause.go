@@ -17,9 +17,6 @@ type pauseCmd struct {
 }
 
 func (cmd *pauseCmd) Run(sh *shell) error {
-	if cmd.For < 0 {
-		return usageError{"--for must be a time to come"}
-	}
 	m, err := sh.running(cmd.Dir)
 	if err != nil {
 		return err

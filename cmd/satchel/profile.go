@@ -59,7 +59,7 @@ func (sh *shell) login() (login, error) {
 		return login{}, fmt.Errorf("the login in %s is damaged: log in again", path)
 	}
 	if l.Keyring {
-		l.Secret, err = readKeyring(l)
+		l.Secret, err = sh.readKeyring(l)
 	}
 	return l, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,11 +27,14 @@ func (cmd *putCmd) Run(sh *shell) error {
 		return usageError{"put needs what to copy and where to: satchel put LOCAL… REMOTE"}
 	}
 	locals, remote := cmd.Paths[:len(cmd.Paths)-1], cmd.Paths[len(cmd.Paths)-1]
+	if err := namesakes(locals, localName); err != nil {
+		return err
+	}
 	missing := func(local string) bool { _, err := os.Stat(local); return local != "-" && err != nil }
 	if !slices.ContainsFunc(locals, func(local string) bool { return !missing(local) }) { // nothing is to be made then either
 		for _, local := range locals {
 			_, err := os.Stat(local)
-			sh.tell("%s: %v", local, cause(err))
+			sh.tell(fmt.Errorf("%s: %w", local, cause(err)))
 		}
 		return silentError{}
 	}
@@ -59,6 +63,36 @@ func (cmd *putCmd) Run(sh *shell) error {
 	}
 	if p.did.Failed > 0 {
 		return silentError{}
+	}
+	return nil
+}
+
+// localName is what a file or directory of this machine is called where it is put into a directory.
+func localName(local string) (string, error) {
+	if local == "-" {
+		return "", usageError{"standard input needs a name: satchel put - DIR/NAME"}
+	}
+	abs, err := filepath.Abs(local)
+	return filepath.Base(abs), err
+}
+
+// namesakes refuses several sources that have the same name in the one directory where they are to go: the
+// second would take the place of the first.
+func namesakes(sources []string, name func(source string) (string, error)) error {
+	if len(sources) < 2 {
+		return nil
+	}
+	first := map[string]string{}
+	for _, source := range sources {
+		base, err := name(source)
+		if err != nil {
+			return err
+		}
+		if other, taken := first[base]; taken {
+			return usageError{fmt.Sprintf("%s and %s would both be %s there: copy one at a time, to names of their own",
+				cli.Printable(other), cli.Printable(source), cli.Printable(base))}
+		}
+		first[base] = source
 	}
 	return nil
 }
@@ -140,12 +174,10 @@ func (p *putter) run(locals []string, remote string) error {
 		name := api.Name("")
 		if !into {
 			name = names[len(names)-1]
-		} else if local == "-" {
-			return usageError{"standard input needs a name: satchel put - DIR/NAME"}
-		} else if abs, err := filepath.Abs(local); err != nil {
+		} else if base, err := localName(local); err != nil {
 			return err
 		} else {
-			name = api.Name(filepath.Base(abs))
+			name = api.Name(base)
 		}
 		old := api.Node{}
 		if present {
@@ -157,7 +189,7 @@ func (p *putter) run(locals []string, remote string) error {
 		info := fs.FileInfo(nil)
 		if local != "-" {
 			if info, err = os.Stat(local); err != nil {
-				p.tell("%s: %v", local, cause(err))
+				p.tell(fmt.Errorf("%s: %w", local, cause(err)))
 				continue
 			}
 		}
@@ -203,7 +235,7 @@ func (p *putter) makeDir(ctx context.Context, parent api.ID, name api.Name, mode
 }
 
 // tell reports a failure that does not end the command.
-func (p *putter) tell(format string, args ...any) {
+func (p *putter) tell(err error) {
 	p.did.Failed++
-	p.sh.tell(format, args...)
+	p.sh.tell(err)
 }

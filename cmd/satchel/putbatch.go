@@ -49,7 +49,7 @@ func (p *putter) commit(ctx context.Context) error {
 			what = cli.Printable(string(q.mutation.Name))
 		}
 		if err := refusal(outcomes[i], what); err != nil {
-			p.tell("%v", err)
+			p.tell(err)
 		}
 	}
 	p.queue, p.bytes = p.queue[:0], 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,15 +28,15 @@ func (p *putter) put(ctx context.Context, local string, info fs.FileInfo, parent
 	case info.Mode()&fs.ModeSymlink != 0:
 		want = api.Symlink
 	default:
-		p.tell("%s: left out: not a file, directory or symlink", local)
+		p.tell(api.Errorf(api.Invalid, "%s: left out: not a file, directory or symlink", local))
 		return nil
 	}
 	if err := name.Check(); err != nil {
-		p.tell("%s: %v", local, err)
+		p.tell(fmt.Errorf("%s: %w", local, err))
 		return nil
 	}
 	if !old.ID.IsZero() && old.Type != want {
-		p.tell("%s: on the drive there is something else of that name: remove it first with satchel rm", local)
+		p.tell(api.Errorf(api.Exists, "%s: on the drive there is something else of that name: remove it first with %s", local, p.sh.command("rm")))
 		return nil
 	}
 	switch want {
@@ -50,7 +51,7 @@ func (p *putter) put(ctx context.Context, local string, info fs.FileInfo, parent
 func (p *putter) putDir(ctx context.Context, local string, info fs.FileInfo, parent api.ID, name api.Name, old api.Node) error {
 	entries, err := os.ReadDir(local)
 	if err != nil {
-		p.tell("%s: %v", local, cause(err))
+		p.tell(fmt.Errorf("%s: %w", local, cause(err)))
 		return nil
 	}
 	dir, present := old.ID, map[api.Name]api.Node{}
@@ -65,7 +66,7 @@ func (p *putter) putDir(ctx context.Context, local string, info fs.FileInfo, par
 		path := filepath.Join(local, e.Name())
 		info, err := e.Info()
 		if err != nil {
-			p.tell("%s: %v", path, cause(err))
+			p.tell(fmt.Errorf("%s: %w", path, cause(err)))
 			continue
 		}
 		if err := p.put(ctx, path, info, dir, api.Name(e.Name()), present[api.Name(e.Name())]); err != nil {
@@ -78,7 +79,7 @@ func (p *putter) putDir(ctx context.Context, local string, info fs.FileInfo, par
 func (p *putter) putSymlink(ctx context.Context, local string, parent api.ID, name api.Name, old api.Node) error {
 	target, err := os.Readlink(local)
 	if err != nil {
-		p.tell("%s: %v", local, cause(err))
+		p.tell(fmt.Errorf("%s: %w", local, cause(err)))
 		return nil
 	}
 	if old.Target == api.Name(target) {
@@ -110,7 +111,7 @@ func (p *putter) putFile(ctx context.Context, local string, info fs.FileInfo, pa
 			}
 			return cancelled
 		}
-		p.tell("%s: %v", local, cause(err))
+		p.tell(fmt.Errorf("%s: %w", local, cause(err)))
 		return nil
 	}
 	mode, mtime := uint32(0o644), time.Now().UnixNano()

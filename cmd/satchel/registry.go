@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -125,7 +124,7 @@ func (sh *shell) running(dir string) (mounted, error) {
 			sh.profile = m.Profile // whose commands the messages name from now on
 			return m, nil
 		}
-		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted at %s\nmount it with: satchel mount %[1]s", dir)
+		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted at %s\nmount it with: %s", dir, sh.command("mount", dir))
 	}
 	var found []mounted
 	died := ""
@@ -143,9 +142,9 @@ func (sh *shell) running(dir string) (mounted, error) {
 	}
 	switch {
 	case len(found) == 0 && died != "":
-		return mounted{}, fmt.Errorf("the daemon of %s has died; what was not sent is kept\nmount it again with: satchel mount %[1]s", died)
+		return mounted{}, api.Errorf(api.NotFound, "the daemon of %s has died; what was not sent is kept\nmount it again with: %s", died, sh.command("mount", died))
 	case len(found) == 0:
-		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted\nmount it with: satchel mount DIR")
+		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted\nmount it with: %s", sh.command("mount DIR"))
 	case len(found) == 1:
 		return found[0], nil
 	}

@@ -43,9 +43,9 @@ func (cmd *restoreCmd) Run(sh *shell) error {
 	}
 	switch {
 	case len(found) == 0:
-		return fmt.Errorf("%s has no version %s\nsee those it has with: satchel history %[1]s", p, cli.Printable(cmd.Version))
+		return api.Errorf(api.NotFound, "%s has no version %s\nsee those it has with: %s", p, cli.Printable(cmd.Version), sh.command("history", api.JoinPath(p.path)))
 	case len(found) > 1:
-		return fmt.Errorf("%s has several versions that begin with %s: give more of it", p, cli.Printable(cmd.Version))
+		return api.Errorf(api.Invalid, "%s has several versions that begin with %s: give more of it", p, cli.Printable(cmd.Version))
 	case found[0].Current:
 		return sh.answer(p.node, "%s is the current version of %s already", found[0].ID, p)
 	}
@@ -84,8 +84,8 @@ func (cmd *restoreCmd) drive(sh *shell) error {
 	case cmd.DryRun:
 		fmt.Fprintf(sh.stdout, "it would take %s to make the drive what it was after the change %d; nothing was changed\n", plural(done.Changed, "change"), done.Point)
 	default:
-		fmt.Fprintln(sh.stdout, sh.hint(fmt.Sprintf("the drive is again what it was after the change %d (%s)\nundo it with: satchel restore --at %d",
-			done.Point, plural(done.Changed, "change"), before.Seq)))
+		fmt.Fprintf(sh.stdout, "the drive is again what it was after the change %d (%s)\nundo it with: %s %d\n",
+			done.Point, plural(done.Changed, "change"), sh.command("restore --at"), before.Seq)
 	}
 	if done.Missing > 0 {
 		fmt.Fprintf(sh.stdout, "%s of then can't come back: their content is not kept any more\n", plural(done.Missing, "file"))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"satchel/api"
@@ -32,7 +31,7 @@ func (cmd *rmCmd) Run(sh *shell) error {
 		case p.isRoot():
 			return usageError{"the drive's root cannot be removed"}
 		case p.isDir() && !cmd.Recursive:
-			r.tell(fmt.Errorf("%s is a directory: remove it with satchel rm -r", p))
+			r.tell(api.Errorf(api.IsDirectory, "%s is a directory: remove it with %s", p, sh.command("rm -r", api.JoinPath(p.path))))
 			continue
 		}
 		if err := r.remove(sh.ctx, p.parent.ID, child{p.name(), p.node}); err != nil {
@@ -101,5 +100,5 @@ func (r *remover) commit(ctx context.Context) error {
 // tell reports a failure that does not end the command.
 func (r *remover) tell(err error) {
 	r.failed = true
-	r.sh.tell("%v", err)
+	r.sh.tell(err)
 }

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"satchel/cmd/internal/cli"
+	"satchel/api"
 )
 
 type serviceCmd struct {
@@ -55,7 +55,7 @@ func (cmd *serviceInstallCmd) Run(sh *shell) error {
 	}
 	name := filepath.Base(path)
 	if !userSystemdRuns() {
-		return sh.answer(map[string]string{"unit": path}, "wrote %s\nsystemd does not run for this user now, so nothing is mounted yet\nat a login where it runs, type: systemctl --user enable --now %s\nuntil then: satchel mount %s", path, name, cli.Printable(cmd.Dir))
+		return sh.answer(map[string]string{"unit": path}, "wrote %s\nsystemd does not run for this user now, so nothing is mounted yet\nat a login where it runs, type: systemctl --user enable --now %s\nuntil then: %s", path, quoted(name), sh.command("mount", cmd.Dir))
 	}
 	if err := systemctl("--user", "daemon-reload"); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (cmd *serviceRemoveCmd) Run(sh *shell) error {
 		return err
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no service mounts a drive at %s", cmd.Dir)
+		return api.Errorf(api.NotFound, "no service mounts a drive at %s", cmd.Dir)
 	}
 	runs := userSystemdRuns()
 	if runs {

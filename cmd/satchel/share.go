@@ -90,8 +90,6 @@ func (cmd *shareCmd) check() error {
 		return usageError{"--for and --password-stdin go with --link"}
 	case cmd.With == "" && cmd.May != "read":
 		return usageError{"--may goes with --with EMAIL"}
-	case cmd.For < 0:
-		return usageError{"--for must be a time to come"}
 	}
 	return nil
 }
@@ -112,7 +110,7 @@ func (cmd *shareCmd) change(sh *shell, t *tree, path string) (api.Shares, error)
 			return all, err
 		}
 		is := func(l api.Link) bool { return l.ID.String() == cmd.Stop || l.URL == cmd.Stop }
-		found, err := one(all.Links, is, "link", cmd.Stop, "satchel share "+cli.Printable(*cmd.Path))
+		found, err := one(all.Links, is, "link", cmd.Stop, sh.command("share", *cmd.Path))
 		if err == nil {
 			err = t.RemoveLink(sh.ctx, found.ID)
 		}

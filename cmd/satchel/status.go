@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"satchel/api"
 	"satchel/cache"
 	"satchel/cmd/internal/cli"
 )
@@ -78,8 +79,8 @@ func (r report) toLookAt() string {
 	return text
 }
 
-// print says it all for people; hint is [shell.hint].
-func (r report) print(w io.Writer, hint func(string) string) {
+// print says it all for people; goOn is the command that ends a pause.
+func (r report) print(w io.Writer, goOn string) {
 	connection := cli.Paint(w, cli.Good, "connected")
 	if !r.Connected {
 		connection = cli.Paint(w, cli.Warn, "offline") + ": the folder goes on working, changes are sent later"
@@ -88,7 +89,7 @@ func (r report) print(w io.Writer, hint func(string) string) {
 	fmt.Fprintf(w, "server:  %s as %s, device %q\n", r.Server, r.User, r.Device)
 	fmt.Fprintf(w, "state:   %s; %s\n", connection, r.pending())
 	if r.Paused != "" {
-		fmt.Fprintf(w, "paused:  %s; %s\n", cli.Paint(w, cli.Warn, r.Paused), hint("go on with: satchel resume"))
+		fmt.Fprintf(w, "paused:  %s; %s\n", cli.Paint(w, cli.Warn, r.Paused), "go on with: "+goOn)
 	}
 	if r.Problem != "" {
 		fmt.Fprintf(w, "problem: %s\n", cli.Paint(w, cli.Bad, r.Problem))
@@ -134,7 +135,7 @@ func (cmd *statusCmd) Run(sh *shell) error {
 	defer cancel()
 	r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the daemon of %s (pid %d) does not answer\nsee what it does in %s", m.Mountpoint, m.PID, sh.places.log(m.Profile))
+		return api.Errorf(api.Unavailable, "the daemon of %s (pid %d) does not answer\nsee what it does in %s", m.Mountpoint, m.PID, sh.places.log(m.Profile))
 	}
 	if err != nil {
 		return err
@@ -142,6 +143,6 @@ func (cmd *statusCmd) Run(sh *shell) error {
 	if sh.json {
 		return sh.printJSON(r)
 	}
-	r.print(sh.stdout, sh.hint)
+	r.print(sh.stdout, sh.command("resume"))
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"satchel/api"
 )
 
 type syncCmd struct {
@@ -37,7 +39,7 @@ func (cmd *syncCmd) Run(sh *shell) error {
 		if !last.Connected {
 			why = "; " + last.offline()
 		}
-		return fmt.Errorf("not done within %v: %s%s", cmd.Timeout, last.pending(), why)
+		return api.Errorf(api.Unavailable, "not done within %v: %s%s", cmd.Timeout, last.pending(), why)
 	}
 	if err != nil {
 		return err
@@ -49,7 +51,7 @@ func (cmd *syncCmd) Run(sh *shell) error {
 		fmt.Fprintln(sh.stdout, r.pending())
 	}
 	if look := r.toLookAt(); look != "" {
-		fmt.Fprintln(sh.stdout, sh.hint("look at: "+look+"; see: satchel status"))
+		fmt.Fprintln(sh.stdout, "look at: "+look+"; see: "+sh.command("status"))
 	}
 	return nil
 }

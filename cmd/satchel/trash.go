@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"satchel/api"
@@ -93,9 +92,9 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 	}
 	switch {
 	case found == nil && above != "":
-		return fmt.Errorf("there is no %s in the trash\nthe directory %s was deleted whole; bring it back with: satchel trash restore %[2]s", cli.Printable(path), cli.Printable(above))
+		return api.Errorf(api.NotFound, "there is no %s in the trash\nthe directory %s was deleted whole; bring it back with: %s", cli.Printable(path), cli.Printable(above), sh.command("trash restore", above))
 	case found == nil:
-		return fmt.Errorf("there is no %s in the trash\nsee what is there with: satchel trash", cli.Printable(path))
+		return api.Errorf(api.NotFound, "there is no %s in the trash\nsee what is there with: %s", cli.Printable(path), sh.command("trash"))
 	}
 	done, err := t.RestoreTrash(sh.ctx, found.Node)
 	if err != nil {

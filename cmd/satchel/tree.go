@@ -47,7 +47,7 @@ func (sh *shell) noteUnsent() {
 			continue
 		}
 		if r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil); err == nil && !r.quiet() {
-			fmt.Fprintln(sh.stderr, sh.hint(fmt.Sprintf("note: of %s the server lacks %s\nsend it with: satchel sync --wait", m.Mountpoint, r.unsent())))
+			fmt.Fprintf(sh.stderr, "note: of %s the server lacks %s\nsend it with: %s\n", m.Mountpoint, r.unsent(), sh.command("sync --wait"))
 		}
 	}
 }

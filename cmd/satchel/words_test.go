@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"satchel/api"
@@ -60,18 +64,6 @@ func TestResolve(t *testing.T) {
 		if got, err := resolve(filepath.Join(dir, in)); err == nil {
 			t.Errorf("%s: %s, want an error", in, got)
 		}
-	}
-}
-
-func TestMountedType(t *testing.T) {
-	if kind, err := mountedType("/proc"); err != nil || kind != "proc" {
-		t.Errorf("/proc: %q, %v", kind, err)
-	}
-	if kind, err := mountedType("/proc/self"); err != nil || kind != "" {
-		t.Errorf("/proc/self: %q, %v", kind, err)
-	}
-	if got := unescapeOctal(`/mnt/a\040b\134c\011\04`); got != "/mnt/a b\\c\t\\04" {
-		t.Errorf("%q", got)
 	}
 }
 
@@ -146,25 +138,41 @@ func TestReportWords(t *testing.T) {
 	}
 }
 
-// A message's commands are those of the profile that it is about, and nothing else of it changes.
-func TestHint(t *testing.T) {
-	sh := &shell{profile: "work", model: parserOf(t, new(commands)).Model}
-	for in, want := range map[string]string{
-		"go on with: satchel resume":                     "go on with: satchel --profile work resume",
-		"a\nsatchel app-password list, see it":           "a\nsatchel --profile work app-password list, see it",
-		"see (satchel history PATH)":                     "see (satchel --profile work history PATH)",
-		"run: sudo satchel helper install":               "run: sudo satchel helper install",
-		"/home/ada/satchel mount":                        "/home/ada/satchel mount",
-		"satchel keeps both; my-satchel status":          "satchel keeps both; my-satchel status",
-		"log out with: satchel logout, or satchel login": "log out with: satchel --profile work logout, or satchel --profile work login",
+// A command in a message can be typed as it stands, whatever the names in it are.
+func TestCommand(t *testing.T) {
+	for want, line := range map[string]string{
+		"satchel resume":                               (&shell{profile: "default"}).command("resume"),
+		"satchel --profile work resume":                (&shell{profile: "work"}).command("resume"),
+		"satchel --profile work rm -r Ärger/a_b-1.txt": (&shell{profile: "work"}).command("rm -r", "Ärger/a_b-1.txt"),
+		`satchel umount '/mnt/my drive'`:               commandLine("", "umount", "/mnt/my drive"),
+		`satchel mv 'satchel status' 'it'\''s; $HOME'`: commandLine("default", "mv", "satchel status", "it's; $HOME"),
+		"satchel history ''":                           commandLine("default", "history", ""),
+		`satchel history 'a?b'`:                        commandLine("default", "history", "a\nb"),
 	} {
-		if got := sh.hint(in); got != want {
-			t.Errorf("%q became %q, want %q", in, got, want)
+		if line != want {
+			t.Errorf("%s, want %s", line, want)
 		}
 	}
-	sh.profile = "default"
-	if got := sh.hint("satchel resume"); got != "satchel resume" {
-		t.Errorf("the default profile is named: %q", got)
+}
+
+// What the system's errors are is told to programs, too.
+func TestErrorKind(t *testing.T) {
+	_, gone := os.Stat(filepath.Join(t.TempDir(), "gone"))
+	for _, c := range []struct {
+		err  error
+		want api.Kind
+	}{
+		{fmt.Errorf("gone: %w", cause(gone)), api.NotFound},
+		{api.Errorf(api.Quota, "full: %w", gone), api.Quota},
+		{fmt.Errorf("x: %w", syscall.EACCES), api.Permission},
+		{fmt.Errorf("x: %w", syscall.EDQUOT), api.NoSpace},
+		{errors.New("odd"), api.Internal},
+		{context.Canceled, api.Cancelled},
+		{nil, ""},
+	} {
+		if got := kindOf(c.err); got != c.want {
+			t.Errorf("%v is %q, want %q", c.err, got, c.want)
+		}
 	}
 }
 

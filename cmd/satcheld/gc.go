@@ -17,7 +17,7 @@ import (
 )
 
 type gcCmd struct {
-	Grace time.Duration `default:"24h" help:"Leave alone what came, or became garbage, within this time (${default})."`
+	Grace time.Duration `zero:"" default:"24h" help:"Leave alone what came, or became garbage, within this time (${default})."`
 	retention
 }
 

@@ -27,8 +27,8 @@ type serveCmd struct {
 	certificates
 
 	MetricsListen string        `setting:"" name:"metrics-listen" placeholder:"ADDR" help:"Serve metrics for Prometheus, profiles and probes at this address and port, which only operators should reach."`
-	DrainDelay    time.Duration `setting:"" default:"0s" help:"When told to end, say so at /health for so long before no more connections are taken: as long as a load balancer takes to notice (${default})."`
-	Drain         time.Duration `setting:"" default:"10s" help:"Then let requests that are under way go on for so long (${default})."`
+	DrainDelay    time.Duration `setting:"" zero:"" default:"0s" help:"When told to end, say so at /health for so long before no more connections are taken: as long as a load balancer takes to notice (${default})."`
+	Drain         time.Duration `setting:"" zero:"" default:"10s" help:"Then let requests that are under way go on for so long (${default})."`
 
 	MaxRequests int `setting:"" name:"max-requests" default:"1000" placeholder:"N" help:"Refuse what is asked while so many requests are worked on, with 503 and Retry-After; a JSON body counts as one more for each MiB, and one address may have half (${default})."`
 	MaxWaiting  int `setting:"" name:"max-waiting" default:"10000" placeholder:"N" help:"Let so many devices wait for changes at a time (${default})."`
@@ -39,11 +39,11 @@ type serveCmd struct {
 	oidcFlags
 	VFSConfig string `setting:"" name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
 
-	BanTime       time.Duration `setting:"" default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
+	BanTime       time.Duration `setting:"" zero:"" default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
 	BanLoopback   bool          `setting:"" help:"Ban this machine's own addresses too."`
 	AddressHeader string        `setting:"" placeholder:"NAME" help:"Believe this header of a proxy's, such as X-Forwarded-For: its last address is the client's. Only behind a proxy that sets it."`
 
-	GCEvery time.Duration `setting:"" name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
+	GCEvery time.Duration `setting:"" zero:"" name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
 	retention
 }
 

@@ -76,16 +76,17 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// Durations reads lengths of time, and says how they are written.
+// Durations reads lengths of time, and says how they are written. None at all is refused, since it would be taken for one
+// that was not given, but for flags whose tag has `zero:""`: what 0 means their help says.
 func Durations() kong.Option {
 	return kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
-		var text string
-		if err := ctx.Scan.PopValueInto("duration", &text); err != nil {
-			return err
-		}
+		text := ctx.Scan.Pop().String() // also what begins with a dash, as -1h does
 		d, err := time.ParseDuration(text)
-		if err != nil {
+		switch zero := ctx.Value.Tag.Has("zero"); {
+		case err != nil || d < 0 && zero:
 			return fmt.Errorf("%q is not a length of time: write it as 30s, 5m or 8h", text)
+		case d <= 0 && !zero:
+			return fmt.Errorf("%q is over before it begins: write more than 0, such as 30s, 5m or 8h, or leave --%s out", text, ctx.Value.Name)
 		}
 		target.SetInt(int64(d))
 		return nil
