@@ -2,6 +2,7 @@ package server
 
 import (
 	"archive/zip"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,12 +20,12 @@ import (
 // routeLinks adds them.
 func (s *server) routeLinks(mux *http.ServeMux) {
 	mux.HandleFunc("GET /s/{token}", func(w http.ResponseWriter, r *http.Request) {
-		if wantsPage(r) || r.URL.RawQuery != "" {
+		if wantsPage(r) {
 			w.Header().Add("Vary", "Accept")
 			toLinkRoot(w, r)
 			return
 		}
-		s.byLink(s.linkPage)(w, r) // a program's request for a file need not follow
+		s.byLink(s.linkPage)(w, r) // a program gets the file, or the folder's archive, and need not follow
 	})
 	mux.HandleFunc("GET /s/{token}/{path...}", s.byLink(s.linkPage))
 	mux.HandleFunc("POST /s/{token}/{path...}", s.byLink(s.linkPassword))
@@ -93,16 +94,50 @@ func (s *server) linkPassword(w http.ResponseWriter, r *http.Request, t storage.
 	return back(w, r, r.URL.EscapedPath())
 }
 
+// opened tells whether a request has what a link asks for: its password, as that of HTTP's Basic authentication
+// (RFC 7617) with any name, or the proof that it was said on the page. Too many wrong ones are [api.RateLimited].
+func (s *server) opened(r *http.Request, t storage.LinkTarget) (bool, error) {
+	if t.Password == "" {
+		return true, nil
+	}
+	c, err := r.Cookie(linkCookie)
+	if err == nil && auth.SameProof(c.Value, auth.LinkProof(r.PathValue("token"), t.Password)) {
+		return true, nil
+	}
+	_, password, said := r.BasicAuth()
+	if !said {
+		return false, nil
+	}
+	err = s.auth.CheckLinkPassword(r.Context(), address(r), t.Link, password, t.Password)
+	if api.KindOf(err) == api.Unauthenticated {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// askProgram asks a program for a link's password. Browsers, which would open a window of their own, get a page that asks.
+func askProgram(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("WWW-Authenticate", `Basic realm="the password of this link, with any name", charset="UTF-8"`)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", private)
+	w.WriteHeader(http.StatusUnauthorized)
+	io.WriteString(w, "this link asks for a password, as that of any user: curl -OJ -u link LINK\n")
+}
+
 // linkPage shows, sends or archives what is at a path below a link.
 func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.LinkTarget) error {
 	v := linkView(t)
-	if t.Password != "" {
-		c, err := r.Cookie(linkCookie)
-		if err != nil || !auth.SameProof(c.Value, auth.LinkProof(r.PathValue("token"), t.Password)) {
-			v.Ask = true
-			s.render(w, r, http.StatusUnauthorized, v)
-			return nil
-		}
+	switch open, err := s.opened(r, t); {
+	case err != nil:
+		return err
+	case !open && wantsPage(r):
+		v.Ask = true
+		s.render(w, r, http.StatusUnauthorized, v)
+		return nil
+	case !open:
+		askProgram(w)
+		return nil
 	}
 	path, err := webPath(r.PathValue("path"))
 	if err != nil {
@@ -123,11 +158,7 @@ func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.Link
 	q := r.URL.Query()
 	switch n.Type {
 	case api.Directory:
-		if len(path) == 0 && !strings.HasSuffix(r.URL.Path, "/") {
-			toLinkRoot(w, r)
-			return nil
-		}
-		if q.Has("zip") {
+		if root := len(path) == 0 && !strings.HasSuffix(r.URL.Path, "/"); root || q.Has("zip") {
 			return s.linkZip(w, r, t, n, v.Name, path)
 		}
 		return s.linkFolder(w, r, t, n, v, base, path)

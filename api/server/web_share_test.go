@@ -91,8 +91,8 @@ func TestWebLinks(t *testing.T) {
 	}
 }
 
-// TestLinkForPrograms: a link's address is the file itself to a program, and a folder's leads to where the addresses on
-// its page are relative to, with what was asked. A cache is told that it is something else to a browser.
+// TestLinkForPrograms: to a program a link's address is the file itself, or the folder's archive; a browser is led to where
+// the addresses on its page are relative to, with what was asked. A cache is told that it is something else to a browser.
 func TestLinkForPrograms(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
@@ -106,10 +106,11 @@ func TestLinkForPrograms(t *testing.T) {
 	}{
 		{file, "*/*", http.StatusOK, "", "a view"},
 		{file, "text/html", http.StatusSeeOther, file + "/", ""},
-		{file + "?open", "*/*", http.StatusSeeOther, file + "/?open", ""},
+		{file + "?open", "*/*", http.StatusOK, "", "a view"},
 		{file + "/", "text/html", http.StatusOK, "", "Download"},
-		{folder, "*/*", http.StatusSeeOther, folder + "/", ""},
-		{folder + "?zip", "*/*", http.StatusSeeOther, folder + "/?zip", ""},
+		{folder, "*/*", http.StatusOK, "", "PK"},
+		{folder, "text/html", http.StatusSeeOther, folder + "/", ""},
+		{folder + "?zip", "*/*", http.StatusOK, "", "PK"},
 		{folder + "?zip", "text/html", http.StatusSeeOther, folder + "/?zip", ""},
 		{folder + "/", "*/*", http.StatusOK, "", "photo.txt"},
 		{folder + "/?zip", "*/*", http.StatusOK, "", "PK"},
@@ -131,6 +132,9 @@ func TestLinkForPrograms(t *testing.T) {
 		}
 		if vary := strings.Join(resp.Header.Values("Vary"), ", "); !slices.Contains(strings.Split(vary, ", "), "Accept") {
 			t.Errorf("%s as %s varies by %q", c.at, c.accept, vary)
+		}
+		if name := resp.Header.Get("Content-Disposition"); c.contains == "PK" && name != `attachment; filename="trip.zip"` {
+			t.Errorf("%s as %s is to be kept as %s", c.at, c.accept, name)
 		}
 	}
 }
@@ -165,6 +169,62 @@ func TestWebLinkPassword(t *testing.T) {
 	}
 	if p := stranger.post(at+"/", "password", "guess"); p.status != http.StatusTooManyRequests {
 		t.Errorf("guessing: %d", p.status)
+	}
+}
+
+// TestLinkPasswordForPrograms: a program says a link's password as HTTP has it, is asked for it so, and can't guess more than the page lets.
+func TestLinkPasswordForPrograms(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	b.upload("trip/", "photo.txt", "a view")
+	at := b.link(t, "trip", "1", "öffne dich: Sesam")
+	ask := func(path, accept, password string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, f.url+at+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", accept)
+		if password != "" {
+			r.SetBasicAuth("whoever", password)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, string(body)
+	}
+	for _, path := range []string{"", "/", "/photo.txt", "/?zip", "/none"} {
+		for _, password := range []string{"", "wrong"} {
+			resp, body := ask(path, "*/*", password)
+			if resp.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Basic ") || strings.Contains(body, "<") {
+				t.Errorf("%q with %q: %d, asked by %q: %s", path, password, resp.StatusCode, resp.Header.Get("WWW-Authenticate"), body)
+			}
+		}
+	}
+	if resp, body := ask("/", "text/html", ""); resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("WWW-Authenticate") != "" || !strings.Contains(body, "<form") {
+		t.Errorf("a browser: %d, asked by %q: %s", resp.StatusCode, resp.Header.Get("WWW-Authenticate"), body)
+	}
+	for path, begins := range map[string]string{"": "PK", "/": "<!DOCTYPE", "/photo.txt": "a view", "/?zip": "PK"} {
+		resp, body := ask(path, "*/*", "öffne dich: Sesam")
+		if resp.StatusCode != http.StatusOK || !strings.HasPrefix(body, begins) || len(resp.Cookies()) > 0 {
+			t.Errorf("%q with the password: %d, cookies %v: %.200q", path, resp.StatusCode, resp.Cookies(), body)
+		}
+	}
+	for range 12 {
+		ask("/", "*/*", "guess")
+	}
+	if resp, _ := ask("/", "*/*", "guess"); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("guessing: %d", resp.StatusCode)
+	}
+	if resp, _ := ask("/photo.txt", "*/*", ""); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("no password, meanwhile: %d", resp.StatusCode)
 	}
 }
 

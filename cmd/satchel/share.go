@@ -14,7 +14,7 @@ type shareCmd struct {
 	Path          *string       `arg:"" optional:"" help:"A file or folder, ${path}; without it, all that is shared is shown." complete:"remote,file"`
 	With          string        `placeholder:"EMAIL" help:"Let this user of the server use it; --may says how."`
 	May           string        `enum:"read,write,all" default:"read" help:"With --with: read; write, which is to change and add too; all, which is to delete too (${default})."`
-	Link          bool          `help:"Make a link with which anyone can read it, and print it."`
+	Link          bool          `help:"Make a link with which anyone can read it, and print it: a page for browsers; the file, or the folder's ZIP archive, for programs such as curl."`
 	For           time.Duration `placeholder:"D" help:"With --link: how long it works, such as 48h; by default until it is ended."`
 	PasswordStdin bool          `help:"With --link: it asks for the password that is read from standard input."`
 	Public        bool          `help:"Let everybody read it."`
@@ -64,6 +64,9 @@ func (cmd *shareCmd) Run(sh *shell) error {
 		made, err := t.AddLink(sh.ctx, l)
 		if err != nil {
 			return err
+		}
+		if made.Password && !sh.json { // which a browser asks for, and a program has to be told
+			fmt.Fprintf(sh.stderr, "programs give the password so, with any name: curl -OJ -u link %s\n", made.URL)
 		}
 		return sh.answer(made, "%s", made.URL)
 	}
