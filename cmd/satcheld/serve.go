@@ -277,13 +277,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 		d.background.Go(func() { keeping.every(ctx, cmd.GCEvery) })
 	}
 	if database.server != nil {
-		d.background.Go(func() {
-			select {
-			case <-ctx.Done():
-			case <-database.server.Done():
-				d.failed <- errors.New("PostgreSQL ended unexpectedly; see postgres/postgres.log under --data")
-			}
-		})
+		d.background.Go(func() { database.server.Keep(ctx) })
 	}
 	stopping, stop := context.WithCancel(ctx)
 	return stopper{stop}, server.Config{

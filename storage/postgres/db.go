@@ -216,8 +216,14 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	diskFull             = "53100"
+	internalError        = "XX000"
 	uniqueViolation      = "23505"
 )
+
+// extendsTable is the function of PostgreSQL that adds blocks to tables and
+// indexes. It has no SQLSTATE for a used-up quota of the file system (EDQUOT), so
+// that is an internal error, with no other mark than where it was raised.
+const extendsTable = "mdextend"
 
 func aborted(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
@@ -242,6 +248,11 @@ func classify(err error) error {
 				return api.Errorf(api.NoSpace, "%w", err)
 			}
 			return api.Errorf(api.Unavailable, "%w", err)
+		case "58": // the system under PostgreSQL: its disk can't be read or written
+			return api.Errorf(api.Unavailable, "%w", err)
+		}
+		if pg.Code == internalError && pg.Routine == extendsTable {
+			return api.Errorf(api.NoSpace, "%w", err)
 		}
 		return err
 	}

@@ -46,7 +46,8 @@ type Config struct {
 // Server is a running private PostgreSQL.
 type Server struct {
 	socketDir string
-	child     *child   // nil when another process's postgres is used
+	cluster   *cluster // nil when another process's postgres is used
+	child     *child   // nil with it
 	owner     *os.File // owner.lock; nil when child is
 	users     *os.File // users.lock
 	log       *slog.Logger
@@ -143,7 +144,7 @@ func own(ctx context.Context, c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{socketDir: cl.socketDir, child: ch, owner: owner, users: users, log: c.Log}, nil
+	return &Server{socketDir: cl.socketDir, cluster: cl, child: ch, owner: owner, users: users, log: c.Log}, nil
 }
 
 // join uses the postgres that another process runs; nil if it isn't ready.
@@ -178,6 +179,43 @@ func (s *Server) Done() <-chan struct{} {
 		return nil
 	}
 	return s.child.done
+}
+
+// keepPause is the longest pause between two starts of [Server.Keep].
+const keepPause = 10 * time.Second
+
+// Keep starts postgres again, at the same socket, whenever it has ended without
+// being asked to, until ctx ends. It gives up after a panic, as on a disk that is
+// full or sick, when it can't repair itself either; once the disk is well it can. So
+// the first start is made at once, and after each one that failed the next one
+// waits twice as long, [keepPause] at most. Stop, and Done, must not be called
+// meanwhile. When another process runs postgres Keep only waits for ctx.
+func (s *Server) Keep(ctx context.Context) {
+	if s.child == nil {
+		<-ctx.Done()
+		return
+	}
+	for wait := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.child.done:
+		}
+		if pause(ctx, wait) != nil {
+			return
+		}
+		s.log.Error("PostgreSQL ended unexpectedly and is started again", "log", logPath(s.cluster.dir))
+		ch, err := s.cluster.run(ctx)
+		if err != nil {
+			wait = min(max(2*wait, time.Second), keepPause)
+			if ctx.Err() == nil {
+				s.log.Error("PostgreSQL does not start", "err", err, "again_in", wait)
+			}
+			continue
+		}
+		s.log.Info("PostgreSQL is back")
+		s.child, wait = ch, 0
+	}
 }
 
 // usersWait is how long Stop waits for the commands that use this postgres.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -342,5 +343,89 @@ func write(t *testing.T, path, content string) {
 	}
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// logged waits for lines of a log.
+type logged struct {
+	slog.Handler
+	lines chan string
+}
+
+func (l *logged) Handle(_ context.Context, r slog.Record) error {
+	select {
+	case l.lines <- r.Message:
+	default:
+	}
+	return nil
+}
+
+func (l *logged) wait(t *testing.T, message string) {
+	t.Helper()
+	late := time.After(time.Minute)
+	for {
+		select {
+		case line := <-l.lines:
+			if line == message {
+				return
+			}
+		case <-late:
+			t.Fatalf("it was not logged that %q", message)
+		}
+	}
+}
+
+// TestKeep: a postgres that ended is started again where it was, and tried again until it starts.
+func TestKeep(t *testing.T) {
+	dir := testDir(t)
+	log := &logged{slog.NewTextHandler(io.Discard, nil), make(chan string, 1000)}
+	config := testConfig(dir)
+	config.Log = slog.New(log)
+	s, err := Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.child
+	ctx, cancel := context.WithCancel(t.Context())
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		s.Keep(ctx)
+	}()
+	query(t, s, `WITH made AS (SELECT lo_from_bytea(4711, 'here')) SELECT 'made' FROM made`)
+	if err := syscall.Kill(first.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "PostgreSQL is back")
+	if got := query(t, s, `SELECT convert_from(lo_get(4711), 'UTF8')`); got != "here" {
+		t.Errorf("what was durable is %q", got)
+	}
+
+	// It can't start, and is tried again.
+	needed := filepath.Join(dir, "data", "global", "pg_control")
+	if err := os.Rename(needed, needed+".away"); err != nil {
+		t.Fatal(err)
+	}
+	pid, err := readPidFile(filepath.Join(dir, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "PostgreSQL does not start")
+	if err := os.Rename(needed+".away", needed); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "PostgreSQL is back")
+	if got := query(t, s, `SELECT convert_from(lo_get(4711), 'UTF8')`); got != "here" {
+		t.Errorf("what was durable is %q", got)
+	}
+	cancel()
+	<-kept
+	last := s.child
+	s.Stop()
+	if last == first || !exited(last.pid) {
+		t.Error("Stop did not end the postgres that runs last")
 	}
 }
