@@ -57,14 +57,15 @@ func (k *Keeper) CountExtensions(ctx context.Context, known []string) error {
 		// A file with several names counts by the first of them.
 		_, err := tx.Exec(ctx, `
 			INSERT INTO extensions (owner, extension, files, bytes)
-			SELECT c.owner, c.extension, count(*), sum(c.size)
+			SELECT c.owner, coalesce(k.extension, ''), count(*), sum(c.size)
 			FROM (
-				SELECT n.owner, n.size, coalesce((SELECT x FROM unnest($1::text[]) x WHERE x = lower(substring(e.name FROM '\.([^.]*)$'))), '') AS extension
+				SELECT n.owner, n.size, lower(substring(e.name FROM '\.([^.]*)$')) AS extension
 				FROM nodes n JOIN entries e ON e.drive = n.drive AND e.node = n.id
 				WHERE n.type = 'f' AND n.nlink > 0
 				  AND (n.nlink = 1 OR (e.parent, e.name) = (
 					SELECT o.parent, o.name FROM entries o WHERE o.drive = n.drive AND o.node = n.id ORDER BY o.parent, o.name LIMIT 1))) c
-			GROUP BY c.owner, c.extension`, known)
+			LEFT JOIN unnest($1::text[]) k (extension) ON k.extension = c.extension
+			GROUP BY c.owner, coalesce(k.extension, '')`, known)
 		return err
 	})
 }

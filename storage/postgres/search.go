@@ -70,7 +70,8 @@ type Found struct {
 }
 
 // Search finds at most limit files below a directory that have words in their
-// content, or a part in their names, the best first.
+// content, or a part in their names, the best first. Of words that more than
+// 10,000 files have it is the best of some 10,000 of them.
 func (tx *Tx) Search(ctx context.Context, drive, top api.ID, words, part string, limit int) ([]Found, error) {
 	rows, _ := tx.conn.Query(ctx, `
 		SELECT s.path, `+nodeColumns+`

@@ -1,18 +1,23 @@
 // Package populate makes drives of millions of files within a minute or two,
 // for benchmarks and for the plans of queries. It goes behind the service's
 // back: rows are copied in as the database's superuser, foreign keys
-// unchecked. They are those that as many commits would have made, but for
-// their content, which is in no store.
+// unchecked. They are those that as many commits, and the search for words
+// after them, would have made; the content is stored where Shape says, or
+// nowhere.
 package populate
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"satchel/api"
+	"satchel/api/chunk"
 )
 
 // Shape is how a drive shall be.
@@ -20,6 +25,10 @@ type Shape struct {
 	Nodes int  // in all; less than Wide + 2 counts as that
 	Wide  int  // of them, files in one directory; at least 1
 	Fresh bool // the planner's statistics are not renewed: they do not know the drive yet
+
+	// Store, if not nil, is given each pack under its id before there are rows
+	// of it. The words of all files can be searched then: see [Words].
+	Store func(ctx context.Context, id api.ID, pack []byte) error
 }
 
 // Made is a drive that was made.
@@ -40,10 +49,29 @@ const (
 )
 
 // fileSize is the size of every file, each of one chunk of its own.
-const fileSize = 1000
+const fileSize = 200
 
 // perPack is how many of these chunks one pack holds.
 const perPack = 2000
+
+// perGroup is in how many files one of the words of [Words] is.
+const perGroup = 1000
+
+// Words are in the content of the file that was made as the nth: the first in
+// every file, the second in a thousand, the third in this one.
+func Words(nth int) (all, thousand, one string) {
+	return "letter", fmt.Sprintf("group%d", nth/perGroup), fmt.Sprintf("number%d", nth)
+}
+
+// content is that of the nth file, and its hash.
+func content(nth int) ([]byte, api.Hash) {
+	all, thousand, one := Words(nth)
+	b := fmt.Appendf(make([]byte, 0, fileSize), "%s %s %s ", all, thousand, one)
+	for len(b) < fileSize {
+		b = append(b, '.')
+	}
+	return b, sha256.Sum256(b)
+}
 
 type dir struct {
 	id     api.ID
@@ -77,7 +105,7 @@ func Drive(ctx context.Context, adminURL string, drive api.ID, s Shape) (made Ma
 		return made, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	w := writer{ctx: ctx, tx: tx, drive: drive}
+	w := writer{ctx: ctx, tx: tx, drive: drive, store: s.Store}
 	w.plan(s)
 	if err := w.write(); err != nil {
 		return made, fmt.Errorf("fill a drive: %w", err)
@@ -88,7 +116,7 @@ func Drive(ctx context.Context, adminURL string, drive api.ID, s Shape) (made Ma
 	if s.Fresh {
 		return w.made(), nil
 	}
-	_, err = conn.Exec(ctx, `VACUUM ANALYZE satchel.drives, satchel.nodes, satchel.dirs, satchel.entries, satchel.versions, satchel.changes, satchel.packs, satchel.chunks`)
+	_, err = conn.Exec(ctx, `VACUUM ANALYZE satchel.drives, satchel.nodes, satchel.dirs, satchel.entries, satchel.versions, satchel.changes, satchel.packs, satchel.chunks, satchel.texts`)
 	return w.made(), err
 }
 
@@ -98,6 +126,7 @@ type writer struct {
 	tx          pgx.Tx
 	drive       api.ID
 	owner, root api.ID
+	store       func(context.Context, api.ID, []byte) error
 
 	dirs  []dir // the first is "top", the second "wide"
 	files []file
@@ -129,10 +158,7 @@ func (w *writer) plan(s Shape) {
 
 func (w *writer) addFile(dir int, name string) {
 	f := file{id: api.NewID(), version: api.NewID(), document: api.NewID(), dir: dir, name: name}
-	a, b := api.NewID(), api.NewID() // stand for a hash: random in most of their bits
-	copy(f.hash[:16], a[6:])
-	copy(f.hash[10:], b[6:])
-	copy(f.hash[20:], f.id[6:])
+	_, f.hash = content(len(w.files))
 	w.files = append(w.files, f)
 }
 
@@ -169,7 +195,7 @@ func (w *writer) write() error {
 	if err != nil {
 		return err
 	}
-	for _, fill := range []func() error{w.nodes, w.directories, w.entries, w.versions, w.changes, w.chunks} {
+	for _, fill := range []func() error{w.nodes, w.directories, w.entries, w.versions, w.changes, w.chunks, w.texts} {
 		if err := fill(); err != nil {
 			return err
 		}
@@ -235,7 +261,7 @@ func (w *writer) versions() error {
 	columns := []string{"drive", "owner", "id", "document", "node", "size", "sha256", "manifest", "time"}
 	return w.copy("versions", columns, len(w.files), func(i int) []any {
 		f := w.files[i]
-		manifest := append(f.hash[:], 0, 0, fileSize>>8, fileSize&0xff)
+		manifest := binary.BigEndian.AppendUint32(bytes.Clone(f.hash[:]), fileSize)
 		return []any{id(w.drive), id(w.owner), id(f.version), id(f.document), id(f.id), int64(fileSize), f.hash[:], manifest, now}
 	})
 }
@@ -253,14 +279,66 @@ func (w *writer) changes() error {
 	})
 }
 
+// record is what one chunk takes of a pack.
+const record = chunk.RecordHeader + fileSize
+
 func (w *writer) chunks() error {
+	if w.store != nil {
+		if err := w.content(); err != nil {
+			return err
+		}
+	}
 	err := w.copy("packs", []string{"owner", "id", "bytes"}, len(w.packs), func(i int) []any {
-		return []any{id(w.owner), id(w.packs[i]), int64(perPack * fileSize)}
+		n := int64(min(perPack, len(w.files)-i*perPack))
+		return []any{id(w.owner), id(w.packs[i]), chunk.FirstOffset - chunk.RecordHeader + n*record}
 	})
 	if err != nil {
 		return err
 	}
 	return w.copy("chunks", []string{"owner", "sha256", "pack", "off", "len"}, len(w.files), func(i int) []any {
-		return []any{id(w.owner), w.files[i].hash[:], id(w.packs[i/perPack]), int32(i % perPack * fileSize), int32(fileSize)}
+		return []any{id(w.owner), w.files[i].hash[:], id(w.packs[i/perPack]), int32(chunk.FirstOffset) + int32(i%perPack*record), int32(fileSize)}
 	})
+}
+
+// content stores the packs.
+func (w *writer) content() error {
+	var pack chunk.PackWriter
+	for i, id := range w.packs {
+		pack.Reset()
+		for nth := i * perPack; nth < min((i+1)*perPack, len(w.files)); nth++ {
+			b, hash := content(nth)
+			if err := pack.Add(hash, b); err != nil {
+				return err
+			}
+		}
+		if err := w.store(w.ctx, id, pack.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// texts has the words of all files found, if their content is stored. Without
+// it none is: the server would look for content that is not there.
+func (w *writer) texts() error {
+	if w.store != nil {
+		// COPY can't make words of a text.
+		if _, err := w.tx.Exec(w.ctx, `CREATE TEMPORARY TABLE populated (node uuid, version uuid, text text) ON COMMIT DROP`); err != nil {
+			return err
+		}
+		_, err := w.tx.CopyFrom(w.ctx, pgx.Identifier{"populated"}, []string{"node", "version", "text"}, pgx.CopyFromSlice(len(w.files), func(i int) ([]any, error) {
+			text, _ := content(i)
+			return []any{id(w.files[i].id), id(w.files[i].version), string(text)}, nil
+		}))
+		if err != nil {
+			return err
+		}
+		if _, err := w.tx.Exec(w.ctx, `
+			INSERT INTO satchel.texts (drive, owner, node, version, words)
+			SELECT $1, $2, node, version, to_tsvector('simple', text) FROM populated`, w.drive, w.owner); err != nil {
+			return err
+		}
+	}
+	_, err := w.tx.Exec(w.ctx, `UPDATE satchel.drives SET indexed = $2 WHERE id = $1`, w.drive, len(w.dirs)+len(w.files))
+	return err
 }
