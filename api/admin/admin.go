@@ -191,6 +191,9 @@ func (d *Desk) password(ctx context.Context, given string) (hash, made string, e
 		made = auth.RandomPassword()
 		given = made
 	}
+	if err := auth.CheckChosen(given); err != nil {
+		return "", "", err
+	}
 	hash, err = d.office.Auth.Hash(ctx, given)
 	return hash, made, err
 }

@@ -11,9 +11,13 @@ import (
 	"satchel/storage/postgres"
 )
 
-// minPassword is the shortest password in characters that a person may choose
-// (NIST SP 800-63B section 5.1.1.2). An operator may set any.
-const minPassword = 8
+// The shortest passwords in characters: that programs may set by the APIs, some of which are
+// older than Satchel and have no rule of their own (NIST SP 800-63B section 5.1.1.2), and that a person may choose
+// (OWASP ASVS 4.0.3, 2.1.1). An operator may set any, and no password that is in use has to change.
+const (
+	minPassword = 8
+	minChosen   = 12
+)
 
 // maxPersonName is the longest name of a person in bytes.
 const maxPersonName = 200
@@ -44,7 +48,7 @@ func (a *Auth) Register(ctx context.Context, from netip.Addr, r Registration) (p
 	if err != nil {
 		return postgres.Account{}, err
 	}
-	hash, err := hashChosen(r.Password)
+	hash, err := hashSet(r.Password)
 	release()
 	if err != nil {
 		return postgres.Account{}, err
@@ -79,7 +83,23 @@ func PersonName(name string) (string, error) {
 	return name, nil
 }
 
-// Hash hashes a password that a person who is signed in chose; one that is too short is [api.Invalid].
+// CheckChosen tells whether a password that a person chose on a page is long enough, where several spaces
+// count as one; the error is [api.Invalid].
+func CheckChosen(password string) error {
+	n, space := 0, false
+	for _, r := range password {
+		if r != ' ' || !space {
+			n++
+		}
+		space = r == ' '
+	}
+	if n < minChosen {
+		return api.Errorf(api.Invalid, "the password has fewer than %d characters: take a few words", minChosen)
+	}
+	return nil
+}
+
+// Hash hashes a password that somebody who is signed in set; one of fewer than 8 characters is [api.Invalid].
 // It takes a log-in's turn, since it costs as much.
 func (a *Auth) Hash(ctx context.Context, password string) (string, error) {
 	release, err := a.throttle.turn(ctx)
@@ -87,11 +107,11 @@ func (a *Auth) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer release()
-	return hashChosen(password)
+	return hashSet(password)
 }
 
-// hashChosen is HashPassword for one that a person chose.
-func hashChosen(password string) (string, error) {
+// hashSet is HashPassword for one that no operator set.
+func hashSet(password string) (string, error) {
 	if utf8.RuneCountInString(password) < minPassword {
 		return "", api.Errorf(api.Invalid, "the password has fewer than %d characters", minPassword)
 	}

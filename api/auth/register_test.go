@@ -152,3 +152,21 @@ func TestRotate(t *testing.T) {
 		}
 	}
 }
+
+func TestChosenPasswords(t *testing.T) {
+	for password, want := range map[string]api.Kind{
+		"":             api.Invalid,
+		"eleven 4567":  api.Invalid,
+		"twelve 45678": "",
+		"🔑🔑🔑🔑🔑🔑🔑🔑🔑🔑🔑":             api.Invalid, // of 44 bytes
+		"🔑🔑🔑🔑🔑🔑🔑🔑🔑🔑🔑🔑":            "",
+		"a        b        c":     api.Invalid,
+		"one two      three":      "",
+		"            ":            api.Invalid,
+		"correct horse   battery": "",
+	} {
+		if err := CheckChosen(password); api.KindOf(err) != want {
+			t.Errorf("%q: %v, not of kind %q", password, err, want)
+		}
+	}
+}

@@ -58,7 +58,11 @@ func (s *server) webRenameMe(w http.ResponseWriter, r *http.Request, id auth.Ide
 // webPassword changes the password, or says on the page why not.
 func (s *server) webPassword(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
 	v := web.Account{Page: pageOf(id, "Account", "account")}
-	err := s.auth.ChangePassword(r.Context(), address(r), id, r.PostFormValue("current"), r.PostFormValue("new"))
+	chosen := r.PostFormValue("new")
+	err := auth.CheckChosen(chosen)
+	if err == nil {
+		err = s.auth.ChangePassword(r.Context(), address(r), id, r.PostFormValue("current"), chosen)
+	}
 	switch api.KindOf(err) {
 	case "":
 		v.Note = "Your password is changed; your other sessions have ended."

@@ -76,6 +76,10 @@ func (s *server) webSignup(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formLimit(r))
 	in := auth.Registration{Email: r.PostFormValue("email"), Name: r.PostFormValue("name"), Password: r.PostFormValue("password")}
 	v.Email = in.Email
+	if err := auth.CheckChosen(in.Password); err != nil {
+		s.startAgain(w, r, v, err, "")
+		return
+	}
 	account, err := s.auth.Register(r.Context(), address(r), in)
 	if err != nil {
 		s.startAgain(w, r, v, err, "")

@@ -369,3 +369,32 @@ func TestWebCrossSite(t *testing.T) {
 	}
 	b.get("/browse/").lacks(t, "the files", "evil")
 }
+
+// Whoever chooses a password on a page takes a long one; a short one that is in use is good, and is changed by it.
+func TestShortPasswordOnPages(t *testing.T) {
+	f := newFixture(t)
+	const short, long = "eleven 4567", "eleven 45678"
+	if p := f.browser().post("/signup", "email", "new@example.org", "name", "New", "password", short); p.status != 400 || !strings.Contains(p.body, "fewer than 12 characters") || !strings.Contains(p.body, `value="new@example.org"`) {
+		t.Errorf("signing up with eleven: %d %s", p.status, p.body)
+	}
+	if p := f.browser().get("/signup"); !strings.Contains(p.body, `minlength="12"`) {
+		t.Errorf("the browser is not told of it:\n%s", p.body)
+	}
+	// A program's, by an API that has no rule of its own.
+	if got := f.do(request{method: "POST", path: "/rpc/register", body: map[string]string{"email": "new@example.org", "name": "New", "password": short}}); got.status != 200 {
+		t.Fatalf("a program's password of eleven: %+v", got)
+	}
+	b := f.browser()
+	b.post("/signin", "email", "new@example.org", "password", short).want(t, "a short password that is in use", "/browse/")
+	if p := b.post("/do/password", "current", short, "new", "another 678"); p.status != 400 || !strings.Contains(p.body, "fewer than 12 characters") {
+		t.Errorf("another of eleven: %d %s", p.status, p.body)
+	}
+	b.post("/do/password", "current", short, "new", long).want(t, "one of twelve", "/do/password", "Your password is changed")
+
+	if got := f.do(request{method: "POST", path: "/v1/admin/users", as: root, body: map[string]string{"email": "given@example.org", "password": short}}); got.status != 400 || !strings.Contains(got.body, "fewer than 12 characters") {
+		t.Errorf("an admin gives one of eleven: %d %s", got.status, got.body)
+	}
+	if got := f.do(request{method: "POST", path: "/v1/admin/users", as: root, body: map[string]string{"email": "given@example.org", "password": long}}); got.status >= 300 {
+		t.Errorf("an admin gives one of twelve: %d %s", got.status, got.body)
+	}
+}
