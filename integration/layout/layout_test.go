@@ -51,9 +51,9 @@ var mayImport = map[string][]string{
 	"cmd/satcheld":           {"cmd/internal", "api", "api/admin", "api/auth", "api/server", "storage", "storage/postgres", "storage/private", "storage/blob", "migrations"},
 	"cmd/satchel-helper":     {"fusefs/backing"},
 	"cmd/satchel":            {"cmd/internal", "api", "api/chunk", "api/client", "cache", "fusefs"},
-	"integration":            {"api", "api/route", "integration/rig", "integration/require", "storage/fault", "integration/posix", "fusefs/everyday"},
+	"integration":            {"api", "api/route", "integration/rig", "integration/require", "integration/identity", "storage/fault", "integration/posix", "fusefs/everyday"},
 	// It is a client itself, and goes behind the service to fill a drive and to time SQL.
-	"integration/scale": {"api", "api/chunk", "api/client", "integration/rig", "migrations", "storage/postgres", "storage/private"},
+	"integration/scale": {"api", "api/chunk", "api/client", "integration/rig", "migrations", "storage/postgres", "storage/private", "storage/blob/local"},
 	"integration/load":  {"api", "api/chunk", "api/client", "integration/require", "integration/rig", "migrations", "storage/private"},
 	"integration/sim":   {"api", "api/chunk", "storage/tree"},
 	"integration/live":  {"api", "api/admin", "api/auth", "api/server", "storage", "storage/postgres", "storage/blob"},
@@ -108,13 +108,13 @@ func TestImportsRunDownwards(t *testing.T) {
 				t.Errorf("%s imports %s: %v", path, imported, err)
 			}
 		}
-		// A test may also use integration/require, whatever stands beside it in
+		// A test may also use integration/require, an identity provider, whatever stands beside it in
 		// its top-level folder, the chunks that all speak of, a real database with its
 		// schema, and a whole server in its own process, with its database or in memory.
 		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
 			below, ours := strings.CutPrefix(imported, "satchel/")
 			if !ours || within("integration/require", below) || topLevel(below) == topLevel(path) ||
-				below == "api/chunk" || below == "integration/live" || below == "integration/sim" || below == "migrations" || below == "storage/postgres/pgtest" || below == "storage/private" {
+				below == "api/chunk" || below == "integration/live" || below == "integration/identity" || below == "integration/sim" || below == "migrations" || below == "storage/postgres/pgtest" || below == "storage/private" {
 				continue
 			}
 			if err := allowed(folder, imported); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,6 +69,9 @@ func (r *Rig) NewDevice(name string, cred *syscall.Credential) (*Device, error) 
 
 // Setenv sets a variable for what the device runs from now on.
 func (d *Device) Setenv(key, value string) { d.proc.Env = append(d.proc.Env, key+"="+value) }
+
+// Environ is the environment of what the device runs.
+func (d *Device) Environ() []string { return slices.Clone(d.proc.Env) }
 
 // Satchel runs a command of the client as this device.
 func (d *Device) Satchel(ctx context.Context, stdin string, args ...string) (string, error) {
