@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"satchel/api"
 	"satchel/api/client"
 	"satchel/migrations"
+	"satchel/storage/blob/local"
 	"satchel/storage/postgres"
 	"satchel/storage/postgres/populate"
 	"satchel/storage/private"
@@ -29,12 +32,19 @@ func (l *lab) largeDrive(ctx context.Context, nodes, wide int) error {
 	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	made, err := populate.Drive(ctx, admin, info.ID, populate.Shape{Nodes: nodes, Wide: wide})
+	blobs, err := local.Open(filepath.Join(l.server.Data, "blobs"))
 	if err != nil {
 		return err
 	}
-	l.note(fmt.Sprintf("a drive of %d nodes, copied into the database", made.Nodes), "%.0f s", time.Since(begin).Seconds())
+	begin := time.Now()
+	made, err := populate.Drive(ctx, admin, info.ID, populate.Shape{Nodes: nodes, Wide: wide, Store: func(ctx context.Context, id api.ID, pack []byte) error {
+		return blobs.Put(ctx, id.String(), bytes.NewReader(pack))
+	}})
+	if err != nil {
+		return err
+	}
+	l.drive, l.made = drive, made
+	l.note(fmt.Sprintf("a drive of %d nodes, copied into the database with the words of its files", made.Nodes), "%.0f s", time.Since(begin).Seconds())
 	if info, err = drive.Info(ctx); err != nil || info.Files != int64(made.Files) {
 		return fmt.Errorf("the drive has %d files, not %d: %w", info.Files, made.Files, err)
 	}

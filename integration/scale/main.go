@@ -1,6 +1,6 @@
 // Command scale measures a server at its limits: how fast one client's new
-// files are committed, and what a drive of a million nodes still answers at
-// once. It prints a Markdown table.
+// files are committed, what a drive of a million nodes still answers at once,
+// and what its upkeep takes. It prints a Markdown table.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"satchel/api"
 	"satchel/api/client"
 	"satchel/integration/rig"
+	"satchel/storage/postgres/populate"
 )
 
 func main() {
@@ -41,6 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		files = flags.Int("files", 50_000, "how many files to commit")
 		nodes = flags.Int("nodes", 1_000_000, "nodes of the large drive")
 		wide  = flags.Int("wide", 100_000, "of them, files in one directory")
+		read  = flags.Int("read", math.MaxInt, "read at most so many nodes through the mount (its daemon and the kernel remember each)")
 		write = flags.String("write", "", "put the table into this Markdown `file`, between its scale markers")
 	)
 	if err := flags.Parse(args); err != nil {
@@ -69,7 +72,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	for _, measure := range []func() error{
 		func() error { return l.commits(ctx, *files) },
 		func() error { return l.largeDrive(ctx, *nodes, *wide) },
-		func() error { return l.largeMount(ctx, r, *wide) },
+		func() error { return l.searches(ctx, l.made) },
+		func() error { return l.largeMount(ctx, r, *wide, *read) },
+		func() error { return l.upkeep(ctx, l.made) },
 	} {
 		if err := measure(); err != nil {
 			return fmt.Errorf("%w\n%s", err, rig.Tail(server.Log, 20))
@@ -88,6 +93,10 @@ type lab struct {
 	server *rig.Server
 	log    io.Writer
 	rows   [][2]string
+
+	drive *client.Drive // the large one
+	made  populate.Made
+	token string // of its owner
 }
 
 func (l *lab) note(what, format string, args ...any) {

@@ -30,7 +30,7 @@ func TestScaleIsRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rows := strings.Count(out.String(), "\n| "); rows != 16 {
+	if rows := strings.Count(out.String(), "\n| "); rows != 28 {
 		t.Errorf("the table has %d rows:\n%s", rows, out.String())
 	}
 	got, err := os.ReadFile(file)
