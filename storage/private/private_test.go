@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
 
 	"satchel/api"
 )
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("ready", s.child.pid)
 		select {}
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // testDir is a directory that the user postgres may enter, as t.TempDir's is not.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"satchel/api"
 	"satchel/storage/blob"
 	"satchel/storage/blob/blobtest"
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 		}
 		return s, nil
 	})
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func open(t *testing.T) *Store {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
 
 	"satchel/migrations"
 	"satchel/storage/private"
@@ -40,6 +42,7 @@ var shared struct {
 }
 
 // Main runs a package's tests and ends the PostgreSQL that they used, if any.
+// Goroutines that the tests left make them fail.
 func Main(m *testing.M) {
 	code := m.Run()
 	if shared.server != nil {
@@ -47,6 +50,13 @@ func Main(m *testing.M) {
 	}
 	if shared.dir != "" {
 		os.RemoveAll(shared.dir)
+	}
+	if code == 0 {
+		http.DefaultClient.CloseIdleConnections() // kept for other requests on purpose
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "the tests left", err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"go.uber.org/goleak"
 
 	"satchel/integration/require"
 )
@@ -44,9 +46,17 @@ var shared struct {
 }
 
 // Main runs a package's tests and ends the server that they used, if any.
+// Goroutines that the tests left make them fail.
 func Main(m *testing.M) {
 	code := m.Run()
 	Stop()
+	if code == 0 {
+		http.DefaultClient.CloseIdleConnections() // kept for other requests on purpose
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "the tests left", err)
+			code = 1
+		}
+	}
 	os.Exit(code)
 }
 
