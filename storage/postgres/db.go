@@ -60,6 +60,7 @@ func configure(appURL string) (*pgxpool.Config, error) {
 	params["jit"] = "off"                                  // compiling costs more than any of our queries
 	params["plan_cache_mode"] = "force_generic_plan"       // see replan
 	params["statement_timeout"] = "60s"                    // a scan that names no drive is a mistake
+	params["lock_timeout"] = "20s"                         // who waits for a drive's lock has a connection
 	params["idle_in_transaction_session_timeout"] = "120s" // no one waits for the client inside a transaction
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		registerTypes(conn.TypeMap())
@@ -216,6 +217,7 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	diskFull             = "53100"
+	lockNotAvailable     = "55P03" // after lock_timeout
 	internalError        = "XX000"
 	uniqueViolation      = "23505"
 )
@@ -250,6 +252,9 @@ func classify(err error) error {
 			return api.Errorf(api.Unavailable, "%w", err)
 		case "58": // the system under PostgreSQL: its disk can't be read or written
 			return api.Errorf(api.Unavailable, "%w", err)
+		}
+		if pg.Code == lockNotAvailable {
+			return errBusy()
 		}
 		if pg.Code == internalError && pg.Routine == extendsTable {
 			return api.Errorf(api.NoSpace, "%w", err)

@@ -97,7 +97,8 @@ func TestAsRunsAgainAfterADeadlock(t *testing.T) {
 	if err := errors.Join(err, <-done); err != nil {
 		t.Error(err)
 	}
-	if runs[0]+runs[1] != 3 {
+	// Who runs again may be quicker than the other one wakes up, and then they wait for each other once more.
+	if runs[0]+runs[1] < 3 {
 		t.Errorf("the transactions ran %v times", runs)
 	}
 }

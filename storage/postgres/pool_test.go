@@ -70,6 +70,43 @@ func TestLineHasAnEnd(t *testing.T) {
 	}
 }
 
+// TestLockHasAnEnd: who waits for what another one holds is told to come back, and then it is as if he had not come.
+func TestLockHasAnEnd(t *testing.T) {
+	config, err := configure(pgtest.New(t).App)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limit := config.ConnConfig.RuntimeParams["lock_timeout"]; limit != "20s" {
+		t.Errorf("the limit is %q", limit)
+	}
+	config.ConnConfig.RuntimeParams["lock_timeout"] = "50ms"
+	db, err := open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	hold := func(ctx context.Context, tx *Tx) error {
+		_, err := tx.conn.Exec(ctx, `SELECT pg_advisory_xact_lock(4711)`)
+		return err
+	}
+	err = db.As(t.Context(), api.ID{}, func(ctx context.Context, tx *Tx) error {
+		if err := hold(ctx, tx); err != nil {
+			return err
+		}
+		waited := db.As(ctx, api.ID{}, hold)
+		if e, ok := errors.AsType[*api.Error](waited); !ok || e.Kind != api.Unavailable || e.RetryAfter <= 0 {
+			t.Errorf("who waited heard %v", waited)
+		}
+		return nil
+	})
+	if err == nil {
+		err = db.As(t.Context(), api.ID{}, hold)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSilenceBreaks: a peer that takes a question and never answers does not hold who asked.
 func TestSilenceBreaks(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
