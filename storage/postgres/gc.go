@@ -50,8 +50,15 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 	return &Keeper{conn: conn}, nil
 }
 
-// Close ends the connection, and with it the lock.
-func (k *Keeper) Close() { k.conn.Close(context.Background()) }
+// Close ends the lock, and the connection. The lock first: PostgreSQL tears a session down after
+// its client has gone, which takes minutes with the temporary table of a large drive, and until then whoever comes next
+// would hear that another one is at work.
+func (k *Keeper) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, _ = k.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`) // a connection that is broken has no lock
+	k.conn.Close(ctx)
+}
 
 // Advisory locks of sessions: who works on all users' objects has the first, of
 // which a backup has a share; one backup has the second; every server that runs
