@@ -154,13 +154,14 @@ func (d *Drive) clean(t *tx, n *node) {
 	h := n.hot
 	d.cool(t, n)
 	if h.removed {
+		if !h.unsure {
+			d.perish(t, n, h.left...)
+			return
+		}
 		for _, p := range h.left {
 			d.displaceAt(t, n, p)
 		}
-		at, ok := place{}, false
-		if h.unsure {
-			at, ok = d.named(n, place{})
-		}
+		at, ok := d.named(n, place{})
 		if !ok {
 			d.perish(t, n)
 			return

@@ -134,6 +134,7 @@ type Drive struct {
 	drive    api.DriveInfo // as last heard
 	listing  map[api.ID]*listed
 	parts    map[api.ID]*partial // what is here of cold large files, by node
+	seen     int64               // names that were looked at to find those of a node: see entries
 	readers  readers
 	walk     walk
 	readSoon []*node     // nodes of a directory that was just fetched,
