@@ -133,6 +133,7 @@ type Drive struct {
 	syn      syncer
 	drive    api.DriveInfo // as last heard
 	listing  map[api.ID]*listed
+	left     []*fetch            // listings that nobody waits for any more, oldest first
 	parts    map[api.ID]*partial // what is here of cold large files, by node
 	seen     int64               // names that were looked at to find those of a node: see entries
 	readers  readers

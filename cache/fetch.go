@@ -9,11 +9,21 @@ import (
 	"satchel/api"
 )
 
-// A fetch is a download or listing under way; all who need it wait for the one.
+// A fetch is a download or listing under way; all who need it wait for the one. The fields are guarded by Drive.mu, but for
+// err, which may be read when done is closed.
 type fetch struct {
 	done chan struct{}
 	err  error
+
+	waiting int                // who waits for it,
+	giveUp  context.CancelFunc // of listings: if nobody does
+	ended   bool               // its node has no fetch any more
+	givenUp bool
 }
+
+// maxLeft is how many listings go on that nobody waits for any more. A program that asks again after it got no answer
+// finds its listing further on; but where no server answers, and programs try one directory after the other, there is an end to it.
+const maxLeft = 64
 
 // pageSize is how many entries of a directory are asked for at once.
 const pageSize = 2000
@@ -23,17 +33,39 @@ func (d *Drive) start(n *node, run func(context.Context) error) *fetch {
 	if n.fetch != nil {
 		return n.fetch
 	}
-	f := &fetch{done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(d.ctx)
+	f := &fetch{done: make(chan struct{}), giveUp: cancel}
 	n.fetch = f
 	d.wg.Go(func() {
-		f.err = run(d.ctx)
+		defer cancel()
+		f.err = run(ctx)
 		d.mu.Lock()
-		n.fetch = nil
+		n.fetch, f.ended = nil, true
+		d.left = slices.DeleteFunc(d.left, func(x *fetch) bool { return x == f })
 		d.letGo(n)
 		d.mu.Unlock()
 		close(f.done)
 	})
 	return f
+}
+
+// join is to be called by who waits for a listing, before it gives up the lock; and leave when it has it again. Locked.
+func (d *Drive) join(f *fetch) {
+	if f.waiting++; f.waiting == 1 {
+		d.left = slices.DeleteFunc(d.left, func(x *fetch) bool { return x == f })
+	}
+}
+
+func (d *Drive) leave(f *fetch) {
+	if f.waiting--; f.waiting > 0 || f.ended || f.givenUp {
+		return
+	}
+	if d.left = append(d.left, f); len(d.left) > maxLeft {
+		oldest := d.left[0]
+		d.left = slices.Delete(d.left, 0, 1)
+		oldest.givenUp = true
+		oldest.giveUp()
+	}
 }
 
 // listed is a directory being listed, with what was heard of it meanwhile.

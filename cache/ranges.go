@@ -47,7 +47,7 @@ func (p *partial) await(off, end int64, intr Interrupt) error {
 		}
 		if p.fails != fails {
 			fails = p.fails
-			if err := p.failed(first, last, intr); err != nil {
+			if err := p.failed(since, first, last, intr); err != nil {
 				return err
 			}
 			continue
@@ -74,7 +74,7 @@ func (p *partial) awaitAll(intr Interrupt) error {
 		}
 		if p.fails != fails {
 			fails = p.fails
-			if err := p.failed(0, 0, intr); err != nil {
+			if err := p.failed(since, 0, 0, intr); err != nil {
 				return err
 			}
 		}
@@ -86,12 +86,16 @@ func (p *partial) awaitAll(intr Interrupt) error {
 	return nil
 }
 
-// failed decides after a failed request whether to try again, and pauses before that; with mu held.
-func (p *partial) failed(first, end int64, intr Interrupt) error {
+// failed decides after a failed request whether to try again, and pauses before that; with mu held. since is when the call began.
+func (p *partial) failed(since time.Time, first, end int64, intr Interrupt) error {
 	if api.KindOf(p.failure) != api.Unavailable || !p.d.connected.Load() {
 		return p.failure
 	}
-	if !p.sleep(soonAgain, first, end, intr) {
+	left := patience - time.Since(later(since, p.heard))
+	if left <= 0 {
+		return errOffline
+	}
+	if !p.sleep(min(soonAgain, left), first, end, intr) {
 		return errStopped
 	}
 	return nil

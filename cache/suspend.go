@@ -9,7 +9,7 @@ import "time"
 
 const (
 	nap        = time.Second     // sleep that matters
-	catchUpFor = 2 * time.Second // how long a missing name waits for the feed after a suspension
+	catchUpFor = 2 * time.Second // how long a missing name waits for the feed after a suspension, and none later than patience after it
 )
 
 // A clock tells how long the machine has slept; a seam for tests.
@@ -45,6 +45,7 @@ func (d *Drive) wokeUp() {
 		close(d.caught) // the second suspension in a row
 	}
 	d.caught = caught
+	time.AfterFunc(patience, func() { d.caughtUp(caught) }) // the server may be there and not answer
 	hangUp := d.hangUp
 	d.mu.Unlock()
 	d.polled.Store(false)

@@ -85,7 +85,8 @@ func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
 		if n.dead {
 			return nil, errNotFound
 		}
-		if err := d.await(d.fetchDir(n), intr); err != nil {
+		f := d.fetchDir(n)
+		if err := d.await(f, intr); err != nil && !(f.givenUp && f.ended) { // that was given up before we came
 			return nil, err
 		}
 	}
@@ -101,8 +102,10 @@ func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
 	return l, nil
 }
 
-// await gives up the lock until a fetch ends and returns how it ended.
+// await gives up the lock until a listing ends and returns how it ended.
 func (d *Drive) await(f *fetch, intr Interrupt) error {
+	d.join(f)
+	defer d.leave(f)
 	d.mu.Unlock()
 	defer d.mu.Lock()
 	t := time.NewTimer(patience)

@@ -90,9 +90,11 @@ func (d *Drive) lister() {
 		f := d.fetchDir(n)
 		n.ahead = true
 		w.unused++
+		d.join(f)
 		d.mu.Unlock()
 		<-f.done
 		d.mu.Lock()
+		d.leave(f)
 		if f.err != nil {
 			n.ahead = false
 			w.stack = nil // nobody profits from more of that

@@ -29,6 +29,8 @@ type wire struct {
 	after func(api.Batch) error   // the same, having applied it
 	packs func(pack []byte) error // the same for packs, before
 
+	stuck chan struct{} // nil, or closed when the server goes on: it takes calls and answers none
+
 	net *network // what may become of a message; nil: it arrives
 
 	resyncs int // answers that told the device to list again
@@ -114,7 +116,23 @@ func (w *wire) stopUploads(on bool) {
 	w.held = on
 }
 
-var errCut = api.Errorf(api.Unavailable, "the wire is cut")
+// stick makes the server take all calls and answer none, until it is told to go on.
+func (w *wire) stick() (goOn func()) {
+	stuck := make(chan struct{})
+	w.faults(func(w *wire) { w.stuck = stuck })
+	return func() {
+		w.faults(func(w *wire) { w.stuck = nil })
+		close(stuck)
+	}
+}
+
+// unanswered is how long the client's HTTP goes on with a call that is not answered (limits in api/client).
+const unanswered = 30 * time.Second
+
+var (
+	errCut      = api.Errorf(api.Unavailable, "the wire is cut")
+	errNoAnswer = api.Errorf(api.Unavailable, "the server does not answer")
+)
 
 // over makes a call over the wire.
 func over[T any](w *wire, ctx context.Context, change bool, call func(context.Context) (T, error)) (T, error) {
@@ -124,13 +142,25 @@ func over[T any](w *wire, ctx context.Context, change bool, call func(context.Co
 		w.mu.Unlock()
 		return none, errCut
 	}
-	link, net, lose := w.ctx, w.net, change && w.lost > 0
+	link, net, stuck, lose := w.ctx, w.net, w.stuck, change && w.lost > 0
 	if lose {
 		w.lost--
 	}
 	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer context.AfterFunc(link, cancel)()
+	if stuck != nil {
+		select {
+		case <-stuck:
+		case <-ctx.Done():
+		case <-time.After(unanswered):
+			cancel()
+		}
+		if ctx.Err() != nil {
+			cancel()
+			return none, errNoAnswer
+		}
+	}
 	v, err := through(net, ctx, change, call)
 	if _, body := any(v).(io.ReadCloser); !body {
 		cancel()
