@@ -80,3 +80,36 @@ func TestNamesAreLookedForOnce(t *testing.T) {
 		}
 	})
 }
+
+// What is saved here over a file that has moved on the server meanwhile takes no link from it.
+func TestSavedOverWhatHasMoved(t *testing.T) {
+	for _, names := range []int{1, 2} { // that y knows
+		inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+			must(t, x.mkdir("d"))
+			must(t, x.write("a", "0"))
+			if names == 2 {
+				must(t, x.link("a", "d/b"))
+			}
+			mustQuiet(t, x, y)
+			if _, err := y.stat("a"); err != nil { // by which y knows it last
+				t.Fatal(err)
+			}
+			y.wire.stopUploads(true)
+			must(t, y.write("a~", "y's"))
+			must(t, y.rename("a~", "a", 0))
+			if names == 2 {
+				must(t, x.unlink("a"))
+			} else {
+				must(t, x.rename("a", "d/b", 0))
+			}
+			must(t, x.link("d/b", "d/c"))
+			must(t, x.sync())
+			eventually(t, "y hears", func() bool { _, err := y.stat("d/c"); return err == nil })
+			y.wire.stopUploads(false)
+			truth := mustQuiet(t, x, y)
+			if hasOnce(t, truth, "y's"); truth["d/b"].nlink != 2 || truth["d/c"].id != truth["d/b"].id {
+				t.Errorf("the server has\n%v", truth)
+			}
+		})
+	}
+}

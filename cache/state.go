@@ -138,9 +138,7 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 				return api.Errorf(api.Internal, "the server named an entry without its node")
 			}
 			r := fromNode(an)
-			for _, e := range d.journal.byNode[an.ID] { // what was replaced here lives on there by another name
-				replay(&r, e, an.ID)
-			}
+			t.replay(&r, an.ID) // what was replaced here lives on there by another name
 			n = d.adopt(an.ID, r)
 			t.named(n.id, -int(r.nlink))
 		}
@@ -282,15 +280,7 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 		}
 		r.size, r.mtime, r.version, r.sha = old.size, old.mtime, old.version, old.sha
 	}
-	for _, e := range d.journal.byNode[n.id] {
-		replay(&r, e, n.id)
-		if !n.isDir() && (e.m.Op == api.OpRename || countsLinks(&e.m)) {
-			r.flags |= flagCounted
-		}
-		if countsLinks(&e.m) {
-			d.doubt(t, r.up)
-		}
-	}
+	t.replay(&r, n.id)
 	t.excess[n.id] += int(old.nlink) - int(r.nlink)
 	changed := n.isFile() && r.version != old.version
 	if changed && n.name == ignoreFile {
@@ -311,10 +301,35 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 	d.letGo(n)
 }
 
+// replay puts the effects of all pending mutations on a node's record. What was counted is doubted when the names of the
+// node are known; locked.
+func (t *tx) replay(r *record, id api.ID) {
+	for _, e := range t.d.journal.byNode[id] {
+		replay(r, e, id)
+		if !r.isDir() && (e.m.Op == api.OpRename || countsLinks(&e.m)) {
+			r.flags |= flagCounted
+		}
+		if countsLinks(&e.m) {
+			t.counted = append(t.counted, id)
+		}
+	}
+}
+
+// doubtCounted doubts a directory of each node whose links were counted by what is pending; locked.
+func (d *Drive) doubtCounted(t *tx) {
+	for _, id := range t.counted {
+		if n, err := d.load(id); err == nil && n != nil && !n.dead {
+			d.doubtNode(t, n)
+			d.letGo(n)
+		}
+	}
+	t.counted = nil
+}
+
 // replay puts a pending mutation's effect on a node's record.
 func replay(r *record, e *entry, id api.ID) {
 	if e.m.Node != id {
-		if e.m.Replaces == id && countsLinks(&e.m) && r.nlink > 1 {
+		if e.m.Replaces == id && countsLinks(&e.m) && r.nlink > 1 && !r.isDir() {
 			r.nlink--
 		}
 		return
@@ -362,7 +377,7 @@ func replay(r *record, e *entry, id api.ID) {
 
 // countsLinks tells whether a mutation changes a number of links. Replaying such a one on
 // a state that has it already (it was applied, and the answer is under way or lost) counts
-// it twice; so the directory is listed again when nothing is pending.
+// it twice, or a link that the server has moved from there meanwhile; so the directory is listed again when nothing is pending.
 func countsLinks(m *api.Mutation) bool {
 	return m.Op == api.OpLink || m.Op == api.OpUnlink || m.Op == api.OpRename && !m.Replaces.IsZero()
 }

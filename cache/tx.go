@@ -20,6 +20,7 @@ type tx struct {
 	absent map[api.ID]struct{} // nodes that Pebble has nothing of
 	dirs   []*node             // whose records are written when the call ends
 
+	counted  []api.ID         // nodes whose links what is pending has counted: see countsLinks
 	perished map[api.ID]*node // of which names may be left: see names.go
 	excess   map[api.ID]int   // by how much names here have become more than links on the server, by the state that is being applied
 }
@@ -181,6 +182,7 @@ func (t *tx) drop(e *entry) {
 // commit makes the call's changes real.
 func (t *tx) commit() error {
 	t.d.displacePerished(t)
+	t.d.doubtCounted(t)
 	t.node(t.dirs...)
 	if t.b.Empty() {
 		return t.close()
