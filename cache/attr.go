@@ -107,30 +107,45 @@ func (d *Drive) killSuid(n *node, c Cred) error {
 }
 
 // stamp gives a node's content file the node's times: the next write or read is told
-// from them, and the kernel's rule for access times (relatime) compares them. Locked.
+// from them, and the kernel's rule for access times (relatime) compares them. It opens no file, since programs
+// that set times do so to many. Locked.
 func (d *Drive) stamp(t *tx, n *node) {
 	if n.slot == 0 {
 		return
 	}
-	c, err := d.attach(n)
-	if err != nil {
-		return // the next open says so
-	}
 	if n.hot != nil && n.hot.ready != nil {
 		n.hot.ready.mtime = n.mtime // it goes out with the content
 	}
-	was := c.ctime()
-	ts := []unix.Timespec{unix.NsecToTimespec(n.atime), unix.NsecToTimespec(n.mtime)}
-	if unix.UtimesNanoAt(unix.AT_FDCWD, d.slotPath(n.slot), ts, 0) == nil {
-		c.look()
-		if !c.rec.dirty && c.rec.ctime == was { // it is still what it was found to be
-			c.rec.ctime = c.ctime()
-			t.slot(c)
+	c := n.c
+	if c == nil {
+		rec, err := d.slotRecord(n.slot)
+		if err != nil {
+			return // the next open says so
 		}
+		c = &content{slot: n.slot, rec: rec}
 	}
-	if n.opens == 0 && n.hot == nil {
-		d.park(n)
+	path := d.slotPath(n.slot)
+	was := ctimeAt(path)
+	ts := []unix.Timespec{unix.NsecToTimespec(n.atime), unix.NsecToTimespec(n.mtime)}
+	if unix.UtimesNanoAt(unix.AT_FDCWD, path, ts, 0) != nil {
+		return
 	}
+	if n.c != nil {
+		c.look()
+	}
+	if !c.rec.dirty && c.rec.ctime == was { // it is still what it was found to be
+		c.rec.ctime = ctimeAt(path)
+		t.slot(c)
+	}
+}
+
+// ctimeAt is the change time of a content file, ns; 0 when it can't be had.
+func ctimeAt(path string) int64 {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Ctim.Nano()
 }
 
 // logAttr journals changed attributes: into the node's pending creation or

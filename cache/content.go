@@ -46,13 +46,18 @@ func (d *Drive) slotPath(slot uint64) string {
 	return filepath.Join(d.cfg.Dir, "content", fmt.Sprintf("%02x", slot&0xff), strconv.FormatUint(slot, 16))
 }
 
-// openContent opens an existing content file; locked (one open(2) of a local file).
-func (d *Drive) openContent(slot uint64) (*content, error) {
+// slotRecord reads what the replica says of a content file that is not open.
+func (d *Drive) slotRecord(slot uint64) (slotRecord, error) {
 	v, err := d.st.get(slotKey(slot))
 	if err != nil {
-		return nil, fmt.Errorf("content file %x: %w", slot, err)
+		return slotRecord{}, fmt.Errorf("content file %x: %w", slot, err)
 	}
-	rec, err := decodeSlot(v)
+	return decodeSlot(v)
+}
+
+// openContent opens an existing content file; locked (one open(2) of a local file).
+func (d *Drive) openContent(slot uint64) (*content, error) {
+	rec, err := d.slotRecord(slot)
 	if err != nil {
 		return nil, err
 	}

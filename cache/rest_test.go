@@ -46,6 +46,29 @@ func TestUnsentFilesRest(t *testing.T) {
 	}
 	few("offline")
 	a.wantFiles(t, "offline", want)
+	few("after all were read")
+
+	// Setting times opens none.
+	open := func() (n int) {
+		a.d.mu.Lock()
+		defer a.d.mu.Unlock()
+		for _, x := range a.d.byID {
+			if x.c != nil {
+				n++
+			}
+		}
+		return n
+	}
+	was, mtime := open(), int64(1_500_000_000_123_456_789)
+	for name := range want {
+		at, err := a.stat(name)
+		must(t, err)
+		_, err = a.d.Setattr(at.FID, Change{Atime: &mtime, Mtime: &mtime}, nil)
+		must(t, err)
+	}
+	if is := open(); is > was {
+		t.Errorf("setting times opened files: %d were open, %d are", was, is)
+	}
 
 	// One that rests is written again, through a handle and through a mapping that outlives it; others are moved, and removed.
 	want["file 007"] = "written again"
@@ -109,6 +132,8 @@ func TestUnsentFilesRest(t *testing.T) {
 	few("after a crash")
 	a.wantFiles(t, "after a crash", want)
 	a.wire.mend()
-	mustQuiet(t, a, b)
+	if truth := mustQuiet(t, a, b); truth["file 100"].mtime != mtime {
+		t.Errorf("the time that was set has become %d", truth["file 100"].mtime)
+	}
 	b.wantFiles(t, "on the other device", want)
 }
