@@ -57,6 +57,7 @@ type seam struct {
 	synced  func(fd int) // after a content file was made durable
 	boot    string       // names this run of the machine
 	clock   clock        // tells of suspensions
+	disk    func() disk  // what the disk under the cache says of its room
 	idle    int          // instead of maxIdle; 0 = that
 }
 
@@ -182,6 +183,9 @@ func openOnce(cfg Config) (*Drive, error) {
 		quota:   quota{news: make(chan struct{}, 1)},
 		diskNow: func() disk { return diskOf(cfg.Dir) },
 	}
+	if cfg.seam.disk != nil {
+		d.diskNow = cfg.seam.disk
+	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.notes = newNotifier(d)
 	if d.clock = cfg.seam.clock; d.clock == nil {
@@ -191,6 +195,12 @@ func openOnce(cfg Config) (*Drive, error) {
 		d.cancel()
 		if d.st != nil {
 			d.st.close()
+		}
+		if d.space != nil {
+			d.space.end()
+		}
+		if d.mem != nil {
+			d.mem.close()
 		}
 		if d.lock != nil {
 			d.lock.Close()
@@ -218,9 +228,12 @@ func (d *Drive) open() error {
 		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
 	}
 	d.fineTimes = fineTimes(dir)
-	d.space = newBallast(filepath.Join(dir, "ballast"), func(full bool) {
+	d.space = newBallast(filepath.Join(dir, "ballast"), d.diskNow, func(full bool) {
 		d.full.Store(full)
 		d.tellFull(full)
+		if full { // whoever tells may be in the middle of a commit
+			d.slots.later(d.relieve)
+		}
 	})
 	if err := readyFormat(d.cfg.seam.fs(), dir); err != nil {
 		return err
@@ -371,6 +384,7 @@ func (d *Drive) Close() error {
 	if cerr := d.st.close(); err == nil {
 		err = cerr
 	}
+	d.space.end()
 	d.mem.close()
 	d.lock.Close()
 	return err

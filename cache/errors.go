@@ -3,7 +3,6 @@ package cache
 import (
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"syscall"
 
 	"satchel/api"
@@ -39,5 +38,3 @@ func kindOf(err error) api.Kind {
 	}
 	return api.Internal
 }
-
-func dirOf(path string) string { return filepath.Dir(path) }

@@ -324,7 +324,7 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 			}
 			continue
 		}
-		if err := d.awaitContent(d.fetchSmall(n), intr); err != nil {
+		if err := d.awaitContent(d.fetchSmall(n), intr); err != nil && !(api.KindOf(err) == api.NoSpace && d.makeRoom(intr)) {
 			return err
 		}
 	}

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"satchel/api"
 )
 
@@ -266,6 +264,14 @@ func (p *partial) receive(ctx context.Context, s span) error {
 	defer f.Close()
 	off, end := s.first*blockSize, min(s.end*blockSize, p.size)
 	at, err := p.receiveFrom(ctx, f, off, end)
+	if api.KindOf(err) == api.NoSpace {
+		p.d.mu.Lock()
+		room := p.d.makeRoom(ctx.Done())
+		p.d.mu.Unlock()
+		if room {
+			at, err = p.receiveFrom(ctx, f, at, end)
+		}
+	}
 	if at > off && api.KindOf(err) == api.Unavailable && ctx.Err() == nil {
 		_, err = p.receiveFrom(ctx, f, at, end)
 	}
@@ -286,7 +292,7 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 		rest := min(blockSize-off%blockSize, end-off)
 		n, err := io.ReadAtLeast(body, buf[:min(piece, end-off)], int(rest))
 		if n > 0 {
-			if _, err := unix.Pwrite(int(f.Fd()), buf[:n], off); err != nil {
+			if _, err := f.WriteAt(buf[:n], off); err != nil { // all of it: pwrite(2) writes less where that is all there is room for
 				return off, api.Errorf(kindOf(err), "keep fetched content: %w", err)
 			}
 			p.arrived(off, off+int64(n))

@@ -83,5 +83,25 @@ func (d *Drive) tellFull(full bool) {
 // when the disk is short of room.
 func (d *Drive) limit() int64 {
 	k := d.diskNow()
-	return min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
+	limit := min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
+	if d.space.denied() { // enough for the ballast must go, and as much again
+		limit = min(limit, d.slots.bytes-2*d.space.size)
+	}
+	return limit
+}
+
+// relieve makes room when the ballast was given up, as far as clean content can make it.
+func (d *Drive) relieve() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.evict()
+}
+
+// makeRoom is for content that was fetched and did not fit: the ballast is given up, as for all writes that find no room, and clean content
+// goes. It tells whether there is some now. Locked, and given up while it waits.
+func (d *Drive) makeRoom(intr Interrupt) bool {
+	d.space.release()
+	d.looked = time.Time{}
+	_, err := d.awaitRoom(intr)
+	return err == nil
 }

@@ -4,11 +4,37 @@
 package require
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 )
+
+// Main runs a package's tests, then what ends the parts that they shared (nil: nothing), and fails when goroutines are
+// still there after half a minute.
+func Main(m *testing.M, end func()) {
+	code := m.Run()
+	if end != nil {
+		end()
+	}
+	if code == 0 {
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		err := goleak.Find()
+		for until := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(until); {
+			err = goleak.Find()
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "the tests left goroutines behind:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
 
 // CI tells whether missing parts are failures: CI is set, and not to "false".
 func CI() bool {

@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,8 +17,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
 
+	"satchel/integration/require"
 	"satchel/migrations"
 	"satchel/storage/private"
 )
@@ -43,22 +42,15 @@ var shared struct {
 
 // Main runs a package's tests and ends the PostgreSQL that they used, if any.
 // Goroutines that the tests left make them fail.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { require.Main(m, stop) }
+
+func stop() {
 	if shared.server != nil {
 		shared.server.Stop()
 	}
 	if shared.dir != "" {
 		os.RemoveAll(shared.dir)
 	}
-	if code == 0 {
-		http.DefaultClient.CloseIdleConnections() // kept for other requests on purpose
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, "the tests left", err)
-			code = 1
-		}
-	}
-	os.Exit(code)
 }
 
 // Start runs the package's PostgreSQL, if it does not run yet, and returns it.
