@@ -17,8 +17,35 @@ type Shares struct {
 // SharedWith is a grant, for people.
 type SharedWith struct {
 	Grant
-	Name string `json:"name,omitempty"` // the user's
-	URL  string `json:"url,omitempty"`  // where everybody reads a public file
+	Name  string `json:"name,omitempty"`  // the user's
+	Email string `json:"email,omitempty"` // by which the owner shared it with him
+	URL   string `json:"url,omitempty"`   // where everybody reads a public file
+}
+
+// Theirs is something that another user shares with the caller.
+type Theirs struct {
+	Drive       ID          `json:"drive"`
+	Node        ID          `json:"node"`
+	Name        Name        `json:"name"` // its own; empty: the whole drive
+	Type        Type        `json:"type"`
+	Size        int64       `json:"size"`           // bytes; of a file
+	Mtime       int64       `json:"mtime"`          // ns
+	From        string      `json:"from,omitempty"` // who shares it: his name, or his address if he has none; empty: not told
+	Permissions Permissions `json:"permissions"`
+	Bind        ID          `json:"bind,omitzero"`  // that shows it in the caller's drive; zero: nowhere
+	Path        Name        `json:"path,omitempty"` // where that is
+}
+
+// BindTheirs asks for a folder of another's to be shown in the caller's drive.
+type BindTheirs struct {
+	Drive ID     `json:"drive"`
+	Node  ID     `json:"node"`
+	Path  string `json:"path,omitempty"` // where: a new name, or an empty directory; empty: its own name, or one beside it
+}
+
+// BoundAt is where it is shown.
+type BoundAt struct {
+	Path Name `json:"path"`
 }
 
 // Link lets whoever has it read a path, without an account.
@@ -38,10 +65,11 @@ type SharePublic struct {
 }
 
 // ShareWith lets the user with an e-mail address have exactly these permissions on a
-// path; none at all ends it.
+// path; none at all ends it, and then UserID may name whom it is to, as [Grant] does.
 type ShareWith struct {
 	Path        string      `json:"path"`
-	Email       string      `json:"email"`
+	Email       string      `json:"email,omitempty"`
+	UserID      string      `json:"userId,omitempty"`
 	Permissions Permissions `json:"permissions"`
 }
 

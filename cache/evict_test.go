@@ -101,6 +101,9 @@ func TestAShortDiskShrinksTheCache(t *testing.T) {
 	d.mu.Unlock()
 	save(t, d, "new", []byte("x"))
 	soon(t, func() bool { return !here(t, d, "f0") && !here(t, d, "f1") && !here(t, d, "f2") })
+	if s := d.Status(); !s.DiskShort || s.DiskFreeBytes != 30<<20 || s.Problem != "" {
+		t.Errorf("status tells short %v, %d bytes free, problem %q", s.DiskShort, s.DiskFreeBytes, s.Problem)
+	}
 
 	d.mu.Lock()
 	d.diskNow = func() disk { return disk{free: 10 << 20, size: 1 << 30} }
@@ -117,6 +120,9 @@ func TestAShortDiskShrinksTheCache(t *testing.T) {
 	d.diskNow = func() disk { return disk{free: 500 << 20, size: 1 << 30} }
 	d.looked = time.Time{}
 	d.mu.Unlock()
+	if d.Status().DiskShort {
+		t.Error("status tells of a short disk when there is room again")
+	}
 	save(t, d, "more", []byte("x"))
 }
 

@@ -23,6 +23,8 @@ type Status struct {
 	CacheBytes       int64   `json:"cache_bytes"`
 	CacheLimitBytes  int64   `json:"cache_limit_bytes"`
 	MemoryBytes      int64   `json:"memory_bytes"`
+	DiskFreeBytes    int64   `json:"disk_free_bytes"` // where content is kept
+	DiskShort        bool    `json:"disk_short"`      // so little that what the server has is not kept here
 	Seq              int64   `json:"seq"`
 	Pinned           int     `json:"pinned"`            // files and folders that were pinned
 	Events           []Event `json:"events,omitempty"`  // what met another device's changes and still matters
@@ -46,6 +48,8 @@ func (d *Drive) Status() Status {
 		CacheLimitBytes:  d.cfg.Limit,
 		Seq:              max(d.syn.seq, d.syn.acked),
 	}
+	k := d.diskNow()
+	s.DiskFreeBytes, s.DiskShort = k.free, k.free < d.floor(k)
 	_ = d.eachPin(func(*node) { s.Pinned++ }) // a replica that can't be read tells so itself
 	s.Events, s.Unsettled = d.events()
 	s.Paused = d.paused()

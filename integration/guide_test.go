@@ -63,12 +63,14 @@ func TestGuide(t *testing.T) {
 	}
 	for _, want := range []string{
 		"you@example.org", "everything is on the server", "\nDear Ada\n", "current", "Letters/charles.txt", "Letters/charles.txt is back", "ada.txt\n",
+		"Letters is in your drive now: Letters", "Letters is shared with nobody",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
 	}
 	must(t, has(filepath.Join(dir, "work", "copy"), "correct horse battery\n"))
+	must(t, has(filepath.Join(dir, "work", "from-ada", "charles.txt"), "Dear Charles\n"))
 	for _, left := range rig.Leftovers(dir) {
 		t.Errorf("there is left: %s", left)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"regexp"
 	"time"
 
@@ -149,8 +150,9 @@ func (s *Service) SharedWith(ctx context.Context, c Caller) (all []Shared, err e
 
 // Bound is a directory of another drive that shows in the caller's.
 type Bound struct {
+	ID          api.ID // of the bind
 	Drive, Node api.ID
-	Path        api.Name // in the caller's home drive
+	Path        api.Name // in the caller's home drive; "" when its directory is deleted
 }
 
 // Bound lists what is bound in the caller's drives.
@@ -168,7 +170,7 @@ func (s *Service) Bound(ctx context.Context, c Caller) (all []Bound, err error) 
 			if err != nil {
 				return err
 			}
-			all = append(all, Bound{Drive: b.SourceDrive, Node: b.SourceNode, Path: path})
+			all = append(all, Bound{ID: b.ID, Drive: b.SourceDrive, Node: b.SourceNode, Path: path})
 		}
 		return nil
 	})
@@ -176,9 +178,9 @@ func (s *Service) Bound(ctx context.Context, c Caller) (all []Bound, err error) 
 }
 
 // BindShared shows a directory that another one shares with the caller in his
-// home drive, under its own name or one beside it, and returns its path there. What
-// is not shared with him is [api.NotFound].
-func (s *Service) BindShared(ctx context.Context, c Caller, drive, node api.ID) ([]api.Name, error) {
+// home drive, and returns its path there: at, or without one its own name or one beside it. What
+// is not shared with him is [api.NotFound]; a place that is no empty directory is [api.Exists].
+func (s *Service) BindShared(ctx context.Context, c Caller, drive, node api.ID, at []api.Name) ([]api.Name, error) {
 	theirs, err := s.SharedWith(ctx, c)
 	if err != nil {
 		return nil, err
@@ -190,6 +192,22 @@ func (s *Service) BindShared(ctx context.Context, c Caller, drive, node api.ID) 
 	for _, t := range theirs {
 		if t.Drive != drive || t.Node != node || t.Type != api.Directory {
 			continue
+		}
+		bind := func(path []api.Name) ([]api.Name, error) {
+			dir, undo, err := home.bindDir(ctx, path)
+			if err != nil {
+				return nil, err
+			}
+			err = s.db.As(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
+				return tx.AddBind(ctx, postgres.Bind{ID: api.NewID(), Drive: home.id, Node: dir, SourceDrive: drive, SourceNode: node})
+			})
+			if err != nil && undo != nil {
+				err = errors.Join(err, undo())
+			}
+			return path, err
+		}
+		if len(at) > 0 {
+			return bind(at)
 		}
 		name := t.Name
 		if name == "" {
@@ -210,14 +228,37 @@ func (s *Service) BindShared(ctx context.Context, c Caller, drive, node api.ID) 
 			if err != nil && api.KindOf(err) != api.NotFound {
 				return nil, err
 			}
-			at, _, err := home.bindDir(ctx, path)
-			if err != nil {
-				return nil, err
-			}
-			return path, s.db.As(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
-				return tx.AddBind(ctx, postgres.Bind{ID: api.NewID(), Drive: home.id, Node: at, SourceDrive: drive, SourceNode: node})
-			})
+			return bind(path)
 		}
 	}
 	return nil, api.Errorf(api.NotFound, "there is no such folder, or it is not shared with you any more")
+}
+
+// Unbind ends a bind in the caller's drive, and removes the directory in which it was. One that is not there is [api.NotFound].
+func (s *Service) Unbind(ctx context.Context, c Caller, id api.ID) error {
+	all, err := s.Bound(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, b := range all {
+		if b.ID != id {
+			continue
+		}
+		home, err := s.Home(ctx, c)
+		if err == nil {
+			err = s.RemoveBind(ctx, c, id)
+		}
+		if err != nil {
+			return err
+		}
+		path, err := api.ParsePath(string(b.Path))
+		if err != nil || len(path) == 0 {
+			return err
+		}
+		if err := home.Remove(ctx, path); api.KindOf(err) != api.NotFound { // else somebody was quicker
+			return err
+		}
+		return nil
+	}
+	return api.Errorf(api.NotFound, "there is no such bind")
 }

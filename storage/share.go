@@ -86,22 +86,12 @@ func (d *Drive) Permissions(ctx context.Context, node api.ID) (p api.Permissions
 
 // Grants lists who has what in the drive, by path, for those who decide that:
 // its owner, and admins for system drives. All others have [api.Permission].
-func (d *Drive) Grants(ctx context.Context) (grants []api.Grant, err error) {
-	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		yes, err := tx.DecidesGrants(ctx, d.id)
-		if err == nil && !yes {
-			err = errNotYours()
-		}
-		if err != nil {
-			return err
-		}
-		rows, err := tx.Grants(ctx, d.id)
-		grants = make([]api.Grant, len(rows))
-		for i, row := range rows {
-			grants[i] = row.Grant
-		}
-		return err
-	})
+func (d *Drive) Grants(ctx context.Context) ([]api.Grant, error) {
+	all, err := d.Shares(ctx)
+	grants := make([]api.Grant, len(all))
+	for i, g := range all {
+		grants[i] = g.Grant
+	}
 	return grants, err
 }
 
@@ -123,9 +113,43 @@ func (d *Drive) Revoke(ctx context.Context, grants ...api.Grant) error {
 	return d.eachGrant(ctx, grants, (*postgres.Tx).Revoke)
 }
 
-// ShareWith lets a user have exactly these permissions on a path, whatever he had
-// there before; none end it. A missing path or user is [api.NotFound].
-func (d *Drive) ShareWith(ctx context.Context, path []api.Name, user api.ID, p api.Permissions) error {
+// Granted is a grant, for those who decide about it.
+type Granted struct {
+	api.Grant
+	Address string // by which its owner named the user, if he did
+}
+
+// Shares is [Drive.Grants] with whom they name.
+func (d *Drive) Shares(ctx context.Context) (all []Granted, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		yes, err := tx.DecidesGrants(ctx, d.id)
+		if err == nil && !yes {
+			err = errNotYours()
+		}
+		if err != nil {
+			return err
+		}
+		rows, err := tx.Grants(ctx, d.id)
+		if err != nil {
+			return err
+		}
+		named, err := tx.GrantAddresses(ctx, d.id)
+		addresses := map[postgres.GrantAddress]string{}
+		for _, a := range named {
+			addresses[postgres.GrantAddress{Node: a.Node, Principal: a.Principal}] = a.Address
+		}
+		all = make([]Granted, len(rows))
+		for i, row := range rows {
+			all[i] = Granted{row.Grant, addresses[postgres.GrantAddress{Node: row.Node, Principal: row.UserID}]}
+		}
+		return err
+	})
+	return all, err
+}
+
+// ShareWith lets the user of an address have exactly these permissions on a path, whatever he had
+// there before; none end it. A missing path or user is [api.NotFound], and so is a share that is to be ended and is not there.
+func (d *Drive) ShareWith(ctx context.Context, path []api.Name, user api.ID, address string, p api.Permissions) error {
 	if p < 0 || p > api.AllPermissions {
 		return errNoPermissions()
 	}
@@ -135,11 +159,17 @@ func (d *Drive) ShareWith(ctx context.Context, path []api.Name, user api.ID, p a
 			return err
 		}
 		err = tx.Revoke(ctx, d.id, n.ID, user.String(), api.AllPermissions&^p)
+		if p == 0 {
+			return err
+		}
 		if api.KindOf(err) == api.NotFound { // he had none
 			err = nil
 		}
-		if err == nil && p != 0 {
+		if err == nil {
 			err = tx.Grant(ctx, d.id, n.ID, user.String(), p)
+		}
+		if err == nil && address != "" {
+			err = tx.AddressGrant(ctx, d.id, n.ID, user, address)
 		}
 		return err
 	})

@@ -295,12 +295,60 @@ func (s *sharing) rm(t testing.TB, paths ...string) {
 	}
 }
 
+// TestShareByAddress: an owner is told by which addresses he shared, and of no other address; who has no name is told by
+// his address to those with whom he shares by name, and to nobody else.
+func TestShareByAddress(t *testing.T) {
+	s := newSharing(t)
+	address := func(c Caller) string { return c.User.String() + "@example.org" }
+	carol := s.user(t, "editor")
+	if err := s.home.ShareWith(t.Context(), names(t, "shared"), s.bob.User, strings.ToUpper(address(s.bob)), api.MayRead); err != nil {
+		t.Fatal(err)
+	}
+	s.grant(t, "shared", carol.User.String(), "read", "list")
+	if err := s.home.ShareWith(t.Context(), names(t, "shared2"), carol.User, address(s.bob), api.MayRead); api.KindOf(err) != api.NotFound {
+		t.Errorf("by another one's address: %v", err)
+	}
+	all, err := s.home.Shares(t.Context())
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	for _, g := range all {
+		want := ""
+		if g.UserID == s.bob.User.String() {
+			want = address(s.bob)
+		}
+		if g.Address != want {
+			t.Errorf("%s is told as %q, want %q", g.UserID, g.Address, want)
+		}
+	}
+	for _, who := range []Caller{s.bob, carol, s.admin} {
+		if n, state := s.sql(t, who.User, `SELECT * FROM satchel.grant_addresses($1)`, s.home.ID()); n != 0 || state != "" {
+			t.Errorf("another one is told of %d addresses, %s", n, state)
+		}
+		if _, state := s.sql(t, who.User, `SELECT satchel.address_grant($1, $2, $3, $4)`, s.home.ID(), s.home.Root(), s.bob.User, address(s.bob)); state != "42501" {
+			t.Errorf("another one says whom a grant is to: %q", state)
+		}
+	}
+	s.grant(t, "six", api.Authenticated, "read")
+	for who, want := range map[Caller][]string{s.bob: {"shared " + address(s.alice), "six "}, carol: {"shared " + address(s.alice), "six "}, s.user(t, "editor"): {"six "}} {
+		theirs, err := s.SharedWith(t.Context(), who)
+		var got []string
+		for _, x := range theirs {
+			got = append(got, string(x.Name)+" "+x.Sharer)
+		}
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("shared with one of them is %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
 // Sharing at a level is that level, whatever there was before; at none it is over.
 func TestShareWithIsExact(t *testing.T) {
 	s := newSharing(t)
 	path := []api.Name{"shared"}
-	for _, p := range []api.Permissions{api.MayRead, api.AllPermissions, api.MayWrite, api.MayRead, 0, 0} {
-		if err := s.home.ShareWith(t.Context(), path, s.bob.User, p); err != nil {
+	for _, p := range []api.Permissions{api.MayRead, api.AllPermissions, api.MayWrite, api.MayRead, 0} {
+		if err := s.home.ShareWith(t.Context(), path, s.bob.User, "", p); err != nil {
 			t.Fatal(err)
 		}
 		var got api.Permissions
@@ -317,14 +365,17 @@ func TestShareWithIsExact(t *testing.T) {
 			t.Errorf("he has %q, not %q", got.Names(), p.Names())
 		}
 	}
-	if err := s.home.ShareWith(t.Context(), path, api.NewID(), api.MayRead); api.KindOf(err) != api.NotFound {
+	if err := s.home.ShareWith(t.Context(), path, s.bob.User, "", 0); api.KindOf(err) != api.NotFound {
+		t.Errorf("the end of what is not shared: %v", err)
+	}
+	if err := s.home.ShareWith(t.Context(), path, api.NewID(), "", api.MayRead); api.KindOf(err) != api.NotFound {
 		t.Errorf("with nobody: %v", err)
 	}
-	if err := s.home.ShareWith(t.Context(), []api.Name{"nothing"}, s.bob.User, api.MayRead); api.KindOf(err) != api.NotFound {
+	if err := s.home.ShareWith(t.Context(), []api.Name{"nothing"}, s.bob.User, "", api.MayRead); api.KindOf(err) != api.NotFound {
 		t.Errorf("nothing: %v", err)
 	}
 	s.grant(t, "shared", s.bob.User.String(), "read", "list")
-	if err := s.open(t, s.bob).ShareWith(t.Context(), path, s.admin.User, api.MayRead); api.KindOf(err) != api.Permission {
+	if err := s.open(t, s.bob).ShareWith(t.Context(), path, s.admin.User, "", api.MayRead); api.KindOf(err) != api.Permission {
 		t.Errorf("by a guest: %v", err)
 	}
 }

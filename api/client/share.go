@@ -34,6 +34,24 @@ func (d *Drive) share(ctx context.Context, path string, s any) (all api.Shares, 
 	return all, err
 }
 
+// Theirs is what others share with the account.
+func (c *Client) Theirs(ctx context.Context) (all []api.Theirs, err error) {
+	err = c.call(ctx, request{method: http.MethodGet, path: "/shared"}, nil, &all)
+	return all, err
+}
+
+// BindTheirs shows a folder that another one shares in the account's drive. A place that is taken is [api.Exists].
+func (c *Client) BindTheirs(ctx context.Context, b api.BindTheirs) (at api.BoundAt, err error) {
+	b.Path = api.Name(b.Path).Escape()
+	err = c.call(ctx, request{method: http.MethodPost, path: "/shared/binds", once: true}, b, &at)
+	return at, err
+}
+
+// Unbind takes such a folder out of the account's drive again; what is in it is untouched.
+func (c *Client) Unbind(ctx context.Context, bind api.ID) error {
+	return c.call(ctx, request{method: http.MethodDelete, path: "/shared/binds/" + bind.String()}, nil, nil)
+}
+
 // AddLink makes a link.
 func (d *Drive) AddLink(ctx context.Context, l api.NewLink) (made api.Link, err error) {
 	l.Path = api.Name(l.Path).Escape()

@@ -138,6 +138,7 @@ func (s *server) routeV1(mux *http.ServeMux, doc *route.Document) {
 	s.driveRoutes(v1)
 	s.historyRoutes(v1)
 	s.shareRoutes(v1)
+	s.sharedRoutes(v1)
 	s.appRoutes(v1)
 	s.keyRoutes(v1)
 	s.byteRoutes(mux, v1)

@@ -46,6 +46,9 @@ func v1Examples(doc *route.Document) {
 	doc.Examples("share-with", body(you("Nobody's address", "/v1/drives/home/shares/people", 404, `"kind":"not_found"`), `{"path":"notes","email":"nobody@example.org","permissions":["read","list"]}`))
 	doc.Examples("add-link", body(keep(you("For a hundred years, with a password", "/v1/drives/home/links", 200, `"url"`), "link", "id"), `{"path":"notes","expires":"2126-01-31T18:00:00Z","password":"open sesame"}`))
 	doc.Examples("remove-link", you("That one", "/v1/drives/home/links/$link", 204, ""))
+	doc.Examples("theirs", you("All", "", 200, "["))
+	doc.Examples("bind-theirs", body(you("One that nobody shares", "/v1/shared/binds", 404, `"kind":"not_found"`), `{"drive":"$home","node":"$notes"}`))
+	doc.Examples("unbind-theirs", you("One that is not there", "/v1/shared/binds/00000000-0000-7000-8000-000000000000", 404, `"kind":"not_found"`))
 	doc.Examples("trash", you("The last ones", "/v1/drives/home/trash?limit=10", 200, "["))
 	doc.Examples("missing", body(you("Chunks that nobody has", "/v1/drives/home/missing", 200, "abab"),
 		`{"hashes":["abababababababababababababababababababababababababababababababab"]}`))

@@ -47,7 +47,7 @@ func (s *server) shareRoutes(v1 huma.API) {
 		return s.shares(ctx, at.request, at.drive, at.path, false)
 	})
 	onPath(s, v1, post("share-with", "/drives/{drive}/shares/people", "Let a user have permissions on a path; none ends it"), func(ctx context.Context, at shared, in api.ShareWith) (api.Shares, error) {
-		if err := s.shareWith(ctx, at, in.Email, in.Permissions); err != nil {
+		if err := s.shareWith(ctx, at, in); err != nil {
 			return api.Shares{}, err
 		}
 		return s.shares(ctx, at.request, at.drive, at.path, false)
@@ -100,7 +100,7 @@ func (s *server) shares(ctx context.Context, r *http.Request, d *storage.Drive, 
 			return all, err
 		}
 	}
-	grants, err := d.Grants(ctx)
+	grants, err := d.Shares(ctx)
 	if err != nil {
 		return all, err
 	}
@@ -116,7 +116,7 @@ func (s *server) shares(ctx context.Context, r *http.Request, d *storage.Drive, 
 		if !everything && api.JoinPath(at) != api.JoinPath(path) {
 			continue
 		}
-		shown := api.SharedWith{Grant: g, Name: names[g.UserID]}
+		shown := api.SharedWith{Grant: g.Grant, Name: names[g.UserID], Email: g.Address}
 		shown.Path = "/" + webText(at)
 		if g.UserID == api.Anonymous {
 			switch n, err := d.Lookup(ctx, at); {
@@ -159,17 +159,23 @@ func (s *server) addLink(ctx context.Context, at shared, expires time.Time, pass
 	return at.drive.AddLink(ctx, at.path, o)
 }
 
-// shareWith lets the user with an address have exactly these permissions.
-func (s *server) shareWith(ctx context.Context, at shared, email string, p api.Permissions) error {
+// shareWith lets a user have exactly these permissions.
+func (s *server) shareWith(ctx context.Context, at shared, with api.ShareWith) error {
+	if with.UserID != "" {
+		if with.Email != "" || with.Permissions != 0 {
+			return api.Errorf(api.Invalid, "what is shared anew is shared by an address")
+		}
+		return at.drive.Revoke(ctx, api.Grant{Path: api.JoinPath(at.path), UserID: with.UserID})
+	}
 	if err := s.sharings.Take(at.by.User, address(at.request)); err != nil {
 		return err
 	}
-	who, err := s.drives.PersonAt(ctx, caller(at.by), email)
+	who, err := s.drives.PersonAt(ctx, caller(at.by), with.Email)
 	if err != nil {
 		return err
 	}
 	if who.ID == at.by.User {
 		return api.Errorf(api.Invalid, "it is yours already")
 	}
-	return at.drive.ShareWith(ctx, at.path, who.ID, p)
+	return at.drive.ShareWith(ctx, at.path, who.ID, with.Email, with.Permissions)
 }

@@ -105,7 +105,7 @@ func (s *server) shownLinks(r *http.Request, links []storage.Link, paths bool) (
 
 // guests is who has permissions in the drive, by name. What everybody may is not among it.
 func (s *server) guests(r *http.Request, id auth.Identity, d *storage.Drive) (all []web.Guest, err error) {
-	grants, err := d.Grants(r.Context())
+	grants, err := d.Shares(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +125,8 @@ func (s *server) guests(r *http.Request, id auth.Identity, d *storage.Drive) (al
 		switch {
 		case g.UserID == api.Authenticated:
 			guest.Name = "Everyone with an account here"
+		case guest.Name == "" && g.Address != "":
+			guest.Name = g.Address
 		case guest.Name == "":
 			guest.Name = "Somebody without a name"
 		}
@@ -187,7 +189,7 @@ func (s *server) webShareWith(w http.ResponseWriter, r *http.Request, id auth.Id
 	}
 	for _, c := range shareChoices {
 		if c.value == r.PostFormValue("may") {
-			if err := s.shareWith(r.Context(), at, r.PostFormValue("email"), c.permissions); err != nil {
+			if err := s.shareWith(r.Context(), at, api.ShareWith{Email: r.PostFormValue("email"), Permissions: c.permissions}); err != nil {
 				return err
 			}
 			return back(w, r, pathURL("/share/", at.path))

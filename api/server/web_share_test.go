@@ -266,7 +266,7 @@ func TestWebShares(t *testing.T) {
 	if p := b.post("/do/share", "path", "team", "email", "nobody@example.org", "may", "read"); p.status != 404 {
 		t.Errorf("with nobody: %d", p.status)
 	}
-	b.post("/do/share", "path", "team", "email", "BOB@example.org", "may", "read").want(t, "sharing", "/share/team", "look at it", "Take it back").lacks(t, "sharing", bob)
+	b.post("/do/share", "path", "team", "email", "BOB@example.org", "may", "read").want(t, "sharing", "/share/team", "look at it", "Take it back", bob) // the address that she gave
 	b.post("/do/share", "path", "letter.txt", "email", bob, "may", "read")
 	p := c.get("/shared")
 	p.want(t, "what is shared with Bob", "/shared", "team", "letter.txt", "Alice A.")

@@ -27,24 +27,24 @@ func (s *server) webShared(w http.ResponseWriter, r *http.Request, id auth.Ident
 		return err
 	}
 	v := web.Shared{Page: pageOf(id, "Shared", "shared")}
-	theirs, err := s.drives.SharedWith(r.Context(), caller(id))
-	if err != nil {
-		return err
-	}
-	bound, err := s.boundPaths(r, id)
+	theirs, err := s.theirs(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	for _, t := range theirs {
-		row := web.Theirs{Name: t.Name.Escape(), From: t.Sharer, May: may(t.Permissions), Folder: t.Type == api.Directory, Size: t.Size, Modified: time.Unix(0, t.Mtime), Drive: t.Drive, Node: t.Node}
+		row := web.Theirs{Name: t.Name.Escape(), From: t.From, May: may(t.Permissions), Folder: t.Type == api.Directory, Size: t.Size, Modified: time.Unix(0, t.Mtime), Drive: t.Drive, Node: t.Node}
 		if row.From == "" {
 			row.From = "Somebody"
 		}
 		if row.Name == "" {
 			row.Name = "All files of " + row.From
 		}
-		switch path, ok := bound[[2]api.ID{t.Drive, t.Node}]; {
-		case ok:
+		switch {
+		case t.Path != "":
+			path, err := api.ParsePath(string(t.Path))
+			if err != nil {
+				return err
+			}
 			row.Open = browseURL(path)
 		case t.Type == api.File:
 			row.Open = fmt.Sprintf("/shared/%s/%s", t.Drive, t.Node)
@@ -63,23 +63,6 @@ func (s *server) webShared(w http.ResponseWriter, r *http.Request, id auth.Ident
 	v.Links = s.shownLinks(r, links, true)
 	s.render(w, r, http.StatusOK, v)
 	return nil
-}
-
-// boundPaths is where in the caller's drive things of others show.
-func (s *server) boundPaths(r *http.Request, id auth.Identity) (map[[2]api.ID][]api.Name, error) {
-	binds, err := s.drives.Bound(r.Context(), caller(id))
-	if err != nil {
-		return nil, err
-	}
-	all := map[[2]api.ID][]api.Name{}
-	for _, b := range binds {
-		path, err := api.ParsePath(string(b.Path))
-		if err != nil {
-			return nil, err
-		}
-		all[[2]api.ID{b.Drive, b.Node}] = path
-	}
-	return all, nil
 }
 
 // webSharedFile sends a file that another one shares.
@@ -137,7 +120,7 @@ func (s *server) webBind(w http.ResponseWriter, r *http.Request, id auth.Identit
 	if err != nil {
 		return err
 	}
-	path, err := s.drives.BindShared(r.Context(), caller(id), drive, node)
+	path, err := s.drives.BindShared(r.Context(), caller(id), drive, node, nil)
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,12 @@ func (sh *shell) complete(kind, word string, flags map[string]string) (found []c
 			add(p.Name, "last used: "+everSeen(p.Seen))
 		}
 		return found, err
+	case "theirs":
+		all, err := c.Theirs(sh.ctx)
+		for _, t := range all {
+			add(theirName(t), "from "+t.From)
+		}
+		return found, err
 	case "access-key":
 		all, err := c.AccessKeys(sh.ctx)
 		for _, k := range all {

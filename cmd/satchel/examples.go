@@ -99,11 +99,22 @@ var examples = cli.Examples{
 		satchel trash empty`,
 	"share": `
 		satchel share # all that others may use
-		satchel share Photos --with bob@example.org --may write
+		satchel share Photos --with bob@example.org --may write # who finds it with satchel shared
 		satchel share Photos --stop bob@example.org
 		satchel share letter.odt --link --for 48h # prints the link
 		satchel share letter.odt --link --password-stdin <password.txt
 		satchel share index.html --public`,
+	"shared list": `
+		satchel shared # the same
+		satchel shared --json | jq -r '.[].name'`,
+	"shared add": `
+		satchel shared add Photos # into your drive, and so into the mounted folder
+		satchel shared add Photos 'Photos of Ada' # by another name`,
+	"shared remove": `
+		satchel shared remove 'Photos of Ada'`,
+	"shared get": `
+		satchel shared get Photos ~/Photos # without the mounted folder
+		satchel shared get letter.txt - # to standard output`,
 	"service install": `
 		satchel service install ~/Satchel # from now on it is always there
 		satchel service install ~/Satchel --cache-size 50GiB`,

@@ -40,35 +40,17 @@ func (cmd *getCmd) Run(sh *shell) error {
 		}
 	}
 	info, err := os.Stat(local)
-	into := err == nil && info.IsDir()
+	into := local != "-" && err == nil && info.IsDir()
 	if local != "-" && !into && (len(remotes) > 1 || strings.HasSuffix(local, "/")) {
-		return api.Errorf(api.NotDirectory, "%s is not a directory\nmake it with: mkdir -p %s", local, quoted(local))
+		return noDirectory(local)
 	}
 	t, err := sh.openTree()
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	g := &getter{sh: sh, tree: t, check: cmd.Check, bar: newProgress(sh.stderr, "fetching", 0)}
-	defer g.bar.close()
-	g.group.SetLimit(getters)
-	err = g.run(remotes, local, into)
-	if e := g.group.Wait(); err == nil {
-		err = e
-	}
-	g.bar.close()
-	if err != nil {
-		return err
-	}
-	if sh.json && local != "-" {
-		if err := sh.printJSON(copied{g.files.Load(), g.bytes.Load(), g.skipped.Load(), g.failed.Load()}); err != nil {
-			return err
-		}
-	}
-	if g.failed.Load() > 0 {
-		return silentError{}
-	}
-	return nil
+	g := newGetter(sh, t, cmd.Check)
+	return g.finish(local == "-", g.run(remotes, local, into))
 }
 
 // remoteName is what a path of the drive is called where it is fetched into a directory. The whole drive has no name.
@@ -99,6 +81,33 @@ type getter struct {
 	files, bytes, skipped, failed atomic.Int64
 }
 
+func newGetter(sh *shell, t *tree, check bool) *getter {
+	g := &getter{sh: sh, tree: t, check: check, bar: newProgress(sh.stderr, "fetching", 0)}
+	g.group.SetLimit(getters)
+	return g
+}
+
+// finish waits for what is under way and tells what was done; err is how it was begun.
+func (g *getter) finish(toStdout bool, err error) error {
+	defer g.bar.close()
+	if e := g.group.Wait(); err == nil {
+		err = e
+	}
+	g.bar.close()
+	if err != nil {
+		return err
+	}
+	if g.sh.json && !toStdout {
+		if err := g.sh.printJSON(copied{g.files.Load(), g.bytes.Load(), g.skipped.Load(), g.failed.Load()}); err != nil {
+			return err
+		}
+	}
+	if g.failed.Load() > 0 {
+		return silentError{}
+	}
+	return nil
+}
+
 func (g *getter) run(remotes []string, local string, into bool) error {
 	var all []place
 	for _, remote := range remotes {
@@ -114,20 +123,11 @@ func (g *getter) run(remotes []string, local string, into bool) error {
 		g.expect(from.node)
 	}
 	for _, from := range all {
-		if local == "-" {
-			if from.node.Type != api.File {
-				return api.Errorf(api.IsDirectory, "%s is not a file: only files go to standard output", from)
-			}
-			if err := g.copy(g.sh.ctx, g.sh.stdout, from.node); err != nil {
-				return err
-			}
-			continue
-		}
 		to := local
 		if into && !from.isRoot() {
 			to = filepath.Join(local, string(from.name()))
 		}
-		if err := g.get(g.sh.ctx, from.node, to); err != nil {
+		if err := g.fetch(from.node, from.String(), to); err != nil {
 			return err
 		}
 	}

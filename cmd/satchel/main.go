@@ -60,7 +60,8 @@ type commands struct {
 	Restore restoreCmd `cmd:"" help:"Make a file, or the whole drive, what it was before."`
 	Trash   trashCmd   `cmd:"" help:"List what was deleted, bring it back, or empty the trash."`
 
-	Share shareCmd `cmd:"" help:"Let others use a file or folder, or show who may."`
+	Share  shareCmd  `cmd:"" help:"Let others use a file or folder, or show who may."`
+	Shared sharedCmd `cmd:"" help:"List what others share with you, put a folder of it into your drive, or copy it."`
 
 	Service serviceCmd `cmd:"" help:"Mount the drive at every login, and again after a crash."`
 	Helper  helperCmd  `cmd:"" help:"Give ordinary users' drives the kernel's full speed."`

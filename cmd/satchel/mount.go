@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -62,12 +63,18 @@ func (cmd *mountCmd) done(sh *shell) error {
 		}
 		return sh.printJSON(m)
 	}
+	more := ""
 	if err == nil {
-		if now, err := m.ask(sh.ctx, controlRequest{Op: opStatus}, nil); err == nil && now.Paused != "" {
-			return sh.answer(nil, "mounted at %s; nothing is sent: it is paused (%s)\ngo on with: %s", cmd.Dir, now.Paused, sh.command("resume"))
+		if now, err := m.ask(sh.ctx, controlRequest{Op: opStatus}, nil); err == nil {
+			if now.Paused != "" {
+				more += fmt.Sprintf("; nothing is sent: it is paused (%s)\ngo on with: %s", now.Paused, sh.command("resume"))
+			}
+			if now.DiskShort {
+				more += "\nthe disk: " + now.diskShort()
+			}
 		}
 	}
-	return sh.answer(nil, "mounted at %s", cmd.Dir)
+	return sh.answer(nil, "mounted at %s%s", cmd.Dir, more)
 }
 
 // check finds out what would keep the drive from being mounted here, as far as

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -12,13 +13,13 @@ import (
 
 type shareCmd struct {
 	Path          *string       `arg:"" optional:"" help:"A file or folder, ${path}; without it, all that is shared is shown." complete:"remote,file"`
-	With          string        `placeholder:"EMAIL" help:"Let this user of the server use it; --may says how."`
+	With          *string       `placeholder:"EMAIL" help:"Let this user of the server use it, who sees it with satchel shared; --may says how."`
 	May           string        `enum:"read,write,all" default:"read" help:"With --with: read; write, which is to change and add too; all, which is to delete too (${default})."`
 	Link          bool          `help:"Make a link with which anyone can read it, and print it: a page for browsers; the file, or the folder's ZIP archive, for programs such as curl."`
 	For           time.Duration `placeholder:"D" help:"With --link: how long it works, such as 48h; by default until it is ended."`
 	PasswordStdin bool          `help:"With --link: it asks for the password that is read from standard input."`
 	Public        bool          `help:"Let everybody read it."`
-	Stop          string        `placeholder:"WHOM" help:"End what was begun: a user's EMAIL, a link or its id, or public."`
+	Stop          *string       `placeholder:"WHOM" help:"End what was begun: a user's EMAIL, a link or its id, or public, as satchel share shows them."`
 }
 
 func (cmd *shareCmd) Help() string {
@@ -79,19 +80,24 @@ func (cmd *shareCmd) Run(sh *shell) error {
 
 func (cmd *shareCmd) check() error {
 	asked := 0
-	for _, yes := range []bool{cmd.Public, cmd.With != "", cmd.Link, cmd.Stop != ""} {
+	for _, yes := range []bool{cmd.Public, cmd.With != nil, cmd.Link, cmd.Stop != nil} {
 		if yes {
 			asked++
 		}
 	}
+	empty := func(s *string) bool { return s != nil && strings.TrimSpace(*s) == "" }
 	switch {
+	case empty(cmd.With):
+		return usageError{"--with needs the EMAIL of a user"}
+	case empty(cmd.Stop):
+		return usageError{"--stop needs to know for whom: an EMAIL, a link or its id, or public"}
 	case asked > 1:
 		return usageError{"give one of --with, --link, --public and --stop at a time"}
 	case asked == 1 && cmd.Path == nil:
 		return usageError{"say which path"}
 	case !cmd.Link && (cmd.For != 0 || cmd.PasswordStdin):
 		return usageError{"--for and --password-stdin go with --link"}
-	case cmd.With == "" && cmd.May != "read":
+	case cmd.With == nil && cmd.May != "read":
 		return usageError{"--may goes with --with EMAIL"}
 	}
 	return nil
@@ -100,28 +106,62 @@ func (cmd *shareCmd) check() error {
 // change does what the flags ask for, if anything, and returns who may use the path then.
 func (cmd *shareCmd) change(sh *shell, t *tree, path string) (api.Shares, error) {
 	switch {
-	case cmd.Public || cmd.Stop == "public":
-		return t.SharePublic(sh.ctx, api.SharePublic{Path: path, Public: cmd.Public})
-	case cmd.With != "":
-		return t.ShareWith(sh.ctx, api.ShareWith{Path: path, Email: cmd.With, Permissions: shareLevels[cmd.May]})
-	case cmd.Stop == "":
-	case strings.Contains(cmd.Stop, "@"):
-		return t.ShareWith(sh.ctx, api.ShareWith{Path: path, Email: cmd.Stop})
-	default:
-		all, err := t.Shares(sh.ctx, path)
-		if err != nil {
-			return all, err
-		}
-		is := func(l api.Link) bool { return l.ID.String() == cmd.Stop || l.URL == cmd.Stop }
-		found, err := one(all.Links, is, "link", cmd.Stop, sh.command("share", *cmd.Path))
-		if err == nil {
-			err = t.RemoveLink(sh.ctx, found.ID)
-		}
-		if err != nil {
-			return all, err
+	case cmd.Public:
+		return t.SharePublic(sh.ctx, api.SharePublic{Path: path, Public: true})
+	case cmd.With != nil:
+		return t.ShareWith(sh.ctx, api.ShareWith{Path: path, Email: *cmd.With, Permissions: shareLevels[cmd.May]})
+	}
+	all, err := t.Shares(sh.ctx, path)
+	if err != nil || cmd.Stop == nil {
+		return all, err
+	}
+	return cmd.stop(sh, t, path, all)
+}
+
+// stop ends one of the shares of a path, and returns those that are left.
+func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.Shares, error) {
+	whom := strings.TrimSpace(*cmd.Stop)
+	end := []func() error{}
+	for _, g := range all.Grants {
+		switch {
+		case g.UserID == api.Anonymous && whom == "public":
+			end = append(end, func() error {
+				_, err := t.SharePublic(sh.ctx, api.SharePublic{Path: path})
+				return err
+			})
+		case strings.EqualFold(g.Email, whom), g.Name == whom, g.UserID == whom:
+			end = append(end, func() error {
+				_, err := t.ShareWith(sh.ctx, api.ShareWith{Path: path, UserID: g.UserID})
+				return err
+			})
 		}
 	}
-	return t.Shares(sh.ctx, path)
+	for _, l := range all.Links {
+		if l.ID.String() == whom || l.URL == whom {
+			end = append(end, func() error { return t.RemoveLink(sh.ctx, l.ID) })
+		}
+	}
+	if len(end) == 0 && strings.Contains(whom, "@") { // shared before the server took down by which address
+		end = append(end, func() error {
+			_, err := t.ShareWith(sh.ctx, api.ShareWith{Path: path, Email: whom})
+			return err
+		})
+	}
+	at := cli.Printable(*cmd.Path)
+	switch len(end) {
+	case 0:
+		return all, api.Errorf(api.NotFound, "%s is not shared with %s\nsee with whom it is: %s", at, cli.Printable(whom), sh.command("share", *cmd.Path))
+	case 1:
+		err := end[0]()
+		if api.KindOf(err) == api.NotFound {
+			err = api.Errorf(api.NotFound, "%s is not shared with %s\nsee with whom it is: %s", at, cli.Printable(whom), sh.command("share", *cmd.Path))
+		}
+		if err != nil {
+			return all, err
+		}
+		return t.Shares(sh.ctx, path)
+	}
+	return all, api.Errorf(api.Invalid, "%s is shared with %d who are called %s: name one by the address or the id in %s", at, len(end), cli.Printable(whom), sh.command("share --json", *cmd.Path))
 }
 
 // readPassword is what standard input says, but for the end of its line.
@@ -148,13 +188,14 @@ type granted struct {
 	Permissions api.Permissions `json:"permissions"`
 	User        string          `json:"user"` // its id, or anonymous: everybody, or authenticated: whoever is logged in
 	Name        string          `json:"name,omitempty"`
-	URL         string          `json:"url,omitempty"` // where everybody reads a public file
+	Email       string          `json:"email,omitempty"` // by which it was shared
+	URL         string          `json:"url,omitempty"`   // where everybody reads a public file
 }
 
 func sharesOf(all api.Shares) shares {
 	s := shares{Grants: []granted{}, Links: all.Links}
 	for _, g := range all.Grants {
-		s.Grants = append(s.Grants, granted{g.Path, g.Permissions, g.UserID, g.Name, g.URL})
+		s.Grants = append(s.Grants, granted{g.Path, g.Permissions, g.UserID, g.Name, g.Email, g.URL})
 	}
 	return s
 }
@@ -172,14 +213,12 @@ func printShares(sh *shell, all api.Shares, nobody string) error {
 		rows = append(rows, strings.Join([]string{cli.Printable(string(api.Unescape(path))), who, may, until, link}, "\t"))
 	}
 	for _, g := range all.Grants {
-		who := cli.Printable(g.Name)
+		who := cli.Printable(cmp.Or(g.Email, g.Name, g.UserID)) // each of which --stop takes
 		switch {
 		case g.UserID == api.Anonymous:
 			who = "everybody"
 		case g.UserID == api.Authenticated:
 			who = "whoever is logged in"
-		case who == "":
-			who = g.UserID
 		}
 		row(g.Path, who, levelOf(g.Permissions), "-", g.URL)
 	}

@@ -52,6 +52,11 @@ func (r report) offline() string {
 	return r.Server + " cannot be reached"
 }
 
+// diskShort says what follows from a disk that is nearly full, and what to do.
+func (r report) diskShort() string {
+	return fmt.Sprintf("%s are free where content is kept, less than a twentieth: what the server has is fetched each time; make room there, or mount with --cache-dir on another disk", size(r.DiskFreeBytes))
+}
+
 // toLookAt is what somebody has to look at; "" when it is nothing.
 func (r report) toLookAt() string {
 	var parts []string
@@ -104,6 +109,9 @@ func (r report) print(w io.Writer, goOn string) {
 		fmt.Fprintf(w, "         %s %s\n", e.Time.Local().Format("2006-01-02 15:04"), eventLine(e))
 	}
 	fmt.Fprintf(w, "cache:   %s of %s, %s of memory\n", size(r.CacheBytes), size(r.CacheLimitBytes), size(r.MemoryBytes))
+	if r.DiskShort {
+		fmt.Fprintf(w, "disk:    %s\n", cli.Paint(w, cli.Warn, r.diskShort()))
+	}
 	way := "through the daemon"
 	if r.Passthrough {
 		way = "by the kernel itself (passthrough)"

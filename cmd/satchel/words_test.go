@@ -127,6 +127,16 @@ func TestReportWords(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+	var told strings.Builder
+	report{Status: cache.Status{DiskShort: true, DiskFreeBytes: 2 << 30}}.print(&told, "satchel resume")
+	if !strings.Contains(told.String(), "disk:    2.0 GiB are free where content is kept, less than a twentieth: what the server has is fetched each time; make room there") {
+		t.Errorf("a short disk is told as:\n%s", told.String())
+	}
+	told.Reset()
+	report{Status: cache.Status{DiskFreeBytes: 2 << 30}}.print(&told, "satchel resume")
+	if strings.Contains(told.String(), "disk:") {
+		t.Errorf("a disk with room is told of:\n%s", told.String())
+	}
 	if got := plural(3, "conflict copy"); got != "3 conflict copies" {
 		t.Error(got)
 	}

@@ -162,6 +162,31 @@ func (tx *Tx) Grants(ctx context.Context, drive api.ID) ([]NodeGrant, error) {
 	})
 }
 
+// AddressGrant takes down by what address the owner of a drive named the user to whom a grant on a node is. A missing
+// grant, or one to the user of another address, is [api.NotFound].
+func (tx *Tx) AddressGrant(ctx context.Context, drive, node, user api.ID, address string) error {
+	var done bool
+	err := tx.conn.QueryRow(ctx, `SELECT address_grant($1, $2, $3, $4)`, drive, node, user, address).Scan(&done)
+	if err == nil && !done {
+		err = api.Errorf(api.NotFound, "there is no grant to the user of this address")
+	}
+	return refused(err)
+}
+
+// GrantAddress is to whom a grant is.
+type GrantAddress struct {
+	Node      api.ID
+	Principal string
+	Address   string
+}
+
+// GrantAddresses lists the grants of a drive that were made by a user's address. It is empty for all but those who
+// decide about them.
+func (tx *Tx) GrantAddresses(ctx context.Context, drive api.ID) ([]GrantAddress, error) {
+	rows, _ := tx.conn.Query(ctx, `SELECT node, principal, address FROM grant_addresses($1)`, drive)
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[GrantAddress])
+}
+
 // DecidesGrants tells whether the user may grant and revoke in a drive.
 func (tx *Tx) DecidesGrants(ctx context.Context, drive api.ID) (yes bool, err error) {
 	err = tx.conn.QueryRow(ctx, `SELECT grants_are_mine($1)`, drive).Scan(&yes)

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"satchel/api"
+	"satchel/api/client"
+	"satchel/cmd/internal/cli"
+)
+
+type sharedCmd struct {
+	List   sharedListCmd   `cmd:"" default:"1" help:"List what others share with you, and where it is in your drive."`
+	Add    sharedAddCmd    `cmd:"" help:"Put a folder that another one shares into your drive: it is in the mounted folder then, and stays his."`
+	Remove sharedRemoveCmd `cmd:"" help:"Take it out of your drive again; what is in it stays as it is."`
+	Get    sharedGetCmd    `cmd:"" help:"Copy a file or folder that another one shares to this machine."`
+}
+
+type sharedListCmd struct{}
+
+func (cmd *sharedListCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	all, err := c.Theirs(sh.ctx)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return sh.answer(all, "nobody shares anything with you yet")
+	}
+	return list(sh, all, "NAME\tFROM\tMAY\tIN YOUR DRIVE", func(t api.Theirs) string {
+		name, at := cli.Printable(theirName(t)), "-"
+		if t.Type == api.Directory {
+			name += "/"
+		}
+		if t.Path != "" {
+			at = cli.Printable(string(t.Path)) + "/"
+		}
+		return strings.Join([]string{name, cli.Printable(cmp.Or(t.From, "-")), levelOf(t.Permissions), at}, "\t")
+	})
+}
+
+// theirName is what something of another's is called here. A whole drive has no name of its own.
+func theirName(t api.Theirs) string {
+	return cmp.Or(string(t.Name), "All files of "+cmp.Or(t.From, "somebody"))
+}
+
+// findTheirs is what others share that somebody names: as it is called, with who shares it before it and a colon
+// between if several are called so, by its id, or by where it is in the drive.
+func (sh *shell) findTheirs(c *client.Client, name string) (found api.Theirs, err error) {
+	all, err := c.Theirs(sh.ctx)
+	if err != nil {
+		return found, err
+	}
+	path, err := sh.driveNames(name)
+	if err != nil {
+		return found, err
+	}
+	name = strings.TrimSuffix(name, "/")
+	is := func(t api.Theirs) bool {
+		return theirName(t) == name || t.From+":"+theirName(t) == name || t.Node.String() == name || t.Path != "" && string(t.Path) == api.JoinPath(path)
+	}
+	for _, t := range all {
+		switch {
+		case !is(t):
+		case found.Node.IsZero():
+			found = t
+		default:
+			return found, api.Errorf(api.Invalid, "several things that others share are called %s\nsay from whom, as FROM:NAME; see: %s", cli.Printable(name), sh.command("shared"))
+		}
+	}
+	if found.Node.IsZero() {
+		return found, api.Errorf(api.NotFound, "nobody shares %s with you\nsee what others do: %s", cli.Printable(name), sh.command("shared"))
+	}
+	return found, nil
+}
+
+type sharedAddCmd struct {
+	Name string  `arg:"" help:"The folder, as satchel shared lists it." complete:"theirs"`
+	Path *string `arg:"" optional:"" help:"Where it shall be in your drive, ${path}; by default at the top, by its own name." complete:"remote,file"`
+}
+
+func (cmd *sharedAddCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	t, err := sh.findTheirs(c, cmd.Name)
+	if err != nil {
+		return err
+	}
+	name := theirName(t)
+	switch {
+	case t.Type != api.Directory:
+		return api.Errorf(api.NotDirectory, "%s is not a folder, and only folders can be in your drive\nfetch it with: %s", cli.Printable(name), sh.command("shared get", name))
+	case t.Path != "":
+		return api.Errorf(api.Exists, "%s is in your drive already: %s", cli.Printable(name), cli.Printable(string(t.Path)))
+	}
+	b := api.BindTheirs{Drive: t.Drive, Node: t.Node}
+	if cmd.Path != nil {
+		names, err := sh.driveNames(*cmd.Path)
+		if err != nil {
+			return err
+		}
+		if b.Path = api.JoinPath(names); b.Path == "" {
+			return usageError{"it needs a name of its own in your drive"}
+		}
+	}
+	at, err := c.BindTheirs(sh.ctx, b)
+	if err != nil {
+		return err
+	}
+	return sh.answer(at, "%s is in your drive now: %s\nit shows in the mounted folder; take it out again with: %s", cli.Printable(name), cli.Printable(string(at.Path)), sh.command("shared remove", string(at.Path)))
+}
+
+type sharedRemoveCmd struct {
+	Name string `arg:"" help:"The folder, as satchel shared lists it, or its path in your drive." complete:"theirs"`
+}
+
+func (cmd *sharedRemoveCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	t, err := sh.findTheirs(c, cmd.Name)
+	if err != nil {
+		return err
+	}
+	name := cli.Printable(theirName(t))
+	if t.Path == "" {
+		return api.Errorf(api.NotFound, "%s is not in your drive", name)
+	}
+	if err := c.Unbind(sh.ctx, t.Bind); err != nil {
+		return err
+	}
+	return sh.answer(api.BoundAt{Path: t.Path}, "%s is not in your drive any more", name)
+}
+
+type sharedGetCmd struct {
+	Name  string `arg:"" help:"The file or folder, as satchel shared lists it." complete:"theirs"`
+	Local string `arg:"" optional:"" default:"." help:"Where to: a new name or a directory; by default here. - is standard output." complete:"file"`
+	Check bool   `help:"Fetch files again that are here already with the same size and time."`
+}
+
+func (cmd *sharedGetCmd) Run(sh *shell) error {
+	c, _, err := sh.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	t, err := sh.findTheirs(c, cmd.Name)
+	if err != nil {
+		return err
+	}
+	to := cmd.Local
+	if info, err := os.Stat(to); err == nil && info.IsDir() {
+		to = filepath.Join(to, theirName(t))
+	} else if to != "-" && strings.HasSuffix(to, "/") {
+		return noDirectory(to)
+	}
+	d := c.Drive(t.Drive.String())
+	n, err := d.Node(sh.ctx, t.Node)
+	if err != nil {
+		return err
+	}
+	g := newGetter(sh, &tree{Drive: d, sh: sh, client: c, root: t.Node}, cmd.Check)
+	g.expect(n)
+	return g.finish(to == "-", g.fetch(n, cli.Printable(theirName(t)), to))
+}
+
+// noDirectory is that files are to go where there is no directory.
+func noDirectory(local string) error {
+	return api.Errorf(api.NotDirectory, "%s is not a directory\nmake it with: mkdir -p %s", local, quoted(local))
+}
+
+// fetch copies a node that people call what to standard output, which is -, or to a place of this machine.
+func (g *getter) fetch(n api.Node, what, to string) error {
+	if to != "-" {
+		return g.get(g.sh.ctx, n, to)
+	}
+	if n.Type != api.File {
+		return api.Errorf(api.IsDirectory, "%s is not a file: only files go to standard output", what)
+	}
+	return g.copy(g.sh.ctx, g.sh.stdout, n)
+}
