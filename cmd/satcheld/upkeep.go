@@ -205,7 +205,12 @@ func newTelling(ctx context.Context, teller *postgres.Keeper, id api.ID, log *sl
 			t.mu.Lock()
 			step, n, total := t.step, t.n, t.total
 			t.mu.Unlock()
-			if err := teller.TouchRun(ctx, id, step, n, total); err != nil && ctx.Err() == nil {
+			// To its end also when the run ends meanwhile: a question that is broken off breaks the connection, over which
+			// the end is told.
+			asked, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			err := teller.TouchRun(asked, id, step, n, total)
+			done()
+			if err != nil && ctx.Err() == nil {
 				log.Warn("how far a run is can't be told", "err", err)
 			}
 		}
