@@ -20,19 +20,20 @@ func (l *lab) upkeep(ctx context.Context, made populate.Made) error {
 		return err
 	}
 	for _, c := range []struct {
-		what string
-		args []string
+		what     string
+		versions int // that it must have looked at; gc tells only what it removed
+		args     []string
 	}{
-		{"`satcheld gc` then, with nothing to collect", []string{"gc"}},
-		{"`satcheld fsck`", []string{"fsck"}},
-		{"`satcheld fsck --deep`, which reads all content", []string{"fsck", "--deep"}},
+		{"`satcheld gc` then, with nothing to collect", 0, []string{"gc"}},
+		{"`satcheld fsck`", made.Files, []string{"fsck"}},
+		{"`satcheld fsck --deep`, which reads all content", made.Files, []string{"fsck", "--deep"}},
 	} {
 		took, report, err := l.satcheld(ctx, c.args...)
 		if err != nil {
 			return err
 		}
-		if report.Versions != 0 && report.Versions < int64(made.Files) {
-			return fmt.Errorf("%s looked at %d of %d versions", c.what, report.Versions, made.Files)
+		if report.AnotherRunning || report.Versions < int64(c.versions) {
+			return fmt.Errorf("%s looked at %d of %d versions; another one at work: %t", c.what, report.Versions, made.Files, report.AnotherRunning)
 		}
 		l.note(c.what, "%s", seconds(took))
 	}
@@ -41,9 +42,10 @@ func (l *lab) upkeep(ctx context.Context, made populate.Made) error {
 
 // report is what is looked at of the commands' own.
 type report struct {
-	Versions int64 `json:"versions"`
-	Rows     int64 `json:"rows"`
-	Size     int64 `json:"size"`
+	Versions       int64 `json:"versions"`
+	Rows           int64 `json:"rows"`
+	Size           int64 `json:"size"`
+	AnotherRunning bool  `json:"another_running"`
 }
 
 // satcheld times a command beside the running server, and what it says.
