@@ -7,7 +7,7 @@
 // The replica (store.go, record.go, tree.go, listing.go) keeps node and entry
 // records in Pebble and decoded nodes in memory. A directory is fetched whole
 // on first use and marked complete; the change feed then keeps it so, and a
-// missing name is a local "not found".
+// missing name is a local "not found". What of it the kernel may remember is bounded (remembered.go).
 //
 // The journal (journal.go) holds the mutations that the server has not
 // acknowledged. A call that changes something writes its records and its

@@ -27,7 +27,7 @@ type Config struct {
 	Device      api.ID // the login that this cache belongs to
 	DeviceName  string
 	Limit       int64 // bytes of content to keep; 0 = 10 GiB
-	Memory      int64 // bytes of memory for listings; 0 = 256 MiB
+	Memory      int64 // bytes of memory for nodes and listings, garbage and buffers included; 0 = 256 MiB
 	FsyncServer bool  // fsync returns only when the server has the content
 	ReadOnly    bool
 	UID, GID    uint32 // the mounting user's
@@ -124,33 +124,34 @@ type Drive struct {
 
 	newborn bool // the replica was made by this Open
 
-	mu       sync.Mutex
-	byID     map[api.ID]*node
-	byFID    map[uint64]*node
-	unsaved  []*node // their access times are not in Pebble
-	lastFID  uint64
-	root     *node
-	journal  journal
-	syn      syncer
-	drive    api.DriveInfo // as last heard
-	listing  map[api.ID]*listed
-	left     []*fetch            // listings that nobody waits for any more, oldest first
-	parts    map[api.ID]*partial // what is here of cold large files, by node
-	seen     int64               // names that were looked at to find those of a node: see entries
-	readers  readers
-	walk     walk
-	readSoon []*node     // nodes of a directory that was just fetched,
-	readIn   *node       // which a program is reading,
-	readEnd  *time.Timer // until this
-	pins     pins
-	diskNow  func() disk // the room under the cache
-	looked   time.Time   // when roomy last asked
-	scarce   bool        // what it found
-	pause    pause
-	toldAs   atomic.Bool   // what Config.Full was told last
-	bootID   string        // names this run of the machine
-	weights  map[int]int64 // see weigh
-	ignores  ignores
+	mu         sync.Mutex
+	byID       map[api.ID]*node
+	byFID      map[uint64]*node
+	unsaved    []*node // their access times are not in Pebble
+	lastFID    uint64
+	root       *node
+	remembered remembered
+	journal    journal
+	syn        syncer
+	drive      api.DriveInfo // as last heard
+	listing    map[api.ID]*listed
+	left       []*fetch            // listings that nobody waits for any more, oldest first
+	parts      map[api.ID]*partial // what is here of cold large files, by node
+	seen       int64               // names that were looked at to find those of a node: see entries
+	readers    readers
+	walk       walk
+	readSoon   []*node     // nodes of a directory that was just fetched,
+	readIn     *node       // which a program is reading,
+	readEnd    *time.Timer // until this
+	pins       pins
+	diskNow    func() disk // the room under the cache
+	looked     time.Time   // when roomy last asked
+	scarce     bool        // what it found
+	pause      pause
+	toldAs     atomic.Bool   // what Config.Full was told last
+	bootID     string        // names this run of the machine
+	weights    map[int]int64 // see weigh
+	ignores    ignores
 }
 
 // Open opens or makes the cache of a drive. The server is needed only when
@@ -179,9 +180,10 @@ func openOnce(cfg Config) (*Drive, error) {
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
 		journal: newJournal(), listing: map[api.ID]*listed{},
 		parts: map[api.ID]*partial{}, bootID: cfg.seam.bootID(), weights: map[int]int64{},
-		ignores: ignores{gen: 1, wake: make(chan struct{}, 1)},
-		quota:   quota{news: make(chan struct{}, 1)},
-		diskNow: func() disk { return diskOf(cfg.Dir) },
+		ignores:    ignores{gen: 1, wake: make(chan struct{}, 1)},
+		quota:      quota{news: make(chan struct{}, 1)},
+		diskNow:    func() disk { return diskOf(cfg.Dir) },
+		remembered: remembered{limit: int(cfg.Memory / nodeShare / nodeBytes)},
 	}
 	if cfg.seam.disk != nil {
 		d.diskNow = cfg.seam.disk
@@ -244,7 +246,7 @@ func (d *Drive) open() error {
 	if d.st, err = openStore(dir, d.cfg.seam.fs(), d.distrust, d.log, d.space, func() { d.syncContents(nil) }, d.limbo); err != nil {
 		return err
 	}
-	if d.mem, err = newMemory(d.cfg.Memory, d.forgetListing); err != nil {
+	if d.mem, err = newMemory(d.cfg.Memory/listShare, d.forgetListing); err != nil {
 		return err
 	}
 	if err := d.loadDrive(); err != nil {

@@ -25,6 +25,9 @@ type node struct {
 	readSoon bool      // in Drive.readSoon
 
 	lookups uint64 // the kernel's references
+	queued  bool   // in Drive.remembered.queue
+	asked   bool   // the kernel was asked to forget it
+	again   bool   // it got another reference since it was last in front of the queue
 	list    *listing
 	dead    bool // no entry points to it; it lives on for those who have it open
 	unborn  bool // and none did: made by O_TMPFILE

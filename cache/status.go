@@ -69,6 +69,7 @@ func (d *Drive) Status() Status {
 			s.PendingBytes += max(n.size-n.hot.arrived, 0)
 		}
 	}
+	s.MemoryBytes = int64(len(d.byFID)) * nodeBytes
 	for _, n := range d.byID {
 		if n.list != nil {
 			s.MemoryBytes += n.list.bytes

@@ -139,7 +139,7 @@ func (d *Drive) forgetListing(id api.ID) {
 
 // refer counts a reference that the kernel is about to get; locked.
 func (d *Drive) refer(n *node) Attr {
-	n.lookups++
+	d.met(n)
 	return d.attr(n)
 }
 
@@ -193,7 +193,11 @@ func (d *Drive) Forget(fid, lookups uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if n := d.byFID[fid]; n != nil && fid != rootFID {
-		n.lookups -= min(lookups, n.lookups)
+		if n.lookups > 0 {
+			if n.lookups -= min(lookups, n.lookups); n.lookups == 0 {
+				d.unmet(n)
+			}
+		}
 		d.rot(n)
 		d.letGo(n)
 	}
@@ -209,7 +213,7 @@ type Dirent struct {
 
 // ReadDir calls fn with the entries of a directory after an offset (0 = from the
 // start) until it returns false. plus is asked, after fn took an entry, to show the attributes too
-// (nil: names only): it gets a reference for the kernel.
+// (nil: names only): it gets a reference for the kernel. While the kernel knows too many nodes it is not asked.
 func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, plus func(Attr)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -256,7 +260,7 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 			continue
 		}
 		e := Dirent{string(k.name), d.inoOf(k.id), typeBits(k.typ), k.seq + 2}
-		if plus == nil {
+		if plus == nil || d.remembered.full() {
 			if !fn(e) {
 				return nil
 			}

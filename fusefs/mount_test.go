@@ -55,9 +55,16 @@ func (s *noServer) Reconnect() {}
 // mountAlone mounts a drive that has no server, and unmounts it at the test's end.
 func mountAlone(t *testing.T, cacheDir string, remote cache.Remote, opts fusefs.Options) (dir string, unmount func()) {
 	t.Helper()
+	_, dir, unmount = mountWith(t, cache.Config{Dir: cacheDir, Remote: remote}, opts)
+	return dir, unmount
+}
+
+// mountWith is mountAlone with a configuration, in which who mounts and the log are filled in.
+func mountWith(t *testing.T, config cache.Config, opts fusefs.Options) (d *cache.Drive, dir string, unmount func()) {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	d, err := cache.Open(cache.Config{Dir: cacheDir, Remote: remote, DeviceName: "test",
-		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Log: log})
+	config.DeviceName, config.UID, config.GID, config.Log = "test", uint32(os.Getuid()), uint32(os.Getgid()), log
+	d, err := cache.Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +90,7 @@ func mountAlone(t *testing.T, cacheDir string, remote cache.Remote, opts fusefs.
 		}
 	}
 	t.Cleanup(unmount)
-	return dir, unmount
+	return d, dir, unmount
 }
 
 func newDrive() *noServer {

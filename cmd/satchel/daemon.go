@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -65,6 +66,9 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	if err := os.Chdir("/"); err != nil { // keep no other file system busy
 		return err
 	}
+	if os.Getenv("GOMEMLIMIT") == "" { // else a heap may double before it is collected
+		debug.SetMemoryLimit(int64(cmd.Memory) + programMemory)
+	}
 	log := slog.New(slog.NewTextHandler(sh.stderr, nil))
 	c, err := sh.client(l)
 	if err != nil {
@@ -98,6 +102,9 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	}
 	return nil
 }
+
+// programMemory is what the daemon needs besides --memory, bytes; its code, which is not counted there, takes as much again.
+const programMemory = 32 << 20
 
 // dying is how long a daemon that was killed may take to let go of its cache.
 const dying = 5 * time.Second
