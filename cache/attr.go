@@ -18,6 +18,9 @@ func (d *Drive) Getattr(fid uint64) (Attr, error) {
 	if err == nil && n.part != nil && d.awaitHoles(n.part) {
 		n, err = d.known(fid)
 	}
+	if err == nil && n.stale && n.opens == 0 {
+		err = ErrStale // another of its names led here
+	}
 	if err != nil {
 		return Attr{}, err
 	}

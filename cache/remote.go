@@ -50,4 +50,6 @@ type Kernel interface {
 	EntryChanged(parent uint64, name string)
 	// InodeChanged drops the attributes of a node and, for data, its cached content or listing.
 	InodeChanged(fid uint64, data bool)
+	// Writeback tells whether the kernel collects writes, and believes only itself about sizes and times of files that it knows.
+	Writeback() bool
 }

@@ -213,6 +213,7 @@ type slowKernel struct {
 
 func (k *slowKernel) Register(int) int32 { return 0 }
 func (k *slowKernel) Unregister(int32)   {}
+func (k *slowKernel) Writeback() bool    { return false }
 
 func (k *slowKernel) call() {
 	k.calls.Add(1)

@@ -293,6 +293,8 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 			n.taken = 0
 		}
 		n = d.replaced(t, n)
+	} else if n.isFile() && r.mtime != old.mtime {
+		n = d.retimed(n)
 	}
 	if !same {
 		t.node(n)
@@ -380,29 +382,4 @@ func replay(r *record, e *entry, id api.ID) {
 // it twice, or a link that the server has moved from there meanwhile; so the directory is listed again when nothing is pending.
 func countsLinks(m *api.Mutation) bool {
 	return m.Op == api.OpLink || m.Op == api.OpUnlink || m.Op == api.OpRename && !m.Replaces.IsZero()
-}
-
-// replaced gives up the local content of a file that has a new version on the
-// server; locked. Handles opened before keep what they opened: then the old inode
-// stays for them, and the name gets a new FUSE node id with the same st_ino.
-func (d *Drive) replaced(t *tx, n *node) *node {
-	d.touchPin(n.id)
-	if n.opens == 0 {
-		d.shed(t, n)
-		return n
-	}
-	fresh := d.split(n, n.id)
-	fresh.slot = 0
-	return fresh
-}
-
-// split puts a new node in the place of n, which stays for its open handles;
-// locked. The kernel is told to look its name up again.
-func (d *Drive) split(n *node, id api.ID) *node {
-	n.stale = true
-	fresh := d.adopt(id, n.record)
-	if p := d.byID[n.up]; p != nil {
-		d.notes.entry(p, string(n.name))
-	}
-	return fresh
 }

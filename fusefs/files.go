@@ -59,7 +59,12 @@ func (f *filesystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 	return uint32(n), status(err)
 }
 
+// Flush comes only from a kernel that collects writes, or an old one. The former sends what it has collected before it asks,
+// and no close need wait for the answer.
 func (f *filesystem) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	if f.Writeback() {
+		return neverAsk
+	}
 	return status(f.d.Flush(in.NodeId))
 }
 

@@ -23,6 +23,7 @@ type filesystem struct {
 	noXattr            bool
 	srv                *fuse.Server
 	pass               atomic.Bool     // passthrough is to be had
+	writeback          atomic.Bool     // the kernel collects writes
 	helper             *backing.Client // registers backing files for those who are not root; nil = we do
 
 	shows atomic.Pointer[boundDrives] // what is shown in directories of the mounted drive

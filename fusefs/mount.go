@@ -17,6 +17,7 @@ type Options struct {
 	AllowOther    bool // other users may enter, as far as the modes allow
 	ReadOnly      bool
 	NoPassthrough bool // all content goes through the daemon
+	Writeback     bool // without passthrough, the kernel collects what programs write until they close the file
 	NoXattr       bool // extended attributes are not served: `ls -l` asks for two per file
 	FsName        string
 	Debug         bool   // log every request
@@ -78,6 +79,11 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", dir, err)
 	}
+	passes := !o.NoPassthrough && (os.Getuid() == 0 || f.helper != nil)
+	if o.Writeback && !passes { // the kernel has one or the other
+		mo.ExtraCapabilities |= fuse.CAP_WRITEBACK_CACHE
+		mo.MaxStackDepth = 0
+	}
 	srv, err := fuse.NewServer(&router{RawFileSystem: f.RawFileSystem, home: f}, target, mo)
 	if err != nil {
 		if target != dir {
@@ -88,7 +94,9 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	f.srv = srv
 	s := &Server{fs: f, srv: srv, dir: dir, byUser: target != dir}
 	// The kernel has said what it can (FUSE_INIT) before NewServer returned.
-	f.pass.Store(!o.NoPassthrough && (os.Getuid() == 0 || f.helper != nil) && srv.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0)
+	offered := srv.KernelSettings().Flags64()
+	f.pass.Store(passes && offered&fuse.CAP_PASSTHROUGH != 0)
+	f.writeback.Store(o.Writeback && !passes && offered&fuse.CAP_WRITEBACK_CACHE != 0)
 	d.Start(f)
 	go srv.Serve()
 	if err := srv.WaitMount(); err != nil {
@@ -101,6 +109,9 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 
 // Passthrough tells whether programs read and write content without the daemon.
 func (s *Server) Passthrough() bool { return s.fs.pass.Load() }
+
+// Writeback tells whether the kernel collects what programs write, until they close the file.
+func (s *Server) Writeback() bool { return s.fs.writeback.Load() }
 
 // Wait returns when the drive is unmounted, by whomever.
 func (s *Server) Wait() {
@@ -178,6 +189,13 @@ func (f *filesystem) InodeChanged(fid uint64, data bool) {
 	if st := f.srv.InodeNotify(fid, off, 0); !st.Ok() && st != fuse.ENOENT {
 		f.warn("tell the kernel of a changed inode", st)
 	}
+}
+
+func (f *filesystem) Writeback() bool {
+	if f.home != nil {
+		return f.home.Writeback()
+	}
+	return f.writeback.Load()
 }
 
 func (f *filesystem) warn(what string, why any) {

@@ -344,16 +344,14 @@ var scripts = map[string]script{
 	},
 }
 
-// TestPosix: each kind of call is seen on the mount as on a plain folder, with
-// and without passthrough.
+// TestPosix: each kind of call is seen on the mount as on a plain folder: with
+// passthrough, without, and where the kernel collects writes.
 func TestPosix(t *testing.T) {
 	anna := newAccount(t, server(t), "anna")
-	for _, mode := range []string{"passthrough", "no-passthrough"} {
+	for mode, args := range map[string][]string{"passthrough": nil, "no-passthrough": {"--no-passthrough"}, "writeback": {"--no-passthrough", "--writeback"}} {
 		t.Run(mode, func(t *testing.T) {
 			laptop := anna.newDevice(t, mode)
-			if mode == "no-passthrough" {
-				laptop.Args = []string{"--no-passthrough"}
-			}
+			laptop.Args = args
 			mount(t, laptop)
 			for name, run := range scripts {
 				t.Run(name, func(t *testing.T) {

@@ -136,7 +136,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 		return err
 	}
 	d.fs, err = fusefs.Mount(d.self.Mountpoint, d.drive, fusefs.Options{
-		AllowOther: cmd.AllowOther, ReadOnly: cmd.ReadOnly, NoPassthrough: cmd.NoPassthrough, NoXattr: cmd.NoXattr,
+		AllowOther: cmd.AllowOther, ReadOnly: cmd.ReadOnly, NoPassthrough: cmd.NoPassthrough, Writeback: cmd.Writeback, NoXattr: cmd.NoXattr,
 		FsName: d.login.Server, Helper: cmd.HelperSocket, Log: d.log,
 	})
 	if err != nil {
@@ -232,7 +232,7 @@ func (d *daemon) report() report {
 func (d *daemon) reportOf(s cache.Status) report {
 	return report{
 		PID: d.self.PID, Mountpoint: d.self.Mountpoint, Server: d.login.Server, User: d.login.Email, Device: d.login.DeviceName,
-		Passthrough: d.fs.Passthrough(), Status: s,
+		Passthrough: d.fs.Passthrough(), Writeback: d.fs.Writeback(), Status: s,
 	}
 }
 

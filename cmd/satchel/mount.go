@@ -28,6 +28,7 @@ type mountFlags struct {
 	ReadOnly      bool   `setting:"" help:"Refuse changes."`
 	AllowOther    bool   `setting:"" help:"Let other users of this machine in, as far as modes allow."`
 	NoPassthrough bool   `setting:"" help:"Do not let the kernel read and write local content itself."`
+	Writeback     bool   `setting:"" help:"Where content goes through the daemon, let the kernel collect what programs write until they close the file: faster in small pieces. If the daemon is killed meanwhile, that is lost."`
 	NoXattr       bool   `setting:"" help:"Leave extended attributes out: faster listings."`
 
 	HelperSocket string `setting:"" default:"/run/satchel-helper.sock" placeholder:"PATH" complete:"file" help:"Where satchel-helper listens, which gives ordinary users passthrough (${default})."`

@@ -21,6 +21,7 @@ type report struct {
 	User        string `json:"user"`        // the account's email
 	Device      string `json:"device"`      // its name
 	Passthrough bool   `json:"passthrough"` // the kernel reads and writes local content itself
+	Writeback   bool   `json:"writeback"`   // the kernel collects writes
 	cache.Status
 }
 
@@ -115,6 +116,8 @@ func (r report) print(w io.Writer, goOn string) {
 	way := "through the daemon"
 	if r.Passthrough {
 		way = "by the kernel itself (passthrough)"
+	} else if r.Writeback {
+		way = "through the daemon; the kernel collects writes until a file is closed (writeback)"
 	}
 	fmt.Fprintf(w, "content: read and written %s\n", way)
 	fmt.Fprintln(w, "locks:   between the programs of this machine only")

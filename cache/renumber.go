@@ -1,0 +1,49 @@
+package cache
+
+import "satchel/api"
+
+// What another device did to a file can't always be shown under the FUSE node id that the kernel has for it:
+// handles that were opened before keep what they opened, and a kernel that collects writes believes only itself about
+// sizes and times. Then the name gets a new one, with the same st_ino.
+
+// replaced gives up the local content of a file that has a new version on the server; locked.
+func (d *Drive) replaced(t *tx, n *node) *node {
+	d.touchPin(n.id)
+	if n.opens > 0 {
+		fresh := d.split(n, n.id)
+		fresh.slot = 0
+		return fresh
+	}
+	d.shed(t, n)
+	if d.believesItself(n) {
+		return d.split(n, n.id)
+	}
+	return n
+}
+
+// retimed shows another time of a file whose content stays; locked.
+func (d *Drive) retimed(n *node) *node {
+	if n.opens > 0 || n.part != nil || n.fetch != nil || !d.believesItself(n) {
+		return n // who has it open goes on with it
+	}
+	fresh := d.split(n, n.id)
+	if fresh.c, n.c = n.c, nil; fresh.c != nil {
+		fresh.c.idle = false
+		d.park(fresh)
+	}
+	return fresh
+}
+
+// believesItself tells whether the kernel has a size and times of a file which it will not have changed; locked.
+func (d *Drive) believesItself(n *node) bool { return n.lookups > 0 && d.kernel().Writeback() }
+
+// split puts a new node in the place of n, which stays for its open handles;
+// locked. The kernel is told to look its name up again.
+func (d *Drive) split(n *node, id api.ID) *node {
+	n.stale = true
+	fresh := d.adopt(id, n.record)
+	if p := d.byID[n.up]; p != nil {
+		d.notes.entry(p, string(n.name))
+	}
+	return fresh
+}
