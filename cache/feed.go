@@ -254,6 +254,9 @@ func (d *Drive) listAgain(dirs []api.ID) error {
 	for _, id := range dirs {
 		pages, err := d.pages(d.ctx, id, epoch)
 		if api.KindOf(err) == api.NotFound && !d.unknown(id) {
+			if err := d.maybeBack(id); err != nil {
+				return err
+			}
 			continue // it goes with its parent's listing
 		}
 		if err != nil && api.KindOf(err) != api.NotFound {
@@ -264,6 +267,25 @@ func (d *Drive) listAgain(dirs []api.ID) error {
 		}
 	}
 	return nil
+}
+
+// maybeBack notes that a directory which is gone on the server is to be listed again, if what is pending below it may bring
+// it back: without what was in it. Its parent's listing does not tell that.
+func (d *Drive) maybeBack(id api.ID) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.load(id)
+	if err != nil || n == nil {
+		return err
+	}
+	defer d.letGo(n)
+	if n.dead || !d.unsentBelow(n) {
+		return nil
+	}
+	t := d.begin()
+	t.behind = true
+	d.doubt(t, id)
+	return t.commit()
 }
 
 // unknown says whether a directory is here but not yet on the server: only

@@ -200,6 +200,42 @@ func TestFewerNamesInAGap(t *testing.T) {
 	})
 }
 
+// A directory that is gone, and that what is pending in it brings back, comes back without what was in it, also where the feed has
+// a gap, and so does not tell what that was.
+func TestDirectoryComesBackInAGap(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("d"))
+		must(t, x.mkdir("d/sub"))
+		must(t, x.write("d/old", "0"))
+		must(t, x.write("d/sub/old", "1"))
+		mustQuiet(t, x, y)
+		y.wire.cut()
+		must(t, y.write("d/sub/new", "y's"))
+		for _, name := range []string{"d/old", "d/sub/old"} {
+			must(t, x.unlink(name))
+		}
+		must(t, x.rmdir("d/sub"))
+		must(t, x.rmdir("d"))
+		must(t, x.sync())
+		s.server.Forget()
+		y.wire.faults(func(w *wire) { w.held = true }) // what is new waits for its content
+		y.wire.mend()
+		eventually(t, "y has listed all again", func() bool {
+			y.wire.mu.Lock()
+			defer y.wire.mu.Unlock()
+			return y.wire.resyncs > 0 && y.d.connected.Load()
+		})
+		y.wire.faults(func(w *wire) { w.held = false })
+		truth := s.quiet(t, x, y)
+		hasOnce(t, truth, "y's")
+		for _, old := range []string{"0", "1"} {
+			if at := truth.find(old); len(at) > 0 {
+				t.Errorf("%q is still at %q", old, at)
+			}
+		}
+	})
+}
+
 // A directory that was never listed here, and that the server has lost, is given back empty.
 func TestUnlistedDirectoryOfARestoredServer(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
