@@ -143,7 +143,7 @@ func TestThePastComesBack(t *testing.T) {
 			t.Errorf("%s is not in the trash:\n%s", name, paths)
 		}
 	}
-	satchel(t, laptop, "trash", "empty")
+	satchel(t, laptop, "trash", "empty", "--yes")
 	if out := satchel(t, desk, "trash"); !strings.Contains(out, "the trash is empty") {
 		t.Errorf("after trash empty: %s", out)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"satchel/api"
+	"satchel/api/client"
 	"satchel/cmd/internal/cli"
 )
 
@@ -20,6 +21,9 @@ type accessKeyAddCmd struct {
 }
 
 func (cmd *accessKeyAddCmd) Run(sh *shell) error {
+	if strings.TrimSpace(cmd.Name) == "" {
+		return errNamelessProgram
+	}
 	c, _, err := sh.connect()
 	if err != nil {
 		return err
@@ -61,7 +65,7 @@ func (cmd *accessKeyListCmd) Run(sh *shell) error {
 }
 
 type accessKeyRotateCmd struct {
-	Key string `arg:"" help:"The access key." complete:"access-key"`
+	Key string `arg:"" help:"The access key, or its name." complete:"access-key"`
 }
 
 func (cmd *accessKeyRotateCmd) Run(sh *shell) error {
@@ -70,7 +74,11 @@ func (cmd *accessKeyRotateCmd) Run(sh *shell) error {
 		return err
 	}
 	defer c.Close()
-	k, err := c.RotateAccessKey(sh.ctx, cmd.Key)
+	found, err := sh.findKey(c, cmd.Key)
+	if err != nil {
+		return err
+	}
+	k, err := c.RotateAccessKey(sh.ctx, found.Key)
 	if err != nil {
 		return err
 	}
@@ -78,7 +86,7 @@ func (cmd *accessKeyRotateCmd) Run(sh *shell) error {
 }
 
 type accessKeyRevokeCmd struct {
-	Key string `arg:"" help:"The access key." complete:"access-key"`
+	Key string `arg:"" help:"The access key, or its name." complete:"access-key"`
 }
 
 func (cmd *accessKeyRevokeCmd) Run(sh *shell) error {
@@ -87,8 +95,22 @@ func (cmd *accessKeyRevokeCmd) Run(sh *shell) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.RevokeAccessKey(sh.ctx, cmd.Key); err != nil {
+	found, err := sh.findKey(c, cmd.Key)
+	if err != nil {
 		return err
 	}
-	return sh.answer(map[string]string{"revoked": cmd.Key}, "revoked %q", cmd.Key)
+	if err := c.RevokeAccessKey(sh.ctx, found.Key); err != nil {
+		return err
+	}
+	return sh.answer(map[string]string{"revoked": found.Key}, "revoked %q", cmd.Key)
+}
+
+// findKey is the access key that somebody names by itself or by its name.
+func (sh *shell) findKey(c *client.Client, key string) (api.AccessKey, error) {
+	all, err := c.AccessKeys(sh.ctx)
+	if err != nil {
+		return api.AccessKey{}, err
+	}
+	is := func(k api.AccessKey) bool { return k.Name == key || k.Key == key }
+	return one(all, is, "access key", key, sh.command("access-key list"))
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"os"
+	"strings"
 
 	"satchel/api"
 	"satchel/cmd/internal/cli"
@@ -17,6 +20,33 @@ func (sh *shell) answer(v any, format string, args ...any) error {
 }
 
 func (sh *shell) printJSON(v any) error { return cli.PrintJSON(sh.stdout, v) }
+
+// confirm asks on the terminal whether to do what can't be undone, unless --yes has said so. Who can't be asked is
+// refused; so is who does not say yes.
+func (sh *shell) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if !sh.canAsk() {
+		return errNobodyToAsk
+	}
+	fmt.Fprintf(sh.stderr, "%s [y/N] ", question)
+	line, _ := bufio.NewReader(sh.stdin).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return nil
+	}
+	return api.Errorf(api.Cancelled, "not done: it was not confirmed with y")
+}
+
+// errNobodyToAsk is that something is to be confirmed where there is no terminal.
+var errNobodyToAsk = usageError{"there is no terminal to ask whether this is meant: confirm it with --yes"}
+
+// canAsk tells whether somebody sits at a terminal who can answer.
+func (sh *shell) canAsk() bool {
+	f, ok := sh.stdin.(*os.File)
+	return ok && cli.IsTerminal(f) && cli.IsTerminal(sh.stderr)
+}
 
 // list prints items: an array with --json, else a table.
 func list[T any](sh *shell, items []T, head string, row func(T) string) error {

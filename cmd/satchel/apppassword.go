@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"satchel/api"
@@ -18,12 +19,25 @@ type appPasswordAddCmd struct {
 	Name string `arg:"" optional:"" default:"WebDAV" help:"The program, for people (${default})."`
 }
 
+// errNamelessProgram is that nobody could tell later what a secret is for.
+var errNamelessProgram = usageError{"the name is empty: write for which program it is, such as phone"}
+
 func (cmd *appPasswordAddCmd) Run(sh *shell) error {
+	if strings.TrimSpace(cmd.Name) == "" {
+		return errNamelessProgram
+	}
 	c, l, err := sh.connect()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	all, err := c.AppPasswords(sh.ctx)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(p api.AppPassword) bool { return p.Name == cmd.Name }) {
+		return api.Errorf(api.Exists, "there is an app password called %q already\nuse another name, or end that one with: %s", cmd.Name, sh.command("app-password revoke", cmd.Name))
+	}
 	p, err := c.AddAppPassword(sh.ctx, cmd.Name)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -51,10 +52,11 @@ func everSeen(t time.Time) string {
 
 type devicesRevokeCmd struct {
 	Name string `arg:"" help:"The device's name or id." complete:"device"`
+	Yes  bool   `help:"Do not ask when it is this machine's own login; needed where there is no terminal."`
 }
 
 func (cmd *devicesRevokeCmd) Run(sh *shell) error {
-	c, _, err := sh.connect()
+	c, l, err := sh.connect()
 	if err != nil {
 		return err
 	}
@@ -68,8 +70,17 @@ func (cmd *devicesRevokeCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	if found.Current {
+		fmt.Fprintf(sh.stderr, "%s is this machine's own login: it can neither read nor send any more without it\n", quoted(found.Name))
+		if err := sh.confirm(cmd.Yes, "end it?"); err != nil {
+			return err
+		}
+	}
 	if err := c.RevokeDevice(sh.ctx, found.ID); err != nil {
 		return err
+	}
+	if found.Current {
+		return sh.answer(map[string]string{"revoked": found.ID.String()}, "revoked %q: this machine is logged out\nlog in again with: %s", cmd.Name, sh.command("login", l.Server))
 	}
 	return sh.answer(map[string]string{"revoked": found.ID.String()}, "revoked %q", cmd.Name)
 }

@@ -96,7 +96,8 @@ var examples = cli.Examples{
 	"trash restore": `
 		satchel trash restore Letters/letter.odt`,
 	"trash empty": `
-		satchel trash empty`,
+		satchel trash empty # asks first
+		satchel trash empty --yes # in a script`,
 	"share": `
 		satchel share # all that others may use
 		satchel share Photos --with bob@example.org --may write # who finds it with satchel shared
@@ -137,6 +138,9 @@ var examples = cli.Examples{
 		satchel completion fish >~/.config/fish/completions/satchel.fish`,
 	"man": `
 		satchel man ~/.local/share/man/man1`,
+	"help": `
+		satchel help
+		satchel help share # as satchel share --help`,
 	"version": `
 		satchel version
 		satchel version --json`,

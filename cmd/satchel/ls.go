@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"satchel/api"
@@ -10,8 +11,8 @@ import (
 )
 
 type lsCmd struct {
-	Path string `arg:"" optional:"" default:"/" help:"A directory or file, ${path}; without it, the drive's top." complete:"remote,file"`
-	Long bool   `short:"l" help:"Show mode, size and time too."`
+	Path *string `arg:"" optional:"" help:"A directory or file, ${path}; without it, where you are in the mounted folder, else the drive's top." complete:"remote,file"`
+	Long bool    `short:"l" help:"Show mode, size and time too."`
 }
 
 func (cmd *lsCmd) Run(sh *shell) error {
@@ -20,7 +21,7 @@ func (cmd *lsCmd) Run(sh *shell) error {
 		return err
 	}
 	defer t.close()
-	p, err := t.existing(sh.ctx, cmd.Path)
+	p, err := t.existing(sh.ctx, cmd.path(sh))
 	if err != nil {
 		return err
 	}
@@ -39,6 +40,19 @@ func (cmd *lsCmd) Run(sh *shell) error {
 		cmd.line(sh.stdout, show(string(c.name)), c.node, show)
 		return nil
 	})
+}
+
+// path is what to list.
+func (cmd *lsCmd) path(sh *shell) string {
+	if cmd.Path != nil {
+		return *cmd.Path
+	}
+	if here, err := os.Getwd(); err == nil {
+		if m, _, ok := sh.places.mountOf(here); ok && m.Profile == sh.profile {
+			return here
+		}
+	}
+	return "/"
 }
 
 // listed is an entry as JSON.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"satchel/api"
@@ -106,17 +107,61 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 	return sh.answer(done, "%s is back", cli.Printable(path))
 }
 
-type trashEmptyCmd struct{}
+type trashEmptyCmd struct {
+	Yes bool `help:"Do not ask; needed where there is no terminal."`
+}
 
 func (cmd *trashEmptyCmd) Run(sh *shell) error {
+	if !cmd.Yes && !sh.canAsk() {
+		return errNobodyToAsk
+	}
 	t, err := sh.openTree()
 	if err != nil {
 		return err
 	}
 	defer t.close()
+	if !cmd.Yes {
+		there, err := t.trashed(sh.ctx)
+		if err != nil {
+			return err
+		}
+		if there != "" {
+			if err := sh.confirm(false, "remove "+there+" for good?"); err != nil {
+				return err
+			}
+		}
+	}
 	gone, err := t.EmptyTrash(sh.ctx)
 	if err != nil {
 		return err
 	}
 	return sh.answer(gone, "the trash is empty: %s, %s", plural(gone.Items, "thing"), size(gone.Bytes))
+}
+
+// trashed is what is in the trash, for people; "" if it is empty. What a directory had in it is part of it there, and
+// has no size.
+func (t *tree) trashed(ctx context.Context) (string, error) {
+	files, directories, bytes := 0, 0, int64(0)
+	if err := t.trash(ctx, func(item api.Trashed) bool {
+		if item.Type == api.Directory {
+			directories++
+		} else {
+			files++
+			bytes += item.Size
+		}
+		return true
+	}); err != nil {
+		return "", err
+	}
+	var parts []string
+	if files > 0 {
+		parts = append(parts, fmt.Sprintf("%s (%s)", plural(files, "file"), size(bytes)))
+	}
+	switch {
+	case directories == 1:
+		parts = append(parts, "1 directory with what is in it")
+	case directories > 1:
+		parts = append(parts, plural(directories, "directory")+" with what is in them")
+	}
+	return strings.Join(parts, " and "), nil
 }

@@ -57,6 +57,9 @@ var examples = cli.Examples{
 		satcheld completion bash >/etc/bash_completion.d/satcheld`,
 	"man": `
 		satcheld man /usr/local/share/man/man8`,
+	"help": `
+		satcheld help
+		satcheld help user add # as satcheld user add --help`,
 	"version": `
 		satcheld version
 		satcheld version --json`,

@@ -43,6 +43,7 @@ type commands struct {
 
 	Completion completionCmd `cmd:"" help:"Print the script with which a shell completes this program's commands."`
 	Man        manCmd        `cmd:"" help:"Write this program's manual pages."`
+	Help       helpCmd       `cmd:"" help:"Show what a command does and its flags, as --help does."`
 	Version    versionCmd    `cmd:"" help:"Print this program's version."`
 
 	Thumbnail thumbnailCmd `cmd:"" hidden:""`

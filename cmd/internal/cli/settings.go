@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -9,12 +10,16 @@ import (
 // Settings gives each flag whose tag has `setting:""` a variable of the environment: the prefix and the flag's name,
 // --s3-listen by PREFIX_S3_LISTEN. These alone may come from the environment and from the configuration file. All
 // others say what a command shall do, which whoever types it has to say: a variable that was left over
-// must not publish a file.
+// must not publish a file. A variable that is set to nothing is as one that is not set.
 func Settings(prefix string) kong.Option {
 	return kong.PostBuild(func(k *kong.Kong) error {
 		eachFlag(k.Model.Node, func(f *kong.Flag) {
 			if isSetting(f) && len(f.Envs) == 0 {
-				f.Envs = []string{prefix + "_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))}
+				name := prefix + "_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+				if value, set := os.LookupEnv(name); set && value == "" {
+					return // kong would take it for the flag's value
+				}
+				f.Envs = []string{name}
 				f.Value.Tag.Envs = f.Envs
 			}
 		})

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"reflect"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 
 // Usage is what is wrong with a command line, as kong's parser tells it, and where to read on.
 func Usage(program string, err error) string {
-	message, command := err.Error(), ""
+	message, next := err.Error(), "\nsee: "+program+" --help"
 	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
 		at := e.Context.Selected()
 		if at == nil {
@@ -25,11 +26,17 @@ func Usage(program string, err error) string {
 			}
 			message = unexpected(at, word)
 		}
-		if command = at.Path(); command != "" {
-			command += " "
+		next = readOn(program, at)
+		if file, ok := errors.AsType[*fs.PathError](err); ok { // only the configuration is read while parsing
+			message = fmt.Sprintf("the configuration file %s, which --config or %s_CONFIG names: %v", file.Path, strings.ToUpper(program), file.Err)
 		}
 	}
-	return message + "\nsee: " + program + " " + command + "--help"
+	return message + next
+}
+
+// readOn is a message's line that names the help of a command.
+func readOn(program string, at *kong.Node) string {
+	return "\nsee: " + strings.TrimSpace(program+" "+at.Path()) + " --help"
 }
 
 // unexpected says what is wrong with a word that a command does not take.
