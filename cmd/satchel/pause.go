@@ -52,7 +52,12 @@ type hold struct {
 	timer   *time.Timer
 	turn    int // how often wanted has changed
 	metered bool
+
+	now func() time.Time // the clock on the wall; nil = time.Now
 }
+
+// pauseLook is how often it is looked whether a pause is over: a timer does not count the time that the computer sleeps.
+const pauseLook = 30 * time.Second
 
 // reason is why sending waits now; locked.
 func (h *hold) reason() string {
@@ -78,8 +83,26 @@ func (h *hold) set(until time.Time, over func(turn int)) {
 		layout = "2006-01-02 15:04"
 	}
 	h.wanted += ", until " + until.Local().Format(layout)
-	turn := h.turn
-	h.timer = time.AfterFunc(time.Until(until), func() { over(turn) })
+	h.await(until.Round(0), h.turn, over) // without the monotonic reading, which does not count that time either
+}
+
+// await calls over when a time has come by the clock on the wall, unless the turn is over before; locked.
+func (h *hold) await(until time.Time, turn int, over func(turn int)) {
+	now := time.Now
+	if h.now != nil {
+		now = h.now
+	}
+	h.timer = time.AfterFunc(min(until.Sub(now().Round(0)), pauseLook), func() {
+		if !now().Round(0).Before(until) {
+			over(turn)
+			return
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if turn == h.turn {
+			h.await(until, turn, over)
+		}
+	})
 }
 
 // clear takes down that nobody wants it; locked.
