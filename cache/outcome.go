@@ -351,7 +351,14 @@ func (d *Drive) rescueOne(id api.ID) error {
 	}
 	content := os.NewFile(uintptr(fd), name)
 	defer content.Close()
-	return d.cfg.Rescue(name, io.NewSectionReader(content, 0, 1<<62))
+	as, err := d.cfg.Rescue(name, io.NewSectionReader(content, 0, 1<<62))
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.syn.rescued[id] = api.Name(as)
+	return nil
 }
 
 // undo takes back what was refused, after its content was given to [Config.Rescue]; locked.
@@ -365,7 +372,12 @@ func (d *Drive) undo(t *tx, n *node, m *api.Mutation, o api.Outcome, theirs *api
 		w.up, w.name = up, name
 		d.perish(t, w) // the server has no such node
 	}
-	d.noteEvent(EventRefused, up, name, recovered+"/"+name, o.Message, api.ID{}) // it is in another drive
+	var now api.Name
+	if as := d.syn.rescued[m.Node]; as != "" {
+		now = recovered + "/" + as
+		delete(d.syn.rescued, m.Node)
+	}
+	d.noteEvent(EventRefused, up, name, now, o.Message, api.ID{}) // it is in another drive
 }
 
 // recoveredDir finds or makes the Recovered folder; locked.

@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"io"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -22,15 +23,15 @@ func TestRefusedWorkIsRescued(t *testing.T) {
 	failures := 2
 	a.end()
 	a.wire.mend()
-	a.cfg.Rescue = func(name string, content io.Reader) error {
+	a.cfg.Rescue = func(name string, content io.Reader) (string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if failures--; failures >= 0 {
-			return errors.New("no room for it yet")
+			return "", errors.New("no room for it yet")
 		}
 		b, err := io.ReadAll(content)
 		kept[name] = string(b)
-		return err
+		return "2 " + name, err
 	}
 	a.start()
 	must(t, u.SetQuota(1000))
@@ -53,9 +54,12 @@ func TestRefusedWorkIsRescued(t *testing.T) {
 		t.Errorf("after a restart the drive has\n%v", truth)
 	}
 
-	// Whether somebody has looked at it is not known here: it is told, however old.
+	// Whether somebody has looked at it is not known here: it is told, however old, and where it is now.
 	a.d.mu.Lock()
-	for i := range a.d.syn.events {
+	for i, e := range a.d.syn.events {
+		if e.What == EventRefused && string(e.Now) != recovered+"/2 "+path.Base(string(e.Path)) {
+			t.Errorf("%q is said to be %q now", e.Path, e.Now)
+		}
 		a.d.syn.events[i].Time = time.Now().Add(-2 * oldNews)
 	}
 	a.d.mu.Unlock()

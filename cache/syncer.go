@@ -17,9 +17,10 @@ import (
 // device hears things is the order in which it applies them. The fields are
 // guarded by Drive.mu.
 type syncer struct {
-	hots  map[api.ID]*node // nodes whose content may differ from their version
-	doubt map[api.ID]bool  // directories to be listed again when nothing is pending
-	again map[api.ID]bool  // those of them that came up while they were listed; nil when none is
+	hots    map[api.ID]*node    // nodes whose content may differ from their version
+	doubt   map[api.ID]bool     // directories to be listed again when nothing is pending
+	rescued map[api.ID]api.Name // as what [Config.Rescue] kept content that was refused, until it is undone
+	again   map[api.ID]bool     // those of them that came up while they were listed; nil when none is
 
 	shadow map[api.ID]bool // and when what stays here does not hide what the server has
 	lanes  [lanes]*lane
@@ -79,7 +80,7 @@ func (d *Drive) wakeSyncer() {
 // loadSyncer reads where sending and hearing stood.
 func (d *Drive) loadSyncer() error {
 	s := &d.syn
-	s.hots, s.doubt, s.shadow = map[api.ID]*node{}, map[api.ID]bool{}, map[api.ID]bool{}
+	s.hots, s.doubt, s.shadow, s.rescued = map[api.ID]*node{}, map[api.ID]bool{}, map[api.ID]bool{}, map[api.ID]api.Name{}
 	for i := range s.lanes {
 		s.lanes[i] = newLane()
 	}

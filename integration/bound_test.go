@@ -148,6 +148,11 @@ func TestBoundFolder(t *testing.T) {
 		return has(at(his, "Recovered", "until then"), "x")
 	})
 	must(t, missing(his1("Recovered")))
+	if kept := at(his, "Recovered", "until then"); missing(kept) != nil { // it is told until he has seen to it
+		eventually(t, time.Minute, func() error { return unsettled(t, his, 1) })
+		must(t, os.Remove(kept))
+		must(t, unsettled(t, his, 0))
+	}
 	start := time.Now()
 	anna.revoke(t, boris.id(t), "/ours")
 	eventually(t, time.Minute, func() error { return missing(his1("letter")) })
@@ -190,4 +195,14 @@ func TestBoundWithinOneDrive(t *testing.T) {
 	write(t, in("a", "three"), "3, changed")
 	eventually(t, time.Minute, func() error { return has(in("b", "c", "three"), "3, changed") })
 	command(t, "/", "find", d.Mount, "-ls") // finds no loop
+}
+
+// unsettled is an error unless the device's status tells of so many things that somebody has to look at.
+func unsettled(t *testing.T, d *rig.Device, want int) error {
+	t.Helper()
+	status, err := d.Status(t.Context())
+	if err == nil && status.Unsettled != want {
+		err = fmt.Errorf("%d things are to be looked at, not %d", status.Unsettled, want)
+	}
+	return err
 }

@@ -216,13 +216,13 @@ func (b *boundFolders) open(bind api.Bind) (*boundFolder, error) {
 
 // rescue keeps what a shared folder's owner does not let the user store: in the
 // Recovered folder of his own drive.
-func (b *boundFolders) rescue(name string, content io.Reader) error {
+func (b *boundFolders) rescue(name string, content io.Reader) (as string, err error) {
 	if kind, err := mountedType(b.mountpoint); err != nil || kind != fsType {
-		return api.Errorf(api.Unavailable, "the drive is not mounted any more") // the next mount hears of it again
+		return "", api.Errorf(api.Unavailable, "the drive is not mounted any more") // the next mount hears of it again
 	}
 	dir := filepath.Join(b.mountpoint, "Recovered")
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
+		return "", err
 	}
 	for i := 1; ; i++ {
 		as := name
@@ -234,11 +234,23 @@ func (b *boundFolders) rescue(name string, content io.Reader) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 		_, err = io.Copy(f, content)
-		return errors.Join(err, f.Sync(), f.Close())
+		return as, errors.Join(err, f.Sync(), f.Close())
 	}
+}
+
+// settled tells whether work that was refused in a shared folder is no longer where rescue put it: somebody has seen to it.
+func (b *boundFolders) settled(e cache.Event) bool {
+	if e.What != cache.EventRefused || !e.Dir.IsZero() || e.Now == "" {
+		return false
+	}
+	if kind, err := mountedType(b.mountpoint); err != nil || kind != fsType {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(b.mountpoint, string(e.Now)))
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // close ends what is bound no more, or may not be seen any more. Its cache goes,
@@ -292,7 +304,13 @@ func (b *boundFolders) status(s cache.Status) cache.Status {
 		s.CacheBytes += o.CacheBytes
 		s.MemoryBytes += o.MemoryBytes
 		s.Pinned += o.Pinned
-		s.Events = append(s.Events, o.Events...)
+		for _, e := range o.Events {
+			if b.settled(e) {
+				s.Unsettled--
+			} else {
+				s.Events = append(s.Events, e)
+			}
+		}
 		if s.Problem == "" {
 			s.Problem = o.Problem
 		}

@@ -34,6 +34,7 @@ type Status struct {
 	Device           string `json:"device"`
 	Connected        bool   `json:"connected"`
 	Passthrough      bool   `json:"passthrough"`
+	Unsettled        int    `json:"unsettled"`
 	PendingMutations int    `json:"pending_mutations"`
 	PendingBytes     int64  `json:"pending_bytes"`
 	CacheBytes       int64  `json:"cache_bytes"`
