@@ -230,10 +230,12 @@ func (d *daemon) report() report {
 }
 
 func (d *daemon) reportOf(s cache.Status) report {
-	return report{
+	r := report{
 		PID: d.self.PID, Mountpoint: d.self.Mountpoint, Server: d.login.Server, User: d.login.Email, Device: d.login.DeviceName,
 		Passthrough: d.fs.Passthrough(), Writeback: d.fs.Writeback(), Status: s,
 	}
+	d.hold.tell(&r)
+	return r
 }
 
 func (d *daemon) sync(ctx context.Context, wait bool, progress func(report)) error {

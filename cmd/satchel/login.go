@@ -73,7 +73,7 @@ func (cmd *loginCmd) Run(sh *shell) error {
 		defer sh.replaced(old)
 	}
 	sh.noteNamesake(server, cred, old.Device, device)
-	return sh.answer(me{cred.Email, cred.Name, cred.Role, cred.User, server, cred.Device, device},
+	return sh.answer(me{Email: cred.Email, Name: cred.Name, Role: cred.Role, User: cred.User, Server: server, Device: cred.Device, DeviceName: device},
 		"logged in to %s as %s; this device is called %q", server, cred.Email, device)
 }
 

@@ -25,7 +25,11 @@ func (cmd *pauseCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.answer(r, "nothing is sent now, also after the next mount; go on with: satchel resume")
+	until := ""
+	if !r.PausedUntil.IsZero() {
+		until = "until " + clock(r.PausedUntil) + ", "
+	}
+	return sh.answer(r, "nothing is sent now, %salso after the next mount; go on with: %s", until, sh.command("resume"))
 }
 
 type resumeCmd struct {
@@ -48,7 +52,8 @@ func (cmd *resumeCmd) Run(sh *shell) error {
 // paid by the byte, which a person may overrule until that changes.
 type hold struct {
 	mu      sync.Mutex
-	wanted  string // why a person wants it; "" = nobody does
+	wanted  string    // why a person wants it; "" = nobody does
+	until   time.Time // when that ends by itself; zero = not at all
 	timer   *time.Timer
 	turn    int // how often wanted has changed
 	metered bool
@@ -74,15 +79,11 @@ func (h *hold) reason() string {
 // for good; locked. over is called when that time comes, with this turn.
 func (h *hold) set(until time.Time, over func(turn int)) {
 	h.clear()
-	h.wanted = "by satchel pause"
+	h.wanted, h.until = "by satchel pause", until
 	if until.IsZero() {
 		return
 	}
-	layout := "15:04"
-	if left := time.Until(until); left > 12*time.Hour {
-		layout = "2006-01-02 15:04"
-	}
-	h.wanted += ", until " + until.Local().Format(layout)
+	h.wanted += ", until " + clock(until)
 	h.await(until.Round(0), h.turn, over) // without the monotonic reading, which does not count that time either
 }
 
@@ -105,12 +106,33 @@ func (h *hold) await(until time.Time, turn int, over func(turn int)) {
 	})
 }
 
+// clock is when something that was asked for ends, for people.
+func clock(t time.Time) string {
+	layout := "15:04"
+	if time.Until(t) > 12*time.Hour {
+		layout = "2006-01-02 15:04"
+	}
+	return t.Local().Format(layout)
+}
+
+// tell adds who wants sending to wait, and until when, to a report of a drive that waits.
+func (h *hold) tell(r *report) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.wanted != "":
+		r.PausedBy, r.PausedUntil = "user", h.until
+	case h.metered:
+		r.PausedBy = "metered"
+	}
+}
+
 // clear takes down that nobody wants it; locked.
 func (h *hold) clear() {
 	if h.timer != nil {
 		h.timer.Stop()
 	}
-	h.wanted, h.timer = "", nil
+	h.wanted, h.until, h.timer = "", time.Time{}, nil
 	h.turn++
 }
 

@@ -18,10 +18,13 @@ type report struct {
 	PID         int    `json:"pid"`
 	Mountpoint  string `json:"mountpoint"`
 	Server      string `json:"server"`
-	User        string `json:"user"`        // the account's email
-	Device      string `json:"device"`      // its name
-	Passthrough bool   `json:"passthrough"` // the kernel reads and writes local content itself
-	Writeback   bool   `json:"writeback"`   // the kernel collects writes
+	User        string `json:"user"`                // the account's email
+	Device      string `json:"device"`              // its name
+	Passthrough bool   `json:"passthrough"`         // the kernel reads and writes local content itself
+	Writeback   bool   `json:"writeback"`           // the kernel collects writes
+	PausedBy    string `json:"paused_by,omitempty"` // who wants sending to wait: user, or metered
+
+	PausedUntil time.Time `json:"paused_until,omitzero"` // when that ends by itself
 	cache.Status
 }
 

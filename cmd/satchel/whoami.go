@@ -17,6 +17,7 @@ type me struct {
 	Server     string `json:"server"`
 	Device     api.ID `json:"device"`
 	DeviceName string `json:"device_name"`
+	Offline    bool   `json:"offline,omitempty"` // the server was not reached: this is what the login on this machine knows, which is no name
 }
 
 func (cmd *whoamiCmd) Run(sh *shell) error {
@@ -25,17 +26,26 @@ func (cmd *whoamiCmd) Run(sh *shell) error {
 		return err
 	}
 	defer c.Close()
+	known := me{Email: l.Email, Role: l.Role, User: l.User, Server: l.Server, Device: l.Device, DeviceName: l.DeviceName}
 	who, err := c.Whoami(sh.ctx)
-	if err != nil {
+	switch {
+	case api.KindOf(err) == api.Unavailable:
+		known.Offline = true
+	case err != nil:
 		return err
+	default:
+		known.Email, known.Name, known.Role, known.User, known.Device = who.Email, who.Name, who.Role, who.User, who.Device
 	}
 	if sh.json {
-		return sh.printJSON(me{who.Email, who.Name, who.Role, who.User, l.Server, who.Device, l.DeviceName})
+		return sh.printJSON(known)
 	}
-	fmt.Fprintf(sh.stdout, "email:  %s\n", who.Email)
-	if who.Name != "" {
-		fmt.Fprintf(sh.stdout, "name:   %s\n", who.Name)
+	fmt.Fprintf(sh.stdout, "email:  %s\n", known.Email)
+	if known.Name != "" {
+		fmt.Fprintf(sh.stdout, "name:   %s\n", known.Name)
 	}
-	fmt.Fprintf(sh.stdout, "role:   %s\nuser:   %s\nserver: %s\ndevice: %s\n", who.Role, who.User, l.Server, l.DeviceName)
+	fmt.Fprintf(sh.stdout, "role:   %s\nuser:   %s\nserver: %s\ndevice: %s\n", known.Role, known.User, known.Server, known.DeviceName)
+	if known.Offline {
+		fmt.Fprintf(sh.stderr, "note: %v\nthis is what the login on this machine says; whether it still holds only the server knows\n", err)
+	}
 	return nil
 }
