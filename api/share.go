@@ -32,8 +32,9 @@ type Theirs struct {
 	Mtime       int64       `json:"mtime"`          // ns
 	From        string      `json:"from,omitempty"` // who shares it: his name, or his address if he has none; empty: not told
 	Permissions Permissions `json:"permissions"`
-	Bind        ID          `json:"bind,omitzero"`  // that shows it in the caller's drive; zero: nowhere
-	Path        Name        `json:"path,omitempty"` // where that is
+	Bind        ID          `json:"bind,omitzero"`   // that shows it in the caller's drive; zero: nowhere
+	Path        Name        `json:"path,omitempty"`  // where that is
+	Ended       bool        `json:"ended,omitempty"` // it is shared no more: what is left is the empty folder in the caller's drive, whose name this is
 }
 
 // BindTheirs asks for a folder of another's to be shown in the caller's drive.

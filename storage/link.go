@@ -153,6 +153,7 @@ type Bound struct {
 	ID          api.ID // of the bind
 	Drive, Node api.ID
 	Path        api.Name // in the caller's home drive; "" when its directory is deleted
+	Ended       bool     // the caller does not see any more what it shows: the directory stays, and is empty
 }
 
 // Bound lists what is bound in the caller's drives.
@@ -170,7 +171,11 @@ func (s *Service) Bound(ctx context.Context, c Caller) (all []Bound, err error) 
 			if err != nil {
 				return err
 			}
-			all = append(all, Bound{ID: b.ID, Drive: b.SourceDrive, Node: b.SourceNode, Path: path})
+			may, err := tx.Permissions(ctx, b.SourceDrive, b.SourceNode)
+			if err != nil {
+				return err
+			}
+			all = append(all, Bound{ID: b.ID, Drive: b.SourceDrive, Node: b.SourceNode, Path: path, Ended: may&(api.PermRead|api.PermList) == 0})
 		}
 		return nil
 	})

@@ -39,7 +39,7 @@ func (s *server) sharedRoutes(v1 huma.API) {
 	})
 }
 
-// theirs is what others share with the caller, and where it is in his drive.
+// theirs is what others share with the caller, and where it is in his drive; and folders of his that are left of what was shared.
 func (s *server) theirs(ctx context.Context, id auth.Identity) ([]api.Theirs, error) {
 	shared, err := s.drives.SharedWith(ctx, caller(id))
 	if err != nil {
@@ -63,6 +63,16 @@ func (s *server) theirs(ctx context.Context, id auth.Identity) ([]api.Theirs, er
 		}
 		all = append(all, api.Theirs{Drive: t.Drive, Node: t.Node, Name: t.Name, Type: t.Type, Size: t.Size, Mtime: t.Mtime, From: t.Sharer,
 			Permissions: t.Permissions, Bind: at[[2]api.ID{t.Drive, t.Node}].ID, Path: api.Name(api.JoinPath(path))})
+	}
+	for _, b := range bound {
+		path, err := api.ParsePath(string(b.Path))
+		if err != nil {
+			return nil, err
+		}
+		if b.Ended && len(path) > 0 {
+			all = append(all, api.Theirs{Drive: b.Drive, Node: b.Node, Name: path[len(path)-1], Type: api.Directory,
+				Bind: b.ID, Path: api.Name(api.JoinPath(path)), Ended: true})
+		}
 	}
 	return all, nil
 }

@@ -32,6 +32,9 @@ func (s *server) webShared(w http.ResponseWriter, r *http.Request, id auth.Ident
 		return err
 	}
 	for _, t := range theirs {
+		if t.Ended {
+			continue // an empty folder as any other
+		}
 		row := web.Theirs{Name: t.Name.Escape(), From: t.From, May: may(t.Permissions), Folder: t.Type == api.Directory, Size: t.Size, Modified: time.Unix(0, t.Mtime), Drive: t.Drive, Node: t.Node}
 		if row.From == "" {
 			row.From = "Somebody"

@@ -34,14 +34,17 @@ func (cmd *sharedListCmd) Run(sh *shell) error {
 		return sh.answer(all, "nobody shares anything with you yet")
 	}
 	return list(sh, all, "NAME\tFROM\tMAY\tIN YOUR DRIVE", func(t api.Theirs) string {
-		name, at := cli.Printable(theirName(t)), "-"
+		name, may, at := cli.Printable(theirName(t)), levelOf(t.Permissions), "-"
+		if t.Ended {
+			may = "ended"
+		}
 		if t.Type == api.Directory {
 			name += "/"
 		}
 		if t.Path != "" {
 			at = cli.Printable(string(t.Path)) + "/"
 		}
-		return strings.Join([]string{name, cli.Printable(cmp.Or(t.From, "-")), levelOf(t.Permissions), at}, "\t")
+		return strings.Join([]string{name, cli.Printable(cmp.Or(t.From, "-")), may, at}, "\t")
 	})
 }
 
@@ -51,8 +54,8 @@ func theirName(t api.Theirs) string {
 }
 
 // findTheirs is what others share that somebody names: as it is called, with who shares it before it and a colon
-// between if several are called so, by its id, or by where it is in the drive.
-func (sh *shell) findTheirs(c *client.Client, name string) (found api.Theirs, err error) {
+// between if several are called so, by its id, or by where it is in the drive. What is left of an ended one counts if ended says so.
+func (sh *shell) findTheirs(c *client.Client, name string, ended bool) (found api.Theirs, err error) {
 	all, err := c.Theirs(sh.ctx)
 	if err != nil {
 		return found, err
@@ -67,7 +70,7 @@ func (sh *shell) findTheirs(c *client.Client, name string) (found api.Theirs, er
 	}
 	for _, t := range all {
 		switch {
-		case !is(t):
+		case !is(t) || t.Ended && !ended:
 		case found.Node.IsZero():
 			found = t
 		default:
@@ -91,7 +94,7 @@ func (cmd *sharedAddCmd) Run(sh *shell) error {
 		return err
 	}
 	defer c.Close()
-	t, err := sh.findTheirs(c, cmd.Name)
+	t, err := sh.findTheirs(c, cmd.Name, false)
 	if err != nil {
 		return err
 	}
@@ -129,7 +132,7 @@ func (cmd *sharedRemoveCmd) Run(sh *shell) error {
 		return err
 	}
 	defer c.Close()
-	t, err := sh.findTheirs(c, cmd.Name)
+	t, err := sh.findTheirs(c, cmd.Name, true)
 	if err != nil {
 		return err
 	}
@@ -155,7 +158,7 @@ func (cmd *sharedGetCmd) Run(sh *shell) error {
 		return err
 	}
 	defer c.Close()
-	t, err := sh.findTheirs(c, cmd.Name)
+	t, err := sh.findTheirs(c, cmd.Name, false)
 	if err != nil {
 		return err
 	}
