@@ -122,7 +122,7 @@ func askProgram(w http.ResponseWriter) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", private)
 	w.WriteHeader(http.StatusUnauthorized)
-	io.WriteString(w, "this link asks for a password, as that of any user: curl -OJ -u link LINK\n")
+	io.WriteString(w, "this link asks for a password, as that of any user: curl -fOJ -u link LINK\n")
 }
 
 // linkPage shows, sends or archives what is at a path below a link.

@@ -67,7 +67,7 @@ func (cmd *shareCmd) Run(sh *shell) error {
 			return err
 		}
 		if made.Password && !sh.json { // which a browser asks for, and a program has to be told
-			fmt.Fprintf(sh.stderr, "programs give the password so, with any name: curl -OJ -u link %s\n", made.URL)
+			fmt.Fprintf(sh.stderr, "programs give the password so, with any name: curl -fOJ -u link %s\n", made.URL)
 		}
 		return sh.answer(made, "%s", made.URL)
 	}
