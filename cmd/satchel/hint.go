@@ -8,7 +8,8 @@ import (
 )
 
 // command is a command line of this program in a message to people, so that it can be typed as it stands: the command's
-// words, with the profile before them if it is not the default one, and names as a shell needs them.
+// words, with the profile before them if it is not the default one, and names as a shell and this program need them: one
+// that begins as a flag does is written as a path.
 func (sh *shell) command(words string, names ...string) string {
 	return commandLine(sh.profile, words, names...)
 }
@@ -21,6 +22,9 @@ func commandLine(profile, words string, names ...string) string {
 	}
 	line += words
 	for _, name := range names {
+		if strings.HasPrefix(name, "-") {
+			name = "./" + name
+		}
 		line += " " + quoted(name)
 	}
 	return line

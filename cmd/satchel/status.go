@@ -106,11 +106,15 @@ func (r report) print(w io.Writer, goOn string) {
 	if look := r.toLookAt(); look != "" {
 		fmt.Fprintf(w, "look at: %s\n", look)
 	}
+	for i, e := range r.Events {
+		head := ""
+		if i == 0 && r.toLookAt() == "" {
+			head = "news:"
+		}
+		fmt.Fprintf(w, "%-9s%s %s\n", head, e.Time.Local().Format("2006-01-02 15:04"), eventLine(e))
+	}
 	if r.LocalOnly > 0 {
 		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(r.LocalOnly, "name"))
-	}
-	for _, e := range r.Events {
-		fmt.Fprintf(w, "         %s %s\n", e.Time.Local().Format("2006-01-02 15:04"), eventLine(e))
 	}
 	fmt.Fprintf(w, "cache:   %s of %s, %s of memory\n", size(r.CacheBytes), size(r.CacheLimitBytes), size(r.MemoryBytes))
 	if r.DiskShort {

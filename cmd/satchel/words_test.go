@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -137,6 +138,11 @@ func TestReportWords(t *testing.T) {
 	if strings.Contains(told.String(), "disk:") {
 		t.Errorf("a disk with room is told of:\n%s", told.String())
 	}
+	told.Reset()
+	report{Status: cache.Status{LocalOnly: 2, Events: []cache.Event{{What: cache.EventRefused, Dir: api.NewID(), Now: "Recovered/a"}}}}.print(&told, "satchel resume")
+	if !regexp.MustCompile(`(?m)^look at: .*\n         .* refused .*\nhere: `).MatchString(told.String()) {
+		t.Errorf("what was refused is told elsewhere than below what to look at:\n%s", told.String())
+	}
 	if got := plural(3, "conflict copy"); got != "3 conflict copies" {
 		t.Error(got)
 	}
@@ -158,6 +164,7 @@ func TestCommand(t *testing.T) {
 		`satchel mv 'satchel status' 'it'\''s; $HOME'`: commandLine("default", "mv", "satchel status", "it's; $HOME"),
 		"satchel history ''":                           commandLine("default", "history", ""),
 		`satchel history 'a?b'`:                        commandLine("default", "history", "a\nb"),
+		`satchel rm -r ./-rf './-v 2'`:                 commandLine("", "rm -r", "-rf", "-v 2"),
 	} {
 		if line != want {
 			t.Errorf("%s, want %s", line, want)
