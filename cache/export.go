@@ -232,6 +232,9 @@ func (e *export) place(dir string) (string, error) {
 	parts := strings.Split(e.path, "/")
 	for i, name := range parts {
 		last := i == len(parts)-1
+		if name == "" || name == "." || name == ".." { // what a server may have called it, no kernel
+			name = "_" + name
+		}
 		for k := 1; ; k++ {
 			path := filepath.Join(dir, numbered(name, k))
 			info, err := os.Lstat(path)

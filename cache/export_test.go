@@ -149,7 +149,7 @@ func TestExportPlaces(t *testing.T) {
 		{"report.txt", "report.txt", 'f'}, {"report.txt", "report (2).txt", 'f'}, {".rc", ".rc", 'f'}, {".rc", ".rc (2)", 'f'},
 		{"d", "d", 'd'}, {"d", "d", 'd'}, {"d", "d (2)", 'f'},
 		{strings.Repeat("x", 255), strings.Repeat("x", 255), 'f'}, {strings.Repeat("x", 255), strings.Repeat("x", 251) + " (2)", 'f'},
-		{"way/out", "way (2)/out", 'f'},
+		{"way/out", "way (2)/out", 'f'}, {"../up", "_../up", 'f'}, {"d/..", "d/_..", 'f'}, {"d//e", "d/_/e", 'f'},
 	} {
 		if c.path == "way/out" {
 			must(t, os.Symlink(outside, filepath.Join(dir, "way")))

@@ -224,6 +224,7 @@ func (b *boundFolders) rescue(name string, content io.Reader) (as string, err er
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", err
 	}
+	name = oneName(name)
 	for i := 1; ; i++ {
 		as := name
 		if i > 1 {

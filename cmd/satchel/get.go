@@ -41,6 +41,11 @@ func (cmd *getCmd) Run(sh *shell) error {
 	}
 	info, err := os.Stat(local)
 	into := local != "-" && err == nil && info.IsDir()
+	if into {
+		if local, err = filepath.EvalSymlinks(local); err != nil { // one that the user has named is his
+			return err
+		}
+	}
 	if local != "-" && !into && (len(remotes) > 1 || strings.HasSuffix(local, "/")) {
 		return noDirectory(local)
 	}
@@ -156,7 +161,8 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 	switch n.Type {
 	case api.Directory:
 		if err := os.Mkdir(to, fs.FileMode(n.Mode)&fs.ModePerm|0o700); err != nil {
-			if info, e := os.Stat(to); e != nil || !info.IsDir() {
+			// A symlink may be one that was fetched, and its target is the choice of whoever shares the tree.
+			if info, e := os.Lstat(to); e != nil || !info.IsDir() {
 				return fmt.Errorf("%s: %w", to, cause(err))
 			}
 		}

@@ -93,11 +93,11 @@ func newServer(program string) (*server, error) {
 	}
 	defer l.Close()
 	s := &server{program: program, data: data, addr: l.Addr().String()}
-	return s, s.addAccount("ada@example.org")
+	return s, s.addAccount("ada@example.org", "")
 }
 
-func (s *server) addAccount(email string) error {
-	add := exec.Command(s.program, "user", "add", email, "--password-stdin", "--data", filepath.Join(s.data, "d"))
+func (s *server) addAccount(email, name string) error {
+	add := exec.Command(s.program, "user", "add", email, "--name", name, "--password-stdin", "--data", filepath.Join(s.data, "d"))
 	add.Stdin = strings.NewReader("correct horse\n")
 	if out, err := add.CombinedOutput(); err != nil {
 		return fmt.Errorf("satcheld user add: %w\n%s", err, out)
@@ -105,12 +105,12 @@ func (s *server) addAccount(email string) error {
 	return nil
 }
 
-// account is the scenario's command: account EMAIL. Its password is ada's.
+// account is the scenario's command: account EMAIL [NAME]. Its password is ada's.
 func account(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: account EMAIL")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: account EMAIL [NAME]")
 	}
-	ts.Check(ts.Value("server").(*server).addAccount(args[0]))
+	ts.Check(ts.Value("server").(*server).addAccount(args[0], strings.Join(args[1:], "")))
 }
 
 func (s *server) start() error {

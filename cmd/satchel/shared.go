@@ -48,9 +48,22 @@ func (cmd *sharedListCmd) Run(sh *shell) error {
 	})
 }
 
-// theirName is what something of another's is called here. A whole drive has no name of its own.
+// theirName is what something of another's is called here: one name of a directory, whatever its sharer calls himself
+// and whatever the server says. A whole drive has no name of its own.
 func theirName(t api.Theirs) string {
-	return cmp.Or(string(t.Name), "All files of "+cmp.Or(t.From, "somebody"))
+	return oneName(cmp.Or(string(t.Name), "All files of "+cmp.Or(t.From, "somebody")))
+}
+
+// oneName makes a text that others chose a name that [api.Name.Check] takes, and so one that leads nowhere else.
+func oneName(text string) string {
+	name := strings.NewReplacer("/", "_", "\x00", "_").Replace(text)
+	if len(name) > api.MaxName {
+		name = strings.ToValidUTF8(name[:api.MaxName], "")
+	}
+	if api.Name(name).Check() != nil { // "", "." or ".."
+		name = "_" + name
+	}
+	return name
 }
 
 // findTheirs is what others share that somebody names: as it is called, with who shares it before it and a colon
@@ -62,9 +75,9 @@ func (sh *shell) findTheirs(c *client.Client, name string, ended bool) (found ap
 	}
 	path, err := sh.driveNames(name)
 	if err != nil {
-		return found, err
+		path = nil // it may be a name all the same: what a sharer calls himself can be in it
 	}
-	name = strings.TrimSuffix(name, "/")
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
 	is := func(t api.Theirs) bool {
 		return theirName(t) == name || t.From+":"+theirName(t) == name || t.Node.String() == name || t.Path != "" && string(t.Path) == api.JoinPath(path)
 	}
