@@ -46,6 +46,7 @@ type daemon struct {
 	mu     sync.Mutex
 	last   report // once the drive is closed
 	hold   hold   // why sending waits
+	left   string // the file that tells other commands what is kept after the end
 	closed bool
 }
 
@@ -94,6 +95,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	bound.base = config
 	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{})}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
+	d.left = sh.places.leftFile(cmd.CacheDir)
 	d.finish = sync.OnceValue(d.close)
 	d.stayPaused() // before anything is sent
 	if err := d.run(sh, cmd); err != nil {
@@ -169,6 +171,9 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 		d.log.Error("this mount could not be made known to other commands", "err", err)
 	}
 	defer sh.places.forget(d.self)
+	if err := os.Remove(d.left); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Warn("what was kept until this mount goes on being told", "err", err)
+	}
 	d.log.Info("mounted", "dir", d.self.Mountpoint, "server", d.login.Server, "cache", d.self.CacheDir, "passthrough", d.fs.Passthrough())
 	cmd.parent.tell(readiness{})
 	tellSystemd("READY=1")
@@ -217,6 +222,9 @@ func (d *daemon) close() error {
 	d.mu.Lock()
 	d.last, d.closed = now, true
 	d.mu.Unlock()
+	if err := now.leave(d.left, d.self); err != nil {
+		d.log.Warn("other commands will not know what is kept until the next mount", "err", err)
+	}
 	return errors.Join(d.drive.Close(), d.bound.closeAll())
 }
 

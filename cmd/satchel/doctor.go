@@ -149,7 +149,11 @@ func lookAtMounts(sh *shell) finding {
 		}
 	}
 	if len(works) == 0 {
-		return finding{State: ok, Found: "no drive is mounted", Do: "mount it with: " + sh.command("mount DIR")}
+		found := "no drive is mounted"
+		if keeps := sh.keptHere(); keeps != "" {
+			found += "; kept on this machine until it is: " + keeps
+		}
+		return finding{State: ok, Found: found, Do: "mount it with: " + sh.command("mount DIR")}
 	}
 	return finding{State: ok, Found: "mounted at " + strings.Join(works, ", ")}
 }

@@ -32,5 +32,8 @@ func (cmd *logoutCmd) Run(sh *shell) error {
 	if l.Keyring {
 		forgetKeyring(l)
 	}
+	if keeps := sh.keptHere(); keeps != "" {
+		fmt.Fprintf(sh.stderr, "note: kept on this machine: %s\nlog in as %s again and mount the drive to go on with it\n", keeps, l.Email)
+	}
 	return sh.answer(map[string]string{"server": l.Server, "email": l.Email}, "logged out of %s", l.Server)
 }

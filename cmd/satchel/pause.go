@@ -149,7 +149,9 @@ type kept struct {
 	Until time.Time `json:"until,omitzero"` // zero = until satchel resume
 }
 
-func (d *daemon) pauseFile() string { return filepath.Join(d.self.CacheDir, "paused.json") }
+func (d *daemon) pauseFile() string { return pauseFile(d.self.CacheDir) }
+
+func pauseFile(cacheDir string) string { return filepath.Join(cacheDir, "paused.json") }
 
 func (d *daemon) pause(howLong time.Duration) error {
 	var k kept

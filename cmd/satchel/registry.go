@@ -144,7 +144,11 @@ func (sh *shell) running(dir string) (mounted, error) {
 	case len(found) == 0 && died != "":
 		return mounted{}, api.Errorf(api.NotFound, "the daemon of %s has died; what was not sent is kept\nmount it again with: %s", died, sh.command("mount", died))
 	case len(found) == 0:
-		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted\nmount it with: %s", sh.command("mount DIR"))
+		keeps := sh.keptHere()
+		if keeps != "" {
+			keeps = "; kept on this machine until it is: " + keeps
+		}
+		return mounted{}, api.Errorf(api.NotFound, "no drive is mounted%s\nmount it with: %s", keeps, sh.command("mount DIR"))
 	case len(found) == 1:
 		return found[0], nil
 	}
