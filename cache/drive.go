@@ -356,14 +356,6 @@ func (d *Drive) kernel() Kernel {
 	return noKernel{}
 }
 
-type noKernel struct{}
-
-func (noKernel) Register(int) int32          { return 0 }
-func (noKernel) Unregister(int32)            {}
-func (noKernel) EntryChanged(uint64, string) {}
-func (noKernel) InodeChanged(uint64, bool)   {}
-func (noKernel) Writeback() bool             { return false }
-
 // Close ends the background work and makes everything durable. Work that was
 // not sent stays in the journal for the next Open. Call it after the unmount.
 func (d *Drive) Close() error {

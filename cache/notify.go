@@ -11,6 +11,7 @@ type note struct {
 	fid  uint64
 	name string // "" = the inode itself
 	data bool
+	room bool // the name is as it was: it is to be forgotten for want of memory
 }
 
 // A notifier tells the kernel what changed. Only its one goroutine calls the kernel's
@@ -82,7 +83,16 @@ func (q *notifier) run() {
 		q.todo = map[note]struct{}{}
 		q.mu.Unlock()
 		k := q.d.kernel()
+		var covered, looked bool
 		for n := range todo {
+			if n.room {
+				if !looked {
+					covered, looked = k.Covered(), true
+				}
+				if covered {
+					continue
+				}
+			}
 			if n.name != "" {
 				k.EntryChanged(n.fid, n.name)
 			} else {

@@ -78,6 +78,7 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 	if n.isDir() {
 		return Opened{}, errIsDir
 	}
+	n.again = true // it is in use, though its name was not looked up
 	if n.ahead {
 		d.opened(n)
 	}

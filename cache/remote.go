@@ -50,6 +50,18 @@ type Kernel interface {
 	EntryChanged(parent uint64, name string)
 	// InodeChanged drops the attributes of a node and, for data, its cached content or listing.
 	InodeChanged(fid uint64, data bool)
+	// Covered tells whether something is mounted on a name of the drive, as far as this process can see.
+	Covered() bool
 	// Writeback tells whether the kernel collects writes, and believes only itself about sizes and times of files that it knows.
 	Writeback() bool
 }
+
+// noKernel is the kernel before the drive is mounted.
+type noKernel struct{}
+
+func (noKernel) Register(int) int32          { return 0 }
+func (noKernel) Unregister(int32)            {}
+func (noKernel) EntryChanged(uint64, string) {}
+func (noKernel) InodeChanged(uint64, bool)   {}
+func (noKernel) Writeback() bool             { return false }
+func (noKernel) Covered() bool               { return false }

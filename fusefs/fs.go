@@ -22,6 +22,7 @@ type filesystem struct {
 	readOnly           bool
 	noXattr            bool
 	srv                *fuse.Server
+	dir                string          // where it is mounted
 	pass               atomic.Bool     // passthrough is to be had
 	writeback          atomic.Bool     // the kernel collects writes
 	helper             *backing.Client // registers backing files for those who are not root; nil = we do

@@ -91,7 +91,7 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		}
 		return nil, fmt.Errorf("mount on %s: %w", dir, err)
 	}
-	f.srv = srv
+	f.srv, f.dir = srv, dir
 	s := &Server{fs: f, srv: srv, dir: dir, byUser: target != dir}
 	// The kernel has said what it can (FUSE_INIT) before NewServer returned.
 	offered := srv.KernelSettings().Flags64()
@@ -189,6 +189,13 @@ func (f *filesystem) InodeChanged(fid uint64, data bool) {
 	if st := f.srv.InodeNotify(fid, off, 0); !st.Ok() && st != fuse.ENOENT {
 		f.warn("tell the kernel of a changed inode", st)
 	}
+}
+
+func (f *filesystem) Covered() bool {
+	if f.home != nil {
+		return f.home.Covered()
+	}
+	return mountedBelow(f.dir)
 }
 
 func (f *filesystem) Writeback() bool {

@@ -40,3 +40,6 @@ func killsSgid(*fuse.SetXAttrIn) bool { return false }
 // dying takes every signal for one that ends the program, as for an interruptible NFS mount: whether it does is
 // not to be had.
 func dying(uint32) bool { return true }
+
+// mountedBelow tells whether something is mounted below a directory: there are no mounts over files here.
+func mountedBelow(string) bool { return false }

@@ -1,9 +1,11 @@
 package fusefs
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -59,6 +61,13 @@ func (f *filesystem) findHelper(socket string, fd int) {
 		unix.Close(own)
 		f.warn("satchel-helper is not to be had; content goes through the daemon", err)
 	}
+}
+
+// mountedBelow tells whether something is mounted below a directory, in this process's mount namespace.
+func mountedBelow(dir string) bool {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	dir = strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(dir)
+	return err == nil && bytes.Contains(table, []byte(" "+dir+"/"))
 }
 
 // readAheadKiB is how much the kernel asks for at once when a program reads on in a file without passthrough.

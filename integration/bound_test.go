@@ -197,6 +197,26 @@ func TestBoundWithinOneDrive(t *testing.T) {
 	command(t, "/", "find", d.Mount, "-ls") // finds no loop
 }
 
+// What is bound shows when a mount returns, also the first one of a device: what programs write there at once is in the shared
+// folder, not hidden under it.
+func TestFirstMountShowsWhatIsBound(t *testing.T) {
+	s := server(t)
+	anna, boris := newAccount(t, s, "anna"), newAccount(t, s, "boris")
+	anna.store(t, "ours/letter", []byte("dear Boris"))
+	must(t, grant(t, anna, boris.id(t), "/ours", "read", "list", "write", "mkdir"))
+	boris.bind(t, anna, "ours", "hers")
+	for i := range 3 {
+		his := boris.mountNew(t, fmt.Sprint("his-", i))
+		name := fmt.Sprint("answer-", i)
+		if err := os.WriteFile(filepath.Join(his.Mount, "hers", name), []byte("dear Anna"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		must(t, has(filepath.Join(his.Mount, "hers", "letter"), "dear Boris"))
+		syncAll(t, his)
+		must(t, anna.stored(t, "ours/"+name, []byte("dear Anna")))
+	}
+}
+
 // unsettled is an error unless the device's status tells of so many things that somebody has to look at.
 func unsettled(t *testing.T, d *rig.Device, want int) error {
 	t.Helper()

@@ -116,6 +116,24 @@ func (b *boundFolders) known(ctx context.Context) {
 	}
 }
 
+// bindsAtMount is how long a mount waits to hear what is bound.
+const bindsAtMount = 2 * time.Second
+
+// first shows what is bound before programs come to the folder: what they wrote into the place of a bind that does not show yet
+// would be hidden by it. A server that does not answer is not waited for long: then what was known shows.
+func (b *boundFolders) first(ctx context.Context) {
+	b.known(ctx)
+	ctx, cancel := context.WithTimeout(ctx, bindsAtMount)
+	defer cancel()
+	binds, err := b.ask(ctx)
+	if err == nil {
+		err = b.show(ctx, binds)
+	}
+	if err != nil {
+		b.log.Debug("what is bound is heard later", "err", err)
+	}
+}
+
 func (b *boundFolders) dir() string                { return filepath.Join(b.base.Dir, "bound") }
 func (b *boundFolders) file() string               { return filepath.Join(b.dir(), "binds.json") }
 func (b *boundFolders) cacheOf(bind api.ID) string { return filepath.Join(b.dir(), bind.String()) }

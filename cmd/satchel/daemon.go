@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -68,7 +67,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		return err
 	}
 	if os.Getenv("GOMEMLIMIT") == "" { // else a heap may double before it is collected
-		debug.SetMemoryLimit(int64(cmd.Memory) + programMemory)
+		boundMemory(int64(cmd.Memory) + programMemory)
 	}
 	log := slog.New(slog.NewTextHandler(sh.stderr, nil))
 	c, err := sh.client(l)
@@ -104,9 +103,6 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	}
 	return nil
 }
-
-// programMemory is what the daemon needs besides --memory, bytes; its code, which is not counted there, takes as much again.
-const programMemory = 32 << 20
 
 // dying is how long a daemon that was killed may take to let go of its cache.
 const dying = 5 * time.Second
@@ -146,7 +142,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 		return err
 	}
 	d.bound.fs = d.fs
-	d.bound.known(sh.ctx)
+	d.bound.first(sh.ctx)
 	following, stop := context.WithCancel(sh.ctx)
 	var follower sync.WaitGroup
 	follower.Go(func() { d.bound.run(following) })
