@@ -141,7 +141,7 @@ func (s *Service) placed(ctx context.Context, c Caller, p Place) (*Drive, []api.
 }
 
 // bindDir is the directory at a path of a drive in which the caller may bind; it
-// is made if it is missing, and then undo removes it again.
+// is made if it is missing, and then undo removes it again if it is still empty.
 func (d *Drive) bindDir(ctx context.Context, path []api.Name) (node api.ID, undo func() error, err error) {
 	if len(path) == 0 {
 		return node, nil, api.Errorf(api.Exists, "a bind needs a directory of its own")
@@ -158,7 +158,12 @@ func (d *Drive) bindDir(ctx context.Context, path []api.Name) (node api.ID, undo
 	n, err := maker.Lookup(ctx, path)
 	if api.KindOf(err) == api.NotFound {
 		node, err := maker.Mkdir(ctx, path, true)
-		return node, func() error { return maker.Remove(ctx, path) }, err
+		undo := func() error {
+			return maker.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+				return maker.rmdir(ctx, tx, node)
+			})
+		}
+		return node, undo, err
 	}
 	if err == nil && n.Type != api.Directory {
 		err = api.Errorf(api.Exists, "the path is taken by what is not a directory")

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"regexp"
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -239,31 +240,34 @@ func (s *Service) BindShared(ctx context.Context, c Caller, drive, node api.ID, 
 	return nil, api.Errorf(api.NotFound, "there is no such folder, or it is not shared with you any more")
 }
 
-// Unbind ends a bind in the caller's drive, and removes the directory in which it was. One that is not there is [api.NotFound].
+// Unbind ends a bind in the caller's drive, and removes the directory in which it was unless something is in it: a
+// device that was away may have saved there what it could not know to belong elsewhere. A bind that is not there is
+// [api.NotFound].
 func (s *Service) Unbind(ctx context.Context, c Caller, id api.ID) error {
-	all, err := s.Bound(ctx, c)
+	home, err := s.Home(ctx, c)
 	if err != nil {
 		return err
 	}
-	for _, b := range all {
-		if b.ID != id {
-			continue
-		}
-		home, err := s.Home(ctx, c)
-		if err == nil {
-			err = s.RemoveBind(ctx, c, id)
-		}
+	return home.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		binds, err := tx.Binds(ctx)
 		if err != nil {
 			return err
 		}
-		path, err := api.ParsePath(string(b.Path))
-		if err != nil || len(path) == 0 {
+		if !slices.ContainsFunc(binds, func(b postgres.Bind) bool { return b.ID == id && b.Owner == c.User }) {
+			return api.Errorf(api.NotFound, "there is no such bind")
+		}
+		drive, node, err := tx.DropBind(ctx, id) // which is a change of the drive's own, before the next
+		if err != nil || drive != home.id {
 			return err
 		}
-		if err := home.Remove(ctx, path); api.KindOf(err) != api.NotFound { // else somebody was quicker
+		locked, err := tx.Lock(ctx, home.id, home.owner, home.author(), nil)
+		if err != nil {
 			return err
 		}
-		return nil
-	}
-	return api.Errorf(api.NotFound, "there is no such bind")
+		batch, err := home.rmdir(ctx, tx, node)
+		if err == nil {
+			_, err = home.applyWhole(ctx, tx, locked, nil, batch)
+		}
+		return err
+	})
 }

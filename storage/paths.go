@@ -108,6 +108,27 @@ func (d *Drive) RemoveLeaf(ctx context.Context, path []api.Name, directory bool)
 	})
 }
 
+// rmdir is what removes a directory by its id, if it is empty: nothing if it is not, or is gone already.
+func (d *Drive) rmdir(ctx context.Context, tx *postgres.Tx, dir api.ID) ([]api.Mutation, error) {
+	at, err := tx.PathOfNode(ctx, d.id, dir)
+	if err != nil {
+		return nil, err
+	}
+	path, err := api.ParsePath(string(at))
+	if err != nil || len(path) == 0 {
+		return nil, err
+	}
+	in, err := tx.Children(ctx, d.id, dir, "", 1)
+	if err != nil || len(in) > 0 {
+		return nil, err
+	}
+	e, err := d.entryAt(ctx, tx, path)
+	if err != nil {
+		return nil, err
+	}
+	return []api.Mutation{removalOf(e, time.Now().UnixNano())}, nil
+}
+
 // removalOf removes one entry; a directory must be empty by then.
 func removalOf(e postgres.Descendant, now int64) api.Mutation {
 	m := api.Mutation{Op: api.OpUnlink, Node: e.Node.ID, Parent: e.Parent, Name: e.Name, Time: now}
