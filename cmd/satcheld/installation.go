@@ -144,10 +144,27 @@ func (db *database) close() {
 // databaseName is the private PostgreSQL's one database.
 const databaseName = "satchel"
 
-// openDatabase makes the database ready for this version of the program. The
-// private PostgreSQL is run by this process; a command that need not own it
-// (shared) uses a running server's as it is.
-func (p *program) openDatabase(ctx context.Context, shared bool) (_ *database, err error) {
+// openDatabase is openOrMakeDatabase where there is an installation already: a mistyped --data shall not make
+// a new one, whose backup or check would be a success.
+func (p *program) openDatabase(ctx context.Context, shared bool) (*database, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if p.DatabaseURL == "" {
+		if _, err := os.Stat(p.postgresDir()); errors.Is(err, fs.ErrNotExist) {
+			return nil, api.Errorf(api.NotFound, "there is no installation at %s: check --data (or SATCHELD_DATA)", p.Data)
+		}
+	}
+	return p.openOrMakeDatabase(ctx, shared)
+}
+
+// postgresDir is where the private PostgreSQL is.
+func (in *installation) postgresDir() string { return filepath.Join(in.Data, "postgres") }
+
+// openOrMakeDatabase makes the database ready for this version of the program, and the
+// installation if there is none. The private PostgreSQL is run by this process; a command that
+// need not own it (shared) uses a running server's as it is.
+func (p *program) openOrMakeDatabase(ctx context.Context, shared bool) (_ *database, err error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
@@ -161,7 +178,7 @@ func (p *program) openDatabase(ctx context.Context, shared bool) (_ *database, e
 	if shared {
 		start = private.Attach
 	}
-	server, err := start(ctx, private.Config{Dir: filepath.Join(p.Data, "postgres"), Log: p.log})
+	server, err := start(ctx, private.Config{Dir: p.postgresDir(), Log: p.log})
 	if err != nil {
 		return nil, err
 	}

@@ -350,7 +350,7 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		{"a key file that others may read", []string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--key-file", badKey}, "chmod 600"},
 		{"an empty password", []string{"user", "add", "a@example.org", "--password-stdin", "--data", data}, "the password is empty"},
 		{"nobody to disable", []string{"user", "disable", "nobody@example.org", "--data", data}, "there is no user nobody@example.org"},
-		{"data that the user postgres can't enter", []string{"migrate", "--data", filepath.Join(hidden, "data")}, "can't enter " + hidden},
+		{"data that the user postgres can't enter", []string{"serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(hidden, "data")}, "can't enter " + hidden},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if strings.Contains(tt.name, "can't enter") && os.Getuid() != 0 {
@@ -467,6 +467,7 @@ func TestWhereFlagsComeFrom(t *testing.T) {
 		t.Errorf("from the command line: %d %q", code, errs)
 	}
 	t.Setenv("SATCHELD_CONFIG", file)
+	must(t, "a few words\n", "user", "add", "first@example.org", "--password-stdin", "--blobs", "file:"+filepath.Join(data, "b"))
 	if code, _, errs = satcheld(t, "", "migrate", "--blobs", "file:"+filepath.Join(data, "b")); code != 0 {
 		t.Errorf("the file's data directory: %d %q", code, errs)
 	}

@@ -397,7 +397,7 @@ func TestDeploymentFiles(t *testing.T) {
 		}
 	}
 	// The flags of the configuration file are flags.
-	if code, _, errs := satcheld(t, "", "migrate", "--config", dir+"satcheld.conf", "--data", dataDir(t)); code != 0 {
+	if code, _, errs := satcheld(t, "a few words\n", "user", "add", "first@example.org", "--password-stdin", "--config", dir+"satcheld.conf", "--data", dataDir(t)); code != 0 {
 		t.Errorf("satcheld.conf: %s", errs)
 	}
 	all := strings.ReplaceAll(read("satcheld.conf"), "\n#", "\n")

@@ -58,7 +58,7 @@ func (cmd *restoreCmd) Run(p *program) error {
 }
 
 func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (backup.Report, error) {
-	db, err := p.openDatabase(p.ctx, false)
+	db, err := p.openOrMakeDatabase(p.ctx, false)
 	if err != nil {
 		return backup.Report{}, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ func (cmd *userAddCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.operate(func(o *postgres.Operator) error {
+	return p.operateOn(p.openOrMakeDatabase, func(o *postgres.Operator) error {
 		user := postgres.User{ID: api.NewID(), Email: cmd.Email, Name: cmd.Name, Role: cmd.Role, Quota: int64(cmd.Quota)}
 		if err := o.AddUser(p.ctx, user, hash); err != nil {
 			return err
@@ -165,7 +166,11 @@ func (cmd *userPasswdCmd) Run(p *program) error {
 // operate opens the database, a running server's if there is one, for an
 // operator's command.
 func (p *program) operate(command func(*postgres.Operator) error) error {
-	db, err := p.openDatabase(p.ctx, true)
+	return p.operateOn(p.openDatabase, command)
+}
+
+func (p *program) operateOn(open func(ctx context.Context, shared bool) (*database, error), command func(*postgres.Operator) error) error {
+	db, err := open(p.ctx, true)
 	if err != nil {
 		return err
 	}
