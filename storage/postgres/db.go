@@ -222,10 +222,15 @@ const (
 	uniqueViolation      = "23505"
 )
 
-// extendsTable is the function of PostgreSQL that adds blocks to tables and
-// indexes. It has no SQLSTATE for a used-up quota of the file system (EDQUOT), so
-// that is an internal error, with no other mark than where it was raised.
-const extendsTable = "mdextend"
+// writers is the functions of PostgreSQL that write what a used-up quota of the file system refuses: blocks
+// of tables and indexes, the state of transactions, and temporary files. PostgreSQL has no SQLSTATE for that
+// (EDQUOT), so it is an internal error, with no other mark than where it was raised.
+var writers = map[string]bool{
+	"mdextend": true, "mdzeroextend": true,
+	"mdwrite": true, "mdwritev": true, // before and from PostgreSQL 17
+	"SlruReportIOError": true,
+	"BufFileDumpBuffer": true,
+}
 
 func aborted(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
@@ -256,7 +261,7 @@ func classify(err error) error {
 		if pg.Code == lockNotAvailable {
 			return errBusy()
 		}
-		if pg.Code == internalError && pg.Routine == extendsTable {
+		if pg.Code == internalError && writers[pg.Routine] {
 			return api.Errorf(api.NoSpace, "%w", err)
 		}
 		return err
