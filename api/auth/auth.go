@@ -40,6 +40,7 @@ type Auth struct {
 	db       *postgres.DB
 	keys     *Keyring
 	throttle *throttle
+	said     *said // right passwords of links
 	log      *slog.Logger
 
 	registrations *Limit
@@ -66,7 +67,7 @@ func New(ctx context.Context, db *postgres.DB, key SealingKey, log *slog.Logger)
 		return nil, err
 	}
 	return &Auth{
-		db: db, keys: keys, throttle: newThrottle(), log: log,
+		db: db, keys: keys, throttle: newThrottle(), said: newSaid(), log: log,
 		registrations: NewLimit("new accounts", 20, 20*time.Second),
 		devices:       NewLimit("devices that ask to log in", 20, 20*time.Second),
 		confirmations: NewLimit("codes", 10, 6*time.Second),

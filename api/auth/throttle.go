@@ -142,32 +142,36 @@ func errCrowd() error {
 // under way, are [api.RateLimited].
 func (t *throttle) begin(ctx context.Context, from netip.Addr, account string) (done func(wrong bool), err error) {
 	who := regular{account, network(from)}
-	known := t.regulars.has(who)
-	limited := func() error {
-		wait := t.regulars.wait(who)
-		if !known {
-			wait = max(t.accounts.wait(account), t.addresses.wait(who.network))
-		}
-		if wait > 0 {
-			return &api.Error{Kind: api.RateLimited, Message: "too many wrong passwords: wait before the next try", RetryAfter: wait}
-		}
-		return nil
+	if t.regulars.has(who) {
+		return t.beginIn(ctx, who, true, t.turn)
 	}
-	if err := limited(); err != nil { // who must wait anyway is no burden on the queue
+	return t.beginIn(ctx, who, false, func(ctx context.Context) (func(), error) { return t.strangersTurn(ctx, who.network) })
+}
+
+// limited is [api.RateLimited] while an account must wait at a network, where it logged in before (known) or not.
+func (t *throttle) limited(who regular, known bool) error {
+	wait := t.regulars.wait(who)
+	if !known {
+		wait = max(t.accounts.wait(who.account), t.addresses.wait(who.network))
+	}
+	if wait > 0 {
+		return &api.Error{Kind: api.RateLimited, Message: "too many wrong passwords: wait before the next try", RetryAfter: wait}
+	}
+	return nil
+}
+
+// beginIn is begin in a queue whose turn it is given.
+func (t *throttle) beginIn(ctx context.Context, who regular, known bool, turn func(context.Context) (func(), error)) (done func(wrong bool), err error) {
+	if err := t.limited(who, known); err != nil { // who must wait anyway is no burden on the queue
 		return nil, err
 	}
-	var release func()
-	if known {
-		release, err = t.turn(ctx)
-	} else {
-		release, err = t.strangersTurn(ctx, who.network)
-	}
+	release, err := turn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// Asked again only now, so that a burst of parallel guesses passes no further
 	// than as many as can work at once.
-	if err := limited(); err != nil {
+	if err := t.limited(who, known); err != nil {
 		release()
 		return nil, err
 	}
@@ -178,7 +182,7 @@ func (t *throttle) begin(ctx context.Context, from netip.Addr, account string) (
 		case known:
 			t.regulars.count(who)
 		default:
-			t.accounts.count(account)
+			t.accounts.count(who.account)
 			t.addresses.count(who.network)
 		}
 		release()
