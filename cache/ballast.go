@@ -17,25 +17,26 @@ const ballastSize = 32 << 20
 type ballast struct {
 	path string
 	size int64
-	full func(bool) // told when the ballast goes, each time that it can't be put back for a quota, and when it is back
+	tell func() // called without mu: when the ballast went, each time that it can't be put back for a quota, and when it is back
 	disk func() disk
+	room chan struct{} // has one when some was made
 	done chan struct{}
 	wg   sync.WaitGroup // of refill
 
-	mu    sync.Mutex
-	gone  bool
+	mu    sync.Mutex   // guards changes
+	gone  *atomic.Bool // Drive.full
 	quota bool         // for want of a quota, not of room on the disk
-	times atomic.Int64 // how often it went
+	times atomic.Int64 // how often it gave room: it went, or was in the way for a moment when it did not fit
 }
 
 // newBallast makes the file, or starts without one when the disk is full already.
-func newBallast(path string, disk func() disk, full func(bool)) *ballast {
-	b := &ballast{path: path, size: ballastSize, full: full, disk: disk, done: make(chan struct{})}
+func newBallast(path string, disk func() disk, gone *atomic.Bool, tell func()) *ballast {
+	b := &ballast{path: path, size: ballastSize, gone: gone, tell: tell, disk: disk, room: make(chan struct{}, 1), done: make(chan struct{})}
 	b.size = min(b.size, disk().size/8)
 	if !b.allocate() {
-		b.gone = true
+		b.gone.Store(true)
 		b.quota = b.roomy()
-		full(true)
+		b.tell()
 		b.wg.Go(b.refill)
 	}
 	return b
@@ -63,14 +64,16 @@ func (b *ballast) allocate() bool {
 // release gives the room to whoever writes next. It tells whether there was any.
 func (b *ballast) release() bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.gone {
+	if b.gone.Load() {
+		b.mu.Unlock()
 		return false
 	}
-	b.gone, b.quota = true, b.roomy()
-	b.full(true)
+	b.gone.Store(true)
+	b.quota = b.roomy()
 	os.Truncate(b.path, 0)
 	b.times.Add(1)
+	b.mu.Unlock()
+	b.tell()
 	b.wg.Go(b.refill)
 	return true
 }
@@ -78,29 +81,47 @@ func (b *ballast) release() bool {
 // gave tells whether there is room for whoever found none: by this call, or by another's since it had gone so many times.
 func (b *ballast) gave(before int64) bool { return b.release() || b.times.Load() != before }
 
+// retry says that room was made.
+func (b *ballast) retry() {
+	select {
+	case b.room <- struct{}{}:
+	default:
+	}
+}
+
 // refill waits for room for twice the ballast and takes it back, or for the end.
 func (b *ballast) refill() {
 	for {
 		select {
 		case <-b.done:
 			return
+		case <-b.room:
 		case <-time.After(time.Second):
 		}
 		if _, err := os.Stat(b.path); err != nil {
 			return // the cache is gone
 		}
-		b.mu.Lock()
-		if b.roomy() {
-			if b.quota = !b.allocate(); !b.quota {
-				b.gone = false
-				b.full(false)
-				b.mu.Unlock()
-				return
-			}
-			b.full(true)
+		if !b.roomy() {
+			continue
 		}
-		b.mu.Unlock()
+		back := b.takeBack()
+		b.tell()
+		if back {
+			return
+		}
 	}
+}
+
+// takeBack tells whether it could.
+func (b *ballast) takeBack() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.quota = !b.allocate(); b.quota {
+		b.times.Add(1)
+		return false
+	}
+	b.gone.Store(false)
+	return true
 }
 
 // roomy tells whether the disk has room for the ballast and as much again.
@@ -110,5 +131,5 @@ func (b *ballast) roomy() bool { return b.disk().free >= 2*b.size }
 func (b *ballast) denied() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.gone && b.quota
+	return b.gone.Load() && b.quota
 }

@@ -230,11 +230,12 @@ func (d *Drive) open() error {
 		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
 	}
 	d.fineTimes = fineTimes(dir)
-	d.space = newBallast(filepath.Join(dir, "ballast"), d.diskNow, func(full bool) {
-		d.full.Store(full)
+	d.space = newBallast(filepath.Join(dir, "ballast"), d.diskNow, &d.full, func() {
+		full := d.full.Load()
 		d.tellFull(full)
-		if full { // whoever tells may be in the middle of a commit
-			d.slots.later(d.relieve)
+		if full { // whoever gave it up may be in the middle of a commit, with mu held
+			freed := d.slots.freed.Load()
+			d.slots.later(func() { d.relieve(freed) })
 		}
 	})
 	if err := readyFormat(d.cfg.seam.fs(), dir); err != nil {
@@ -479,14 +480,4 @@ func fineTimes(dir string) bool {
 		}
 	}
 	return true
-}
-
-// limbo hands over the discarded content files whose records' removal the
-// coming sync makes durable.
-func (d *Drive) limbo() func() {
-	d.mu.Lock()
-	from := d.slots.limbo
-	d.slots.limbo = nil
-	d.mu.Unlock()
-	return func() { d.slots.settled(d, from) }
 }

@@ -53,7 +53,8 @@ func (d *Drive) wakeEvict() {
 // open, mapped, pinned, or not proven to be on the server stays. Locked. It tells
 // whether anything went.
 func (d *Drive) evict() bool {
-	limit, before := d.limit(), d.slots.bytes
+	limit, spare := d.limit()
+	before := d.slots.bytes
 	if before <= limit {
 		return false
 	}
@@ -69,7 +70,7 @@ func (d *Drive) evict() bool {
 	})
 	t := d.begin()
 	for _, s := range slots {
-		if d.slots.bytes <= limit-limit/10 {
+		if d.slots.bytes <= limit-spare {
 			break
 		}
 		if p := d.parts[d.slots.held[s].node]; p != nil && p.slot == s {
@@ -106,5 +107,6 @@ func (d *Drive) evict() bool {
 		return false
 	}
 	d.slots.shed = time.Now()
+	d.slots.sheds++
 	return true
 }

@@ -2,13 +2,10 @@ package cache
 
 import (
 	"fmt"
-	"log/slog"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
@@ -222,41 +219,4 @@ func TestPinnedFolderStaysAndFollows(t *testing.T) {
 	if err := d.Pin(t.Context(), "/nowhere"); api.KindOf(err) != api.NotFound {
 		t.Errorf("pin of nothing: %v", err)
 	}
-}
-
-// Where it is a quota that is used up, of which the room on the disk says nothing, clean content makes room too: for what is fetched, small or
-// large, and for the ballast.
-func TestReadsMakeRoomInAQuota(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a small file system")
-	}
-	dir := t.TempDir()
-	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=96m"))
-	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
-	const small, large = 24, 4
-	s := newShelf()
-	for i := range small {
-		s.add(api.ID{}, api.Name(fmt.Sprint("small", i)), noise(3<<20+i))
-	}
-	for i := range large {
-		s.add(api.ID{}, api.Name(fmt.Sprint("large", i)), noise(20<<20+i))
-	}
-	cfg := Config{Dir: dir, Remote: s, DeviceName: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	cfg.seam.replica = vfs.NewMem()
-	cfg.seam.disk = func() disk { return disk{free: 1 << 40, size: 2 << 40} }
-	d, err := Open(cfg)
-	must(t, err)
-	defer func() { must(t, d.Close()) }()
-	d.Start(noKernel{})
-	for i := range small {
-		cat(t, d, rootFID, fmt.Sprint("small", i))
-	}
-	for i := range large {
-		cat(t, d, rootFID, fmt.Sprint("large", i))
-	}
-	if d.space.times.Load() < 2 {
-		t.Error("there was room for all: the test shows nothing")
-	}
-	soon(t, func() bool { return !d.full.Load() })
-	save(t, d, "new", []byte("x"))
 }

@@ -12,8 +12,9 @@ import (
 // A fetch is a download or listing under way; all who need it wait for the one. The fields are guarded by Drive.mu, but for
 // err, which may be read when done is closed.
 type fetch struct {
-	done chan struct{}
-	err  error
+	done  chan struct{}
+	err   error
+	freed int64 // of content: slots.freed when it began
 
 	waiting int                // who waits for it,
 	giveUp  context.CancelFunc // of listings: if nobody does
@@ -297,7 +298,7 @@ func pageOf(pages []api.Listing, name api.Name) *api.Listing {
 
 // local makes sure that a file's content is on this machine; locked, and given up while it is fetched.
 func (d *Drive) local(n *node, intr Interrupt) error {
-	for n.slot == 0 {
+	for tries := 1; n.slot == 0; {
 		if n.stale || n.dead { // the kernel looks the name up again
 			return ErrStale
 		}
@@ -324,8 +325,12 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 			}
 			continue
 		}
-		if err := d.awaitContent(d.fetchSmall(n), intr); err != nil && !(api.KindOf(err) == api.NoSpace && d.makeRoom(intr)) {
-			return err
+		f := d.fetchSmall(n)
+		if err := d.awaitContent(f, intr); err != nil {
+			if !full(err) || tries == roomTries || !d.makeRoom(f.freed, intr) {
+				return err
+			}
+			tries++
 		}
 	}
 	if n.stale {

@@ -263,14 +263,17 @@ func (p *partial) receive(ctx context.Context, s span) error {
 	}
 	defer f.Close()
 	off, end := s.first*blockSize, min(s.end*blockSize, p.size)
+	freed := p.d.slots.freed.Load()
 	at, err := p.receiveFrom(ctx, f, off, end)
-	if api.KindOf(err) == api.NoSpace {
+	for tries := 1; full(err) && tries < roomTries; tries++ {
 		p.d.mu.Lock()
-		room := p.d.makeRoom(ctx.Done())
+		room := p.d.makeRoom(freed, ctx.Done())
 		p.d.mu.Unlock()
-		if room {
-			at, err = p.receiveFrom(ctx, f, at, end)
+		if !room {
+			break
 		}
+		freed = p.d.slots.freed.Load()
+		at, err = p.receiveFrom(ctx, f, at, end)
 	}
 	if at > off && api.KindOf(err) == api.Unavailable && ctx.Err() == nil {
 		_, err = p.receiveFrom(ctx, f, at, end)

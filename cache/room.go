@@ -15,6 +15,8 @@ const (
 	maxReserve = 1 << 30
 	lookEvery  = 250 * time.Millisecond
 	roomTakes  = 1500 * time.Millisecond // from evicting content until its room is free and the ballast back
+	lidHolds   = 10 * time.Minute        // then it is found out again how much a quota has room for
+	roomTries  = 4                       // of one fetch that does not fit
 )
 
 // A disk is the room on the file system under the cache, bytes.
@@ -52,7 +54,7 @@ func (d *Drive) awaitRoom(intr Interrupt) (waited bool, err error) {
 	for end := time.Now().Add(patience); ; waited = true {
 		if err := d.roomy(); err == nil {
 			return waited, nil
-		} else if time.Now().After(end) || time.Since(d.slots.shed) > roomTakes && !d.evict() {
+		} else if time.Now().After(end) || time.Since(d.slots.shed) > roomTakes && !d.yield() {
 			return waited, err
 		}
 		d.mu.Unlock()
@@ -79,29 +81,72 @@ func (d *Drive) tellFull(full bool) {
 	}
 }
 
-// limit is how many bytes of content may be kept now: the configured limit, less
-// when the disk is short of room.
-func (d *Drive) limit() int64 {
+// limit is how many bytes of content may be kept now: the configured limit, less when the disk is short of room or a quota is used up. spare
+// is how much more goes when it is exceeded, so that not every file that comes makes others go.
+func (d *Drive) limit() (limit, spare int64) {
 	k := d.diskNow()
-	limit := min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
-	if d.space.denied() { // enough for the ballast must go, and as much again
-		limit = min(limit, d.slots.bytes-2*d.space.size)
+	limit = min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
+	if lid := d.slots.lid; lid < limit && time.Since(d.slots.lidSet) < lidHolds {
+		return lid, min(lid/10, d.space.size/2)
 	}
-	return limit
+	return limit, limit / 10
 }
 
-// relieve makes room when the ballast was given up, as far as clean content can make it.
-func (d *Drive) relieve() {
+// press makes clean content go where a quota is used up, of which the room on the disk says nothing: enough for the ballast and as much again, and the cache stays
+// that much smaller for a while, so that the journal finds room. Until the room is free nothing more goes. Locked. It tells whether room is coming.
+func (d *Drive) press() bool {
+	s := d.slots
+	if s.sheds != s.freed.Load() {
+		return true
+	}
+	s.lid, s.lidSet = max(s.bytes-2*d.space.size, 0), time.Now()
+	return d.evict()
+}
+
+// yield is evict, or press when the ballast is gone for want of a quota; locked.
+func (d *Drive) yield() bool {
+	if d.space.denied() {
+		return d.press()
+	}
+	return d.evict()
+}
+
+// relieve makes room after the ballast was given up or could not be put back, as far as clean content can make it: freed is what slots.freed was then.
+func (d *Drive) relieve(freed int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.evict()
+	if d.slots.freed.Load() == freed { // else there is room by now, and the ballast is about to be put back
+		d.yield()
+	}
 }
 
-// makeRoom is for content that was fetched and did not fit: the ballast is given up, as for all writes that find no room, and clean content
-// goes. It tells whether there is some now. Locked, and given up while it waits.
-func (d *Drive) makeRoom(intr Interrupt) bool {
-	d.space.release()
-	d.looked = time.Time{}
-	_, err := d.awaitRoom(intr)
-	return err == nil
+// makeRoom is for content that was fetched and did not fit, though the disk may have room: clean content goes. The ballast stays: it is the journal's.
+// freed is what slots.freed was before the fetch. It tells whether there is room now. Locked, and given up while it waits.
+func (d *Drive) makeRoom(freed int64, intr Interrupt) bool {
+	s := d.slots
+	if s.freed.Load() != freed {
+		return true // since it failed, perhaps
+	}
+	if !d.press() {
+		return false
+	}
+	for end := time.Now().Add(patience); s.freed.Load() == freed; {
+		if time.Now().After(end) {
+			return false
+		}
+		d.mu.Unlock()
+		ok := true
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-intr:
+			ok = false
+		case <-d.done:
+			ok = false
+		}
+		d.mu.Lock()
+		if !ok {
+			return false
+		}
+	}
+	return true
 }

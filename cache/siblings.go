@@ -50,7 +50,7 @@ func (d *Drive) fetchSmall(n *node) *fetch {
 	}
 	r.last = now
 	group := []*node{n}
-	n.fetch = &fetch{done: make(chan struct{})}
+	n.fetch = &fetch{done: make(chan struct{}), freed: d.slots.freed.Load()}
 	more := d.slots.bytes+r.bytes < d.cfg.Limit && !d.full.Load()
 	if more {
 		group = append(group, d.following(n, r.bytes > firstBatch)...)
@@ -178,7 +178,7 @@ func (w *walker) kids(kids []*kid, deep bool) bool {
 			return false
 		}
 		w.bytes -= n.size
-		n.fetch, n.ahead = &fetch{done: make(chan struct{})}, true
+		n.fetch, n.ahead = &fetch{done: make(chan struct{}), freed: w.d.slots.freed.Load()}, true
 		w.found = append(w.found, n)
 	}
 	return true
@@ -289,7 +289,7 @@ func (d *Drive) store(n *node, version api.ID, v api.Version, body io.Reader) er
 
 var contents = sync.Pool{New: func() any { return new([]byte) }}
 
-// fill writes an empty content file.
+// fill writes an empty content file, which stays empty when the content does not fit.
 func fill(path string, data []byte) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -299,6 +299,7 @@ func fill(path string, data []byte) error {
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
 		if err != nil {
+			unix.Ftruncate(fd, 0) // the journal may need the room at once
 			return api.Errorf(kindOf(err), "keep fetched content: %w", err)
 		}
 		data = data[n:]

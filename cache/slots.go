@@ -3,6 +3,7 @@ package cache
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,12 @@ type slots struct {
 	next  uint64              // the next new slot number
 	held  map[uint64]*holding // content files that nodes have
 	bytes int64               // of them
-	shed  time.Time           // when some were last evicted
+	shed  time.Time           // when some were last evicted,
+	sheds int64               // how often that was,
+	freed atomic.Int64        // and of how many of those times the room is free
+
+	lid    int64     // what all may take since a quota was found used up,
+	lidSet time.Time // which was then
 
 	settling         int  // files that were settled since the last hurry for them
 	making, evicting bool // a job is queued
@@ -96,12 +102,33 @@ func (s *slots) discard(d *Drive, c *content) {
 	}
 }
 
+// limbo hands over the discarded content files whose records' removal the
+// coming sync makes durable.
+func (d *Drive) limbo() func() {
+	d.mu.Lock()
+	from, sheds := d.slots.limbo, d.slots.sheds
+	d.slots.limbo = nil
+	d.mu.Unlock()
+	return func() { d.slots.settled(d, from, sheds) }
+}
+
 // settled empties limbo after the replica became durable. from is what limbo
-// held before.
-func (s *slots) settled(d *Drive, from []*content) {
+// held before, when content had been evicted so many times.
+func (s *slots) settled(d *Drive, from []*content, sheds int64) {
 	for _, c := range from {
 		s.later(func() { s.recycle(d, c) })
 	}
+	s.later(func() {
+		d.mu.Lock()
+		news := sheds > s.freed.Load()
+		if news {
+			s.freed.Store(sheds)
+		}
+		d.mu.Unlock()
+		if news {
+			d.space.retry()
+		}
+	})
 }
 
 // recycle makes a discarded content file empty and free, or removes it.
@@ -124,8 +151,8 @@ func (s *slots) recycle(d *Drive, c *content) {
 	d.closeContent(c)
 }
 
-// later runs a job in the background, in order. The queue is bounded by the number
-// of content files that exist.
+// later runs a job in the background, in order. The queue is bounded: by the content files that exist, each of which has a job or two, one job for each
+// sync of the replica, one for each second in which the ballast can't be put back, and one each to make content files ahead and to evict.
 func (s *slots) later(job func()) {
 	s.mu.Lock()
 	s.jobs = append(s.jobs, job)
