@@ -48,7 +48,7 @@ func (d *Drive) perish(t *tx, n *node, at ...place) {
 	}
 }
 
-// displacePerished removes the names that are left of what perished; locked.
+// displacePerished removes the names that are left of what perished, unless the server's word brought the node back meanwhile; locked.
 func (d *Drive) displacePerished(t *tx) {
 	if len(t.perished) == 0 {
 		return
@@ -59,7 +59,7 @@ func (d *Drive) displacePerished(t *tx) {
 	}
 	var left []name
 	for at, id := range d.entries() {
-		if n := t.perished[id]; n != nil {
+		if n := t.perished[id]; n != nil && (d.byID[id] == nil || d.byID[id].dead) {
 			left = append(left, name{at, n})
 		}
 	}

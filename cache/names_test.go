@@ -113,3 +113,29 @@ func TestSavedOverWhatHasMoved(t *testing.T) {
 		})
 	}
 }
+
+// What perished here because the server refused it, and comes back in the state of the same answer, keeps the names that this gives it.
+func TestWhatComesBackKeepsItsName(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("a", "text"))
+		must(t, x.link("a", "b"))
+		file := mustQuiet(t, x, y)["a"]
+		d := y.d
+		y.wire.cut()
+		d.mu.Lock()
+		tx := d.begin()
+		n, err := d.load(file.id)
+		must(t, err)
+		an := api.Node{ID: n.id, Type: api.File, Mode: n.mode, UID: n.uid, GID: n.gid, Nlink: 1, Size: n.size, Version: n.version, SHA256: n.sha, Mtime: n.mtime}
+		d.perish(tx, n)
+		if len(tx.perished) == 0 {
+			t.Error("no name is left to be looked for: the test shows nothing")
+		}
+		must(t, d.applyState(tx, &api.State{Nodes: []api.Node{an}, Entries: []api.EntryState{{Parent: d.root.id, Name: "new", Node: n.id}}}))
+		must(t, tx.commit())
+		d.mu.Unlock()
+		if _, err := y.stat("new"); err != nil {
+			t.Errorf("its new name: %v", err)
+		}
+	})
+}
