@@ -15,12 +15,12 @@ import (
 )
 
 // queues is what a drive has waiting, of everything that could grow.
-type queues struct{ goroutines, fetches, left, journal, sent, events, notes, jobs, nodes int }
+type queues struct{ goroutines, fetches, left, journal, sent, events, notes, jobs int }
 
 func (v *device) queues() (q queues) {
 	d := v.d
 	d.mu.Lock()
-	q.left, q.journal, q.events, q.nodes = len(d.left), len(d.journal.order), len(d.syn.events)+len(d.syn.told), len(d.byFID)
+	q.left, q.journal, q.events = len(d.left), len(d.journal.order), len(d.syn.events)+len(d.syn.told)
 	if d.syn.flight != nil {
 		q.sent = len(d.syn.flight.Entries)
 	}
@@ -68,7 +68,7 @@ func TestStuckServer(t *testing.T) {
 		look := func() {
 			q := y.queues()
 			most = queues{max(most.goroutines, q.goroutines), max(most.fetches, q.fetches), max(most.left, q.left), max(most.journal, q.journal), max(most.sent, q.sent),
-				max(most.events, q.events), max(most.notes, q.notes), max(most.jobs, q.jobs), max(most.nodes, q.nodes)}
+				max(most.events, q.events), max(most.notes, q.notes), max(most.jobs, q.jobs)}
 		}
 		local := func(what string, err error, since time.Time) {
 			t.Helper()

@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
 
 	"satchel/api"
+	"satchel/integration/require"
 )
 
 // childEnv makes the test binary a process that owns a PostgreSQL and waits.
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("ready", s.child.pid)
 		select {}
 	}
-	goleak.VerifyTestMain(m)
+	require.Main(m, nil)
 }
 
 // testDir is a directory that the user postgres may enter, as t.TempDir's is not.

@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +25,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"go.uber.org/goleak"
 
 	"satchel/integration/require"
 )
@@ -47,18 +45,7 @@ var shared struct {
 
 // Main runs a package's tests and ends the server that they used, if any.
 // Goroutines that the tests left make them fail.
-func Main(m *testing.M) {
-	code := m.Run()
-	Stop()
-	if code == 0 {
-		http.DefaultClient.CloseIdleConnections() // kept for other requests on purpose
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, "the tests left", err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func Main(m *testing.M) { require.Main(m, Stop) }
 
 // Stop ends the server, for packages with another TestMain; a later [Bucket]
 // starts a new one.
