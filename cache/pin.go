@@ -153,6 +153,19 @@ func (d *Drive) eachPin(fn func(*node)) error {
 
 // resolvePath finds a node by its path; locked, and given up while directories are listed.
 func (d *Drive) resolvePath(ctx context.Context, path string) (*node, error) {
+	return d.passPath(ctx, path, func(api.ID) error { return nil })
+}
+
+// Walk calls fn with each node that a path leads through, the last one too, until fn fails.
+func (d *Drive) Walk(ctx context.Context, path string, fn func(api.ID) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, err := d.passPath(ctx, path, fn)
+	return err
+}
+
+// passPath is [Drive.Walk], and the node that the path is of; locked.
+func (d *Drive) passPath(ctx context.Context, path string, fn func(api.ID) error) (*node, error) {
 	n := d.root
 	for name := range strings.SplitSeq(path, "/") {
 		if name == "" {
@@ -170,6 +183,9 @@ func (d *Drive) resolvePath(ctx context.Context, path string) (*node, error) {
 			return nil, api.Errorf(api.NotFound, "there is no %q on the drive", strings.Trim(path, "/"))
 		}
 		kid.up, kid.name = n.id, api.Name(name)
+		if err := fn(kid.id); err != nil {
+			return nil, err
+		}
 		n = kid
 	}
 	return n, nil

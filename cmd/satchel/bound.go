@@ -308,6 +308,17 @@ func (b *boundFolders) all() []*cache.Drive {
 	return drives
 }
 
+// places are the directories of the drive in which others' are shown.
+func (b *boundFolders) places() map[api.ID]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	in := make(map[api.ID]bool, len(b.shown))
+	for _, f := range b.shown {
+		in[f.Node] = true
+	}
+	return in
+}
+
 // status adds what is true of the shown folders to a drive's status.
 func (b *boundFolders) status(s cache.Status) cache.Status {
 	for _, d := range b.all() {

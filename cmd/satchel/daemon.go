@@ -15,6 +15,7 @@ import (
 	"satchel/api"
 	"satchel/api/client"
 	"satchel/cache"
+	"satchel/cmd/internal/cli"
 	"satchel/fusefs"
 )
 
@@ -265,6 +266,15 @@ func (d *daemon) syncAll(ctx context.Context, wait bool, progress func()) error 
 }
 
 func (d *daemon) pin(ctx context.Context, path string, progress func(report)) error {
+	places := d.bound.places()
+	if err := d.drive.Walk(ctx, path, func(id api.ID) error {
+		if places[id] {
+			return api.Errorf(api.Invalid, "%s is shown from another's drive, and only what is in your own can be pinned\nto have all of it here, copy it with: %s DIR", cli.Printable(path), commandLine(d.self.Profile, "shared get", path))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var telling sync.WaitGroup
 	telling.Go(func() {

@@ -160,6 +160,14 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 	}
 	switch n.Type {
 	case api.Directory:
+		binds, err := g.tree.bound(ctx)
+		if err != nil {
+			return err
+		}
+		if b, ok := binds[n.ID]; ok {
+			g.tell(api.Errorf(api.Invalid, "%s: left out: %s", to, g.tree.shownFrom(ctx, []api.Name{api.Name(filepath.Base(to))}, b)))
+			return nil
+		}
 		if err := os.Mkdir(to, fs.FileMode(n.Mode)&fs.ModePerm|0o700); err != nil {
 			// A symlink may be one that was fetched, and its target is the choice of whoever shares the tree.
 			if info, e := os.Lstat(to); e != nil || !info.IsDir() {

@@ -19,7 +19,7 @@ func (cmd *mvCmd) Run(sh *shell) error {
 		return err
 	}
 	defer t.close()
-	from, err := t.existing(sh.ctx, cmd.From)
+	from, err := t.entry(sh.ctx, cmd.From) // what another shares may be shown at another place
 	if err != nil {
 		return err
 	}
@@ -39,6 +39,8 @@ func (cmd *mvCmd) Run(sh *shell) error {
 		return err
 	}
 	switch {
+	case to.isBind() && to.node.ID != from.node.ID:
+		return t.refuse(sh.ctx, to.path, to.bind)
 	case to.isDir() && to.node.ID != from.node.ID: // into it
 		if to, err = t.at(sh.ctx, append(slices.Clone(to.path), from.name())); err != nil {
 			return err

@@ -159,6 +159,15 @@ func (p *putter) run(locals []string, remote string) error {
 	if !into {
 		up = names[:len(names)-1]
 	}
+	if len(up) > 0 {
+		n, bind, err := p.tree.through(ctx, up)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return p.tree.refuse(ctx, up[:n], bind)
+		}
+	}
 	if len(names) > 0 {
 		if _, err := p.tree.Lookup(ctx, string(names[0])); api.KindOf(err) == api.NotFound {
 			if err := elsewhere(remote); err != nil {

@@ -59,6 +59,11 @@ func (p *putter) putDir(ctx context.Context, local string, info fs.FileInfo, par
 		if dir, err = p.makeDir(ctx, parent, name, uint32(info.Mode().Perm())); err != nil {
 			return err
 		}
+	} else if binds, err := p.tree.bound(ctx); err != nil {
+		return err
+	} else if b, ok := binds[dir]; ok {
+		p.tell(fmt.Errorf("%s: left out: %s", local, p.tree.shownFrom(ctx, []api.Name{name}, b)))
+		return nil
 	} else if err := p.tree.children(ctx, dir, func(c child) error { present[c.name] = c.node; return nil }); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (cmd *rmCmd) Run(sh *shell) error {
 	defer t.close()
 	r := &remover{sh: sh, tree: t}
 	for _, path := range cmd.Paths {
-		p, err := t.existing(sh.ctx, path)
+		p, err := t.entry(sh.ctx, path)
 		switch {
 		case api.KindOf(err) == api.NotFound:
 			r.tell(err)
@@ -30,11 +30,14 @@ func (cmd *rmCmd) Run(sh *shell) error {
 			return err
 		case p.isRoot():
 			return usageError{"the drive's root cannot be removed"}
+		case p.isBind():
+			r.tell(r.bind(sh.ctx, p.path, p.bind))
+			continue
 		case p.isDir() && !cmd.Recursive:
 			r.tell(api.Errorf(api.IsDirectory, "%s is a directory: remove it with %s", p, sh.command("rm -r", api.JoinPath(p.path))))
 			continue
 		}
-		if err := r.remove(sh.ctx, p.parent.ID, child{p.name(), p.node}); err != nil {
+		if _, err := r.remove(sh.ctx, p.path, p.parent.ID, p.node); err != nil {
 			return err
 		}
 	}
@@ -61,21 +64,37 @@ type remover struct {
 	failed  bool
 }
 
-func (r *remover) remove(ctx context.Context, parent api.ID, c child) error {
-	m := api.Mutation{Op: api.OpUnlink, Node: c.node.ID, Parent: parent, Name: c.name, Base: c.node.Version, Time: time.Now().UnixNano()}
-	if c.node.Type == api.Directory {
+// remove removes what is at a path. kept tells that something in it stays, and it too.
+func (r *remover) remove(ctx context.Context, path []api.Name, parent api.ID, n api.Node) (kept bool, err error) {
+	m := api.Mutation{Op: api.OpUnlink, Node: n.ID, Parent: parent, Name: path[len(path)-1], Base: n.Version, Time: time.Now().UnixNano()}
+	if n.Type == api.Directory {
 		m.Op = api.OpRmdir
-		if err := r.tree.children(ctx, c.node.ID, func(below child) error {
-			return r.remove(ctx, c.node.ID, below)
-		}); err != nil {
+		binds, err := r.tree.bound(ctx)
+		if err != nil {
+			return false, err
+		}
+		if b, ok := binds[n.ID]; ok {
+			r.tell(r.bind(ctx, path, b))
+			return true, nil
+		}
+		if err := r.tree.children(ctx, n.ID, func(below child) error {
+			stays, err := r.remove(ctx, append(path[:len(path):len(path)], below.name), n.ID, below.node)
+			kept = kept || stays
 			return err
+		}); err != nil || kept {
+			return kept, err
 		}
 	}
 	r.queue = append(r.queue, m)
 	if len(r.queue) >= batchSize {
-		return r.commit(ctx)
+		return false, r.commit(ctx)
 	}
-	return nil
+	return false, nil
+}
+
+// bind is that another drive's directory is shown at a path, which is not removed like a directory.
+func (r *remover) bind(ctx context.Context, path []api.Name, bind api.Bind) error {
+	return api.Errorf(api.Invalid, "%s\nend it with: %s", r.tree.shownFrom(ctx, path, bind), r.sh.command("shared remove", api.JoinPath(path)))
 }
 
 func (r *remover) commit(ctx context.Context) error {

@@ -186,7 +186,7 @@ func (cmd *sharedGetCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	g := newGetter(sh, &tree{Drive: d, sh: sh, client: c, root: t.Node}, cmd.Check)
+	g := newGetter(sh, &tree{Drive: d, sh: sh, client: c, root: t.Node, binds: map[api.ID]api.Bind{}}, cmd.Check)
 	g.expect(n)
 	return g.finish(to == "-", g.fetch(n, cli.Printable(theirName(t)), to))
 }

@@ -20,7 +20,8 @@ type tree struct {
 	sh     *shell // whose paths are given
 	client *client.Client
 	root   api.ID
-	batch  api.Batch // its incarnation is this run's: the mounted drive numbers its own batches
+	batch  api.Batch           // its incarnation is this run's: the mounted drive numbers its own batches
+	binds  map[api.ID]api.Bind // by the directory that each is in; nil: not asked for yet
 }
 
 // openTree connects to the profile's drive, for a command that shows or uses
@@ -74,11 +75,15 @@ type place struct {
 	path   []api.Name
 	parent api.Node // the directory that has or would have it; zero for the root
 	node   api.Node // zero when there is nothing
+	bind   api.Bind // that shows another drive's directory here; zero when none does
 }
 
 func (p place) exists() bool { return !p.node.ID.IsZero() }
 func (p place) isDir() bool  { return p.node.Type == api.Directory }
 func (p place) isRoot() bool { return len(p.path) == 0 }
+
+// isBind tells whether the place shows another drive's directory.
+func (p place) isBind() bool { return !p.bind.ID.IsZero() }
 
 // name is the last name of the path; "" for the root.
 func (p place) name() api.Name {
@@ -96,7 +101,8 @@ func (p place) String() string {
 }
 
 // find looks a path up that somebody gave. What does not exist is no error; a
-// parent that does not exist or is no directory is.
+// parent that does not exist or is no directory is, and so is what lies in
+// another drive's directory that is shown in this one.
 func (t *tree) find(ctx context.Context, path string) (place, error) {
 	names, err := t.sh.driveNames(path)
 	if err != nil {
@@ -106,7 +112,25 @@ func (t *tree) find(ctx context.Context, path string) (place, error) {
 }
 
 // at is find by the names on the way.
-func (t *tree) at(ctx context.Context, names []api.Name) (p place, err error) {
+func (t *tree) at(ctx context.Context, names []api.Name) (place, error) {
+	p, err := t.lookAt(ctx, names)
+	if len(names) < 2 && (p.isRoot() || !p.isDir()) {
+		return p, err // no directory is on the way
+	}
+	n, bind, e := t.through(ctx, names)
+	switch {
+	case e != nil:
+		return p, e
+	case n == len(names):
+		p.bind = bind
+	case n > 0:
+		return p, t.refuse(ctx, names[:n], bind)
+	}
+	return p, err
+}
+
+// lookAt is at by what the drive itself has.
+func (t *tree) lookAt(ctx context.Context, names []api.Name) (p place, err error) {
 	p.path = names
 	if p.isRoot() {
 		p.node, err = t.Node(ctx, t.root)
@@ -134,8 +158,17 @@ func about(path string, err error) error {
 	return err
 }
 
-// existing is find for what must exist.
+// existing is find for what must exist, and be of this drive itself.
 func (t *tree) existing(ctx context.Context, path string) (place, error) {
+	p, err := t.entry(ctx, path)
+	if err == nil && p.isBind() {
+		err = t.refuse(ctx, p.path, p.bind)
+	}
+	return p, err
+}
+
+// entry is existing for what may be where another drive's directory is shown too.
+func (t *tree) entry(ctx context.Context, path string) (place, error) {
 	p, err := t.find(ctx, path)
 	if err == nil && !p.exists() {
 		err = about(p.String(), api.Errorf(api.NotFound, "not found"))
