@@ -73,11 +73,11 @@ var examples = cli.Examples{
 		satchel ls --json Photos | jq -r '.[].name'`,
 	"put": `
 		satchel put letter.odt Letters/ # into a directory, made if it is missing
-		satchel put ~/Photos Backup # a directory whole; again to go on after a break
+		satchel put ~/Photos Backup/ # a directory whole, as Backup/Photos; again to go on after a break
 		tar cz src | satchel put - src.tar.gz`,
 	"get": `
 		satchel get Letters/letter.odt # into this directory
-		satchel get Photos ~/Photos # a directory whole; again to go on after a break
+		satchel get Photos ~/ # a directory whole, as ~/Photos; again to go on after a break
 		satchel get src.tar.gz - | tar xz`,
 	"rm": `
 		satchel rm Letters/draft.odt # it is in the trash for 30 days
@@ -114,7 +114,7 @@ var examples = cli.Examples{
 	"shared remove": `
 		satchel shared remove 'Photos of Ada'`,
 	"shared get": `
-		satchel shared get Photos ~/Photos # without the mounted folder
+		satchel shared get Photos ~/ # as ~/Photos, without the mounted folder
 		satchel shared get letter.txt - # to standard output`,
 	"service install": `
 		satchel service install ~/Satchel # from now on it is always there

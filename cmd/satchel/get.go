@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,7 @@ type getCmd struct {
 }
 
 func (cmd *getCmd) Help() string {
-	return "What was broken off goes on where it ended when the same is asked for again: files that are here with the drive's size and time are left as they are, and of the others only what is missing is fetched."
+	return intoHelp + "What was broken off goes on where it ended when the same is asked for again: files that are here with the drive's size and time are left as they are, and of the others only what is missing is fetched."
 }
 
 func (cmd *getCmd) Run(sh *shell) error {
@@ -40,7 +41,10 @@ func (cmd *getCmd) Run(sh *shell) error {
 		}
 	}
 	info, err := os.Stat(local)
-	into := local != "-" && err == nil && info.IsDir()
+	into, asked := local != "-" && err == nil && info.IsDir(), local
+	if len(remotes) > 1 {
+		asked += "/" // each goes inside, by its name
+	}
 	if into {
 		if local, err = filepath.EvalSymlinks(local); err != nil { // one that the user has named is his
 			return err
@@ -55,7 +59,7 @@ func (cmd *getCmd) Run(sh *shell) error {
 	}
 	defer t.close()
 	g := newGetter(sh, t, cmd.Check)
-	return g.finish(local == "-", g.run(remotes, local, into))
+	return g.finish(local == "-", g.run(remotes, local, asked, into))
 }
 
 // remoteName is what a path of the drive is called where it is fetched into a directory. The whole drive has no name.
@@ -66,6 +70,9 @@ func (sh *shell) remoteName(remote string) (string, error) {
 	}
 	return string(names[len(names)-1]), nil
 }
+
+// intoHelp is where a directory goes, in the help of put and get.
+const intoHelp = "A directory is copied into one that is there, by its own name; always so with a slash at the end of where to. Without the slash, and if there are only names of the source in it, an earlier time has made it, and the copy goes on there. "
 
 // copied is what put and get did, as JSON.
 type copied struct {
@@ -80,6 +87,8 @@ type getter struct {
 	sh    *shell
 	tree  *tree
 	check bool
+	left  map[string]bool // parts of an earlier time
+	fresh []string        // directories that were not there
 	bar   *progress
 	group errgroup.Group
 
@@ -87,7 +96,7 @@ type getter struct {
 }
 
 func newGetter(sh *shell, t *tree, check bool) *getter {
-	g := &getter{sh: sh, tree: t, check: check, bar: newProgress(sh.stderr, "fetching", 0)}
+	g := &getter{sh: sh, tree: t, check: check, left: map[string]bool{}, bar: newProgress(sh.stderr, "fetching", 0)}
 	g.group.SetLimit(getters)
 	return g
 }
@@ -100,6 +109,9 @@ func (g *getter) finish(toStdout bool, err error) error {
 	}
 	g.bar.close()
 	if err != nil {
+		for _, dir := range g.fresh {
+			os.Remove(dir) // when it is empty still: another time would copy into it
+		}
 		return err
 	}
 	if g.sh.json && !toStdout {
@@ -110,10 +122,13 @@ func (g *getter) finish(toStdout bool, err error) error {
 	if g.failed.Load() > 0 {
 		return silentError{}
 	}
+	for part := range g.left {
+		dropPart(part)
+	}
 	return nil
 }
 
-func (g *getter) run(remotes []string, local string, into bool) error {
+func (g *getter) run(remotes []string, local, asked string, into bool) error {
 	var all []place
 	for _, remote := range remotes {
 		from, err := g.tree.existing(g.sh.ctx, remote)
@@ -130,7 +145,10 @@ func (g *getter) run(remotes []string, local string, into bool) error {
 	for _, from := range all {
 		to := local
 		if into && !from.isRoot() {
-			to = filepath.Join(local, string(from.name()))
+			var err error
+			if to, err = g.place(from.node, string(from.name()), local, asked); err != nil {
+				return err
+			}
 		}
 		if err := g.fetch(from.node, from.String(), to); err != nil {
 			return err
@@ -173,8 +191,10 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 			if info, e := os.Lstat(to); e != nil || !info.IsDir() {
 				return fmt.Errorf("%s: %w", to, cause(err))
 			}
+			maps.Copy(g.left, parts(to))
 		}
 		return g.tree.children(ctx, n.ID, func(c child) error {
+			delete(g.left, filepath.Join(to, string(c.name)))
 			return g.get(ctx, c.node, filepath.Join(to, string(c.name)))
 		})
 	case api.Symlink:

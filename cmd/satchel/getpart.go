@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,7 +26,7 @@ type partFile struct {
 // to one place at once do not share it: the second has a part of its own.
 func openPart(to string, n api.Node) (*partFile, error) {
 	sum := sha256.Sum256([]byte(n.Version.String() + filepath.Base(to)))
-	name := filepath.Join(filepath.Dir(to), fmt.Sprintf(".satchel-part-%s", hex.EncodeToString(sum[:10])))
+	name := filepath.Join(filepath.Dir(to), partPrefix+hex.EncodeToString(sum[:10]))
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
@@ -37,9 +36,10 @@ func openPart(to string, n api.Node) (*partFile, error) {
 		return p, nil
 	}
 	f.Close()
-	if f, err = os.CreateTemp(filepath.Dir(to), ".satchel-part-*"); err != nil {
+	if f, err = os.CreateTemp(filepath.Dir(to), partPrefix+"*"); err != nil {
 		return nil, err
 	}
+	unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) // it is in use
 	return &partFile{File: f, lost: true}, nil
 }
 

@@ -19,7 +19,7 @@ type putCmd struct {
 }
 
 func (cmd *putCmd) Help() string {
-	return "What was broken off goes on where it ended when the same is asked for again: files that are on the drive with the same size and time are left as they are, and of the others only the pieces that the server lacks are sent."
+	return intoHelp + "What was broken off goes on where it ended when the same is asked for again: files that are on the drive with the same size and time are left as they are, and of the others only the pieces that the server lacks are sent."
 }
 
 func (cmd *putCmd) Run(sh *shell) error {
@@ -154,6 +154,13 @@ func (p *putter) run(locals []string, remote string) error {
 			return err
 		}
 		into = n.Type == api.Directory
+		if info, err := os.Stat(locals[0]); into && err == nil && info.IsDir() {
+			made, err := p.makes(ctx, n.ID, locals[0])
+			if err != nil {
+				return err
+			}
+			into = !made
+		}
 	}
 	up := names
 	if !into {

@@ -175,9 +175,12 @@ func (cmd *sharedGetCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	to := cmd.Local
+	to, into := cmd.Local, false
 	if info, err := os.Stat(to); err == nil && info.IsDir() {
-		to = filepath.Join(to, theirName(t))
+		if to, err = filepath.EvalSymlinks(to); err != nil {
+			return err
+		}
+		into = true
 	} else if to != "-" && strings.HasSuffix(to, "/") {
 		return noDirectory(to)
 	}
@@ -188,6 +191,11 @@ func (cmd *sharedGetCmd) Run(sh *shell) error {
 	}
 	g := newGetter(sh, &tree{Drive: d, sh: sh, client: c, root: t.Node, binds: map[api.ID]api.Bind{}}, cmd.Check)
 	g.expect(n)
+	if into {
+		if to, err = g.place(n, theirName(t), to, cmd.Local); err != nil {
+			return err
+		}
+	}
 	return g.finish(to == "-", g.fetch(n, cli.Printable(theirName(t)), to))
 }
 
@@ -199,6 +207,9 @@ func noDirectory(local string) error {
 // fetch copies a node that people call what to standard output, which is -, or to a place of this machine.
 func (g *getter) fetch(n api.Node, what, to string) error {
 	if to != "-" {
+		if _, err := os.Lstat(to); err != nil && n.Type == api.Directory {
+			g.fresh = append(g.fresh, to)
+		}
 		return g.get(g.sh.ctx, n, to)
 	}
 	if n.Type != api.File {
