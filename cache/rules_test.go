@@ -334,8 +334,13 @@ func TestRefusedWorkIsKept(t *testing.T) {
 	if text, err := a.read("Recovered/new"); err != nil || text != large {
 		t.Errorf("after a restart: %.20q %v", text, err)
 	}
-	// There is room again: it is offered again.
+	// There is room again: it is offered again, at once when somebody waits for all to be sent.
 	must(t, u.SetQuota(0))
+	must(t, a.d.Sync(t.Context(), true, nil))
+	eventually(t, "what was refused is on the other device", func() bool {
+		text, err := b.read("Recovered/edited")
+		return err == nil && text == large+"edit"
+	})
 	if truth := mustQuiet(t, a, b); truth["Recovered/new"].content != large || truth["Recovered/edited"].content != large+"edit" {
 		t.Errorf("with room again the server has\n%v", truth)
 	}

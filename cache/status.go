@@ -96,6 +96,7 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 	d.mu.Lock()
 	if wait && of.IsZero() {
 		d.offerStuck()
+		d.quotaNews() // who waits may know that there is more room now
 	}
 	t := d.begin()
 	for _, n := range d.syn.hots {
