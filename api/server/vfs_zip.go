@@ -40,16 +40,17 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 
 // archive streams a ZIP archive that fill fills. A user may begin some a minute.
 func (s *server) archive(w http.ResponseWriter, r *http.Request, user api.ID, name string, fill func(*zip.Writer) error) error {
-	if err := s.archives.Take(user, address(r)); err != nil {
-		return err
-	}
 	h := w.Header()
 	h.Set("Content-Type", "application/zip")
 	h.Set("Content-Disposition", contentDisposition("attachment", name))
-	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
+	if r.Method == http.MethodHead { // which begins none
 		return nil
 	}
+	if err := s.archives.Take(user, address(r)); err != nil {
+		h.Del("Content-Disposition")
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
 	z := zip.NewWriter(w)
 	err := fill(z)
 	if err == nil {

@@ -52,9 +52,31 @@ func (s *server) byLink(page linkPage) http.HandlerFunc {
 			err = page(w, r, t)
 		}
 		if err != nil {
-			s.webError(w, r, auth.Identity{}, err)
+			s.linkError(w, r, err)
 		}
 	}
+}
+
+// linkError says what is wrong with a link: on a page to a browser, and in a line of text to a program.
+func (s *server) linkError(w http.ResponseWriter, r *http.Request, err error) {
+	if accept := r.Header.Get("Accept"); r.Method == http.MethodPost || strings.Contains(accept, "text/html") || strings.Contains(accept, "application/json") {
+		s.webError(w, r, auth.Identity{}, err)
+		return
+	}
+	f := faultOf(s.log, tooLarge(err))
+	for name, values := range f.header {
+		w.Header()[name] = values
+	}
+	tell(w, f.status, f.message)
+}
+
+// tell answers a program with a line of text.
+func tell(w http.ResponseWriter, status int, message string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", private)
+	w.WriteHeader(status)
+	io.WriteString(w, message+"\n")
 }
 
 // linkCookie keeps the proof that the password was said, for this link only.
@@ -115,14 +137,15 @@ func (s *server) opened(r *http.Request, t storage.LinkTarget) (bool, error) {
 	return err == nil, err
 }
 
-// askProgram asks a program for a link's password. Browsers, which would open a window of their own, get a page that asks.
-func askProgram(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("WWW-Authenticate", `Basic realm="the password of this link, with any name", charset="UTF-8"`)
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", private)
-	w.WriteHeader(http.StatusUnauthorized)
-	io.WriteString(w, "this link asks for a password, as that of any user: curl -fOJ -u link LINK\n")
+// askProgram asks a program for a link's password, which it said wrongly or not at all. Browsers, which would open a
+// window of their own, get a page that asks.
+func askProgram(w http.ResponseWriter, said bool) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="the password of this link, with any name", charset="UTF-8"`)
+	message := "this link asks for a password: curl -fOJ -u link LINK"
+	if said {
+		message = "this is not the password"
+	}
+	tell(w, http.StatusUnauthorized, message)
 }
 
 // linkPage shows, sends or archives what is at a path below a link.
@@ -136,7 +159,8 @@ func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.Link
 		s.render(w, r, http.StatusUnauthorized, v)
 		return nil
 	case !open:
-		askProgram(w)
+		_, _, said := r.BasicAuth()
+		askProgram(w, said)
 		return nil
 	}
 	path, err := webPath(r.PathValue("path"))

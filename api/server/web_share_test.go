@@ -206,6 +206,9 @@ func TestLinkPasswordForPrograms(t *testing.T) {
 			if resp.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Basic ") || strings.Contains(body, "<") {
 				t.Errorf("%q with %q: %d, asked by %q: %s", path, password, resp.StatusCode, resp.Header.Get("WWW-Authenticate"), body)
 			}
+			if says := map[string]string{"": "this link asks for a password: curl -fOJ -u link LINK\n", "wrong": "this is not the password\n"}[password]; body != says {
+				t.Errorf("%q with %q says %q", path, password, body)
+			}
 		}
 	}
 	if resp, body := ask("/", "text/html", ""); resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("WWW-Authenticate") != "" || !strings.Contains(body, "<form") {
@@ -220,12 +223,69 @@ func TestLinkPasswordForPrograms(t *testing.T) {
 	for range 12 {
 		ask("/", "*/*", "guess")
 	}
-	if resp, _ := ask("/", "*/*", "guess"); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("guessing: %d", resp.StatusCode)
+	if resp, body := ask("/", "*/*", "guess"); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" || body != "too many wrong passwords: wait before the next try\n" {
+		t.Errorf("guessing: %d %q", resp.StatusCode, body)
 	}
 	if resp, _ := ask("/photo.txt", "*/*", ""); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("no password, meanwhile: %d", resp.StatusCode)
 	}
+}
+
+// TestLinkErrorsForPrograms: what does not work is said to a program in a line of text, and to ask for the head of a folder's archive is not to begin one.
+func TestLinkErrorsForPrograms(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	b.upload("trip/", "photo.txt", "a view")
+	at := b.link(t, "trip", "", "")
+	ask := func(method, path, accept string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequest(method, f.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", accept)
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, string(body)
+	}
+	for range 4 * archivesPerMinute {
+		if resp, _ := ask(http.MethodHead, at, "*/*"); resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/zip" {
+			t.Fatalf("the head: %d %v", resp.StatusCode, resp.Header)
+		}
+	}
+	if resp, body := ask(http.MethodGet, at, "*/*"); resp.StatusCode != http.StatusOK || !strings.HasPrefix(body, "PK") {
+		t.Errorf("the archive afterwards: %d %.200q", resp.StatusCode, body)
+	}
+	short := func(path string, status int, resp *http.Response, body string) {
+		t.Helper()
+		if resp.StatusCode != status || resp.Header.Get("Content-Type") != "text/plain; charset=utf-8" || resp.Header.Get("Content-Disposition") != "" ||
+			strings.Contains(body, "<") || strings.Count(body, "\n") != 1 {
+			t.Errorf("%s: %d %v: %.200q", path, resp.StatusCode, resp.Header, body)
+		}
+	}
+	for _, path := range []string{at + "x", at + "x/", at + "/none"} {
+		resp, body := ask(http.MethodGet, path, "*/*")
+		short(path, http.StatusNotFound, resp, body)
+	}
+	if resp, body := ask(http.MethodGet, at+"x/", "text/html"); resp.StatusCode != http.StatusNotFound || !strings.HasPrefix(body, "<!DOCTYPE") {
+		t.Errorf("in a browser: %d: %.200q", resp.StatusCode, body)
+	}
+	var resp *http.Response
+	var body string
+	for range 10 * archivesPerMinute { // more may be let through while it is asked
+		if resp, body = ask(http.MethodGet, at, "*/*"); resp.StatusCode != http.StatusOK {
+			break
+		}
+	}
+	short(at, http.StatusTooManyRequests, resp, body)
 }
 
 // TestLinkExpires: the database itself knows when a link is over.
