@@ -184,10 +184,13 @@ func (s *Server) Done() <-chan struct{} {
 // keepPause is the longest pause between two starts of [Server.Keep].
 const keepPause = 10 * time.Second
 
+// steadyAfter is how long PostgreSQL has run when it is taken to be well.
+const steadyAfter = time.Minute
+
 // Keep starts postgres again, at the same socket, whenever it has ended without
 // being asked to, until ctx ends. It gives up after a panic, as on a disk that is
-// full or sick, when it can't repair itself either; once the disk is well it can. So
-// the first start is made at once, and after each one that failed the next one
+// full or sick, when it can't repair itself either, or soon after; once the disk is well it can. So
+// the first start is made at once, and after each one that failed or did not last the next one
 // waits twice as long, [keepPause] at most. Stop, and Done, must not be called
 // meanwhile. When another process runs postgres Keep only waits for ctx.
 func (s *Server) Keep(ctx context.Context) {
@@ -195,27 +198,38 @@ func (s *Server) Keep(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	for wait := time.Duration(0); ; {
+	var wait time.Duration
+	var started time.Time // the last start, or try; zero: before Keep
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.child.done:
 		}
+		wait = restartPause(wait, time.Since(started))
 		if pause(ctx, wait) != nil {
 			return
 		}
 		s.log.Error("PostgreSQL ended unexpectedly and is started again", "log", logPath(s.cluster.dir))
 		ch, err := s.cluster.run(ctx)
+		started = time.Now()
 		if err != nil {
-			wait = min(max(2*wait, time.Second), keepPause)
 			if ctx.Err() == nil {
-				s.log.Error("PostgreSQL does not start", "err", err, "again_in", wait)
+				s.log.Error("PostgreSQL does not start", "err", err, "again_in", restartPause(wait, 0))
 			}
 			continue
 		}
 		s.log.Info("PostgreSQL is back")
-		s.child, wait = ch, 0
+		s.child = ch
 	}
+}
+
+// restartPause is how long to wait before PostgreSQL is started again, after a pause before the last start and how long it ran then.
+func restartPause(last, ran time.Duration) time.Duration {
+	if ran >= steadyAfter {
+		return 0
+	}
+	return min(max(2*last, time.Second), keepPause)
 }
 
 // usersWait is how long Stop waits for the commands that use this postgres.

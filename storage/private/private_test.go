@@ -430,3 +430,16 @@ func TestKeep(t *testing.T) {
 		t.Error("Stop did not end the postgres that runs last")
 	}
 }
+
+// TestRestartPause: a PostgreSQL that starts and ends at once is started less and less often, as one that does not start; one that ran is started at once.
+func TestRestartPause(t *testing.T) {
+	pause := time.Duration(0)
+	for _, step := range []struct{ ran, want time.Duration }{
+		{time.Hour, 0}, {0, time.Second}, {time.Second, 2 * time.Second}, {steadyAfter - 1, 4 * time.Second}, {0, 8 * time.Second}, {0, keepPause}, {0, keepPause},
+		{steadyAfter, 0}, {time.Second, time.Second},
+	} {
+		if pause = restartPause(pause, step.ran); pause != step.want {
+			t.Fatalf("after %v: %v, want %v", step.ran, pause, step.want)
+		}
+	}
+}
