@@ -110,6 +110,9 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 			err = errFound
 		}
 	}
+	if err != nil && ctx.Err() != nil && !errors.Is(err, errFound) {
+		err = ctx.Err() // and not what the database says of the statement that this ended
+	}
 	t.stop()
 	if u.ended != nil && ctx.Err() == nil {
 		u.ended(r.Kind, err)

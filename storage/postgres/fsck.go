@@ -140,7 +140,7 @@ const maxFaults = 1000
 
 // CheckTree holds a drive's rows to the rules, in one snapshot.
 func (k *Keeper) CheckTree(ctx context.Context, drive api.ID) (findings []Finding, err error) {
-	err = pgx.BeginTxFunc(ctx, k.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err = k.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		for _, r := range slices.Concat(placing, []rule{nowhere}, counting) {
 			rows, _ := tx.Query(ctx, r.find+` LIMIT $2`, drive, maxFaults)
 			faults, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Fault])

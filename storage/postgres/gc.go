@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	"satchel/api"
 )
@@ -28,6 +29,10 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 	}
 	config.RuntimeParams["application_name"] = "satcheld keeper"
 	config.RuntimeParams["jit"] = "off"
+	// Who is interrupted ends the statement and not the connection, which has a lock to give back.
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 10 * time.Second}
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, classify(fmt.Errorf("connect to the database: %w", err))
@@ -56,7 +61,7 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 func (k *Keeper) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, _ = k.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`) // a connection that is broken has no lock
+	_, _ = k.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`) // over a broken connection the lock ends with the session
 	k.conn.Close(ctx)
 }
 
@@ -82,12 +87,18 @@ func (k *Keeper) Now(ctx context.Context) (now time.Time, err error) {
 	return now, classify(err)
 }
 
+// inTx runs fn in a transaction. That one begins and ends whether ctx is over or not: a rollback that was not made would
+// cost the connection.
+func (k *Keeper) inTx(ctx context.Context, options pgx.TxOptions, fn func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(context.WithoutCancel(ctx), k.conn, options, fn)
+}
+
 // within runs fn in a transaction, again if the database aborts it to resolve
 // a deadlock, so fn must not keep anything of a failed run.
 func (k *Keeper) within(ctx context.Context, fn func(pgx.Tx) error) error {
 	var err error
 	for range tries {
-		if err = pgx.BeginFunc(ctx, k.conn, fn); err == nil || !aborted(err) {
+		if err = k.inTx(ctx, pgx.TxOptions{}, fn); err == nil || !aborted(err) {
 			break
 		}
 	}

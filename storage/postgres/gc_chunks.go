@@ -44,7 +44,7 @@ func (k *Keeper) Mark(ctx context.Context, owner api.ID) (Mark, error) {
 	if _, err := k.conn.Exec(ctx, `TRUNCATE referenced`); err != nil {
 		return m, classify(err)
 	}
-	err := pgx.BeginTxFunc(ctx, k.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+	err := k.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 		// The snapshot is made here, before the transaction has an id of its own.
 		if err := tx.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot())::text`).Scan(&m.xmin); err != nil {
 			return err
