@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -122,6 +124,9 @@ func (cmd *shareCmd) change(sh *shell, t *tree, path string) (api.Shares, error)
 func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.Shares, error) {
 	whom := strings.TrimSpace(*cmd.Stop)
 	end := []func() error{}
+	isTold := func(g api.SharedWith) bool { return strings.EqualFold(g.Email, whom) || g.UserID == whom }
+	// People choose their names: one that is another's address, or public, does not stand for that.
+	byName := whom != "public" && !strings.Contains(whom, "@") && !slices.ContainsFunc(all.Grants, isTold)
 	for _, g := range all.Grants {
 		switch {
 		case g.UserID == api.Anonymous && whom == "public":
@@ -129,7 +134,7 @@ func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.
 				_, err := t.SharePublic(sh.ctx, api.SharePublic{Path: path})
 				return err
 			})
-		case strings.EqualFold(g.Email, whom), g.Name == whom, g.UserID == whom:
+		case isTold(g), byName && g.Name == whom:
 			end = append(end, func() error {
 				_, err := t.ShareWith(sh.ctx, api.ShareWith{Path: path, UserID: g.UserID})
 				return err
@@ -200,6 +205,19 @@ func sharesOf(all api.Shares) shares {
 	return s
 }
 
+// person is with whom something is shared: by what --stop takes, with his name before his address.
+func person(g api.SharedWith) string {
+	switch {
+	case g.Name == "":
+		return cmp.Or(g.Email, g.UserID)
+	case g.Email != "":
+		return g.Name + " <" + g.Email + ">"
+	case strings.Contains(g.Name, "@"): // no address, whatever it looks like
+		return strconv.Quote(g.Name) + " " + g.UserID
+	}
+	return g.Name
+}
+
 // printShares shows who may use what; nobody, if nobody may.
 func printShares(sh *shell, all api.Shares, nobody string) error {
 	if sh.json || len(all.Grants)+len(all.Links) == 0 {
@@ -213,7 +231,7 @@ func printShares(sh *shell, all api.Shares, nobody string) error {
 		rows = append(rows, strings.Join([]string{cli.Printable(string(api.Unescape(path))), who, may, until, link}, "\t"))
 	}
 	for _, g := range all.Grants {
-		who := cli.Printable(cmp.Or(g.Email, g.Name, g.UserID)) // each of which --stop takes
+		who := cli.Printable(person(g))
 		switch {
 		case g.UserID == api.Anonymous:
 			who = "everybody"
