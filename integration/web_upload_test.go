@@ -196,8 +196,8 @@ func TestWebDrop(t *testing.T) {
 	s := newSurfer(t, a.server.URL)
 	s.signIn(a)
 	s.dropFiles(trip, loose)
+	s.sees("Uploaded 152 files.") // first: it is said for some seconds
 	s.has(`#list tr[data-name="loose.txt"]`)
-	s.sees("Uploaded 152 files.")
 	must(t, a.stored(t, "trip/day one/149.txt", []byte("note 149")))
 	must(t, a.stored(t, "trip/ünïcode & [1].txt", []byte("odd")))
 	if n := len(a.files(t, "select=file_path")); n != 152 {

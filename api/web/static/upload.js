@@ -99,6 +99,13 @@ function pump() {
   for (const job of jobs) if (job.state === "waiting" && running < atOnce) { running++; run(job); }
   drawAll();
 }
+// told says what has come, once all has: also what is in folders that are still read.
+let reading = 0, last = "";
+function told() {
+  if (jobs.size || reading || !done) return;
+  say(done === 1 ? `Uploaded ${last}.` : `Uploaded ${done} files.`);
+  done = doneBytes = 0;
+}
 async function run(job) {
   job.state = "running";
   for (;;) {
@@ -108,7 +115,8 @@ async function run(job) {
       if (job.line) job.line.remove();
       done++; doneBytes += job.file.size;
       refreshSoon();
-      if (!jobs.size) { say(done === 1 ? `Uploaded ${job.path}.` : `Uploaded ${done} files.`); done = doneBytes = 0; }
+      last = job.path;
+      told();
       break;
     } catch (e) {
       if (job.state !== "running") break; // paused, or given up
@@ -249,7 +257,10 @@ document.addEventListener("drop", (e) => {
   document.body.classList.remove("over");
   for (const item of [...e.dataTransfer.items]) {
     const entry = item.webkitGetAsEntry && item.webkitGetAsEntry();
-    if (entry) drop(entry, folder).catch(() => say(`“${entry.name}” can't be read.`));
+    if (entry) {
+      reading++;
+      drop(entry, folder).catch(() => say(`“${entry.name}” can't be read.`)).finally(() => { reading--; told(); });
+    }
     else if (item.kind === "file") { const f = item.getAsFile(); enqueue(f, folder + f.name); }
   }
 });
