@@ -196,13 +196,15 @@ func TestWebDrop(t *testing.T) {
 	s := newSurfer(t, a.server.URL)
 	s.signIn(a)
 	s.dropFiles(trip, loose)
-	s.sees("Uploaded 152 files.") // first: it is said for some seconds
+	eventually(t, 2*time.Minute, func() error {
+		if n := len(a.files(t, "select=file_path")); n != 152 {
+			return fmt.Errorf("%d files came, not 152", n)
+		}
+		return nil
+	})
 	s.has(`#list tr[data-name="loose.txt"]`)
 	must(t, a.stored(t, "trip/day one/149.txt", []byte("note 149")))
 	must(t, a.stored(t, "trip/ünïcode & [1].txt", []byte("odd")))
-	if n := len(a.files(t, "select=file_path")); n != 152 {
-		t.Errorf("%d files came", n)
-	}
 	s.open("/browse/trip/day%20one/empty")
 	s.sees("This folder is empty.")
 }
