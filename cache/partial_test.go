@@ -194,6 +194,31 @@ func TestPartialWrongContentIsNotServed(t *testing.T) {
 	d.Release(fid, unix.O_RDONLY)
 }
 
+// Whoever has read all of it in any order, as the kernel's reads ahead come, has been told.
+func TestPartialWrongContentIsNotServedInAnyOrder(t *testing.T) {
+	s := newShelf()
+	data := noise(8 << 20)
+	n := s.add(api.ID{}, "film", data)
+	bad := bytes.Clone(data)
+	bad[5<<20] ^= 1
+	s.content[n.Version] = bad
+	for _, order := range [][]int64{{7, 0, 1, 2, 3, 4, 5, 6}, {7, 6, 5, 4, 3, 2, 1, 0}, {5, 7, 0, 6, 1, 4, 2, 3}} {
+		d := openShelf(t, s, t.TempDir(), 0)
+		fid := find(t, d, "film")
+		open(t, d, fid, unix.O_RDONLY)
+		var err error
+		for _, mib := range order {
+			if _, err = readAt(d, fid, mib<<20, 1<<20); err != nil {
+				break
+			}
+		}
+		if api.KindOf(err) != api.Internal {
+			t.Errorf("reading all of it in the order %v: %v", order, err)
+		}
+		d.Release(fid, unix.O_RDONLY)
+	}
+}
+
 // A server that can give no more than the beginning, and not even a whole block more at each attempt, is given up. One
 // that says why, when it is asked from there on, is believed.
 func TestPartialBreaksOffWithinABlock(t *testing.T) {

@@ -33,9 +33,9 @@ func (p *partial) await(off, end int64, intr Interrupt) error {
 	p.readAhead(off, end)
 	since, fails := time.Now(), p.fails
 	for {
-		// The end of a file that is here is shown when the whole is proven: whoever reads to the end
-		// knows that it was right. Unless that takes long.
-		unproven := p.have.left == 0 && end == p.size && !p.proven && p.size-p.hashed <= proveFirst
+		// Once all is here, nothing more is shown until it is proven, in whichever order it came and is read: whoever
+		// has read all of it knows that it was right. Unless that takes long.
+		unproven := p.have.left == 0 && !p.proven && p.size-p.hashed <= proveFirst
 		if p.damaged != nil {
 			return p.damaged
 		}

@@ -30,7 +30,8 @@ type shelf struct {
 	requests int   // for content, of one file or many
 	listings int
 	packs    []int // sizes in bytes
-	news     chan api.Changes
+	replaced []replaced
+	news     chan struct{} // closed when something is replaced
 
 	// before, if set, is called before a range is answered, and may fail it.
 	before func(off, n int64) error
@@ -40,10 +41,16 @@ type shelf struct {
 	listing func()
 }
 
+// A replaced is a node as another device left it, and the change that did it.
+type replaced struct {
+	seq  int64
+	node api.Node
+}
+
 func newShelf() *shelf {
 	s := &shelf{info: api.DriveInfo{ID: api.NewID(), Root: api.NewID(), Epoch: api.NewID(), Seq: 1}, seq: 1,
 		nodes: map[api.ID]api.Node{}, entries: map[api.ID][]api.EntryState{}, content: map[api.ID][]byte{}, holes: map[api.ID][]api.Hole{}, chunks: map[api.Hash][]byte{},
-		news: make(chan api.Changes, 16)}
+		news: make(chan struct{})}
 	s.nodes[s.info.Root] = api.Node{ID: s.info.Root, Type: api.Directory, Mode: 0o755, UID: api.Self, GID: api.Self, Nlink: 2}
 	return s
 }
@@ -80,7 +87,9 @@ func (s *shelf) replace(id api.ID, data []byte) api.Node {
 	s.content[n.Version] = data
 	s.nodes[id] = n
 	s.seq++
-	s.news <- api.Changes{State: api.State{Epoch: s.info.Epoch, Seq: s.seq, Nodes: []api.Node{n}}}
+	s.replaced = append(s.replaced, replaced{s.seq, n})
+	close(s.news)
+	s.news = make(chan struct{})
 	return n
 }
 
@@ -207,14 +216,28 @@ func (s *shelf) Commit(_ context.Context, b api.Batch) (c api.Committed, _ error
 }
 
 func (s *shelf) Changes(ctx context.Context, _, _ api.ID, after int64, wait time.Duration) (api.Changes, error) {
-	select {
-	case <-ctx.Done():
-		return api.Changes{}, ctx.Err()
-	case c := <-s.news:
-		return c, nil
-	case <-time.After(wait):
+	timeout := time.After(wait)
+	for {
+		s.mu.Lock()
+		c := api.Changes{State: api.State{Epoch: s.info.Epoch, Seq: after}}
+		for _, r := range s.replaced {
+			if r.seq > after {
+				c.Seq, c.Nodes = s.seq, append(c.Nodes, r.node)
+			}
+		}
+		news := s.news
+		s.mu.Unlock()
+		if len(c.Nodes) > 0 {
+			return c, nil
+		}
+		select {
+		case <-ctx.Done():
+			return api.Changes{}, ctx.Err()
+		case <-news:
+		case <-timeout:
+			return c, nil
+		}
 	}
-	return api.Changes{State: api.State{Epoch: s.info.Epoch, Seq: after}}, nil
 }
 
 func (s *shelf) Reconnect() {}

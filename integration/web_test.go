@@ -20,11 +20,14 @@ type surfer struct {
 	url string
 }
 
-func newSurfer(t *testing.T, server string) *surfer {
+func newSurfer(t *testing.T, server string) *surfer { return newSurferIn(t, server, "C.UTF-8") }
+
+// newSurferIn is somebody whose desktop has a locale; in "C" their browser can't read files whose names are not ASCII.
+func newSurferIn(t *testing.T, server, locale string) *surfer {
 	t.Helper()
 	chromium := require.Tool(t, "chromium", "chromium-browser")
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+		chromedp.Env("LC_ALL="+locale), chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	allocated, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(func() { cancel(); stop() })

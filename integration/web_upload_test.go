@@ -196,15 +196,30 @@ func TestWebDrop(t *testing.T) {
 	s := newSurfer(t, a.server.URL)
 	s.signIn(a)
 	s.dropFiles(trip, loose)
-	eventually(t, 2*time.Minute, func() error {
-		if n := len(a.files(t, "select=file_path")); n != 152 {
-			return fmt.Errorf("%d files came, not 152", n)
-		}
-		return nil
-	})
+	s.sees("Uploaded 152 files.")
+	if n := len(a.files(t, "select=file_path")); n != 152 {
+		t.Errorf("%d files came, not 152", n)
+	}
 	s.has(`#list tr[data-name="loose.txt"]`)
 	must(t, a.stored(t, "trip/day one/149.txt", []byte("note 149")))
 	must(t, a.stored(t, "trip/ünïcode & [1].txt", []byte("odd")))
 	s.open("/browse/trip/day%20one/empty")
 	s.sees("This folder is empty.")
+}
+
+// TestWebDropOfTheUnreadable: what the browser can't read is named, and keeps nothing else from coming.
+func TestWebDropOfTheUnreadable(t *testing.T) {
+	a := newAccount(t, server(t), "unreadable")
+	trip := filepath.Join(t.TempDir(), "trip")
+	must(t, os.MkdirAll(filepath.Join(trip, "later"), 0o755))
+	for _, name := range []string{"a.txt", "fünf.txt", "later/z.txt"} {
+		must(t, os.WriteFile(filepath.Join(trip, name), []byte(name), 0o644))
+	}
+	s := newSurferIn(t, a.server.URL, "C")
+	s.signIn(a)
+	s.dropFiles(trip)
+	s.sees("Uploaded 2 files.")
+	s.sees("can't be read")
+	must(t, a.stored(t, "trip/a.txt", []byte("a.txt")))
+	must(t, a.stored(t, "trip/later/z.txt", []byte("later/z.txt")))
 }

@@ -99,12 +99,14 @@ function pump() {
   for (const job of jobs) if (job.state === "waiting" && running < atOnce) { running++; run(job); }
   drawAll();
 }
-// told says what has come, once all has: also what is in folders that are still read.
-let reading = 0, last = "";
+// told says what has come and what could not be read, once all has come: also what is in folders that are still read.
+let reading = 0, last = "", unread = [];
 function told() {
-  if (jobs.size || reading || !done) return;
-  say(done === 1 ? `Uploaded ${last}.` : `Uploaded ${done} files.`);
+  if (jobs.size || reading || !done && !unread.length) return;
+  const came = !done ? "" : done === 1 ? `Uploaded ${last}. ` : `Uploaded ${done} files. `;
+  say(came + (!unread.length ? "" : unread.length === 1 ? `“${unread[0]}” can't be read.` : `${unread.length} can't be read: “${unread.slice(0, 3).join("”, “")}”${unread.length > 3 ? ", …" : ""}`));
   done = doneBytes = 0;
+  unread = [];
 }
 async function run(job) {
   job.state = "running";
@@ -235,8 +237,9 @@ whole.addEventListener("change", () => {
   $("#uploading").open = false;
 });
 
-// Dropped files; a folder comes with all that is in it.
-async function drop(entry, to) {
+// Dropped files; a folder comes with all that is in it, but for what can't be read.
+const drop = (entry, to) => dropped(entry, to).catch(() => { unread.push(to.slice(folder.length) + entry.name); });
+async function dropped(entry, to) {
   if (entry.isFile) { enqueue(await new Promise((ok, no) => entry.file(ok, no)), to + entry.name); return; }
   const reader = entry.createReader();
   for (let n = 0; ;) {
@@ -259,7 +262,7 @@ document.addEventListener("drop", (e) => {
     const entry = item.webkitGetAsEntry && item.webkitGetAsEntry();
     if (entry) {
       reading++;
-      drop(entry, folder).catch(() => say(`“${entry.name}” can't be read.`)).finally(() => { reading--; told(); });
+      drop(entry, folder).finally(() => { reading--; told(); });
     }
     else if (item.kind === "file") { const f = item.getAsFile(); enqueue(f, folder + f.name); }
   }
