@@ -61,10 +61,11 @@ func (d *Drive) openContent(slot uint64) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &content{slot: slot, rec: rec}
-	if c.fd, err = unix.Open(d.slotPath(slot), unix.O_RDONLY|noAtime|unix.O_CLOEXEC, 0); err != nil {
+	c, err := d.openSlot(slot, 0)
+	if err != nil {
 		return nil, fmt.Errorf("content file %x: %w", slot, err)
 	}
+	c.rec = rec
 	if rec.dirty {
 		n, err := unix.Fgetxattr(c.fd, describedAttr, nil)
 		if c.described = err == nil && n > 0; c.described {
@@ -77,12 +78,24 @@ func (d *Drive) openContent(slot uint64) (*content, error) {
 
 // makeContent creates a new empty content file, ready for any node.
 func (d *Drive) makeContent(slot uint64) (*content, error) {
-	fd, err := unix.Open(d.slotPath(slot), unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|noAtime|unix.O_CLOEXEC, 0o600)
+	c, err := d.openSlot(slot, unix.O_CREAT|unix.O_EXCL)
 	if err != nil {
 		return nil, &os.PathError{Op: "create", Path: d.slotPath(slot), Err: err}
 	}
-	c := &content{slot: slot, fd: fd}
 	c.look()
+	return c, nil
+}
+
+// openSlot opens a content file, of which nothing more is known yet.
+func (d *Drive) openSlot(slot uint64, flags int) (*content, error) {
+	fd, err := unix.Open(d.slotPath(slot), unix.O_RDONLY|noAtime|unix.O_CLOEXEC|flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	c := &content{slot: slot, fd: fd}
+	d.slots.mu.Lock()
+	d.slots.open[c] = struct{}{}
+	d.slots.mu.Unlock()
 	return c, nil
 }
 
@@ -201,18 +214,34 @@ func (d *Drive) rest(n *node) {
 	d.pull(n) // a mapping may have written since
 	n.c, c.idle = nil, false
 	if c.backing == 0 {
-		unix.Close(c.fd) // while the cache is opened nobody works off what is for later
+		d.closeContent(c) // while the cache is opened nobody works off what is for later
 		return
 	}
 	d.slots.later(func() { d.closeContent(c) })
 }
 
-// closeContent gives the descriptors back; not locked.
+// closeContent gives the descriptors back; not locked when it is registered: the kernel is asked.
 func (d *Drive) closeContent(c *content) {
+	d.slots.mu.Lock()
+	delete(d.slots.open, c)
+	d.slots.mu.Unlock()
 	if c.backing != 0 {
 		d.kernel().Unregister(c.backing)
 	}
 	unix.Close(c.fd)
+}
+
+// closeContents gives back what descriptors there are still, when nothing uses the drive any more.
+func (d *Drive) closeContents() {
+	for c := range d.slots.open {
+		d.closeContent(c)
+	}
+	for _, n := range d.byFID {
+		if n.rw >= 0 {
+			unix.Close(n.rw)
+			n.rw = -1
+		}
+	}
 }
 
 // pull brings n's record up to date with its content file, which programs

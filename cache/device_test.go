@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"golang.org/x/sys/unix"
 
 	"satchel/api"
 	"satchel/api/client"
@@ -170,7 +169,6 @@ func (v *device) end() {
 	if err := v.d.Close(); err != nil {
 		v.t.Errorf("%s: close: %v", v.name, err)
 	}
-	v.closeFiles(v.d)
 	v.d = nil
 }
 
@@ -180,36 +178,8 @@ func (v *device) restart() {
 	if err := v.d.Close(); err != nil {
 		v.t.Fatalf("%s: close: %v", v.name, err)
 	}
-	v.closeFiles(v.d)
 	v.wire.mend()
 	v.start()
-}
-
-// closeFiles does what the end of a process would.
-func (v *device) closeFiles(d *Drive) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	closed := map[*content]bool{}
-	shut := func(c *content) {
-		if c != nil && !closed[c] {
-			closed[c] = true
-			unix.Close(c.fd)
-		}
-	}
-	for _, n := range d.byFID {
-		shut(n.c)
-		if n.rw >= 0 {
-			unix.Close(n.rw)
-		}
-	}
-	for _, c := range append(append([]*content(nil), d.slots.free...), d.slots.limbo...) {
-		shut(c)
-	}
-	for _, i := range d.slots.idle {
-		if i.c.idle && i.n.c == i.c { // others are closed, and their numbers may be other files' by now
-			shut(i.c)
-		}
-	}
 }
 
 // synced notes that a content file is durable as it is now.
@@ -252,7 +222,6 @@ func (v *device) kill(power bool) {
 	old.mu.Unlock()
 	os.Remove(filepath.Join(v.dir(), "lock")) // the old life has it locked
 	old.Close()
-	v.closeFiles(old)
 	v.d = nil
 	v.moveReplica(mem, was)
 	if power {

@@ -118,6 +118,8 @@ type Drive struct {
 	done   chan struct{}
 	wg     sync.WaitGroup
 
+	working sync.WaitGroup // the worker of slots, which ends last: the others leave jobs to it
+
 	clock  clock
 	caught chan struct{} // closed when the feed has answered after a suspension; nil = it has. Guarded by mu
 	hangUp func()        // gives up the feed's poll under way. Guarded by mu
@@ -198,6 +200,7 @@ func openOnce(cfg Config) (*Drive, error) {
 		if d.st != nil {
 			d.st.close()
 		}
+		d.closeContents()
 		if d.space != nil {
 			d.space.end()
 		}
@@ -335,7 +338,7 @@ func mustJSON(v any) []byte {
 // kernel is the mounted file system.
 func (d *Drive) Start(kernel Kernel) {
 	d.kern.Store(&kernel)
-	d.wg.Go(func() { d.slots.worker(d.done) })
+	d.working.Go(d.slots.worker)
 	d.wg.Go(d.notes.run)
 	d.wg.Go(d.runSyncer)
 	d.wg.Go(d.runFeed)
@@ -357,12 +360,14 @@ func (d *Drive) kernel() Kernel {
 	return noKernel{}
 }
 
-// Close ends the background work and makes everything durable. Work that was
-// not sent stays in the journal for the next Open. Call it after the unmount.
+// Close ends the background work, makes everything durable and gives the descriptors back. Work that was
+// not sent stays in the journal for the next Open. Call it after the unmount, when no call is under way.
 func (d *Drive) Close() error {
 	d.cancel()
 	close(d.done)
 	d.wg.Wait()
+	close(d.slots.over)
+	d.working.Wait()
 	d.mu.Lock()
 	t := d.begin()
 	for _, n := range d.byID {
@@ -380,6 +385,7 @@ func (d *Drive) Close() error {
 	if cerr := d.st.close(); err == nil {
 		err = cerr
 	}
+	d.closeContents()
 	d.space.end()
 	d.mem.close()
 	d.lock.Close()

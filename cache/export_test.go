@@ -105,7 +105,6 @@ func TestExport(t *testing.T) {
 	check(a.d, "at work")
 	h.close()
 	must(t, a.d.Close())
-	a.closeFiles(a.d)
 	a.d = nil
 	offline := a.cfg
 	offline.Remote, offline.User, offline.Device = nil, api.ID{}, api.ID{}
@@ -113,7 +112,6 @@ func TestExport(t *testing.T) {
 	must(t, err)
 	check(d, "at rest")
 	must(t, d.Close())
-	a.closeFiles(d)
 	a.wire.mend()
 	a.start()
 	truth := mustQuiet(t, a, b)

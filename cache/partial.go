@@ -106,11 +106,11 @@ func (d *Drive) partOf(n *node) (*partial, error) {
 		d.slots.held[p.slot] = &holding{node: n.id}
 	}
 	if p.c == nil {
-		fd, err := unix.Open(d.slotPath(p.slot), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		c, err := d.openSlot(p.slot, 0)
 		if err != nil {
 			return nil, fmt.Errorf("content file %x: %w", p.slot, err)
 		}
-		p.c = &content{slot: p.slot, fd: fd}
+		p.c = c
 	}
 	n.part = p
 	return p, nil
@@ -225,8 +225,8 @@ func (d *Drive) doom(t *tx, p *partial) {
 	case p.c != nil:
 		d.slots.discard(d, p.c)
 	default:
-		if fd, err := unix.Open(d.slotPath(p.slot), unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-			d.slots.discard(d, &content{slot: p.slot, fd: fd})
+		if c, err := d.openSlot(p.slot, 0); err == nil {
+			d.slots.discard(d, c)
 		}
 	}
 }

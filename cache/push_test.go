@@ -95,7 +95,6 @@ func TestCursorSurvives(t *testing.T) {
 		case "restart":
 			b.wire.cut()
 			must(t, b.d.Close())
-			b.closeFiles(b.d)
 			b.d = nil
 		default:
 			b.settled()

@@ -42,13 +42,15 @@ type slots struct {
 	settling         int  // files that were settled since the last hurry for them
 	making, evicting bool // a job is queued
 
-	mu   sync.Mutex // guards jobs
+	mu   sync.Mutex // guards jobs and open
 	jobs []func()
+	open map[*content]struct{} // those with a descriptor, whoever has them
 	wake chan struct{}
+	over chan struct{} // closed when nobody makes jobs any more
 }
 
 func newSlots() *slots {
-	return &slots{next: 1, held: map[uint64]*holding{}, wake: make(chan struct{}, 1)}
+	return &slots{next: 1, held: map[uint64]*holding{}, open: map[*content]struct{}{}, wake: make(chan struct{}, 1), over: make(chan struct{})}
 }
 
 // take returns an empty content file; locked.
@@ -163,8 +165,8 @@ func (s *slots) later(job func()) {
 	}
 }
 
-// worker runs the jobs until done is closed and the queue is empty.
-func (s *slots) worker(done <-chan struct{}) {
+// worker runs the jobs until nobody makes any more and the queue is empty.
+func (s *slots) worker() {
 	for {
 		s.mu.Lock()
 		jobs := s.jobs
@@ -178,7 +180,7 @@ func (s *slots) worker(done <-chan struct{}) {
 		}
 		select {
 		case <-s.wake:
-		case <-done:
+		case <-s.over:
 			s.mu.Lock()
 			n := len(s.jobs)
 			s.mu.Unlock()

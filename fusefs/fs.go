@@ -25,6 +25,7 @@ type filesystem struct {
 	dir                string          // where it is mounted
 	pass               atomic.Bool     // passthrough is to be had
 	writeback          atomic.Bool     // the kernel collects writes
+	gone               atomic.Bool     // it is mounted no more
 	helper             *backing.Client // registers backing files for those who are not root; nil = we do
 
 	shows atomic.Pointer[boundDrives] // what is shown in directories of the mounted drive

@@ -116,6 +116,7 @@ func (s *Server) Writeback() bool { return s.fs.writeback.Load() }
 // Wait returns when the drive is unmounted, by whomever.
 func (s *Server) Wait() {
 	s.srv.Wait()
+	s.fs.gone.Store(true)
 	if s.fs.helper != nil {
 		s.fs.helper.Close()
 	}
@@ -158,6 +159,9 @@ func (f *filesystem) Register(fd int) int32 {
 func (f *filesystem) Unregister(id int32) {
 	if f.home != nil {
 		f.home.Unregister(id)
+		return
+	}
+	if f.gone.Load() { // and with the mount all that was registered
 		return
 	}
 	if f.helper == nil {
