@@ -54,7 +54,6 @@ func newRequest(t *testing.T, method, url, authorization string, body io.Reader)
 // that has a body, and the one with GET.
 func streams(t *testing.T, s *rig.Server, request func(method string, body io.Reader) *http.Request) (size int64, hash string) {
 	t.Helper()
-	const allowed = 200e6 // bytes
 	size = streamSize(t)
 	sum := sha256.New()
 	begin := time.Now()
@@ -67,11 +66,8 @@ func streams(t *testing.T, s *rig.Server, request func(method string, body io.Re
 	}
 	stored := time.Since(begin)
 	hash = hex.EncodeToString(sum.Sum(nil))
-	peak := peakMemory(t, s)
-	t.Logf("%d MiB stored in %v (%.0f MB/s); satcheld's peak is %.0f MB", size>>20, stored.Round(time.Second), float64(size)/1e6/stored.Seconds(), float64(peak)/1e6)
-	if peak > allowed {
-		t.Errorf("satcheld took %.0f MB of memory for a file of %d MiB", float64(peak)/1e6, size>>20)
-	}
+	t.Logf("%d MiB stored in %v (%.0f MB/s)", size>>20, stored.Round(time.Second), float64(size)/1e6/stored.Seconds())
+	streamed(t, s)
 
 	begin = time.Now()
 	res, err = http.DefaultClient.Do(request(http.MethodGet, nil))
@@ -81,11 +77,8 @@ func streams(t *testing.T, s *rig.Server, request func(method string, body io.Re
 	if n, err := io.Copy(got, res.Body); err != nil || n != size || hex.EncodeToString(got.Sum(nil)) != hash {
 		t.Errorf("back came %d bytes of %x, %v", n, got.Sum(nil), err)
 	}
-	peak = peakMemory(t, s)
-	t.Logf("and read in %v (%.0f MB/s); the peak is %.0f MB", time.Since(begin).Round(time.Second), float64(size)/1e6/time.Since(begin).Seconds(), float64(peak)/1e6)
-	if peak > allowed {
-		t.Errorf("satcheld took %.0f MB of memory", float64(peak)/1e6)
-	}
+	t.Logf("and read in %v (%.0f MB/s)", time.Since(begin).Round(time.Second), float64(size)/1e6/time.Since(begin).Seconds())
+	streamed(t, s)
 	return size, hash
 }
 
@@ -101,14 +94,19 @@ func streamSize(t *testing.T) int64 {
 	return int64(n) << 30
 }
 
-// peakMemory is the most memory in bytes that satcheld had at a time
-// (proc(5), VmHWM).
-func peakMemory(t *testing.T, s *rig.Server) int64 {
+// streamed checks that satcheld never had more memory at a time (proc(5), VmHWM) than it may, whatever passed
+// through it. The race detector takes several times as much, and is not held to it.
+func streamed(t *testing.T, s *rig.Server) {
 	t.Helper()
+	const allowed = 200e6 // bytes
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid()))
 	must(t, err)
 	_, rest, _ := strings.Cut(string(b), "VmHWM:")
 	n, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 	must(t, err)
-	return n << 10
+	if peak := n << 10; peak > allowed && !rig.Race {
+		t.Errorf("satcheld took %d MB of memory", peak/1e6)
+	} else {
+		t.Logf("satcheld's peak is %d MB", peak/1e6)
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"satchel/integration/rig"
 )
 
 // TestStuckServer: a server that takes connections and answers nothing holds up no work on what is here, what was never
@@ -65,7 +67,7 @@ func TestStuckServer(t *testing.T) {
 	waiting.Wait()
 	moreFiles, moreMemory := inUse(t, status.PID)
 	const spare = 2700 // empty content files that are kept for the next ones, and those that wait to become so
-	if moreFiles > files+spare || moreMemory > memory+(128<<20) {
+	if moreFiles > files+spare || moreMemory > memory+(128<<20) && !rig.Race {
 		t.Errorf("the daemon had %d descriptors and %d MiB, and has %d and %d", files, memory>>20, moreFiles, moreMemory>>20)
 	}
 

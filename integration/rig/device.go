@@ -55,6 +55,9 @@ func (r *Rig) NewDevice(name string, cred *syscall.Credential) (*Device, error) 
 		"XDG_CACHE_HOME=" + filepath.Join(home, "cache"),
 		"XDG_RUNTIME_DIR=" + filepath.Join(home, "run"),
 	}}
+	if Race {
+		d.Setenv(raceVariable, os.Getenv(raceVariable))
+	}
 	for _, dir := range []string{home, d.Mount, filepath.Join(home, "run")} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err

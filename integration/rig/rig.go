@@ -49,6 +49,12 @@ func New(base string) (*Rig, error) {
 		return nil, err
 	}
 	r := &Rig{Dir: dir, Bin: filepath.Join(dir, "bin"), root: root}
+	if Race {
+		if err := r.gatherRaces(); err != nil {
+			os.RemoveAll(dir)
+			return nil, err
+		}
+	}
 	if r.janitor, err = startJanitor(dir); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -62,19 +68,49 @@ func (r *Rig) Programs(ctx context.Context) error {
 }
 
 // Build compiles packages of the checkout, or of modules that it depends on,
-// to out, as `make build` does.
+// to out, as `make build` does; with the race detector if this process has it.
 func (r *Rig) Build(ctx context.Context, out string, packages ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-buildvcs=false", "-o", out}, packages...)...)
+	args, cgo := []string{"build", "-trimpath", "-buildvcs=false", "-o", out}, "CGO_ENABLED=0"
+	if Race && os.Getenv("GOARCH") == "" { // not every machine that tests build for has the detector
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	cmd.Dir = r.root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), cgo)
 	if b, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", strings.Join(packages, " "), err, b)
 	}
 	return nil
 }
 
-// Close removes the rig and tells what should not have been there any more:
-// mounts, processes and sockets below its directory.
+// raceVariable is read by every program that was built with the race detector (https://go.dev/doc/articles/race_detector).
+const raceVariable = "GORACE"
+
+func (r *Rig) races() string { return filepath.Join(r.Dir, "races") }
+
+// gatherRaces lets the programs that are run from now on write the races that they find where Close looks.
+func (r *Rig) gatherRaces() error {
+	if err := os.Mkdir(r.races(), 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(r.races(), 0o777); err != nil { // whoever they run as
+		return err
+	}
+	return os.Setenv(raceVariable, "log_path="+filepath.Join(r.races(), "of"))
+}
+
+// foundRaces is an error with what the programs wrote.
+func (r *Rig) foundRaces() error {
+	reports, err := filepath.Glob(filepath.Join(r.races(), "*"))
+	for _, path := range reports {
+		b, rerr := os.ReadFile(path)
+		err = errors.Join(err, rerr, fmt.Errorf("a program has a data race:\n%s", b))
+	}
+	return err
+}
+
+// Close removes the rig and tells what should not have been there any more: mounts, processes and sockets below
+// its directory; and what data races its programs had.
 func (r *Rig) Close() error {
 	stopped := r.s3.stop()
 	left := Leftovers(r.Dir)
@@ -85,9 +121,9 @@ func (r *Rig) Close() error {
 		time.Sleep(100 * time.Millisecond)
 		left = Leftovers(r.Dir)
 	}
-	err := errors.Join(stopped, r.janitor.finish())
+	err := errors.Join(stopped, r.foundRaces(), r.janitor.finish())
 	if len(left) > 0 {
-		return fmt.Errorf("left behind:\n  %s", strings.Join(left, "\n  "))
+		err = errors.Join(err, fmt.Errorf("left behind:\n  %s", strings.Join(left, "\n  ")))
 	}
 	return err
 }
