@@ -178,16 +178,18 @@ func TestOneNotifier(t *testing.T) {
 		t.Errorf("%d notes wait for 31 nodes", waiting)
 	}
 	close(k.gate)
-	eventually(t, "the notes are delivered", func() bool {
+	delivered := func() bool {
 		b.d.notes.mu.Lock()
 		defer b.d.notes.mu.Unlock()
 		return len(b.d.notes.todo) == 0 && k.inside.Load() == 0
-	})
+	}
+	eventually(t, "the notes are delivered", delivered)
 	if k.most.Load() != 1 || k.calls.Load() == 0 {
 		t.Errorf("%d goroutines at once, %d calls", k.most.Load(), k.calls.Load())
 	}
 	// Its own changes.
 	mustQuiet(t, a, b)
+	eventually(t, "these notes are delivered", delivered)
 	time.Sleep(50 * time.Millisecond)
 	before := k.calls.Load()
 	must(t, b.write("d/own", "own"))

@@ -99,7 +99,7 @@ func TestSuspend(t *testing.T) {
 	if _, err := b.stat("d/none"); api.KindOf(err) != api.NotFound {
 		t.Errorf("offline: %v", err)
 	}
-	if took := time.Since(start); took > catchUpFor+8*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("offline a missing name took %v", took)
 	}
 	b.wire.mend()

@@ -52,7 +52,7 @@ func TestBadLogins(t *testing.T) {
 	must(t, err)
 	start := time.Now()
 	refused(t, stranger.Login(t.Context(), "http://"+addr, anna.email, anna.password), "reach", "connect", "no server", "answer")
-	if took := time.Since(start); took > 15*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("without a server, login took %v to say so", took)
 	}
 	var e *rig.CommandError

@@ -33,7 +33,7 @@ func TestMapOutlivesClose(t *testing.T) {
 	// The map is alive: a checkpoint is sent, and does not hold up the wait.
 	start := time.Now()
 	syncAll(t, laptop)
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("sync --wait with a map alive took %v", took)
 	}
 	for i := range 5 {

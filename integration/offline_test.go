@@ -37,7 +37,8 @@ func TestOffline(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "never")); !os.IsNotExist(err) {
 		t.Errorf("a name that does not exist: %v", err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	// Each of some sixty calls would take 5 s if it waited for the server.
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("working offline took %v", took)
 	}
 	status, err := laptop.Status(t.Context())
@@ -86,7 +87,7 @@ func TestMountWithoutServer(t *testing.T) {
 	mount(t, laptop)
 	must(t, has(filepath.Join(laptop.Mount, "letter"), "Dear Anna"))
 	write(t, filepath.Join(laptop.Mount, "answer"), "Dear Boris")
-	if took := time.Since(start); took > 15*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("mounting and reading without the server took %v", took)
 	}
 	// What was not sent goes out at the next mount.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -187,7 +188,7 @@ func TestContentOfTheWrongPart(t *testing.T) {
 
 // What stops moving must fail; what moves slowly must not.
 func TestStalls(t *testing.T) {
-	const limit = 300 * time.Millisecond
+	const limit = time.Second
 	release := make(chan struct{})
 	e := newEdge(t)
 	e.mux.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, r *http.Request) { <-release })
@@ -196,11 +197,11 @@ func TestStalls(t *testing.T) {
 		answer(api.Changes{})(w, r)
 	})
 	e.mux.HandleFunc("GET /v1/drives/home/nodes/"+node.String()+"/content", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "8")
-		for range 4 {
+		w.Header().Set("Content-Length", "24")
+		for range 20 {
 			io.WriteString(w, "x")
 			w.(http.Flusher).Flush()
-			time.Sleep(limit / 2)
+			time.Sleep(limit / 10)
 		}
 		if r.URL.Query().Get("version") == other.String() {
 			<-release
@@ -222,14 +223,20 @@ func TestStalls(t *testing.T) {
 	c.limits = limits{answer: limit, pack: 4 * limit, body: limit}
 	d := c.Drive("home")
 	ctx := t.Context()
+	var all sync.WaitGroup
 	defer close(release)
+	defer all.Wait()
 
-	if _, err := c.Whoami(ctx); api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), "stopped answering") {
-		t.Errorf("no answer: %v", err)
-	}
-	if _, err := d.Changes(ctx, api.ID{}, epoch, 1, 2*time.Second); err != nil {
-		t.Errorf("a long poll was cut: %v", err)
-	}
+	all.Go(func() {
+		if _, err := c.Whoami(ctx); api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), "stopped answering") {
+			t.Errorf("no answer: %v", err)
+		}
+	})
+	all.Go(func() {
+		if _, err := d.Changes(ctx, api.ID{}, epoch, 1, 2*time.Second); err != nil {
+			t.Errorf("a long poll was cut: %v", err)
+		}
+	})
 	read := func(version api.ID) (string, error) {
 		r, err := d.Content(ctx, node, version, 0, -1)
 		if err != nil {
@@ -239,18 +246,26 @@ func TestStalls(t *testing.T) {
 		b, err := io.ReadAll(r)
 		return string(b), err
 	}
-	if got, err := read(api.ID{}); err != nil || got != "xxxxxxxx" {
-		t.Errorf("a slow body: %q, %v", got, err)
-	}
-	if got, err := read(other); api.KindOf(err) != api.Unavailable || got != "xxxx" {
-		t.Errorf("a stalled body: %q, %v", got, err)
-	}
-	if err := d.PutPack(ctx, make([]byte, 1<<20)); err != nil {
-		t.Errorf("a slow upload: %v", err)
-	}
-	if err := d.PutPack(ctx, make([]byte, 1<<20+1)); api.KindOf(err) != api.Unavailable {
-		t.Errorf("a stalled upload: %v", err)
-	}
+	all.Go(func() {
+		if got, err := read(api.ID{}); err != nil || got != strings.Repeat("x", 24) {
+			t.Errorf("a slow body: %q, %v", got, err)
+		}
+	})
+	all.Go(func() {
+		if got, err := read(other); api.KindOf(err) != api.Unavailable || got != strings.Repeat("x", 20) {
+			t.Errorf("a stalled body: %q, %v", got, err)
+		}
+	})
+	all.Go(func() {
+		if err := d.PutPack(ctx, make([]byte, 1<<20)); err != nil {
+			t.Errorf("a slow upload: %v", err)
+		}
+	})
+	all.Go(func() {
+		if err := d.PutPack(ctx, make([]byte, 1<<20+1)); api.KindOf(err) != api.Unavailable {
+			t.Errorf("a stalled upload: %v", err)
+		}
+	})
 }
 
 // The reader may take its time between two reads: that is no stall.
@@ -259,7 +274,7 @@ func TestSlowReader(t *testing.T) {
 	content := make([]byte, 8<<20)
 	serveContent(e, content)
 	c := e.client(t)
-	c.limits.body = 50 * time.Millisecond
+	c.limits.body = time.Second
 	r, err := c.Drive("home").Content(t.Context(), node, api.ID{}, 0, -1)
 	if err != nil {
 		t.Fatal(err)
@@ -270,8 +285,8 @@ func TestSlowReader(t *testing.T) {
 		if _, err := io.ReadFull(r, buf); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(120 * time.Millisecond)
 	}
+	time.Sleep(2 * c.limits.body)
 	if n, err := io.Copy(io.Discard, r); err != nil || n != 5<<20 {
 		t.Errorf("%d bytes, %v", n, err)
 	}
