@@ -34,8 +34,11 @@ type content struct {
 	durable bool // of an unsent file: nobody opened it for writing since a sync of it began, and that succeeded
 	syncing bool // or is under way
 
-	described bool  // its extended attribute says that it is unsent
-	extra     int64 // blocks that this attribute takes up, which are not the file's
+	described  bool  // its extended attribute says that it is unsent,
+	describing int   // in so many bytes
+	rider      int64 // the last commit of its rider, 0 for none,
+	riding     int   // and how many bytes that has
+	extra      int64 // blocks that these attributes take up, which are not the file's
 }
 
 // maxIdle is how many content files nobody has open stay open and registered; and as many of files that
@@ -67,11 +70,14 @@ func (d *Drive) openContent(slot uint64) (*content, error) {
 	}
 	c.rec = rec
 	if rec.dirty {
-		n, err := unix.Fgetxattr(c.fd, describedAttr, nil)
-		if c.described = err == nil && n > 0; c.described {
-			c.extra = d.weigh(n)
+		if n, err := unix.Fgetxattr(c.fd, describedAttr, nil); err == nil && n > 0 {
+			c.described, c.describing = true, n
 		}
 	}
+	if n, err := unix.Fgetxattr(c.fd, riderAttr, nil); err == nil && n > 0 {
+		c.rider, c.riding = d.st.commits.Load(), n // at the latest
+	}
+	d.heft(c)
 	c.look()
 	return c, nil
 }
@@ -147,6 +153,9 @@ func (d *Drive) attach(n *node) (*content, error) {
 		}
 		c.durable = n.hot != nil // it was when it came to rest
 		n.c = c
+		if c.riding > 0 {
+			d.ridden = append(d.ridden, idleContent{c, n})
+		}
 	}
 	n.c.idle = false
 	return n.c, nil

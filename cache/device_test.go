@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 
 	"satchel/api"
 	"satchel/api/client"
@@ -50,7 +52,17 @@ type device struct {
 	mu      sync.Mutex         // guards durable
 }
 
-type durable struct{ data []byte }
+// durable is a content file with its rider.
+type durable struct{ data, rider []byte }
+
+func riderOf(path string) []byte {
+	b := make([]byte, 4096)
+	n, err := unix.Getxattr(path, riderAttr, b)
+	if err != nil {
+		return nil
+	}
+	return b[:n]
+}
 
 // logBuffer is a device's log, to be shown when a test fails.
 type logBuffer struct {
@@ -194,7 +206,7 @@ func (v *device) synced(fd int) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.durable[filepath.Base(path)] = durable{data}
+	v.durable[filepath.Base(path)] = durable{data, riderOf(path)}
 }
 
 // kill ends the device as kill -9 does, in one moment: what was written to files
@@ -262,6 +274,14 @@ func (v *device) losePower() {
 			v.t.Fatal(err)
 		}
 		was, ok := v.durable[filepath.Base(path)]
+		if !bytes.Equal(was.rider, riderOf(path)) && v.rng.IntN(2) == 0 {
+			if len(was.rider) == 0 {
+				err = unix.Removexattr(path, riderAttr)
+			} else {
+				err = unix.Setxattr(path, riderAttr, was.rider, 0)
+			}
+			must(v.t, err)
+		}
 		if ok && string(was.data) == string(now) {
 			continue
 		}

@@ -176,6 +176,10 @@ func (d *Drive) clean(t *tx, n *node) {
 		d.wakeSyncer() // see resolve
 	}
 	n.c.nondescript()
+	if n.c.rider <= d.st.synced.Load() {
+		n.c.dismount()
+	}
+	d.heft(n.c)
 	n.c.rec = slotRecord{node: n.id, version: n.version, ctime: n.c.ctime()}
 	t.slot(n.c)
 	d.hold(n)

@@ -106,12 +106,13 @@ type Drive struct {
 	notes *notifier
 	kern  atomic.Pointer[Kernel]
 
-	connected atomic.Bool  // the change feed is up: what the kernel was told stays true or is taken back
-	polled    atomic.Bool  // connected is what the server's answer, or its silence, says: false between start or wake-up and that
-	stirred   atomic.Int64 // when a program last changed something, ns
-	suspect   atomic.Bool  // the replica was found damaged
-	full      atomic.Bool  // the disk under the cache is full: calls that need room fail
-	fineTimes bool         // two changes of a content file never have one ctime
+	connected atomic.Bool   // the change feed is up: what the kernel was told stays true or is taken back
+	polled    atomic.Bool   // connected is what the server's answer, or its silence, says: false between start or wake-up and that
+	stirred   atomic.Int64  // when a program last changed something, ns
+	suspect   atomic.Bool   // the replica was found damaged
+	full      atomic.Bool   // the disk under the cache is full: calls that need room fail
+	ridden    []idleContent // contents with a rider; guarded by mu
+	fineTimes bool          // two changes of a content file never have one ctime
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -247,7 +248,7 @@ func (d *Drive) open() error {
 	if why, err := os.ReadFile(filepath.Join(dir, "damaged")); err == nil {
 		return fmt.Errorf("%w, as was found before: %s", errCorrupt, why)
 	}
-	if d.st, err = openStore(dir, d.cfg.seam.fs(), d.distrust, d.log, d.space, func() { d.syncContents(nil) }, d.limbo); err != nil {
+	if d.st, err = openStore(dir, d.cfg.seam.fs(), d.distrust, d.log, d.space, func() { d.syncContents(nil) }, d.limbo, d.contentPaths); err != nil {
 		return err
 	}
 	if d.mem, err = newMemory(d.cfg.Memory/listShare, d.forgetListing); err != nil {

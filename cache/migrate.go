@@ -23,10 +23,11 @@ import (
 //
 //	1  the first
 //	2  every record of a node ends with the blocks that its file takes up; a shorter one is damaged
+//	3  what was journalled last may ride on content files (rider.go)
 //
 // The number is in the replica, and in a file beside it for programs that
 // can't even open the replica of a newer one.
-const formatVersion = 2
+const formatVersion = 3
 
 // storeFormat is the format of Pebble's own files. It is named so that another version of
 // Pebble does not change it unnoticed: satchels of before could not open it any more.
@@ -45,6 +46,7 @@ var migrations = map[uint64]func(key, value []byte) ([]byte, error){
 		}
 		return r.append(nil), nil
 	},
+	2: func(_, value []byte) ([]byte, error) { return value, nil },
 }
 
 // decodeRecord1 reads a record of format 1, which ended before taken where that was 0.

@@ -232,8 +232,12 @@ func TestFixture(t *testing.T) {
 
 // A cache of an older release works with this one, and what it had not sent is sent.
 func TestOlderFormatIsMigrated(t *testing.T) {
-	cfg, s := openFixture(t, "format1.tar.gz")
-	useFixture(t, cfg, s)
+	for _, name := range []string{"format1.tar.gz", "format2.tar.gz"} {
+		t.Run(name, func(t *testing.T) {
+			cfg, s := openFixture(t, name)
+			useFixture(t, cfg, s)
+		})
+	}
 }
 
 // A watchedFS tells before each change to its files.

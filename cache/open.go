@@ -313,26 +313,35 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	if err != nil {
 		return err
 	}
-	// What the other records refer to comes first; then both at once: the disk's own
-	// journal commits them together.
-	journal := make(chan error, 1)
+	// What the other records refer to comes first; then both at once, in one file if they can be.
+	var rider int64
+	journal := func() error { return nil }
 	if d.st.unsynced() {
 		d.syncContents(c)
-		go func() { journal <- d.st.sync() }()
-	} else {
-		journal <- nil
+		var rides bool
+		d.mu.Lock()
+		if rider, rides = d.ride(n, c); rides {
+			ctime, dataOnly = c.ctime(), false
+		}
+		d.mu.Unlock()
+		if !rides {
+			synced := make(chan error, 1)
+			go func() { synced <- d.st.sync() }()
+			journal = func() error { return <-synced }
+		}
 	}
 	if fd >= 0 {
 		err = d.cfg.seam.sync(fd, dataOnly)
 		unix.Close(fd)
 	}
-	jerr := <-journal
+	jerr := journal()
 	if err != nil {
 		return api.Errorf(kindOf(err), "fsync: %w", err)
 	}
 	if jerr != nil {
 		return jerr
 	}
+	d.st.rode(rider)
 	if c != nil {
 		d.mu.Lock()
 		d.noteSynced(c, ctime)
@@ -346,8 +355,10 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 
 // SyncDir makes directory changes durable, as Fsync.
 func (d *Drive) SyncDir(intr Interrupt) error {
-	if err := d.st.settle(); err != nil {
-		return err
+	if d.st.unsynced() {
+		if err := d.st.settle(); err != nil {
+			return err
+		}
 	}
 	if d.cfg.FsyncServer {
 		return d.syncServer(api.ID{}, intr)

@@ -37,6 +37,9 @@ func syncFile(fd int, _ bool) error {
 	return unix.Fsync(fd)
 }
 
+// riderable tells whether fsync(2) commits a file's attributes with it, which is said nowhere.
+const riderable = false
+
 const syncsAll = false
 
 func syncAll(int) error { return unix.ENOTSUP }

@@ -46,6 +46,9 @@ func syncFile(fd int, dataOnly bool) error {
 	return unix.Fsync(fd)
 }
 
+// riderable tells whether fsync(2) commits a file's attributes with it.
+const riderable = true
+
 // syncsAll tells whether syncAll can be had.
 const syncsAll = true
 

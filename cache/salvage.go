@@ -42,10 +42,19 @@ func (d *Drive) describe(n *node) {
 	v := mustJSON(description{Node: n.id, Base: n.version, Path: api.Name(d.pathOf(n)), Mode: n.mode})
 	// It moves the ctime, as a write would: the content is not taken for changed by it.
 	clean := c.ctime() == c.synced
-	if err := unix.Fsetxattr(c.fd, describedAttr, v, 0); err != nil {
+	err := unix.Fsetxattr(c.fd, describedAttr, v, 0)
+	if full(err) && c.riding > 0 { // both have no room in it
+		if c.rider > d.st.synced.Load() {
+			return // but soon
+		}
+		c.dismount()
+		err = unix.Fsetxattr(c.fd, describedAttr, v, 0)
+	}
+	if err != nil {
 		d.log.Debug("unsent content can't describe itself", "err", err)
 	}
-	c.described, c.extra = true, d.weigh(len(v))
+	c.described, c.describing = true, len(v)
+	d.heft(c)
 	if clean {
 		c.synced = c.ctime()
 	}
@@ -77,7 +86,7 @@ func (d *Drive) weigh(bytes int) int64 {
 func (c *content) nondescript() {
 	if c.described {
 		unix.Fremovexattr(c.fd, describedAttr)
-		c.described, c.extra = false, 0
+		c.described, c.describing = false, 0
 	}
 }
 
@@ -172,6 +181,11 @@ func (d *Drive) eachContent(fn func(slot uint64, path string) error) error {
 		}
 	}
 	return nil
+}
+
+// contentPaths calls fn with the path of each content file.
+func (d *Drive) contentPaths(fn func(path string)) error {
+	return d.eachContent(func(_ uint64, path string) error { fn(path); return nil })
 }
 
 // salvage puts unsent content into the Recovered folder of a replica that was just

@@ -122,6 +122,7 @@ func (s *slots) settled(d *Drive, from []*content, sheds int64) {
 	}
 	s.later(func() {
 		d.mu.Lock()
+		d.alight()
 		news := sheds > s.freed.Load()
 		if news {
 			s.freed.Store(sheds)
@@ -142,6 +143,8 @@ func (s *slots) recycle(d *Drive, c *content) {
 	// Somebody may still have it mapped, though no handle is open.
 	if room && c.unused() && os.Truncate(path, 0) == nil {
 		c.nondescript()
+		c.dismount()
+		c.extra = 0
 		c.look()
 		d.mu.Lock()
 		c.rec, c.idle, c.durable, c.syncing = slotRecord{}, false, false, false

@@ -31,8 +31,9 @@ type store struct {
 	hard  atomic.Int32 // > 0: a Sync of the log is a real one
 	dirty atomic.Bool
 
-	commits atomic.Int64 // how many there were
-	synced  atomic.Int64 // how many of them are durable
+	commits atomic.Int64 // how many there were, ever
+	synced  atomic.Int64 // up to which they are durable by the log
+	riders  riders       // and by other means
 
 	wake   chan struct{}
 	done   chan struct{}
@@ -44,10 +45,16 @@ type store struct {
 	log    *slog.Logger
 }
 
-func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func()) (*store, error) {
+// openStore opens the replica in a cache directory, makes it one of the present format, and adds to it what was journalled last, which
+// may be in the content files.
+func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func(), contents func(func(path string)) error) (*store, error) {
 	s := &store{wake: make(chan struct{}, 1), done: make(chan struct{}), log: log, space: space, before: before, during: during, rush: make(chan struct{}, 1)}
 	format, err := s.open(dir, fs, damage)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.board(contents); err != nil {
+		s.DB.Close()
 		return nil, err
 	}
 	if format < formatVersion {
@@ -61,7 +68,7 @@ func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, spac
 			return nil, err
 		}
 	}
-	if err := noteFormat(dir); err != nil {
+	if err := errors.Join(noteFormat(dir), s.begin()); err != nil {
 		s.DB.Close()
 		return nil, err
 	}
@@ -138,36 +145,17 @@ func (s *store) get(key []byte) ([]byte, error) {
 	return append([]byte(nil), v...), nil
 }
 
-// commit applies a batch without waiting for any durability.
-func (s *store) commit(b *pebble.Batch) error {
-	err := b.Commit(pebble.NoSync)
-	b.Close()
-	if err != nil {
-		return fmt.Errorf("write the replica: %w", err)
-	}
-	s.commits.Add(1)
-	if !s.dirty.Swap(true) {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	}
-	return nil
-}
-
 // unsynced tells whether there are commits that are not durable.
-func (s *store) unsynced() bool { return s.synced.Load() < s.commits.Load() }
+func (s *store) unsynced() bool { return s.durable() < s.commits.Load() }
 
-// sync makes all commits durable against power loss.
+// sync makes all commits durable against power loss, by the log.
 func (s *store) sync() error {
 	n := s.commits.Load()
 	if s.synced.Load() >= n {
 		return nil
 	}
 	done := s.during()
-	s.hard.Add(1)
-	defer s.hard.Add(-1)
-	if err := s.LogData(nil, pebble.Sync); err != nil {
+	if err := s.syncLog(); err != nil {
 		return err
 	}
 	for was := s.synced.Load(); was < n && !s.synced.CompareAndSwap(was, n); {
@@ -177,9 +165,16 @@ func (s *store) sync() error {
 	return nil
 }
 
+// syncLog syncs Pebble's log.
+func (s *store) syncLog() error {
+	s.hard.Add(1)
+	defer s.hard.Add(-1)
+	return s.LogData(nil, pebble.Sync)
+}
+
 // settle is sync, after the content that the records refer to.
 func (s *store) settle() error {
-	if !s.unsynced() {
+	if s.synced.Load() >= s.commits.Load() {
 		return nil
 	}
 	s.before()
