@@ -28,9 +28,10 @@ type Theirs struct {
 	Node        ID          `json:"node"`
 	Name        Name        `json:"name"` // its own; empty: the whole drive
 	Type        Type        `json:"type"`
-	Size        int64       `json:"size"`           // bytes; of a file
-	Mtime       int64       `json:"mtime"`          // ns
-	From        string      `json:"from,omitempty"` // who shares it: his name, or his address if he has none; empty: not told
+	Size        int64       `json:"size"`                 // bytes; of a file
+	Mtime       int64       `json:"mtime"`                // ns
+	From        string      `json:"from,omitempty"`       // who shares it, as he calls himself: a name that anybody may choose
+	FromEmail   string      `json:"from_email,omitempty"` // his address; empty if he shares it with everybody here, and so with nobody by name
 	Permissions Permissions `json:"permissions"`
 	Bind        ID          `json:"bind,omitzero"`   // that shows it in the caller's drive; zero: nowhere
 	Path        Name        `json:"path,omitempty"`  // where that is

@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -95,10 +96,24 @@ func (d *Drive) noteEvent(what string, parent api.ID, name, now api.Name, why st
 	}
 	e := Event{Time: time.Now().UTC(), What: what, Path: at, Now: now, Why: why, Dir: dir}
 	d.syn.events = append(d.syn.events, e)
-	if n := len(d.syn.events) - maxEvents; n > 0 {
-		d.syn.events = append([]Event(nil), d.syn.events[n:]...)
+	for len(d.syn.events) > maxEvents { // news goes before what somebody has to look at
+		i := max(0, slices.IndexFunc(d.syn.events, func(e Event) bool { return e.Dir.IsZero() && e.What != EventRefused }))
+		d.syn.events = slices.Delete(slices.Clone(d.syn.events), i, i+1)
 	}
 	d.syn.told = append(d.syn.told, e)
+}
+
+// refusedAgain notes why the server does still not take what waits in Recovered and was offered once more; false: it is not
+// known that it was refused before. Locked.
+func (d *Drive) refusedAgain(now api.Name, why string, dir api.ID) bool {
+	for i, e := range slices.Backward(d.syn.events) {
+		if e.What == EventRefused && e.Dir == dir && e.Now == now {
+			d.syn.events = slices.Clone(d.syn.events)
+			d.syn.events[i].Why = why
+			return true
+		}
+	}
+	return false
 }
 
 // eventOf notes what became of a mutation that was not applied as made; locked.

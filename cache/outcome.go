@@ -288,7 +288,8 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	for i := 2; l.byName[name] != nil; i++ {
 		name = api.Name(fmt.Sprintf("%d %.200s", i, n.name))
 	}
-	if n.up == p.id && m.Op == api.OpCreate { // refused there too: it stays, and is offered again later
+	again := n.up == p.id && m.Op == api.OpCreate
+	if again { // refused there too: it stays, and is offered again later
 		name = n.name
 		l.remove(name)
 	}
@@ -310,6 +311,9 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	if w := d.byID[m.Node]; w != nil && byID[m.Node] == nil {
 		w.up, w.name = old, oldName
 		d.perish(t, w) // the server has no such node
+	}
+	if again && d.refusedAgain(recovered+"/"+name, o.Message, p.id) {
+		return nil
 	}
 	d.noteEvent(EventRefused, old, oldName, recovered+"/"+name, o.Message, p.id)
 	d.log.Warn("refused by the server; kept in the Recovered folder", "name", oldName, "as", name, "why", o.Message)

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -335,6 +336,16 @@ func TestRefusedWorkIsKept(t *testing.T) {
 	a.restart()
 	if text, err := a.read("Recovered/new"); err != nil || text != large {
 		t.Errorf("after a restart: %.20q %v", text, err)
+	}
+	// Who waits for all to be sent is not kept waiting by it: it is offered once more, refused once more, and told of once.
+	for range 2 {
+		before := a.d.Status()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		err := a.d.Sync(ctx, true, nil)
+		cancel()
+		if now := a.d.Status(); err != nil || now.Refused <= before.Refused || now.Unsettled != 2 {
+			t.Fatalf("waited for what is refused: %v; %d refused, %d before; told of %v", err, now.Refused, before.Refused, now.Events)
+		}
 	}
 	// There is room again: it is offered again, at once when somebody waits for all to be sent.
 	must(t, u.SetQuota(0))

@@ -85,7 +85,8 @@ func (d *Drive) Status() Status {
 // Sync hurries all that is pending to the server; with wait it returns when the
 // server has all that was pending when it was called. Files that are open get a
 // checkpoint and do not hold it up, and neither does that on which the server fails: then the error
-// says so once all else was sent. It is of kind Unavailable while the
+// says so once all else was sent. What the server refused is offered once more; refused again, it does not hold it up either, and
+// [Drive.Status] tells of it. It is of kind Unavailable while the
 // server can't be reached and ctx ends, Unauthenticated when the login is no longer valid.
 func (d *Drive) Sync(ctx context.Context, wait bool, progress func(Status)) error {
 	return d.sync(ctx, wait, api.ID{}, progress)
@@ -96,7 +97,8 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 	d.mu.Lock()
 	if wait && of.IsZero() {
 		d.offerStuck()
-		d.quotaNews() // who waits may know that there is more room now
+		d.offerAgain() // who waits may know that there is more room now
+		d.quotaNews()
 	}
 	t := d.begin()
 	for _, n := range d.syn.hots {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -222,9 +223,13 @@ func (s *Service) BindShared(ctx context.Context, c Caller, drive, node api.ID, 
 		for n := 1; ; n++ {
 			path := []api.Name{name}
 			if n > 1 {
-				path[0] = besideName(name, t.Sharer, n-1)
+				by := cmp.Or(t.Address, "shared")
+				if t.Sharer != "" && api.CheckPersonName(t.Sharer) == nil {
+					by = t.Sharer
+				}
+				path[0] = besideName(name, by, n-1)
 			}
-			if path[0].Check() != nil { // the sharer's name may be no file's
+			if path[0].Check() != nil { // an address may be no file's name
 				path[0] = besideName(name, "shared", n-1)
 			}
 			_, err := home.Lookup(ctx, path)

@@ -334,7 +334,7 @@ func TestShareByAddress(t *testing.T) {
 		theirs, err := s.SharedWith(t.Context(), who)
 		var got []string
 		for _, x := range theirs {
-			got = append(got, string(x.Name)+" "+x.Sharer)
+			got = append(got, string(x.Name)+" "+x.Address)
 		}
 		slices.Sort(got)
 		if err != nil || !slices.Equal(got, want) {

@@ -164,7 +164,11 @@ func (o *OIDC) account(ctx context.Context, from netip.Addr, id *oidc.IDToken, w
 	}
 	account, err = a.db.LoginAccount(ctx, email)
 	if api.KindOf(err) == api.NotFound && o.config.Signup {
-		account, err = a.Register(ctx, from, Registration{Email: email, Name: who.Name, Password: newSecret()})
+		name, unfit := PersonName(who.Name)
+		if unfit != nil { // many providers name people by their addresses
+			name = ""
+		}
+		account, err = a.Register(ctx, from, Registration{Email: email, Name: name, Password: newSecret()})
 	}
 	if api.KindOf(err) == api.NotFound || api.KindOf(err) == api.Exists { // Exists: a disabled account's
 		return postgres.Account{}, api.Errorf(api.Permission, "%s has no account here: ask whoever runs this server", email)

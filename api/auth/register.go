@@ -19,9 +19,6 @@ const (
 	minChosen   = 12
 )
 
-// maxPersonName is the longest name of a person in bytes.
-const maxPersonName = 200
-
 // Registration asks for an account.
 type Registration struct {
 	Email    string
@@ -70,17 +67,10 @@ func CheckEmail(email string) error {
 	return nil
 }
 
-// PersonName cleans a name that others will read; what is no text, or too long, is
-// [api.Invalid].
+// PersonName cleans a name that others will read; one that [api.CheckPersonName] does not take is [api.Invalid].
 func PersonName(name string) (string, error) {
 	name = strings.TrimSpace(name)
-	switch {
-	case len(name) > maxPersonName:
-		return "", api.Errorf(api.Invalid, "the name has %d bytes; at most %d are allowed", len(name), maxPersonName)
-	case !utf8.ValidString(name), strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return "", api.Errorf(api.Invalid, "the name has characters that are not text")
-	}
-	return name, nil
+	return name, api.CheckPersonName(name)
 }
 
 // CheckChosen tells whether a password that a person chose on a page is long enough, where several spaces

@@ -61,7 +61,7 @@ func (s *server) theirs(ctx context.Context, id auth.Identity) ([]api.Theirs, er
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, api.Theirs{Drive: t.Drive, Node: t.Node, Name: t.Name, Type: t.Type, Size: t.Size, Mtime: t.Mtime, From: t.Sharer,
+		all = append(all, api.Theirs{Drive: t.Drive, Node: t.Node, Name: t.Name, Type: t.Type, Size: t.Size, Mtime: t.Mtime, From: t.Sharer, FromEmail: t.Address,
 			Permissions: t.Permissions, Bind: at[[2]api.ID{t.Drive, t.Node}].ID, Path: api.Name(api.JoinPath(path))})
 	}
 	for _, b := range bound {

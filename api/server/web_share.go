@@ -121,13 +121,11 @@ func (s *server) guests(r *http.Request, id auth.Identity, d *storage.Drive) (al
 		if err != nil {
 			return nil, err
 		}
-		guest := web.Guest{Principal: g.UserID, Name: names[g.UserID], May: may(g.Permissions), Path: g.Path, Share: pathURL("/share/", path)}
+		guest := web.Guest{Principal: g.UserID, Name: api.Person(names[g.UserID], ""), Email: g.Address, May: may(g.Permissions), Path: g.Path, Share: pathURL("/share/", path)}
 		switch {
 		case g.UserID == api.Authenticated:
 			guest.Name = "Everyone with an account here"
-		case guest.Name == "" && g.Address != "":
-			guest.Name = g.Address
-		case guest.Name == "":
+		case guest.Name == "" && g.Address == "":
 			guest.Name = "Somebody without a name"
 		}
 		all = append(all, guest)

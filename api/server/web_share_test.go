@@ -329,7 +329,7 @@ func TestWebShares(t *testing.T) {
 	b.post("/do/share", "path", "team", "email", "BOB@example.org", "may", "read").want(t, "sharing", "/share/team", "look at it", "Take it back", bob) // the address that she gave
 	b.post("/do/share", "path", "letter.txt", "email", bob, "may", "read")
 	p := c.get("/shared")
-	p.want(t, "what is shared with Bob", "/shared", "team", "letter.txt", "Alice A.")
+	p.want(t, "what is shared with Bob", "/shared", "team", "letter.txt", "Alice A.", alice)
 	file := regexp.MustCompile(`href="(/shared/[0-9a-f-]+/[0-9a-f-]+)"`).FindStringSubmatch(p.body)
 	if got := c.get(file[1]); got.body != "dear Bob" {
 		t.Errorf("the letter: %d %q", got.status, got.body)

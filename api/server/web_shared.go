@@ -35,12 +35,12 @@ func (s *server) webShared(w http.ResponseWriter, r *http.Request, id auth.Ident
 		if t.Ended {
 			continue // an empty folder as any other
 		}
-		row := web.Theirs{Name: t.Name.Escape(), From: t.From, May: may(t.Permissions), Folder: t.Type == api.Directory, Size: t.Size, Modified: time.Unix(0, t.Mtime), Drive: t.Drive, Node: t.Node}
-		if row.From == "" {
+		row := web.Theirs{Name: t.Name.Escape(), From: api.Person(t.From, ""), Email: t.FromEmail, May: may(t.Permissions), Folder: t.Type == api.Directory, Size: t.Size, Modified: time.Unix(0, t.Mtime), Drive: t.Drive, Node: t.Node}
+		if row.From == "" && row.Email == "" {
 			row.From = "Somebody"
 		}
 		if row.Name == "" {
-			row.Name = "All files of " + row.From
+			row.Name = "All files of " + api.Person(t.From, t.FromEmail)
 		}
 		switch {
 		case t.Path != "":

@@ -32,7 +32,8 @@ type Link struct {
 
 // Guest is somebody who has permissions.
 type Guest struct {
-	Principal, Name string
+	Principal, Name string // as he calls himself, or what is said instead
+	Email           string // by which it was shared with him
 	May             string
 	Path, Share     string // where, in a list of all, and the address of its sharing
 }
@@ -50,13 +51,15 @@ type Shared struct {
 
 // Theirs is something that another one shares.
 type Theirs struct {
-	Name, From, May string
-	Folder          bool
-	Size            int64
-	Modified        time.Time
-	Open            string // address of a file's content, or of a bound folder
-	Mount, Path     string // of a folder that can be put among one's files
-	Drive, Node     api.ID
+	Name, May   string
+	From        string // who shares it, as he calls himself
+	Email       string // his address, where it is known
+	Folder      bool
+	Size        int64
+	Modified    time.Time
+	Open        string // address of a file's content, or of a bound folder
+	Mount, Path string // of a folder that can be put among one's files
+	Drive, Node api.ID
 }
 
 // ByLink is what a stranger sees who comes by a link: a folder, or a file.

@@ -29,11 +29,11 @@ func (cmd *completionCmd) Run(sh *shell) error {
 const completePatience = 2 * time.Second
 
 // complete offers words for what a command's struct tags.
-func (sh *shell) complete(kind, word string, flags map[string]string) (found []cli.Candidate, err error) {
+func (sh *shell) complete(kind, word string, given cli.Given) (found []cli.Candidate, err error) {
 	ctx, cancel := context.WithTimeout(sh.ctx, completePatience)
 	defer cancel()
 	sh.ctx = ctx
-	if sh.profile = flags["profile"]; sh.profile == "" {
+	if sh.profile = given.Flags["profile"]; sh.profile == "" {
 		sh.profile = "default"
 	}
 	add := func(word, about string) {
@@ -53,6 +53,9 @@ func (sh *shell) complete(kind, word string, flags map[string]string) (found []c
 		return found, nil
 	case "remote":
 		return sh.completeRemote(word)
+	case "trashed", "version", "guest":
+		err := sh.completeFrom(kind, given.Args, add)
+		return found, err
 	}
 	c, _, err := sh.connect()
 	if err != nil {
@@ -72,10 +75,15 @@ func (sh *shell) complete(kind, word string, flags map[string]string) (found []c
 			add(p.Name, "last used: "+everSeen(p.Seen))
 		}
 		return found, err
-	case "theirs":
+	case "theirs", "addable", "added":
 		all, err := c.Theirs(sh.ctx)
 		for _, t := range all {
-			add(theirName(t), "from "+t.From)
+			switch {
+			case kind == "added" && t.Path != "":
+				add(string(t.Path), theirName(t)+" from "+sharer(t))
+			case kind == "theirs" && !t.Ended, kind == "addable" && t.Path == "" && t.Type == api.Directory:
+				add(theirName(t), "from "+sharer(t))
+			}
 		}
 		return found, err
 	case "access-key":
@@ -86,6 +94,59 @@ func (sh *shell) complete(kind, word string, flags map[string]string) (found []c
 		return found, err
 	}
 	return nil, nil
+}
+
+// completeFrom offers what there is of the drive for what was given before: paths in the trash, versions of a file,
+// or with whom a path is shared.
+func (sh *shell) completeFrom(kind string, args []string, add func(word, about string)) error {
+	t, err := sh.connectTree()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	switch kind {
+	case "trashed":
+		page, err := t.Trash(sh.ctx, 0, 1000)
+		seen := map[api.Name]bool{}
+		for _, item := range page.Items {
+			if !seen[item.Path] { // of several the last one comes back
+				add(string(item.Path), "deleted "+stamp(item.Deleted))
+			}
+			seen[item.Path] = true
+		}
+		return err
+	case "version":
+		if len(args) == 0 {
+			return nil
+		}
+		_, versions, err := t.history(sh.ctx, args[0])
+		for _, v := range versions {
+			if !v.Current {
+				add(v.ID.String(), "of "+stamp(v.Time)+", "+size(v.Size).String())
+			}
+		}
+		return err
+	}
+	path := ""
+	if len(args) > 0 {
+		p, err := t.existing(sh.ctx, args[0])
+		if err != nil {
+			return err
+		}
+		path = "/" + api.JoinPath(p.path)
+	}
+	all, err := t.Shares(sh.ctx, path)
+	for _, g := range all.Grants {
+		if g.UserID == api.Anonymous {
+			add("public", "everybody, "+g.Path)
+			continue
+		}
+		add(cmp.Or(g.Email, g.UserID), g.Name)
+	}
+	for _, l := range all.Links {
+		add(l.URL, "a link to "+l.Path)
+	}
+	return err
 }
 
 // completeRemote offers the names of the drive's directory that the word is in.

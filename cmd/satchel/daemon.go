@@ -48,6 +48,8 @@ type daemon struct {
 	hold   hold   // why sending waits
 	left   string // the file that tells other commands what is kept after the end
 	closed bool
+
+	readOnly bool // the folder refuses changes
 }
 
 // moreProcs lets more goroutines be in system calls at once. Readers of /dev/fuse and fsyncs sit
@@ -93,7 +95,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		return err
 	}
 	bound.base = config
-	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{})}
+	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{}), readOnly: cmd.ReadOnly}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
 	d.left = sh.places.leftFile(cmd.CacheDir)
 	d.finish = sync.OnceValue(d.close)
@@ -237,7 +239,7 @@ func (d *daemon) report() report {
 func (d *daemon) reportOf(s cache.Status) report {
 	r := report{
 		PID: d.self.PID, Mountpoint: d.self.Mountpoint, Server: d.login.Server, User: d.login.Email, Device: d.login.DeviceName,
-		Passthrough: d.fs.Passthrough(), Writeback: d.fs.Writeback(), Status: s,
+		Passthrough: d.fs.Passthrough(), Writeback: d.fs.Writeback(), ReadOnly: d.readOnly, Status: s,
 	}
 	d.hold.tell(&r)
 	return r

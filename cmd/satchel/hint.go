@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -8,8 +9,8 @@ import (
 )
 
 // command is a command line of this program in a message to people, so that it can be typed as it stands: the command's
-// words, with the profile before them if it is not the default one, and names as a shell and this program need them: one
-// that begins as a flag does is written as a path.
+// words, with the profile before them if it is not the default one, and names as a shell and this program need them: what
+// begins as a flag does stands after --.
 func (sh *shell) command(words string, names ...string) string {
 	return commandLine(sh.profile, words, names...)
 }
@@ -21,10 +22,10 @@ func commandLine(profile, words string, names ...string) string {
 		line += "--profile " + profile + " "
 	}
 	line += words
+	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "-") }) {
+		line += " --"
+	}
 	for _, name := range names {
-		if strings.HasPrefix(name, "-") {
-			name = "./" + name
-		}
 		line += " " + quoted(name)
 	}
 	return line

@@ -36,20 +36,27 @@ func (r report) leave(file string, m mounted) error {
 	return writeFile(file, b)
 }
 
-// keptHere says what the profile's drives that are not mounted keep on this machine, for people; "" when it is nothing.
-func (sh *shell) keptHere() string {
+// left are the profile's drives that are not mounted, and whose caches are there.
+func (sh *shell) left() (all []left) {
 	files, _ := filepath.Glob(filepath.Join(sh.places.state, "left", "*.json"))
-	var all report
-	pause := ""
 	for _, file := range files {
 		var l left
 		b, err := os.ReadFile(file)
 		if err != nil || json.Unmarshal(b, &l) != nil || l.Profile != sh.profile {
 			continue
 		}
-		if _, err := os.Stat(l.CacheDir); err != nil {
-			continue // somebody removed the cache, and with it what was kept
+		if _, err := os.Stat(l.CacheDir); err == nil { // else somebody removed it, and with it what was kept
+			all = append(all, l)
 		}
+	}
+	return all
+}
+
+// keptHere says what the profile's drives that are not mounted keep on this machine, for people; "" when it is nothing.
+func (sh *shell) keptHere() string {
+	var all report
+	pause := ""
+	for _, l := range sh.left() {
 		all.PendingMutations += l.Changes
 		all.PendingBytes += l.Bytes
 		all.Pinned += l.Pinned

@@ -92,7 +92,7 @@ type shell struct {
 }
 
 // run is the whole program but for the process: it returns the exit code, 0
-// for success, 1 for failure, 2 for wrong usage.
+// for success, else one of [cli.ExitFailed] and its like.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -121,7 +121,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command, err := parser.Parse(args)
 	if exit >= 0 { // --help was printed
 		if len(sh.args) == 0 {
-			return 2
+			return cli.ExitUsage
 		}
 		return exit
 	}
@@ -159,7 +159,7 @@ func newParser(cmds *commands, p places, options ...kong.Option) (*kong.Kong, er
 	)...)
 }
 
-// usageError is a wrong command line: exit code 2.
+// usageError is a wrong command line: [cli.ExitUsage].
 type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }
@@ -168,10 +168,16 @@ func usageMessage(err error) string {
 	return cli.Usage("satchel", err)
 }
 
-// silentError is a failure that has been told already: exit code 1.
+// silentError is a failure that has been told already: [cli.ExitFailed].
 type silentError struct{}
 
 func (silentError) Error() string { return "failed" }
+
+// remainsError is what is left to do for somebody after a command did what else it was asked for: [cli.ExitRemains].
+// The message says what, and how.
+type remainsError struct{ error }
+
+func (e remainsError) Unwrap() error { return e.error }
 
 // fail tells a person of the error, if any, and returns the exit code.
 func (sh *shell) fail(err error) int {
@@ -179,18 +185,21 @@ func (sh *shell) fail(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, new(silentError)):
-		return 1
+		return cli.ExitFailed
 	}
 	if sh.ctx.Err() != nil && api.KindOf(err) == api.Cancelled {
 		fmt.Fprintln(sh.stderr, "satchel: interrupted")
-		return 1
+		return cli.ExitFailed
 	}
-	code, kind := 1, kindOf(err)
-	if errors.As(err, new(usageError)) {
-		code, kind = 2, api.Invalid
+	code, kind := cli.ExitFailed, kindOf(err)
+	switch {
+	case errors.As(err, new(usageError)):
+		code, kind = cli.ExitUsage, api.Invalid
+	case errors.As(err, new(remainsError)):
+		code = cli.ExitRemains
 	}
 	next := ""
-	if code == 1 {
+	if code == cli.ExitFailed {
 		next = sh.nextStep(err)
 	}
 	if sh.json {
@@ -213,8 +222,11 @@ func (sh *shell) tell(err error) {
 	fmt.Fprintln(sh.stderr, "satchel:", err)
 }
 
-// busy is the kind of what has to wait until a folder of this machine is no longer in use.
-const busy api.Kind = "busy"
+// Kinds that are only this program's.
+const (
+	busy    api.Kind = "busy"    // what has to wait until a folder of this machine is no longer in use
+	refused api.Kind = "refused" // what the server did not take, and is kept here
+)
 
 // kindOf is [api.KindOf], and what of the kinds the system's errors are.
 func kindOf(err error) api.Kind {

@@ -23,5 +23,6 @@ var manual = cli.Manual{
 		{"$XDG_CACHE_HOME/satchel/", "Content and names of mounted drives, and what was not sent yet."},
 		{"$XDG_STATE_HOME/satchel/PROFILE.log", "What the daemon of a mounted folder has to say."},
 	},
+	Remains: "satchel sync --wait while content that the server refused waits in Recovered, satchel logout --local when the server could not be told.",
 	SeeAlso: []string{"satcheld(8)", "fusermount3(1)"},
 }

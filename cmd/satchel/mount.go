@@ -65,6 +65,9 @@ func (cmd *mountCmd) done(sh *shell) error {
 		return sh.printJSON(m)
 	}
 	more := ""
+	if cmd.ReadOnly {
+		more = ", read-only"
+	}
 	if err == nil {
 		if now, err := m.ask(sh.ctx, controlRequest{Op: opStatus}, nil); err == nil {
 			if now.Paused != "" {

@@ -12,7 +12,7 @@ import (
 
 type restoreCmd struct {
 	Path    string `arg:"" optional:"" help:"A file, ${path}." complete:"remote,file"`
-	Version string `placeholder:"V" help:"Which of its versions (satchel history PATH) shall be the current one again."`
+	Version string `placeholder:"V" help:"Which of its versions (satchel history PATH) shall be the current one again." complete:"version"`
 	DryRun  bool   `help:"With --at: only say what it would change."`
 	At      string `placeholder:"TIME" help:"Without PATH: make the whole drive what it was at this time, such as 2006-01-02T15:04 (local), or after the change of this number."`
 }

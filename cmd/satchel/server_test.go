@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"satchel/integration/require"
@@ -53,7 +55,7 @@ func TestServerScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "server": serverCmd, "killdaemon": killDaemon, "until": until, "link": linkCmd, "confirm": confirm,
-			"account": account,
+			"account": account, "sql": sqlCmd, "satcheld": operate,
 		},
 	})
 }
@@ -111,6 +113,45 @@ func account(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: account EMAIL [NAME]")
 	}
 	ts.Check(ts.Value("server").(*server).addAccount(args[0], strings.Join(args[1:], "")))
+}
+
+// operate is the scenario's command: satcheld ARGS…, of the server's operator.
+func operate(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value("server").(*server)
+	err := ts.Exec(s.program, append(args, "--data", filepath.Join(s.data, "d"))...)
+	if (err != nil) != neg {
+		ts.Fatalf("satcheld %v: %v", args, err)
+	}
+}
+
+// sqlCmd is the scenario's command: sql PROFILE STATEMENT ARGS…, as the profile's user in the database: what the server
+// took once and takes no more, as names.
+func sqlCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: sql PROFILE STATEMENT ARGS…")
+	}
+	ts.Check(ts.Exec("satchel", "--profile", args[0], "whoami", "--json"))
+	var who me
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &who))
+	s := ts.Value("server").(*server)
+	url, err := exec.Command(s.program, "psql-url", "--data", filepath.Join(s.data, "d")).Output()
+	ts.Check(err)
+	config, err := pgx.ParseConfig(strings.TrimSpace(string(url)))
+	ts.Check(err)
+	config.RuntimeParams["satchel.user_id"] = who.User.String()
+	ctx := context.Background()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	ts.Check(err)
+	defer conn.Close(ctx)
+	var values []any
+	for _, arg := range args[2:] {
+		values = append(values, arg)
+	}
+	done, err := conn.Exec(ctx, args[1], values...)
+	ts.Check(err)
+	if done.RowsAffected() == 0 {
+		ts.Fatalf("nothing was changed")
+	}
 }
 
 func (s *server) start() error {

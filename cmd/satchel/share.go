@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +20,7 @@ type shareCmd struct {
 	For           time.Duration `placeholder:"D" help:"With --link: how long it works, such as 48h; by default until it is ended."`
 	PasswordStdin bool          `help:"With --link: it asks for the password that is read from standard input."`
 	Public        bool          `help:"Let everybody read it."`
-	Stop          *string       `placeholder:"WHOM" help:"End what was begun: a user's EMAIL, a link or its id, or public, as satchel share shows them."`
+	Stop          *string       `placeholder:"WHOM" help:"End what was begun: a user's EMAIL, a link or its id, or public, as satchel share shows them." complete:"guest"`
 }
 
 func (cmd *shareCmd) Help() string {
@@ -126,7 +125,7 @@ func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.
 	end := []func() error{}
 	isTold := func(g api.SharedWith) bool { return strings.EqualFold(g.Email, whom) || g.UserID == whom }
 	// People choose their names: one that is another's address, or public, does not stand for that.
-	byName := whom != "public" && !strings.Contains(whom, "@") && !slices.ContainsFunc(all.Grants, isTold)
+	byName := whom != "public" && api.CheckPersonName(whom) == nil && !slices.ContainsFunc(all.Grants, isTold)
 	for _, g := range all.Grants {
 		switch {
 		case g.UserID == api.Anonymous && whom == "public":
@@ -207,15 +206,10 @@ func sharesOf(all api.Shares) shares {
 
 // person is with whom something is shared: by what --stop takes, with his name before his address.
 func person(g api.SharedWith) string {
-	switch {
-	case g.Name == "":
-		return cmp.Or(g.Email, g.UserID)
-	case g.Email != "":
-		return g.Name + " <" + g.Email + ">"
-	case strings.Contains(g.Name, "@"): // no address, whatever it looks like
-		return strconv.Quote(g.Name) + " " + g.UserID
+	if g.Email == "" && api.CheckPersonName(g.Name) != nil { // --stop takes no such name
+		return api.Person(g.Name, "") + " " + g.UserID
 	}
-	return g.Name
+	return cmp.Or(api.Person(g.Name, g.Email), g.UserID)
 }
 
 // printShares shows who may use what; nobody, if nobody may.

@@ -44,15 +44,22 @@ func (cmd *sharedListCmd) Run(sh *shell) error {
 		if t.Path != "" {
 			at = cli.Printable(string(t.Path)) + "/"
 		}
-		return strings.Join([]string{name, cli.Printable(cmp.Or(t.From, "-")), may, at}, "\t")
+		return strings.Join([]string{name, cli.Printable(cmp.Or(sharer(t), "-")), may, at}, "\t")
 	})
 }
 
 // theirName is what something of another's is called here: one name of a directory, whatever its sharer calls himself
 // and whatever the server says. A whole drive has no name of its own.
 func theirName(t api.Theirs) string {
-	return oneName(cmp.Or(string(t.Name), "All files of "+cmp.Or(t.From, "somebody")))
+	by := cmp.Or(t.FromEmail, "somebody")
+	if t.From != "" && api.CheckPersonName(t.From) == nil {
+		by = t.From
+	}
+	return oneName(cmp.Or(string(t.Name), "All files of "+by))
 }
+
+// sharer is who shares something, for people; "" if that is not told.
+func sharer(t api.Theirs) string { return api.Person(t.From, t.FromEmail) }
 
 // oneName makes a text that others chose a name that [api.Name.Check] takes, and so one that leads nowhere else.
 func oneName(text string) string {
@@ -66,8 +73,8 @@ func oneName(text string) string {
 	return name
 }
 
-// findTheirs is what others share that somebody names: as it is called, with who shares it before it and a colon
-// between if several are called so, by its id, or by where it is in the drive. What is left of an ended one counts if ended says so.
+// findTheirs is what others share that somebody names: as it is called, with the address or the name of who shares it
+// before it and a colon between if several are called so, by its id, or by where it is in the drive. What is left of an ended one counts if ended says so.
 func (sh *shell) findTheirs(c *client.Client, name string, ended bool) (found api.Theirs, err error) {
 	all, err := c.Theirs(sh.ctx)
 	if err != nil {
@@ -79,7 +86,10 @@ func (sh *shell) findTheirs(c *client.Client, name string, ended bool) (found ap
 	}
 	name = strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
 	is := func(t api.Theirs) bool {
-		return theirName(t) == name || t.From+":"+theirName(t) == name || t.Node.String() == name || t.Path != "" && string(t.Path) == api.JoinPath(path)
+		from, of := strings.CutSuffix(name, ":"+theirName(t))
+		// A name that is like an address does not stand for it.
+		of = of && from != "" && (strings.EqualFold(from, t.FromEmail) || from == t.From && api.CheckPersonName(from) == nil)
+		return theirName(t) == name || of || t.Node.String() == name || t.Path != "" && string(t.Path) == api.JoinPath(path)
 	}
 	for _, t := range all {
 		switch {
@@ -87,7 +97,7 @@ func (sh *shell) findTheirs(c *client.Client, name string, ended bool) (found ap
 		case found.Node.IsZero():
 			found = t
 		default:
-			return found, api.Errorf(api.Invalid, "several things that others share are called %s\nsay from whom, as FROM:NAME; see: %s", cli.Printable(name), sh.command("shared"))
+			return found, api.Errorf(api.Invalid, "several things that others share are called %s\nsay from whom, by the address, as EMAIL:NAME; see: %s", cli.Printable(name), sh.command("shared"))
 		}
 	}
 	if found.Node.IsZero() {
@@ -97,7 +107,7 @@ func (sh *shell) findTheirs(c *client.Client, name string, ended bool) (found ap
 }
 
 type sharedAddCmd struct {
-	Name string  `arg:"" help:"The folder, as satchel shared lists it." complete:"theirs"`
+	Name string  `arg:"" help:"The folder, as satchel shared lists it." complete:"addable"`
 	Path *string `arg:"" optional:"" help:"Where it shall be in your drive, ${path}; by default at the top, by its own name." complete:"remote,file"`
 }
 
@@ -136,7 +146,7 @@ func (cmd *sharedAddCmd) Run(sh *shell) error {
 }
 
 type sharedRemoveCmd struct {
-	Name string `arg:"" help:"The folder, as satchel shared lists it, or its path in your drive." complete:"theirs"`
+	Name string `arg:"" help:"The folder, as satchel shared lists it, or its path in your drive." complete:"added"`
 }
 
 func (cmd *sharedRemoveCmd) Run(sh *shell) error {

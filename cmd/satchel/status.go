@@ -22,6 +22,7 @@ type report struct {
 	Device      string `json:"device"`              // its name
 	Passthrough bool   `json:"passthrough"`         // the kernel reads and writes local content itself
 	Writeback   bool   `json:"writeback"`           // the kernel collects writes
+	ReadOnly    bool   `json:"read_only"`           // the folder refuses changes
 	PausedBy    string `json:"paused_by,omitempty"` // who wants sending to wait: user, or metered
 
 	PausedUntil time.Time `json:"paused_until,omitzero"` // when that ends by itself
@@ -94,7 +95,11 @@ func (r report) print(w io.Writer, goOn string) {
 	if !r.Connected {
 		connection = cli.Paint(w, cli.Warn, "offline") + ": the folder goes on working, changes are sent later"
 	}
-	fmt.Fprintf(w, "folder:  %s (process %d)\n", r.Mountpoint, r.PID)
+	mode := ""
+	if r.ReadOnly {
+		mode = ", read-only: it refuses changes"
+	}
+	fmt.Fprintf(w, "folder:  %s (process %d)%s\n", r.Mountpoint, r.PID, mode)
 	fmt.Fprintf(w, "server:  %s as %s, device %q\n", r.Server, r.User, r.Device)
 	fmt.Fprintf(w, "state:   %s; %s\n", connection, r.pending())
 	if r.Paused != "" {
@@ -111,7 +116,7 @@ func (r report) print(w io.Writer, goOn string) {
 		if i == 0 && r.toLookAt() == "" {
 			head = "news:"
 		}
-		fmt.Fprintf(w, "%-9s%s %s\n", head, e.Time.Local().Format("2006-01-02 15:04"), eventLine(e))
+		fmt.Fprintf(w, "%-9s%s %s\n", head, e.Time.Local().Format("2006-01-02 15:04"), cli.Printable(eventLine(e)))
 	}
 	if r.LocalOnly > 0 {
 		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(r.LocalOnly, "name"))

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"satchel/api"
+	"satchel/cache"
+	"satchel/cmd/internal/cli"
 )
 
 type syncCmd struct {
 	Dir     string        `arg:"" optional:"" help:"Which mounted folder, when there are several." complete:"mounted"`
-	Wait    bool          `help:"Return when the server has everything."`
+	Wait    bool          `help:"Return when the server has everything; with exit code 3 while something that it refused waits in the folder Recovered."`
 	Timeout time.Duration `placeholder:"D" help:"With --wait: give up after this long, such as 30s or 5m."`
 }
 
@@ -45,7 +48,17 @@ func (cmd *syncCmd) Run(sh *shell) error {
 		return err
 	}
 	if sh.json {
-		return sh.printJSON(r)
+		if err := sh.printJSON(r); err != nil {
+			return err
+		}
+	}
+	if cmd.Wait {
+		if err := r.withheld(sh.command("status", m.Mountpoint)); err != nil {
+			return err
+		}
+	}
+	if sh.json {
+		return nil
 	}
 	if !cmd.Wait {
 		fmt.Fprintln(sh.stdout, r.pending())
@@ -54,6 +67,32 @@ func (cmd *syncCmd) Run(sh *shell) error {
 		fmt.Fprintln(sh.stdout, "look at: "+look+"; see: "+sh.command("status"))
 	}
 	return nil
+}
+
+// toldRefusals is how many refused files are named; status names the others.
+const toldRefusals = 5
+
+// withheld is that not all is where it was written although nothing is to be sent any more: what the server refused waits
+// in Recovered, until somebody moves it. status is the command that tells of it.
+func (r report) withheld(status string) error {
+	var lines []string
+	n := 0
+	for _, e := range r.Events {
+		if e.What != cache.EventRefused {
+			continue
+		}
+		if n++; n <= toldRefusals {
+			lines = append(lines, cli.Printable(eventLine(e)))
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	if n > toldRefusals {
+		lines = append(lines, fmt.Sprintf("and %d more", n-toldRefusals))
+	}
+	return remainsError{api.Errorf(refused, "the server refused %s; all else is sent\n%s\nmove what is in Recovered to where it shall be once the server may take it, or remove it; see: %s",
+		plural(n, "file"), strings.Join(lines, "\n"), status)}
 }
 
 // withTimeout is without a deadline for d = 0.

@@ -65,7 +65,13 @@ func (t *tree) trash(ctx context.Context, fn func(api.Trashed) bool) error {
 }
 
 type trashRestoreCmd struct {
-	Path string `arg:"" help:"Where it was, ${path}."`
+	Path string `arg:"" help:"Where it was, ${path}; or its id, as trash list --json has it. Of several that were there, the one that was deleted last." complete:"trashed"`
+}
+
+// fromTrash is trash restore's answer as JSON.
+type fromTrash struct {
+	api.Restored
+	Others []api.Trashed `json:"others,omitempty"` // that were at the same place, and are still in the trash; the last deleted first
 }
 
 func (cmd *trashRestoreCmd) Run(sh *shell) error {
@@ -79,33 +85,60 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 		return err
 	}
 	defer t.close()
-	var found *api.Trashed
+	var there []api.Trashed // at that place
+	var named *api.Trashed
 	above := ""
 	if err := t.trash(sh.ctx, func(item api.Trashed) bool {
-		if string(item.Path) == path {
-			found = &item
-		} else if above == "" && strings.HasPrefix(path, string(item.Path)+"/") {
+		switch {
+		case string(item.Path) == path:
+			there = append(there, item)
+		case item.Node.String() == path:
+			named = &item
+		case above == "" && strings.HasPrefix(path, string(item.Path)+"/"):
 			above = string(item.Path)
 		}
-		return found == nil
+		return true
 	}); err != nil {
 		return err
 	}
 	switch {
-	case found == nil && above != "":
+	case len(there) > 0:
+	case named != nil:
+		there, path = []api.Trashed{*named}, string(named.Path)
+	case above != "":
 		return api.Errorf(api.NotFound, "there is no %s in the trash\nthe directory %s was deleted whole; bring it back with: %s", cli.Printable(path), cli.Printable(above), sh.command("trash restore", above))
-	case found == nil:
+	default:
 		return api.Errorf(api.NotFound, "there is no %s in the trash\nsee what is there with: %s", cli.Printable(path), sh.command("trash"))
 	}
-	done, err := t.RestoreTrash(sh.ctx, found.Node)
+	done, err := t.RestoreTrash(sh.ctx, there[0].Node)
 	if err != nil {
 		return err
 	}
+	said := cli.Printable(path) + " is back"
 	if string(done.Path) != path {
-		return sh.answer(done, "%s is back as %s, since its name is taken", cli.Printable(path), cli.Printable(string(done.Path)))
+		said += " as " + cli.Printable(string(done.Path)) + ", since its name is taken"
 	}
-	return sh.answer(done, "%s is back", cli.Printable(path))
+	others := there[1:]
+	if len(others) > 0 {
+		said += fmt.Sprintf(": the one that was deleted last, on %s\nstill in the trash, %s of the same name:",
+			there[0].Deleted.Local().Format("2006-01-02 15:04:05"), plural(len(others), "other"))
+	}
+	for i, item := range others {
+		if i == toldOthers {
+			said += fmt.Sprintf("\nand %d more: %s", len(others)-i, sh.command("trash --json"))
+			break
+		}
+		bytes := ""
+		if item.Type == api.File {
+			bytes = ", " + size(item.Size).String()
+		}
+		said += fmt.Sprintf("\n%s  # deleted on %s%s", sh.command("trash restore", item.Node.String()), item.Deleted.Local().Format("2006-01-02 15:04:05"), bytes)
+	}
+	return sh.answer(fromTrash{done, others}, "%s", said)
 }
+
+// toldOthers is how many of the same name are told of.
+const toldOthers = 5
 
 type trashEmptyCmd struct {
 	Yes bool `help:"Do not ask; needed where there is no terminal."`

@@ -55,8 +55,8 @@ func (t *tree) shownFrom(ctx context.Context, path []api.Name, bind api.Bind) st
 	from := "another drive"
 	if all, err := t.client.Theirs(ctx); err == nil { // else it is told without
 		for _, theirs := range all {
-			if theirs.Bind == bind.ID && theirs.From != "" {
-				from = theirs.From + "'s drive"
+			if theirs.Bind == bind.ID && sharer(theirs) != "" {
+				from = "the drive of " + sharer(theirs)
 			}
 		}
 	}

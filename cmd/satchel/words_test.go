@@ -164,7 +164,8 @@ func TestCommand(t *testing.T) {
 		`satchel mv 'satchel status' 'it'\''s; $HOME'`: commandLine("default", "mv", "satchel status", "it's; $HOME"),
 		"satchel history ''":                           commandLine("default", "history", ""),
 		`satchel history 'a?b'`:                        commandLine("default", "history", "a\nb"),
-		`satchel rm -r ./-rf './-v 2'`:                 commandLine("", "rm -r", "-rf", "-v 2"),
+		`satchel rm -r -- a -rf '-v 2'`:                commandLine("", "rm -r", "a", "-rf", "-v 2"),
+		`satchel devices revoke -- -phone`:             commandLine("", "devices revoke", "-phone"),
 	} {
 		if line != want {
 			t.Errorf("%s, want %s", line, want)

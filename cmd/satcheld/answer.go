@@ -6,13 +6,10 @@ import (
 	"satchel/cmd/internal/cli"
 )
 
-// answer prints what a command has done: v with --json, else a sentence; none if that is "".
+// answer prints what a command has done: v with --json, else a sentence.
 func (p *program) answer(v any, format string, args ...any) error {
 	if p.json {
 		return cli.PrintJSON(p.stdout, v)
-	}
-	if format == "" {
-		return nil
 	}
 	_, err := fmt.Fprintf(p.stdout, format+"\n", args...)
 	return err

@@ -68,7 +68,7 @@ type program struct {
 }
 
 // run is the whole program but for the process. It returns the exit code: 0
-// for success, 1 for failure, 2 for wrong usage.
+// for success, else one of [cli.ExitFailed] and its like.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	var cmds commands
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return p.fail(err)
 	}
 	if len(args) > 0 && args[0] == cli.CompleteWord {
-		cli.Complete(stdout, parser.Model, args[1:], func(string, string, map[string]string) ([]cli.Candidate, error) { return nil, nil })
+		cli.Complete(stdout, parser.Model, args[1:], func(string, string, cli.Given) ([]cli.Candidate, error) { return nil, nil })
 		return 0
 	}
 	unsaid := len(args) == 0
@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	command, err := parser.Parse(args)
 	if exit >= 0 { // --help was printed
 		if unsaid {
-			return 2
+			return cli.ExitUsage
 		}
 		return exit
 	}
@@ -123,7 +123,7 @@ func newParser(cmds *commands, options ...kong.Option) (*kong.Kong, error) {
 	)...)
 }
 
-// usageError is a wrong command line: exit code 2.
+// usageError is a wrong command line: [cli.ExitUsage].
 type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }
@@ -135,11 +135,11 @@ func (p *program) fail(err error) int {
 	}
 	if p.ctx.Err() != nil && (errors.Is(err, context.Canceled) || api.KindOf(err) == api.Cancelled) {
 		fmt.Fprintln(p.stderr, "satcheld: interrupted")
-		return 1
+		return cli.ExitFailed
 	}
-	code, kind := 1, api.KindOf(err)
+	code, kind := cli.ExitFailed, api.KindOf(err)
 	if errors.As(err, new(usageError)) {
-		code, kind = 2, api.Invalid
+		code, kind = cli.ExitUsage, api.Invalid
 	}
 	message := withoutRepeats(err.Error())
 	if p.json {

@@ -208,7 +208,15 @@ func TestServeAndCommands(t *testing.T) {
 	} else {
 		r.Body.Close()
 	}
-	must(t, "third\r\n", "user", "passwd", "alice@example.org", "--password-stdin", "--data", data)
+	for _, c := range []struct{ said, stdin, command string }{
+		{"alice@example.org may store 1G now", "", "user quota Alice@example.org 1G"},
+		{"alice@example.org may store any amount now", "", "user quota alice@example.org none"},
+		{"alice@example.org has a new password, and its sessions have ended", "third\r\n", "user passwd alice@example.org --password-stdin"},
+	} {
+		if out := must(t, c.stdin, append(strings.Fields(c.command), "--data", data)...); out != c.said+"\n" {
+			t.Errorf("satcheld %s said %q, want %q", c.command, out, c.said)
+		}
+	}
 	if got := files(); got != 401 {
 		t.Errorf("files after the password was changed = %d, want 401", got)
 	}
@@ -218,7 +226,9 @@ func TestServeAndCommands(t *testing.T) {
 	if r := login(t, http.DefaultClient, url, "alice@example.org", "third"); r.StatusCode != 200 {
 		t.Errorf("login with the new password = %s", r.Status)
 	}
-	must(t, "", "user", "disable", "alice@example.org", "--data", data)
+	if out := must(t, "", "user", "disable", "alice@example.org", "--data", data); out != "alice@example.org can't log in any more, and its sessions have ended; its files stay\n" {
+		t.Errorf("satcheld user disable said %q", out)
+	}
 	if r := login(t, http.DefaultClient, url, "alice@example.org", "third"); r.StatusCode != 400 {
 		t.Errorf("login to a disabled account = %s", r.Status)
 	}

@@ -39,12 +39,16 @@ func (cmd *userAddCmd) Run(p *program) error {
 	if err := auth.CheckEmail(cmd.Email); err != nil {
 		return usageError{err.Error()}
 	}
+	name, err := auth.PersonName(cmd.Name)
+	if err != nil {
+		return usageError{err.Error()}
+	}
 	hash, err := p.readPassword()
 	if err != nil {
 		return err
 	}
 	return p.operateOn(p.openOrMakeDatabase, func(o *postgres.Operator) error {
-		user := postgres.User{ID: api.NewID(), Email: cmd.Email, Name: cmd.Name, Role: cmd.Role, Quota: int64(cmd.Quota)}
+		user := postgres.User{ID: api.NewID(), Email: cmd.Email, Name: name, Role: cmd.Role, Quota: int64(cmd.Quota)}
 		if err := o.AddUser(p.ctx, user, hash); err != nil {
 			return err
 		}
@@ -101,13 +105,14 @@ type changed struct {
 	Changed string `json:"changed"`
 }
 
-// change runs what changes one account.
-func (p *program) change(email, what string, do func(*postgres.Operator) error) error {
+// change runs what changes one account, and says what is true of it then.
+func (p *program) change(email, what, now string, do func(*postgres.Operator) error) error {
 	return p.operate(func(o *postgres.Operator) error {
 		if err := do(o); err != nil {
 			return err
 		}
-		return p.answer(changed{strings.ToLower(email), what}, "")
+		email = strings.ToLower(email)
+		return p.answer(changed{email, what}, "%s %s", email, now)
 	})
 }
 
@@ -117,7 +122,7 @@ type userDisableCmd struct {
 
 // Run disables the account.
 func (cmd *userDisableCmd) Run(p *program) error {
-	return p.change(cmd.Email, "disabled", func(o *postgres.Operator) error { return o.DisableUser(p.ctx, cmd.Email) })
+	return p.change(cmd.Email, "disabled", "can't log in any more, and its sessions have ended; its files stay", func(o *postgres.Operator) error { return o.DisableUser(p.ctx, cmd.Email) })
 }
 
 type userEnableCmd struct {
@@ -126,7 +131,7 @@ type userEnableCmd struct {
 
 // Run enables the account.
 func (cmd *userEnableCmd) Run(p *program) error {
-	return p.change(cmd.Email, "enabled", func(o *postgres.Operator) error { return o.EnableUser(p.ctx, cmd.Email) })
+	return p.change(cmd.Email, "enabled", "can log in again", func(o *postgres.Operator) error { return o.EnableUser(p.ctx, cmd.Email) })
 }
 
 type userRoleCmd struct {
@@ -136,7 +141,7 @@ type userRoleCmd struct {
 
 // Run changes the role.
 func (cmd *userRoleCmd) Run(p *program) error {
-	return p.change(cmd.Email, "role", func(o *postgres.Operator) error { return o.SetRole(p.ctx, cmd.Email, cmd.Role) })
+	return p.change(cmd.Email, "role", "has the role "+cmd.Role+" now, and its sessions have ended", func(o *postgres.Operator) error { return o.SetRole(p.ctx, cmd.Email, cmd.Role) })
 }
 
 type userQuotaCmd struct {
@@ -146,7 +151,11 @@ type userQuotaCmd struct {
 
 // Run changes the quota.
 func (cmd *userQuotaCmd) Run(p *program) error {
-	return p.change(cmd.Email, "quota", func(o *postgres.Operator) error { return o.SetQuota(p.ctx, cmd.Email, int64(cmd.Quota)) })
+	now := "may store " + cmd.Quota.String() + " now"
+	if cmd.Quota == 0 {
+		now = "may store any amount now"
+	}
+	return p.change(cmd.Email, "quota", now, func(o *postgres.Operator) error { return o.SetQuota(p.ctx, cmd.Email, int64(cmd.Quota)) })
 }
 
 type userPasswdCmd struct {
@@ -160,7 +169,7 @@ func (cmd *userPasswdCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.change(cmd.Email, "password", func(o *postgres.Operator) error { return o.SetPassword(p.ctx, cmd.Email, hash) })
+	return p.change(cmd.Email, "password", "has a new password, and its sessions have ended", func(o *postgres.Operator) error { return o.SetPassword(p.ctx, cmd.Email, hash) })
 }
 
 // operate opens the database, a running server's if there is one, for an

@@ -103,7 +103,8 @@ func (tx *Tx) PersonAt(ctx context.Context, email string) (p Person, err error) 
 // Shared is something that another one shares with the user.
 type Shared struct {
 	Drive, Node, Owner api.ID
-	Sharer             string // the owner's name
+	Sharer             string // the owner's name, as he calls himself
+	Address            string // his; "" if he did not share it with the user by name
 	Name               api.Name
 	Type               api.Type
 	Size               int64 // bytes
@@ -113,10 +114,10 @@ type Shared struct {
 
 // SharedWithMe lists what others share with the user, or with everyone who has an account.
 func (tx *Tx) SharedWithMe(ctx context.Context) ([]Shared, error) {
-	rows, _ := tx.conn.Query(ctx, `SELECT * FROM shared_with_me()`)
+	rows, _ := tx.conn.Query(ctx, `SELECT drive, node, owner, sharer, coalesce(address, ''), name, type, size, mtime, permissions FROM theirs()`)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (s Shared, err error) {
 		var permissions int32
-		err = row.Scan(&s.Drive, &s.Node, &s.Owner, &s.Sharer, &s.Name, &s.Type, &s.Size, &s.Mtime, &permissions)
+		err = row.Scan(&s.Drive, &s.Node, &s.Owner, &s.Sharer, &s.Address, &s.Name, &s.Type, &s.Size, &s.Mtime, &permissions)
 		s.Permissions = api.Permissions(permissions)
 		return s, err
 	})

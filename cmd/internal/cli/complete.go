@@ -31,9 +31,15 @@ const (
 	Dirs  = "dir"
 )
 
+// Given is what is on the command line before the word that is completed.
+type Given struct {
+	Flags map[string]string
+	Args  []string // of the command
+}
+
 // Values completes words of a kind that a command's struct names in a tag such
 // as `complete:"device"`. An error means that there is nothing to offer.
-type Values func(kind, word string, flags map[string]string) ([]Candidate, error)
+type Values func(kind, word string, given Given) ([]Candidate, error)
 
 // Complete answers a shell's script: lines of a word and, after a tab, what it is
 // for; ":file" or ":dir" alone leaves it to the shell.
@@ -45,7 +51,7 @@ func Complete(w io.Writer, app *kong.Application, args []string, values Values) 
 	if args[0] == "bash" {
 		words, strip = joinAssignments(words)
 	}
-	c := &completion{node: app.Node, flags: map[string]string{}, values: values}
+	c := &completion{node: app.Node, given: Given{Flags: map[string]string{}}, values: values}
 	for _, word := range words[:len(words)-1] {
 		c.pass(word)
 	}
@@ -80,20 +86,19 @@ func joinAssignments(words []string) (joined []string, strip string) {
 // completion is where in the command line the cursor is.
 type completion struct {
 	node   *kong.Node
-	flags  map[string]string // given so far
-	open   *kong.Flag        // waits for its value
-	args   int               // positional ones so far
-	ended  bool              // by --: no flags follow
+	given  Given
+	open   *kong.Flag // waits for its value
+	ended  bool       // by --: no flags follow
 	values Values
 }
 
 func (c *completion) pass(word string) {
 	switch {
 	case c.open != nil:
-		c.flags[c.open.Name] = word
+		c.given.Flags[c.open.Name] = word
 		c.open = nil
 	case c.ended:
-		c.args++
+		c.given.Args = append(c.given.Args, word)
 	case word == "--":
 		c.ended = true
 	case strings.HasPrefix(word, "-") && word != "-":
@@ -102,18 +107,18 @@ func (c *completion) pass(word string) {
 		if f == nil {
 			return
 		}
-		c.flags[f.Name] = value
+		c.given.Flags[f.Name] = value
 		if !given && !f.IsBool() && !f.IsCounter() {
 			c.open = f
 		}
 	default:
 		for _, child := range c.node.Children {
-			if c.args == 0 && child.Name == word {
+			if len(c.given.Args) == 0 && child.Name == word {
 				c.node = child
 				return
 			}
 		}
-		c.args++
+		c.given.Args = append(c.given.Args, word)
 	}
 }
 
@@ -160,7 +165,8 @@ func (c *completion) candidates(word string) (found []Candidate) {
 		}
 		return found
 	}
-	if c.args == 0 {
+	args := len(c.given.Args)
+	if args == 0 {
 		for _, child := range c.node.Children {
 			if !child.Hidden {
 				offer("", []Candidate{{child.Name, child.Help}})
@@ -171,8 +177,8 @@ func (c *completion) candidates(word string) (found []Candidate) {
 	if n.DefaultCmd != nil {
 		n = n.DefaultCmd
 	}
-	if last := len(n.Positional) - 1; last >= 0 && (c.args <= last || n.Positional[last].IsCumulative()) {
-		offer("", c.ofValue(n.Positional[min(c.args, last)], word))
+	if last := len(n.Positional) - 1; last >= 0 && (args <= last || n.Positional[last].IsCumulative()) {
+		offer("", c.ofValue(n.Positional[min(args, last)], word))
 	}
 	return found
 }
@@ -190,7 +196,7 @@ func (c *completion) ofValue(v *kong.Value, word string) (all []Candidate) {
 		case Files, Dirs:
 			all = append(all, Candidate{Word: ":" + kind})
 		default:
-			if more, err := c.values(kind, word, c.flags); err == nil {
+			if more, err := c.values(kind, word, c.given); err == nil {
 				all = append(all, more...)
 			}
 		}

@@ -15,22 +15,34 @@ type Manual struct {
 	Section string // "1" for users' commands, "8" for the administrator's
 	About   string // paragraphs
 	Files   [][2]string
+	Remains string   // after "3 when it was done but for what the message says: "; "": no command ends so
 	SeeAlso []string // such as "satcheld(8)"
 }
 
-// Write writes the pages into a directory: one of the program, and one of each
-// command, such as satchel-mount.1.
+// Write writes the pages into a directory: one of the program, one of each
+// command, such as satchel-mount.1, and one of each group of them, such as satchel-trash.1.
 func (m Manual) Write(app *kong.Application, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, n := range append([]*kong.Node{app.Node}, app.Leaves(true)...) {
+	for _, n := range Pages(app.Node) {
 		page := m.page(app, n)
 		if err := os.WriteFile(filepath.Join(dir, pageName(n)+"."+m.Section), []byte(page), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Pages are the commands that have a manual page: one and all below it, but for hidden ones.
+func Pages(n *kong.Node) []*kong.Node {
+	all := []*kong.Node{n}
+	for _, child := range n.Children {
+		if child.Type == kong.CommandNode && !child.Hidden {
+			all = append(all, Pages(child)...)
+		}
+	}
+	return all
 }
 
 func pageName(n *kong.Node) string { return strings.ReplaceAll(n.FullPath(), " ", "-") }
@@ -55,12 +67,19 @@ func (m Manual) page(app *kong.Application, n *kong.Node) string {
 			}
 			p("%s", roff(paragraph))
 		}
-		heading("COMMANDS")
-		for _, c := range app.Leaves(true) {
-			p(".TP\n.BR %s (%s)\n%s", roff(pageName(c)), m.Section, roff(c.Help))
-		}
 	} else {
 		p("%s", roff(n.Help))
+		if n.DefaultCmd != nil {
+			p(".PP\n%s", roff(fmt.Sprintf("Without a command it is %s.", n.DefaultCmd.FullPath())))
+		}
+	}
+	if below := Pages(n)[1:]; len(below) > 0 {
+		heading("COMMANDS")
+		for _, c := range below {
+			if len(c.Children) == 0 {
+				p(".TP\n.BR %s (%s)\n%s", roff(pageName(c)), m.Section, roff(c.Help))
+			}
+		}
 	}
 	if len(n.Positional) > 0 {
 		heading("ARGUMENTS")
@@ -98,7 +117,11 @@ func (m Manual) page(app *kong.Application, n *kong.Node) string {
 		p(".nf\n%s\n.fi", roff(examples))
 	}
 	heading("EXIT STATUS")
-	p("0 on success, 1 when it failed, 2 for wrong usage.")
+	codes := "0 on success, 1 when it failed, 2 for wrong usage."
+	if m.Remains != "" {
+		codes = "0 on success, 1 when it failed, 2 for wrong usage, 3 when it was done but for what the message says: " + m.Remains
+	}
+	p("%s", roff(codes))
 	heading("SEE ALSO")
 	also := m.SeeAlso
 	if n != app.Node {

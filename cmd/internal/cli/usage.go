@@ -13,7 +13,7 @@ import (
 
 // Usage is what is wrong with a command line, as kong's parser tells it, and where to read on.
 func Usage(program string, err error) string {
-	message, next := err.Error(), "\nsee: "+program+" --help"
+	message, next := err.Error(), ""
 	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
 		at := e.Context.Selected()
 		if at == nil {
@@ -26,12 +26,35 @@ func Usage(program string, err error) string {
 			}
 			message = unexpected(at, word)
 		}
-		next = readOn(program, at)
+		if word := dashed(message, at, e.Context.Args); word != "" {
+			message, _, _ = strings.Cut(message, ", did you mean")
+			next = "\nif it is a name, write it after --: " + strings.TrimSpace(program+" "+at.Path()) + " -- " + word
+		}
+		next += readOn(program, at)
 		if file, ok := errors.AsType[*fs.PathError](err); ok { // only the configuration is read while parsing
 			message = fmt.Sprintf("the configuration file %s, which --config or %s_CONFIG names: %v", file.Path, strings.ToUpper(program), file.Err)
 		}
 	}
+	if next == "" {
+		next = "\nsee: " + program + " --help"
+	}
 	return message + next
+}
+
+// dashed is the word that was taken for a flag which there is not, if it may have been meant as a name that a
+// command takes; "" else.
+func dashed(message string, at *kong.Node, args []string) string {
+	flag, ok := strings.CutPrefix(message, "unknown flag ")
+	flag, _, like := strings.Cut(flag, ", did you mean")
+	if !ok || len(at.Positional) == 0 || like && strings.HasPrefix(flag, "--") { // one letter is like any other
+		return ""
+	}
+	for _, word := range args {
+		if word == flag || !strings.HasPrefix(flag, "--") && strings.HasPrefix(word, flag) { // -phone begins with the flag -p
+			return word
+		}
+	}
+	return ""
 }
 
 // readOn is a message's line that names the help of a command.

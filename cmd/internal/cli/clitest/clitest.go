@@ -124,8 +124,14 @@ func Manual(t *testing.T, app *kong.Application, m cli.Manual) {
 		t.Fatal(err)
 	}
 	pages, _ := filepath.Glob(filepath.Join(dir, "*."+m.Section))
-	if want := len(app.Leaves(true)) + 1; len(pages) != want {
+	if want := len(cli.Pages(app.Node)); len(pages) != want {
 		t.Errorf("%d pages, want %d", len(pages), want)
+	}
+	for _, n := range cli.Pages(app.Node) { // of a group too
+		page := filepath.Join(dir, strings.ReplaceAll(n.FullPath(), " ", "-")+"."+m.Section)
+		if _, err := os.Stat(page); err != nil {
+			t.Error(err)
+		}
 	}
 	mandoc := require.Tool(t, "mandoc")
 	out, err := exec.Command(mandoc, append([]string{"-T", "lint", "-W", "warning"}, pages...)...).CombinedOutput()
