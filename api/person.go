@@ -10,12 +10,12 @@ import (
 // MaxPersonName is the longest name of a person in bytes.
 const MaxPersonName = 200
 
-// inAddresses are the characters by which a name could be taken for an address or a path: @ and / and what looks like them.
-const inAddresses = "@＠﹫/／⁄∕"
+// misleading are the characters by which a name could be taken for more than one: for an address, a path, or the end of a quotation.
+const misleading = "@＠﹫/／⁄∕<>\""
 
 // CheckPersonName tells whether somebody may call himself so. Others read it beside what he shares with them, so it
-// must be text of one line that can't be taken for an e-mail address or a path, nor turn the text after it around; "" is no name and
-// may be. The error is [Invalid]. Accounts may have names from before this rule: [Person] shows them.
+// must be text of one line that does not turn the text after it around; "" is no name and may be. The error is [Invalid]. Accounts may have
+// names from before this rule, and names that look like an address: [Person] shows them as what they are.
 func CheckPersonName(name string) error {
 	switch {
 	case len(name) > MaxPersonName:
@@ -24,10 +24,14 @@ func CheckPersonName(name string) error {
 		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 	}):
 		return Errorf(Invalid, "the name has characters that are not text")
-	case strings.ContainsAny(name, inAddresses):
-		return Errorf(Invalid, "a name may not have @ or /, by which others could take it for an address or a path")
 	}
 	return nil
+}
+
+// PlainPersonName tells whether a name that somebody chose can be taken for nothing else, so that it may stand alone, be part of a
+// path, and mean him in a command.
+func PlainPersonName(name string) bool {
+	return name != "" && CheckPersonName(name) == nil && !strings.ContainsAny(name, misleading)
 }
 
 // Person is who somebody is, for people: by the name that he chose and by his address, as far as they are known.
@@ -36,7 +40,7 @@ func Person(name, email string) string {
 	switch {
 	case name == "":
 		return email
-	case CheckPersonName(name) != nil || strings.ContainsAny(name, `<>"`):
+	case !PlainPersonName(name):
 		name = strconv.Quote(name)
 	}
 	if email == "" {

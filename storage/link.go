@@ -224,7 +224,7 @@ func (s *Service) BindShared(ctx context.Context, c Caller, drive, node api.ID, 
 			path := []api.Name{name}
 			if n > 1 {
 				by := cmp.Or(t.Address, "shared")
-				if t.Sharer != "" && api.CheckPersonName(t.Sharer) == nil {
+				if api.PlainPersonName(t.Sharer) {
 					by = t.Sharer
 				}
 				path[0] = besideName(name, by, n-1)

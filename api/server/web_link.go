@@ -84,7 +84,7 @@ const linkCookie = "satchel_link"
 
 func linkView(t storage.LinkTarget) web.ByLink {
 	v := web.ByLink{Page: web.Page{Title: "Shared"}, Sharer: t.Sharer, Name: t.Name.Escape()}
-	if v.Sharer == "" || api.CheckPersonName(v.Sharer) != nil { // strangers see no address by which they could tell him from another
+	if !api.PlainPersonName(v.Sharer) { // strangers see no address by which they could tell him from another
 		v.Sharer = "Somebody"
 	}
 	if v.Name == "" {

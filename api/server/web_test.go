@@ -131,7 +131,7 @@ func TestWebSignIn(t *testing.T) {
 	b.get("/no/such/page").want(t, "an unknown page, signed out", "/")
 
 	b = f.browser()
-	b.post("/signup", "email", "new@example.org", "name", "New <b>One", "password", "a long password").want(t, "signing up", "/browse/", "New &lt;b&gt;One")
+	b.post("/signup", "email", "new@example.org", "name", "New <b>One</b>", "password", "a long password").want(t, "signing up", "/browse/", "New &lt;b&gt;One")
 	if p := f.browser().post("/signup", "email", "new@example.org", "name", "x", "password", "a long password"); p.status != 409 || !strings.Contains(p.body, "alert") {
 		t.Errorf("a taken address: %d %s", p.status, p.body)
 	}

@@ -125,7 +125,7 @@ func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.
 	end := []func() error{}
 	isTold := func(g api.SharedWith) bool { return strings.EqualFold(g.Email, whom) || g.UserID == whom }
 	// People choose their names: one that is another's address, or public, does not stand for that.
-	byName := whom != "public" && api.CheckPersonName(whom) == nil && !slices.ContainsFunc(all.Grants, isTold)
+	byName := whom != "public" && api.PlainPersonName(whom) && !slices.ContainsFunc(all.Grants, isTold)
 	for _, g := range all.Grants {
 		switch {
 		case g.UserID == api.Anonymous && whom == "public":
@@ -206,7 +206,7 @@ func sharesOf(all api.Shares) shares {
 
 // person is with whom something is shared: by what --stop takes, with his name before his address.
 func person(g api.SharedWith) string {
-	if g.Email == "" && api.CheckPersonName(g.Name) != nil { // --stop takes no such name
+	if g.Email == "" && !api.PlainPersonName(g.Name) { // --stop takes no such name
 		return api.Person(g.Name, "") + " " + g.UserID
 	}
 	return cmp.Or(api.Person(g.Name, g.Email), g.UserID)

@@ -52,7 +52,7 @@ func (cmd *sharedListCmd) Run(sh *shell) error {
 // and whatever the server says. A whole drive has no name of its own.
 func theirName(t api.Theirs) string {
 	by := cmp.Or(t.FromEmail, "somebody")
-	if t.From != "" && api.CheckPersonName(t.From) == nil {
+	if api.PlainPersonName(t.From) {
 		by = t.From
 	}
 	return oneName(cmp.Or(string(t.Name), "All files of "+by))
@@ -88,7 +88,7 @@ func (sh *shell) findTheirs(c *client.Client, name string, ended bool) (found ap
 	is := func(t api.Theirs) bool {
 		from, of := strings.CutSuffix(name, ":"+theirName(t))
 		// A name that is like an address does not stand for it.
-		of = of && from != "" && (strings.EqualFold(from, t.FromEmail) || from == t.From && api.CheckPersonName(from) == nil)
+		of = of && from != "" && (strings.EqualFold(from, t.FromEmail) || from == t.From && api.PlainPersonName(from))
 		return theirName(t) == name || of || t.Node.String() == name || t.Path != "" && string(t.Path) == api.JoinPath(path)
 	}
 	for _, t := range all {
