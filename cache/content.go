@@ -153,9 +153,6 @@ func (d *Drive) attach(n *node) (*content, error) {
 		}
 		c.durable = n.hot != nil // it was when it came to rest
 		n.c = c
-		if c.riding > 0 {
-			d.ridden = append(d.ridden, idleContent{c, n})
-		}
 	}
 	n.c.idle = false
 	return n.c, nil

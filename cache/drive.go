@@ -53,12 +53,12 @@ type Config struct {
 // A seam is how the cache meets the machine's disk, as far as tests must lose
 // power on it.
 type seam struct {
-	replica vfs.FS       // under Pebble
-	synced  func(fd int) // after a content file was made durable
-	boot    string       // names this run of the machine
-	clock   clock        // tells of suspensions
-	disk    func() disk  // what the disk under the cache says of its room
-	idle    int          // instead of maxIdle; 0 = that
+	replica vfs.FS                      // under Pebble
+	synced  func(fd int, dataOnly bool) // after a content file was made durable
+	boot    string                      // names this run of the machine
+	clock   clock                       // tells of suspensions
+	disk    func() disk                 // what the disk under the cache says of its room
+	idle    int                         // instead of maxIdle; 0 = that
 }
 
 func (k *seam) fs() vfs.FS {
@@ -87,7 +87,7 @@ func (k *seam) bootID() string {
 func (k *seam) sync(fd int, dataOnly bool) error {
 	err := syncFile(fd, dataOnly)
 	if err == nil && k.synced != nil {
-		k.synced(fd)
+		k.synced(fd, dataOnly)
 	}
 	return err
 }
@@ -106,13 +106,12 @@ type Drive struct {
 	notes *notifier
 	kern  atomic.Pointer[Kernel]
 
-	connected atomic.Bool   // the change feed is up: what the kernel was told stays true or is taken back
-	polled    atomic.Bool   // connected is what the server's answer, or its silence, says: false between start or wake-up and that
-	stirred   atomic.Int64  // when a program last changed something, ns
-	suspect   atomic.Bool   // the replica was found damaged
-	full      atomic.Bool   // the disk under the cache is full: calls that need room fail
-	ridden    []idleContent // contents with a rider; guarded by mu
-	fineTimes bool          // two changes of a content file never have one ctime
+	connected atomic.Bool  // the change feed is up: what the kernel was told stays true or is taken back
+	polled    atomic.Bool  // connected is what the server's answer, or its silence, says: false between start or wake-up and that
+	stirred   atomic.Int64 // when a program last changed something, ns
+	suspect   atomic.Bool  // the replica was found damaged
+	full      atomic.Bool  // the disk under the cache is full: calls that need room fail
+	fineTimes bool         // two changes of a content file never have one ctime
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc

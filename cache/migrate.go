@@ -29,6 +29,9 @@ import (
 // can't even open the replica of a newer one.
 const formatVersion = 3
 
+// sameRecords is the first format whose keys and values are those of this one: such a replica only gets the number.
+const sameRecords = 2
+
 // storeFormat is the format of Pebble's own files. It is named so that another version of
 // Pebble does not change it unnoticed: satchels of before could not open it any more.
 const storeFormat = pebble.FormatFlushableIngest

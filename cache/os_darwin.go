@@ -37,8 +37,11 @@ func syncFile(fd int, _ bool) error {
 	return unix.Fsync(fd)
 }
 
-// riderable tells whether fsync(2) commits a file's attributes with it, which is said nowhere.
-const riderable = false
+// riderable tells whether fsync(2) is known to make a file's attributes durable with it.
+func riderable(string) bool { return false }
+
+// noAttr is the error of an attribute that is not there.
+const noAttr = unix.ENOATTR
 
 const syncsAll = false
 

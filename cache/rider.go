@@ -23,11 +23,13 @@ import (
 // what Pebble still had (board).
 //
 // A rider is needed until Pebble's log is synced. Up to then its file gets no other rider, and stays as it is when its node has
-// no more use for it (slots.limbo). Riders are valid for one opening of the replica: the numbers of commits that were lost are given again.
+// no more use for it (slots.limbo). One that is of no more use goes when the content becomes clean or its slot is free; it stays on what is
+// clean already, whose ctime must not move. Riders are valid for one opening of the replica: the numbers of commits that were lost are given again.
 const (
 	riderAttr = "user.satchel.journal"
 	riderMost = 2 << 10 // bytes; ext4 has room for 4 KiB of attributes, and content describes itself there too
 	riderSize = 512     // riders are filled up to a multiple of it, bytes
+	attrsMost = 3 << 10 // bytes of attributes from which on they are not weighed any more: ext4 has 4 KiB for them
 )
 
 // riders are the commits that may have to ride.
@@ -48,11 +50,13 @@ func (s *store) commit(b *pebble.Batch) error {
 	n := s.commits.Load() + 1
 	err := b.Set(metaKey("commit"), binary.AppendUvarint(nil, uint64(n)), nil)
 	if err == nil {
+		s.riders.keep(b.Repr(), n-1-s.durable()) // Pebble takes a large batch's bytes for itself
 		err = b.Commit(pebble.NoSync)
 	}
 	if err == nil {
 		s.commits.Store(n)
-		s.riders.keep(b, n-1-s.durable())
+	} else {
+		s.riders.last = nil
 	}
 	s.riders.mu.Unlock()
 	b.Close()
@@ -69,16 +73,15 @@ func (s *store) commit(b *pebble.Batch) error {
 }
 
 // keep keeps a commit for a rider. before is how many commits before it are not durable; with mu held.
-func (r *riders) keep(b *pebble.Batch, before int64) {
+func (r *riders) keep(repr []byte, before int64) {
 	if int64(len(r.last)) > before {
 		r.last = slices.Delete(r.last, 0, len(r.last)-int(before))
 	}
-	repr := b.Repr()
-	size := len(repr)
+	size := len(repr) + 2
 	for _, other := range r.last {
-		size += len(other)
+		size += len(other) + 2
 	}
-	if r.off || size > riderMost-64 {
+	if r.off || size > riderMost-64 { // 64: what goes before them
 		r.last = nil
 		return
 	}
@@ -138,7 +141,7 @@ func readRider(v []byte, session api.ID) (riding, bool) {
 }
 
 // board applies what rode on content files and did not get into Pebble's log. It is for the time before the replica is used.
-func (s *store) board(contents func(func(path string)) error) error {
+func (s *store) board(contents func(func(path string) error) error) error {
 	if n, err := s.meta("commit"); err != nil {
 		return err
 	} else if n != nil {
@@ -155,12 +158,17 @@ func (s *store) board(contents func(func(path string)) error) error {
 	}
 	var found []riding
 	buf := make([]byte, 64<<10)
-	err = contents(func(path string) {
-		if n, err := unix.Getxattr(path, riderAttr, buf); err == nil {
+	err = contents(func(path string) error {
+		switch n, err := unix.Getxattr(path, riderAttr, buf); err {
+		case nil:
 			if r, ok := readRider(buf[:n], api.ID(v)); ok {
 				found = append(found, r)
 			}
+		case noAttr, unix.ENOTSUP, unix.ENOENT:
+		default: // a rider that can't be read now must not be lost for good
+			return &fs.PathError{Op: "getxattr", Path: path, Err: err}
 		}
+		return nil
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look for what was journalled last: %w", err)
@@ -189,9 +197,9 @@ func (s *store) board(contents func(func(path string)) error) error {
 	return s.syncLog()
 }
 
-// begin begins a session: riders of those before are not valid any more, once the log is synced.
-func (s *store) begin() error {
-	s.riders.session, s.riders.off = api.NewID(), !riderable
+// begin begins a session for a cache directory: riders of those before are not valid any more, once the log is synced.
+func (s *store) begin(dir string) error {
+	s.riders.session, s.riders.off = api.NewID(), !riderable(dir)
 	b := s.NewBatch()
 	if err := b.Set(metaKey("session"), s.riders.session[:], nil); err != nil {
 		return err
@@ -211,17 +219,14 @@ func (d *Drive) ride(n *node, c *content) (to int64, ok bool) {
 	}
 	switch err := unix.Fsetxattr(c.fd, riderAttr, v, 0); err {
 	case nil:
-	case unix.ENOSPC, unix.EDQUOT, unix.E2BIG, unix.ERANGE:
-		return 0, false
-	default:
+	case unix.ENOTSUP, unix.EPERM:
 		d.log.Info("the cache's file system takes no attributes as a journal: fsync is slower", "err", err)
 		d.st.riders.mu.Lock()
 		d.st.riders.off = true
 		d.st.riders.mu.Unlock()
 		return 0, false
-	}
-	if c.riding == 0 {
-		d.ridden = append(d.ridden, idleContent{c, n})
+	default:
+		return 0, false // there is no room, say
 	}
 	c.rider, c.riding = to, len(v)
 	d.heft(c)
@@ -233,42 +238,9 @@ func (d *Drive) heft(c *content) {
 	c.extra = 0
 	switch {
 	case c.riding > 0:
-		c.extra = d.weigh((c.describing + c.riding + riderSize - 1) / riderSize * riderSize)
+		c.extra = d.weigh(min((c.describing+c.riding+riderSize-1)/riderSize*riderSize, attrsMost))
 	case c.describing > 0:
 		c.extra = d.weigh(c.describing)
-	}
-}
-
-// alight takes riders that are of no more use from content that is the server's, where it is sure that nobody
-// writes to it; locked. Others stay until the content is the server's, or its slot is free.
-func (d *Drive) alight() {
-	synced := d.st.synced.Load()
-	t := d.begin()
-	t.behind = true
-	left := d.ridden[:0]
-	for _, i := range d.ridden {
-		c, n := i.c, i.n
-		switch {
-		case n.c != c || c.riding == 0: // given up, or closed
-		case c.rider > synced || n.hot != nil || c.rec.dirty || n.writers > 0:
-			left = append(left, i)
-		default:
-			was := c.ctime()
-			c.dismount()
-			d.heft(c)
-			if c.synced == was {
-				c.synced = c.ctime()
-			}
-			if c.rec.ctime == was {
-				c.rec.ctime = c.ctime()
-				t.slot(c)
-			}
-		}
-	}
-	clear(d.ridden[len(left):])
-	d.ridden = left
-	if err := t.commit(); err != nil {
-		d.log.Error("write the replica", "err", err)
 	}
 }
 

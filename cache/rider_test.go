@@ -66,6 +66,80 @@ func TestFsyncRides(t *testing.T) {
 	}
 }
 
+// A file that is fsynced a second time before the log was synced keeps the rider that is needed.
+func TestFsyncTwice(t *testing.T) {
+	v := unkindly(t)
+	must(t, v.d.st.settle())
+	h, err := v.openFile("letter", unix.O_RDWR|unix.O_CREAT)
+	must(t, err)
+	must(t, h.write("one"))
+	must(t, h.fsync())
+	must(t, v.mkdir("dir"))
+	must(t, h.write("two"))
+	must(t, h.fsync())
+	v.kill(true)
+	v.start()
+	if got, err := v.read("letter"); err != nil || got != "two" {
+		t.Errorf("the letter has %q, %v", got, err)
+	}
+	if _, err := v.stat("dir"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A rider that can't be read keeps the cache from being opened: without it what fsync has returned for would be gone for good.
+func TestUnreadableRider(t *testing.T) {
+	v := unkindly(t)
+	must(t, v.d.st.settle())
+	v.save(t, "letter", "precious")
+	file, _ := v.slotOf(t, "letter")
+	path := strings.TrimPrefix(file, v.dir())
+	v.kill(true)
+	file = v.dir() + path
+	must(t, os.Rename(file, v.dir()+"/kept"))
+	must(t, os.Symlink(file, file)) // stands for a disk that can't read: an error, and not that there is no attribute
+	if err := v.open(); err == nil {
+		t.Fatal("the cache was opened without it")
+	} else if !strings.Contains(err.Error(), "journalled last") {
+		t.Errorf("the cache can't be opened for another reason: %v", err)
+	}
+	must(t, os.Remove(file))
+	must(t, os.Rename(v.dir()+"/kept", file))
+	v.start()
+	if got, err := v.read("letter~"); err != nil || got != "precious" {
+		t.Errorf("the letter has %q, %v", got, err)
+	}
+	v.wire.mend()
+	mustQuiet(t, v)
+}
+
+// What is clean and was fsynced is not thrown away by a loss of power.
+func TestRiderOnCleanContent(t *testing.T) {
+	v := alone(t)
+	v.unkind = true
+	must(t, v.write("letter", "as ever"))
+	mustQuiet(t, v)
+	for range 4 {
+		h, err := v.openFile("letter", unix.O_RDWR) // the same bytes again: nothing is sent
+		must(t, err)
+		must(t, h.write("as ever"))
+		must(t, v.mkdir(fmt.Sprint("news", time.Now().UnixNano())))
+		must(t, h.fsync())
+		h.close()
+		mustQuiet(t, v)
+		must(t, v.d.st.settle())
+		time.Sleep(20 * time.Millisecond)
+		v.kill(true)
+		v.wire.cut()
+		v.start()
+		if got, err := v.read("letter"); err != nil || got != "as ever" {
+			t.Errorf("without the server the letter has %q, %v", got, err)
+		}
+		v.wire.mend()
+		mustQuiet(t, v)
+	}
+}
+
 // A rider of an earlier opening of the replica is not taken for one of this: numbers of commits that were lost come again.
 func TestRiderOfAnotherSession(t *testing.T) {
 	v := unkindly(t)
@@ -104,9 +178,9 @@ func TestRiderOfAnotherSession(t *testing.T) {
 	mustQuiet(t, v)
 }
 
-// A rider is no part of the file's size on the disk, and goes when it is of no more use.
-func TestRiderAlights(t *testing.T) {
-	dir, err := os.MkdirTemp("/var/tmp", "satchel-test-") // a disk, where attributes take blocks
+// onDisk is a device whose cache is on a disk, where attributes take blocks.
+func onDisk(t *testing.T) *device {
+	dir, err := os.MkdirTemp("/var/tmp", "satchel-test-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	v := alone(t)
@@ -114,6 +188,12 @@ func TestRiderAlights(t *testing.T) {
 	v.home = dir
 	v.wire.mend()
 	v.start()
+	return v
+}
+
+// A rider is no part of the file's size on the disk, and goes when the server has what it is on.
+func TestRiderAlights(t *testing.T) {
+	v := onDisk(t)
 	v.save(t, "letter", strings.Repeat("x", 5000))
 	file, _ := v.slotOf(t, "letter")
 	if riderOf(file) == nil {
@@ -125,9 +205,9 @@ func TestRiderAlights(t *testing.T) {
 		t.Errorf("5000 bytes take %d blocks", a.Blocks)
 	}
 	soon(t, func() bool { return v.d.Status().Unproven == 0 && v.d.Status().PendingMutations == 0 })
-	must(t, v.mkdir("so that there is something to sync"))
-	must(t, v.d.st.settle())
-	soon(t, func() bool { return riderOf(file) == nil })
+	if riderOf(file) != nil {
+		t.Error("it still has a rider")
+	}
 	if a, err := v.stat("letter"); err != nil || a.Blocks != 16 {
 		t.Errorf("without its rider it takes %d blocks, %v", a.Blocks, err)
 	}
@@ -141,14 +221,7 @@ func TestRiderAlights(t *testing.T) {
 
 // Content whose path is so long that a rider leaves no room for it describes itself once the rider is of no more use.
 func TestRiderMakesRoomForADescription(t *testing.T) {
-	v := alone(t)
-	dir, err := os.MkdirTemp("/var/tmp", "satchel-test-")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	v.end()
-	v.home = dir
-	v.wire.mend()
-	v.start()
+	v := onDisk(t)
 	mustQuiet(t, v)
 	v.wire.cut()
 	deep := ""
@@ -166,6 +239,40 @@ func TestRiderMakesRoomForADescription(t *testing.T) {
 		n, err := unix.Getxattr(file, describedAttr, nil)
 		return err == nil && n > 1500
 	})
+}
+
+// What attributes take up is no part of the file, however long they are, and also once one of them is gone.
+func TestAttributesAreNotTheFiles(t *testing.T) {
+	v := onDisk(t)
+	must(t, v.write(ignoreFile, "*.o\n"))
+	mustQuiet(t, v)
+	v.wire.cut()
+	v.save(t, "letter", strings.Repeat("x", 5000))
+	h, err := v.openFile("letter", unix.O_RDWR)
+	must(t, err)
+	defer h.close()
+	blocks := func(when string) {
+		t.Helper()
+		if a, err := v.stat("letter"); err == nil && a.Blocks != 16 {
+			t.Errorf("%s: 5000 bytes take %d blocks", when, int64(a.Blocks))
+		}
+	}
+	blocks("with a rider")
+	n := h.node()
+	v.d.mu.Lock()
+	c := n.c
+	must(t, unix.Fsetxattr(c.fd, riderAttr, make([]byte, riderMost), 0))
+	must(t, unix.Fsetxattr(c.fd, describedAttr, make([]byte, 1900), 0))
+	c.riding, c.describing, c.described = riderMost, 1900, true
+	v.d.heft(c)
+	v.d.mu.Unlock()
+	must(t, h.write("y"))
+	blocks("with long attributes")
+	must(t, v.rename("letter", "letter.o", 0)) // it stays here now, and describes itself no more
+	must(t, h.write("z"))
+	if a, err := v.stat("letter.o"); err != nil || a.Blocks != 16 {
+		t.Errorf("staying: 5000 bytes take %d blocks, %v", int64(a.Blocks), err)
+	}
 }
 
 func FuzzRider(f *testing.F) {

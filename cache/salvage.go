@@ -184,8 +184,8 @@ func (d *Drive) eachContent(fn func(slot uint64, path string) error) error {
 }
 
 // contentPaths calls fn with the path of each content file.
-func (d *Drive) contentPaths(fn func(path string)) error {
-	return d.eachContent(func(_ uint64, path string) error { fn(path); return nil })
+func (d *Drive) contentPaths(fn func(path string) error) error {
+	return d.eachContent(func(_ uint64, path string) error { return fn(path) })
 }
 
 // salvage puts unsent content into the Recovered folder of a replica that was just

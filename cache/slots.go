@@ -122,7 +122,6 @@ func (s *slots) settled(d *Drive, from []*content, sheds int64) {
 	}
 	s.later(func() {
 		d.mu.Lock()
-		d.alight()
 		news := sheds > s.freed.Load()
 		if news {
 			s.freed.Store(sheds)

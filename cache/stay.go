@@ -134,6 +134,7 @@ func (d *Drive) withdraw(t *tx, n *node, from, to place, tm int64) error {
 	if c != nil {
 		c.rec = slotRecord{node: n.id, dirty: true}
 		c.nondescript()
+		d.heft(c)
 		t.slot(c)
 		d.hold(n)
 		h := d.heat(n)

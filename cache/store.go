@@ -47,7 +47,7 @@ type store struct {
 
 // openStore opens the replica in a cache directory, makes it one of the present format, and adds to it what was journalled last, which
 // may be in the content files.
-func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func(), contents func(func(path string)) error) (*store, error) {
+func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func(), contents func(func(path string) error) error) (*store, error) {
 	s := &store{wake: make(chan struct{}, 1), done: make(chan struct{}), log: log, space: space, before: before, during: during, rush: make(chan struct{}, 1)}
 	format, err := s.open(dir, fs, damage)
 	if err != nil {
@@ -57,7 +57,12 @@ func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, spac
 		s.DB.Close()
 		return nil, err
 	}
-	if format < formatVersion {
+	if format < formatVersion && format >= sameRecords {
+		if err := s.DB.Set(metaKey("format"), binary.AppendUvarint(nil, formatVersion), pebble.NoSync); err != nil {
+			s.DB.Close()
+			return nil, err
+		}
+	} else if format < formatVersion {
 		if err := s.DB.Close(); err != nil {
 			return nil, err
 		}
@@ -68,7 +73,7 @@ func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, spac
 			return nil, err
 		}
 	}
-	if err := errors.Join(noteFormat(dir), s.begin()); err != nil {
+	if err := errors.Join(noteFormat(dir), s.begin(dir)); err != nil {
 		s.DB.Close()
 		return nil, err
 	}
