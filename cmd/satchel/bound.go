@@ -228,6 +228,7 @@ func (b *boundFolders) open(bind api.Bind) (*boundFolder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a shared folder: %w", err)
 	}
+	os.Remove(filepath.Join(config.Dir, endedFile))
 	b.log.Info("a shared folder is shown", "bind", bind.ID, "permissions", bind.Permissions.Names())
 	return &boundFolder{bind, d, b.fs.Bind(bind.Node, d, bind.Permissions)}, nil
 }
@@ -280,7 +281,7 @@ func (b *boundFolders) close(f *boundFolder) error {
 	err := f.drive.Close()
 	if status.PendingMutations > 0 {
 		b.log.Warn("a shared folder is not shown any more, and changes in it were not sent: they are kept", "changes", status.PendingMutations, "in", b.cacheOf(f.ID))
-		return err
+		return errors.Join(err, b.noteEnded(f.Bind, status.PendingMutations))
 	}
 	b.log.Info("a shared folder is not shown any more", "bind", f.ID)
 	return errors.Join(err, os.RemoveAll(b.cacheOf(f.ID)))
@@ -345,6 +346,9 @@ func (b *boundFolders) status(s cache.Status) cache.Status {
 			s.Problem = o.Problem
 		}
 	}
+	ended := b.ended()
+	s.Events = append(s.Events, ended...)
+	s.Unsettled += len(ended)
 	return s
 }
 

@@ -15,7 +15,7 @@ import (
 type shareCmd struct {
 	Path          *string       `arg:"" optional:"" help:"A file or folder, ${path}; without it, all that is shared is shown." complete:"remote,file"`
 	With          *string       `placeholder:"EMAIL" help:"Let this user of the server use it, who sees it with satchel shared; --may says how."`
-	May           string        `enum:"read,write,all" default:"read" help:"With --with: read; write, which is to change and add too; all, which is to delete too (${default})."`
+	May           string        `enum:"read,write,all" default:"read" help:"With --with: read; write, which is to change and add too; all, which is to delete too, as editors and git do with files of their own (${default})."`
 	Link          bool          `help:"Make a link with which anyone can read it, and print it: a page for browsers; the file, or the folder's ZIP archive, for programs such as curl."`
 	For           time.Duration `placeholder:"D" help:"With --link: how long it works, such as 48h; by default until it is ended."`
 	PasswordStdin bool          `help:"With --link: it asks for the password that is read from standard input."`

@@ -51,6 +51,9 @@ func (in *installation) check() error {
 	if _, err := in.blobStore(); err != nil {
 		return err
 	}
+	if in.Data == "" {
+		return usageError{"--data is empty: say which directory is to keep the server's data"}
+	}
 	data, err := filepath.Abs(in.Data)
 	in.Data = data
 	return err
