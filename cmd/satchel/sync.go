@@ -14,11 +14,15 @@ import (
 
 type syncCmd struct {
 	Dir     string        `arg:"" optional:"" help:"Which mounted folder, when there are several." complete:"mounted"`
-	Wait    bool          `help:"Return when the server has everything; with exit code 3 while something that it refused waits in the folder Recovered."`
+	Wait    bool          `help:"Return when the server has everything, or has refused it; what it refused waits in the folder Recovered."`
+	Strict  bool          `help:"With --wait: end with exit code 3 while something that the server refused waits in Recovered."`
 	Timeout time.Duration `placeholder:"D" help:"With --wait: give up after this long, such as 30s or 5m."`
 }
 
 func (cmd *syncCmd) Run(sh *shell) error {
+	if cmd.Strict && !cmd.Wait {
+		return usageError{"--strict goes with --wait"}
+	}
 	m, err := sh.running(cmd.Dir)
 	if err != nil {
 		return err
@@ -52,9 +56,12 @@ func (cmd *syncCmd) Run(sh *shell) error {
 			return err
 		}
 	}
-	if cmd.Wait {
-		if err := r.withheld(sh.command("status", m.Mountpoint)); err != nil {
-			return err
+	if withheld := r.withheld(sh.command("status", m.Mountpoint)); withheld != nil && cmd.Wait {
+		if cmd.Strict {
+			return withheld
+		}
+		if !sh.json {
+			fmt.Fprintf(sh.stderr, "note: %v\n", withheld)
 		}
 	}
 	if sh.json {
