@@ -115,6 +115,9 @@ func (d *Drive) force(t *tx, n *node) {
 // logWrite journals that a hot node's content may differ from its version; locked.
 func (d *Drive) logWrite(t *tx, n *node) {
 	n.hot.mtime = n.mtime
+	if sent := n.hot.sent; sent != nil && sent.mtime != n.mtime {
+		n.hot.mtime = -1 // it was written meanwhile: the server has another one
+	}
 	n.hot.entry = t.log(api.Mutation{Op: api.OpWrite, Node: n.id, Base: n.version, Parent: n.up, Name: n.name, Time: now()})
 }
 
