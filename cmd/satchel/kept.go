@@ -108,6 +108,9 @@ func unsentIn(dir string) (string, error) {
 func (sh *shell) removeCache(k *keptCache) error {
 	bound, _ := filepath.Glob(filepath.Join(k.Dir, "bound", "*", "lock"))
 	for _, lock := range bound {
+		if err := os.Remove(filepath.Join(filepath.Dir(lock), endedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		if err := cache.Remove(filepath.Dir(lock)); err != nil {
 			return err
 		}
