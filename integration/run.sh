@@ -1,7 +1,8 @@
 #!/bin/bash
 # A whole Satchel on this machine, as `make run` shows it: a server with its
 # own PostgreSQL, a demo user and the drive mounted as a folder. Ctrl-C or
-# SIGTERM ends all of it in order; the data stays for the next run.
+# SIGTERM ends all of it in order; the data stays for the next run. What a run
+# left that was killed (SIGKILL) is ended by the next one before it starts.
 #
 #   run.sh           run
 #   run.sh --clean   remove the data that was kept
@@ -32,17 +33,20 @@ drive=$run/drive
 
 mounted() { grep -q " ${drive// /\\\\040} " /proc/self/mounts; }
 alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
+servers() { grep -lzxF -e "$data" /proc/[0-9]*/cmdline 2>/dev/null | xargs -r grep -lzx serve 2>/dev/null | cut -d / -f 3; }
 
 if [ -e "$run/pid" ]; then
 	before=$(cat "$run/pid")
 	if alive "$before" && grep -qz run.sh "/proc/$before/cmdline" 2>/dev/null; then
-		fail "already running here (process $before); the folder is $drive"
+		fail "already running here, in $drive; Ctrl-C in its terminal ends it in order, and so does: kill $before"
 	fi
 	rm -f "$run/pid"
 fi
 
 if [ "${1-}" = --clean ]; then
-	mounted && fail "$drive is still mounted; unmount it first"
+	if mounted || [ -n "$(servers)" ]; then
+		fail "a run that was killed left its server or its folder at work; nothing is removed. End them in order with 'make run' and Ctrl-C, then clean"
+	fi
 	rm -rf "$run" "$data"
 	exit 0
 fi
@@ -50,7 +54,7 @@ fi
 mkdir -p "$run" || exit 1
 [ -w "$run" ] || fail "$run belongs to another user; run 'make clean' as that user first"
 chmod 0711 "$run"
-mkdir -p "$drive" "$run/client/run"
+mkdir -p "$run/client/run"
 chmod 0700 "$run/client" "$run/client/run"
 [ -s "$run/password" ] || (umask 077 && head -c 9 /dev/urandom | base64 | tr '/+' 'xy' >"$run/password")
 password=$(cat "$run/password")
@@ -58,23 +62,15 @@ password=$(cat "$run/password")
 # The client keeps everything beside the data, so that a demo does not mix
 # with your own logins. A socket's path is limited to 107 bytes.
 socket_dir=$run/client/run
-[ ${#socket_dir} -lt 60 ] || socket_dir=$(mktemp -d /tmp/satchel-run.XXXXXX)
+if [ ${#socket_dir} -ge 60 ]; then
+	socket_dir=$(sed -n 's/^export XDG_RUNTIME_DIR=//p' "$run/env" 2>/dev/null) # of a run that was killed
+	[[ $socket_dir == /tmp/satchel-run.* && -O $socket_dir ]] || socket_dir=$(mktemp -d /tmp/satchel-run.XXXXXX)
+fi
 {
 	for v in CONFIG DATA STATE CACHE; do printf 'export XDG_%s_HOME=%q\n' $v "$run/client/${v,,}"; done
 	printf 'export XDG_RUNTIME_DIR=%q\nexport PATH=%q:$PATH\n' "$socket_dir" "$root/bin"
 } >"$run/env"
 . "$run/env"
-
-port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-port=$(cat "$run/port" 2>/dev/null || echo 7070)
-while ! port_is_free "$port"; do
-	say "port $port is taken; trying $((port + 1))"
-	port=$((port + 1))
-done
-echo "$port" >"$run/port"
-url=http://127.0.0.1:$port
-chmod 0600 "$run/env" # it has the password from here on
-printf 'export URL=%q EMAIL=%q PASSWORD=%q\n' "$url" "$user" "$password" >>"$run/env"
 
 # In a shell of its own: bash ends when exec can't redirect.
 healthy() (
@@ -139,6 +135,33 @@ trap cleanup EXIT
 trap 'exit 0' INT TERM HUP
 echo $$ >"$run/pid"
 
+# What a killed run left: its server holds the data, and its folder is the old
+# server's.
+if mounted || [ -n "$(servers)" ]; then
+	say "Ending what a run left that was killed; changes that the server lacks are sent first."
+	! mounted || unmount
+	! mounted || fail "$drive can't be unmounted"
+	for pid in $(servers); do
+		kill -TERM "$pid"
+		for ((i = 0; i < 600; i++)); do
+			alive "$pid" || break
+			sleep 0.1
+		done
+		! alive "$pid" || fail "the server (process $pid) does not end; its log is $run/server.log"
+	done
+fi
+
+port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+port=$(cat "$run/port" 2>/dev/null || echo 7170)
+while ! port_is_free "$port"; do
+	say "port $port is taken; trying $((port + 1))"
+	port=$((port + 1))
+done
+echo "$port" >"$run/port"
+url=http://127.0.0.1:$port
+chmod 0600 "$run/env" # it has the password from here on
+printf 'export URL=%q EMAIL=%q PASSWORD=%q\n' "$url" "$user" "$password" >>"$run/env"
+
 # Own sessions for the children: a Ctrl-C reaches this script only, which then
 # unmounts before it stops the server.
 setsid satcheld serve --listen "127.0.0.1:$port" --data "$data" >"$run/server.log" 2>&1 </dev/null &
@@ -157,6 +180,7 @@ if [ "$(cat "$run/client/url" 2>/dev/null)" != "$url" ] || ! satchel whoami >/de
 	satchel login "$url" --email "$user" --password-stdin --device "$(uname -n)" <"$run/password" >/dev/null || fail "logging in failed"
 	echo "$url" >"$run/client/url"
 fi
+mkdir -p "$drive"
 setsid -w satchel mount "$drive" </dev/null >/dev/null || fail "mounting $drive failed"
 
 cat <<TXT
