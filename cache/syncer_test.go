@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -130,4 +131,38 @@ func TestSyncSendsWhatWasWrittenMeanwhile(t *testing.T) {
 			mustQuiet(t, a, b)
 		})
 	}
+}
+
+// What is written again as it was, while it is on its way, is no new version; the server hears of its new time all the same.
+func TestSameWrittenWhileItIsSent(t *testing.T) {
+	a, b, _, _ := pair(t)
+	h, err := a.openFile("f", unix.O_RDWR|unix.O_CREAT)
+	must(t, err)
+	must(t, h.write("the same"))
+	sending, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	a.wire.faults(func(w *wire) {
+		w.fails = func(x api.Batch) error {
+			if slices.ContainsFunc(x.Mutations, func(m api.Mutation) bool { return m.Version != nil }) {
+				once.Do(func() {
+					close(sending)
+					<-goOn
+				})
+			}
+			return nil
+		}
+	})
+	must(t, a.d.Sync(t.Context(), false, nil))
+	<-sending
+	before, err := a.d.Getattr(h.fid)
+	must(t, err)
+	eventually(t, "another time", func() bool {
+		must(t, h.write("the same"))
+		now, err := a.d.Getattr(h.fid)
+		must(t, err)
+		return now.Mtime != before.Mtime
+	})
+	close(goOn)
+	h.close()
+	mustQuiet(t, a, b)
 }
