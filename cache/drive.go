@@ -247,7 +247,10 @@ func (d *Drive) open() error {
 	if why, err := os.ReadFile(filepath.Join(dir, "damaged")); err == nil {
 		return fmt.Errorf("%w, as was found before: %s", errCorrupt, why)
 	}
-	if d.st, err = openStore(dir, d.cfg.seam.fs(), d.distrust, d.log, d.space, func() { d.syncContents(nil) }, d.limbo, d.contentPaths); err != nil {
+	if d.st, err = openStore(dir, surroundings{
+		fs: d.cfg.seam.fs(), log: d.log, space: d.space, damage: d.distrust, contents: d.contentPaths,
+		before: func() { d.syncContents(nil) }, during: d.limbo,
+	}); err != nil {
 		return err
 	}
 	if d.mem, err = newMemory(d.cfg.Memory/listShare, d.forgetListing); err != nil {

@@ -141,7 +141,7 @@ func readRider(v []byte, session api.ID) (riding, bool) {
 }
 
 // board applies what rode on content files and did not get into Pebble's log. It is for the time before the replica is used.
-func (s *store) board(contents func(func(path string) error) error) error {
+func (s *store) board() error {
 	if n, err := s.meta("commit"); err != nil {
 		return err
 	} else if n != nil {
@@ -158,7 +158,7 @@ func (s *store) board(contents func(func(path string) error) error) error {
 	}
 	var found []riding
 	buf := make([]byte, 64<<10)
-	err = contents(func(path string) error {
+	err = s.contents(func(path string) error {
 		switch n, err := unix.Getxattr(path, riderAttr, buf); err {
 		case nil:
 			if r, ok := readRider(buf[:n], api.ID(v)); ok {

@@ -28,6 +28,7 @@ const (
 // its NoSync loses acknowledged commits at kill -9.
 type store struct {
 	*pebble.DB
+	surroundings
 	hard  atomic.Int32 // > 0: a Sync of the log is a real one
 	dirty atomic.Bool
 
@@ -35,25 +36,32 @@ type store struct {
 	synced  atomic.Int64 // up to which they are durable by the log
 	riders  riders       // and by other means
 
-	wake   chan struct{}
-	done   chan struct{}
-	wg     sync.WaitGroup
-	before func()        // makes content durable; called before records become so
-	during func() func() // called when a sync begins; what it returns is called when it is done
-	rush   chan struct{}
-	space  *ballast
-	log    *slog.Logger
+	wake chan struct{}
+	done chan struct{}
+	wg   sync.WaitGroup
+	rush chan struct{}
+}
+
+// surroundings are what a store has from its drive.
+type surroundings struct {
+	fs       vfs.FS
+	log      *slog.Logger
+	space    *ballast
+	damage   func(error)                              // told of records that can't be read
+	contents func(each func(path string) error) error // goes through the content files
+	before   func()                                   // makes content durable; called before records become so
+	during   func() func()                            // called when a sync begins; what it returns is called when it is done
 }
 
 // openStore opens the replica in a cache directory, makes it one of the present format, and adds to it what was journalled last, which
 // may be in the content files.
-func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, space *ballast, before func(), during func() func(), contents func(func(path string) error) error) (*store, error) {
-	s := &store{wake: make(chan struct{}, 1), done: make(chan struct{}), log: log, space: space, before: before, during: during, rush: make(chan struct{}, 1)}
-	format, err := s.open(dir, fs, damage)
+func openStore(dir string, its surroundings) (*store, error) {
+	s := &store{surroundings: its, wake: make(chan struct{}, 1), done: make(chan struct{}), rush: make(chan struct{}, 1)}
+	format, err := s.open(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.board(contents); err != nil {
+	if err := s.board(); err != nil {
 		s.DB.Close()
 		return nil, err
 	}
@@ -66,10 +74,10 @@ func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, spac
 		if err := s.DB.Close(); err != nil {
 			return nil, err
 		}
-		if err := migrate(fs, dir, format, log); err != nil {
+		if err := migrate(s.fs, dir, format, s.log); err != nil {
 			return nil, err
 		}
-		if _, err := s.open(dir, fs, damage); err != nil {
+		if _, err := s.open(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -82,9 +90,9 @@ func openStore(dir string, fs vfs.FS, damage func(error), log *slog.Logger, spac
 }
 
 // open opens Pebble and returns the format of what it has, which may be an older one.
-func (s *store) open(dir string, fs vfs.FS, damage func(error)) (format uint64, err error) {
+func (s *store) open(dir string) (format uint64, err error) {
 	options := &pebble.Options{
-		FS:                 storeFS{fs, s},
+		FS:                 storeFS{s.fs, s},
 		FormatMajorVersion: storeFormat,
 		MemTableSize:       16 << 20,
 		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
@@ -94,7 +102,7 @@ func (s *store) open(dir string, fs vfs.FS, damage func(error)) (format uint64, 
 		EventListener: &pebble.EventListener{
 			// A flush makes records durable: first what they refer to.
 			FlushBegin:     func(pebble.FlushInfo) { s.before() },
-			DataCorruption: func(i pebble.DataCorruptionInfo) { damage(i.Details) },
+			DataCorruption: func(i pebble.DataCorruptionInfo) { s.damage(i.Details) },
 		},
 	}
 	// The default one also looks ten times a second, for ever, whether more compactions may run at a time. Looking
