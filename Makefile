@@ -28,6 +28,9 @@ TWIN_ROUNDS ?= 2000
 # back: `make test` runs them with each store, and all others with files.
 STORED   := ^Test(Spine|DevicesFollowEachOther|StorageShows|StoreFileStreams|ThePastComesBack|Quota|ServerKilledWhileWorking|ConflictKeepsBoth|UsersAreApart|Git|Section5|Section6)$$
 
+# What takes the client's locks in most ways: `make test` runs it with their order checked.
+LOCKED   := ^Test(Model|Simulation|StuckServer|WrongOrderIsNoticed)$$
+
 .DEFAULT_GOAL := help
 .PHONY: help setup build dist run test test-stores stream upload restart sparse exercise twin faults programs desktop check vulncheck race fuzz model simulate screenshots bench bench-user bench-write scale load plans clean
 
@@ -49,6 +52,7 @@ run: setup build ## a server, a demo user and a mounted folder; Ctrl-C ends all 
 
 test: setup check ## check, then every test: what CI runs
 	$(GO) test -timeout $(TIMEOUT) -p 2 ./...
+	$(GO) test -tags lockorder -timeout $(TIMEOUT) -run '$(LOCKED)' ./cache/...
 	@for store in s3 postgres; do \
 		SATCHEL_TEST_BLOBS=$$store $(GO) test -count 1 -timeout $(TIMEOUT) -run '$(STORED)' ./integration || exit 1; \
 	done
@@ -101,8 +105,8 @@ check: ## gofmt, vet, staticcheck, tidy go.mod, layers, migrations, known vulner
 vulncheck: ## known vulnerabilities in what is called; VULNDB=URL for a copy of the database
 	@GO="$(GO)" integration/vulncheck.sh
 
-race: setup ## every test under the race detector (slow)
-	CGO_ENABLED=1 $(GO) test -race -timeout 60m -p 1 ./...
+race: setup ## every test under the race detector, with the order of locks checked (slow)
+	CGO_ENABLED=1 $(GO) test -race -tags lockorder -timeout 60m -p 1 ./...
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@$(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ { f[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, f[i]; n = 0 }' | \

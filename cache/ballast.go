@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"satchel/cache/locks"
 )
 
 // ballastSize is how much of the disk is kept in reserve for the journal, bytes.
@@ -23,7 +25,7 @@ type ballast struct {
 	done chan struct{}
 	wg   sync.WaitGroup // of refill
 
-	mu    sync.Mutex   // guards changes
+	mu    locks.Mutex  // guards changes
 	gone  *atomic.Bool // Drive.full
 	quota bool         // for want of a quota, not of room on the disk
 	times atomic.Int64 // how often it gave room: it went, or was in the way for a moment when it did not fit

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/cache/locks"
 )
 
 // Config says which drive to keep and where.
@@ -126,7 +127,7 @@ type Drive struct {
 
 	newborn bool // the replica was made by this Open
 
-	mu         sync.Mutex
+	mu         locks.Mutex
 	byID       map[api.ID]*node
 	byFID      map[uint64]*node
 	unsaved    []*node // their access times are not in Pebble

@@ -1,9 +1,8 @@
 package cache
 
 import (
-	"sync"
-
 	"satchel/api"
+	"satchel/cache/locks"
 )
 
 // A note is one thing to tell the kernel.
@@ -22,7 +21,7 @@ type notifier struct {
 	d     *Drive
 	muted *node // guarded by Drive.mu: the directory whose names the kernel can't know yet
 
-	mu   sync.Mutex
+	mu   locks.Mutex
 	todo map[note]struct{}
 	wake chan struct{}
 }

@@ -4,13 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
 	"satchel/api/chunk"
+	"satchel/cache/locks"
 )
 
 // wholeSize is up to which size a cold file is fetched whole when it is opened, bytes. A
@@ -40,7 +40,7 @@ type partial struct {
 	// is discarded once it is out of use.
 	doomed bool
 
-	mu      sync.Mutex
+	mu      locks.Mutex
 	users   int // wanted, requests, and the hashing: the content file stays as long as there are any
 	have    blockMap
 	asked   blockMap // in a request, or about to be

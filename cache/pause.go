@@ -2,13 +2,14 @@ package cache
 
 import (
 	"context"
-	"sync"
+
+	"satchel/cache/locks"
 )
 
 // A pause keeps back what no program waits for: sending, and fetching what is
 // pinned. Reading what is not here, and hearing of others' changes, goes on.
 type pause struct {
-	mu     sync.Mutex
+	mu     locks.Mutex
 	reason string        // for people; "" = nothing is kept back
 	over   chan struct{} // closed when it ends
 }

@@ -8,13 +8,13 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/cache/locks"
 )
 
 // fsync(2) has to make two things durable, a file's content and what was journalled so far, and syncing two files takes a
@@ -34,7 +34,7 @@ const (
 
 // riders are the commits that may have to ride.
 type riders struct {
-	mu      sync.Mutex   // held during a commit
+	mu      locks.Mutex  // held during a commit
 	session api.ID       // of this opening of the replica
 	last    [][]byte     // the last commits, as Pebble's batches; those before are durable or too large to ride
 	to      atomic.Int64 // up to this number commits are durable by riders

@@ -2,11 +2,12 @@ package cache
 
 import (
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"satchel/cache/locks"
 )
 
 // Content files are recycled: ext4 takes 0.4 to 1.4 ms to create a file after
@@ -42,7 +43,7 @@ type slots struct {
 	settling         int  // files that were settled since the last hurry for them
 	making, evicting bool // a job is queued
 
-	mu   sync.Mutex // guards jobs and open
+	mu   locks.Mutex // guards jobs and open
 	jobs []func()
 	open map[*content]struct{} // those with a descriptor, whoever has them
 	wake chan struct{}

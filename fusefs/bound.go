@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"satchel/api"
 	"satchel/cache"
+	"satchel/cache/locks"
 )
 
 // A bound drive is shown in a directory of the mount. Its node ids are its cache's own
@@ -24,8 +24,8 @@ const (
 type bound struct {
 	dir  uint64 // the st_ino of the directory that it is shown in, and of its root
 	may  atomic.Int64
-	gate sync.RWMutex // held for reading by each request
-	over bool         // guarded by gate: it is shown no more
+	gate locks.RWMutex // held for reading by each request
+	over bool          // guarded by gate: it is shown no more
 }
 
 // boundDrives is what is shown in a mount; replaced whole when that changes.

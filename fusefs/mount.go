@@ -5,11 +5,11 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"satchel/cache"
+	"satchel/cache/locks"
 )
 
 // Options of a mount.
@@ -32,8 +32,8 @@ type Server struct {
 	dir    string
 	byUser bool // mounted through fusermount3
 
-	mu   sync.Mutex // held while what is bound changes
-	tags uint64     // how many drives were ever bound
+	mu   locks.Mutex // held while what is bound changes
+	tags uint64      // how many drives were ever bound
 }
 
 // maxRequest is how much a READ or WRITE carries at most, bytes: what a pipe, which has room for 1 MiB, takes of a file

@@ -2,5 +2,5 @@
 
 package rig
 
-// Race tells whether this process was built with the race detector: what a rig builds then is, too.
+// Race tells whether this process was built with the race detector: what a rig builds then is, too, and has the order of its locks checked.
 const Race = true

@@ -72,7 +72,7 @@ func (r *Rig) Programs(ctx context.Context) error {
 func (r *Rig) Build(ctx context.Context, out string, packages ...string) error {
 	args, cgo := []string{"build", "-trimpath", "-buildvcs=false", "-o", out}, "CGO_ENABLED=0"
 	if Race && os.Getenv("GOARCH") == "" { // not every machine that tests build for has the detector
-		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+		args, cgo = append(args, "-race", "-tags", "lockorder"), "CGO_ENABLED=1"
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	cmd.Dir = r.root
