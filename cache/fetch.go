@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"io"
 	"slices"
 	"time"
 
@@ -382,56 +381,6 @@ func (d *Drive) awaitContent(f *fetch, intr Interrupt) error {
 	case <-intr:
 		return errStopped
 	}
-}
-
-// request asks for n bytes (n < 0: all) of a version from an offset on; the answer must begin within patience.
-func (d *Drive) request(ctx context.Context, id, version api.ID, off, n int64) (io.ReadCloser, error) {
-	type answer struct {
-		body io.ReadCloser
-		err  error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	ch := make(chan answer, 1)
-	go func() {
-		body, err := d.cfg.Remote.Content(ctx, id, version, off, n)
-		ch <- answer{body, err}
-	}()
-	select {
-	case a := <-ch:
-		if a.err != nil {
-			cancel()
-			return nil, a.err
-		}
-		return &patientBody{a.body, cancel, time.AfterFunc(time.Hour, cancel)}, nil
-	case <-time.After(patience):
-		cancel()
-		if a := <-ch; a.body != nil {
-			a.body.Close()
-		}
-		return nil, errOffline
-	}
-}
-
-// A patientBody ends its request when it is closed, or when for patience nothing arrives.
-type patientBody struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-	timer  *time.Timer
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	b.timer.Reset(patience)
-	n, err := b.ReadCloser.Read(p)
-	if !b.timer.Stop() && err != nil && err != io.EOF {
-		err = errOffline
-	}
-	return n, err
-}
-
-func (b *patientBody) Close() error {
-	b.timer.Stop()
-	defer b.cancel()
-	return b.ReadCloser.Close()
 }
 
 // orKind keeps the kind that an error has, or classifies a local one.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"satchel/api"
@@ -288,20 +287,20 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 		return off, err
 	}
 	defer body.Close()
-	buf := pieces.Get().(*[piece]byte)
-	defer pieces.Put(buf)
 	for off < end {
 		// What the connection gives at once is written at once, block by block: a reader may wait for it.
-		rest := min(blockSize-off%blockSize, end-off)
-		n, err := io.ReadAtLeast(body, buf[:min(piece, end-off)], int(rest))
-		if n > 0 {
-			if _, err := f.WriteAt(buf[:n], off); err != nil { // all of it: pwrite(2) writes less where that is all there is room for
-				return off, api.Errorf(kindOf(err), "keep fetched content: %w", err)
-			}
-			p.arrived(off, off+int64(n))
+		from, block := off, min(off-off%blockSize+blockSize, end)
+		for off < block && err == nil {
+			var n int
+			n, err = body.move(f, off, int(min(piece, end-off)))
 			off += int64(n)
 		}
+		if off > from {
+			p.arrived(from, off)
+		}
 		switch {
+		case off == end:
+			return off, nil
 		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
 			return off, api.Errorf(api.Unavailable, "download: the content broke off")
 		case err != nil:
@@ -310,8 +309,6 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 	}
 	return off, nil
 }
-
-var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
 
 // arrived notes that bytes from to end were written. A part is written in order, from the start
 // of a block on, so all blocks that end by now are whole.

@@ -118,6 +118,7 @@ type request struct {
 	limit  time.Duration // until the answer's header; 0 = limits.answer
 	open   bool          // without a token
 	once   bool          // must not be sent again over another connection
+	conn   **wideConn    // tells which connection the answer came over, if it is not under TLS; may be nil
 }
 
 // encode makes in the request's body.
@@ -192,6 +193,9 @@ func (c *Client) sendOnce(ctx context.Context, r request, token string) (*http.R
 	limit := r.limit
 	if limit == 0 {
 		limit = c.limits.answer
+	}
+	if r.conn != nil {
+		ctx = traced(ctx, r.conn)
 	}
 	w := newWatchdog(ctx, limit)
 	req, err := http.NewRequestWithContext(w.ctx, r.method, target, nil)

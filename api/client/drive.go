@@ -136,14 +136,22 @@ func (d *Drive) PutPack(ctx context.Context, pack []byte) error {
 // Content reads n bytes of a version of a file from an offset on; n < 0 reads
 // to the end, a zero version is the current one. The context governs the
 // reads too. A read that gets nothing for 30 s fails as [api.Unavailable], and
-// so does content that ends early.
+// so does content that ends early. The body also has
+//
+//	Take(n int) (int, error)
+//	Put(f *os.File, off int64) (int, error)
+//
+// Take reads as Read does, up to n bytes, and Put writes what it got to f from off on, without a copy in between where
+// the kernel can.
 func (d *Drive) Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error) {
 	if n == 0 {
 		return http.NoBody, nil
 	}
+	var conn *wideConn
 	r := request{
 		method: http.MethodGet, path: d.path("/nodes/", node.String(), "/content"),
 		header: http.Header{"Accept-Encoding": {"identity"}},
+		conn:   &conn,
 	}
 	if !version.IsZero() {
 		r.query = url.Values{"version": {version.String()}}
@@ -162,7 +170,7 @@ func (d *Drive) Content(ctx context.Context, node, version api.ID, off, n int64)
 		resp.Body.Close()
 		return nil, api.Errorf(api.Unavailable, "%s did not send the part of the file that was asked for", d.c.server)
 	}
-	return resp.Body, nil
+	return newContentBody(resp, conn), nil
 }
 
 // rangeStarts tells whether an answer is a part that starts at an offset.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,10 +52,12 @@ func newTransport() *pool {
 }
 
 // wideConn is a connection that sends a body in larger pieces than the 32 KiB
-// of [io.Copy]: on a fast link most of the cost is that of each piece.
+// of [io.Copy]: on a fast link most of the cost is that of each piece. What it
+// receives can go right into a file.
 type wideConn struct {
 	*net.TCPConn
 	pool *pool
+	pipe atomic.Pointer[pipe] // where a read may be meant to go
 }
 
 func (p *pool) widely(c net.Conn, err error) (net.Conn, error) {
@@ -62,7 +65,7 @@ func (p *pool) widely(c net.Conn, err error) (net.Conn, error) {
 	if !ok {
 		return c, err
 	}
-	w := &wideConn{tcp, p}
+	w := &wideConn{TCPConn: tcp, pool: p}
 	p.mu.Lock()
 	p.open[w] = true
 	p.mu.Unlock()
@@ -75,6 +78,14 @@ func (c *wideConn) Close() error {
 	delete(c.pool.open, c)
 	c.pool.mu.Unlock()
 	return c.TCPConn.Close()
+}
+
+// Read is that of [net.Conn].
+func (c *wideConn) Read(p []byte) (int, error) {
+	if l := c.pipe.Load(); l != nil && l.standsIn(p) {
+		return l.read(c.TCPConn, p)
+	}
+	return c.TCPConn.Read(p)
 }
 
 var wideBuffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
