@@ -72,6 +72,25 @@ func (d *Drive) ignored(p *node, name api.Name, dir bool, intr Interrupt) (stays
 	return r.rules.Excludes(d.childPath(p, name), dir), true, nil
 }
 
+// doubtful tells whether an ignore file that may name what is made in a directory could not be read, as the last
+// [Drive.ignored] of it found; locked.
+func (d *Drive) doubtful(p *node) bool {
+	return !d.stays(p) && p.rulesAt == d.ignores.gen && p.rules != nil && p.rules.unknown
+}
+
+// undecided is how many nodes stay on this machine only until ignore files can be read; locked.
+func (d *Drive) undecided() (n int) {
+	for _, e := range d.journal.staying {
+		for up := d.journal.staying[e.m.Parent]; up != nil; up = d.journal.staying[e.m.Parent] {
+			e = up
+		}
+		if e.doubt {
+			n++
+		}
+	}
+	return n
+}
+
 // childPath is the path of a name in a directory; locked.
 func (d *Drive) childPath(p *node, name api.Name) string {
 	if p == d.root {
@@ -168,6 +187,14 @@ func (d *Drive) readIgnores() {
 		d.ignores.unread = false
 		d.ignoreNews()
 	}
+}
+
+// decide reads what could not be read, and sends what stayed here because of it.
+func (d *Drive) decide() error {
+	d.readIgnores()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sendUnignored()
 }
 
 // runStay sends what stayed here and is no longer ignored, until Close.

@@ -13,6 +13,7 @@ type entry struct {
 	seq   uint64
 	m     api.Mutation
 	stays bool // never sent: see stay.go
+	doubt bool // it stays only until an ignore file can be read
 	sent  bool // in the batch in flight: immutable, and no longer a target of coalescing
 	gone  bool
 

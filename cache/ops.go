@@ -71,7 +71,9 @@ func (d *Drive) enter(t *tx, p *node, l *listing, name api.Name, n *node, stays 
 	m := d.creation(n, place{p.id, name})
 	m.Time = n.ctime
 	if stays {
-		return t.stay(m)
+		e := t.stay(m)
+		e.doubt = d.doubtful(p)
+		return e
 	}
 	return t.log(m)
 }

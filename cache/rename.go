@@ -174,7 +174,7 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 	var err error
 	switch {
 	case stays:
-		t.restay(n, place{q.id, newName})
+		t.restay(n, q, newName)
 	case stayed && m.Replaces.IsZero():
 		err = d.unstay(t, n, place{q.id, newName})
 	case stayed:
@@ -213,8 +213,8 @@ func (d *Drive) exchange(p *node, l *listing, name api.Name, n, q *node, ql *lis
 		t.node(q)
 	}
 	if d.stays(n) {
-		t.restay(n, place{q.id, newName})
-		t.restay(old, place{p.id, name})
+		t.restay(n, q, newName)
+		t.restay(old, p, name)
 	}
 	t.log(api.Mutation{Op: api.OpExchange, Node: n.id, Parent: p.id, Name: name, ToParent: q.id, ToName: newName, Replaces: old.id, Time: tm})
 	return t.commit()

@@ -20,6 +20,7 @@ type Status struct {
 	Unsettled        int     `json:"unsettled"`     // of events: copies and refused work that are still where they were put
 	Failing          int     `json:"failing"`       // changes on which the server fails: set aside, and tried again
 	LocalOnly        int     `json:"local_only"`    // files and folders that stay on this machine (.satchelignore)
+	Undecided        int     `json:"undecided"`     // of these: sent if their ignore files, which are not here yet, do not name them
 	CacheBytes       int64   `json:"cache_bytes"`
 	CacheLimitBytes  int64   `json:"cache_limit_bytes"`
 	MemoryBytes      int64   `json:"memory_bytes"`
@@ -39,6 +40,7 @@ func (d *Drive) Status() Status {
 		Connected:        d.connected.Load(),
 		PendingMutations: d.journal.unanswered(),
 		LocalOnly:        len(d.journal.staying),
+		Undecided:        d.undecided(),
 		Unproven:         len(d.syn.hots),
 		Uploading:        d.syn.uploading.Load(),
 		Conflicts:        d.syn.conflicts,
@@ -117,8 +119,15 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 	d.syn.waiting.Add(1)
 	defer d.syn.waiting.Add(-1)
 	again := of.IsZero() // what was set aside meanwhile is offered once more
+	undecided, decided := 0, false
 	for step := 5 * time.Millisecond; ; step = min(2*step, 100*time.Millisecond) {
 		d.mu.Lock()
+		if undecided > 0 {
+			last = d.journal.last // what is known to be for the server by now
+		}
+		if of.IsZero() {
+			undecided = d.undecided()
+		}
 		first := d.journal.first()
 		problem := d.syn.problem
 		var stuck error
@@ -128,8 +137,19 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 			}
 		}
 		d.mu.Unlock()
-		if first == 0 || first > last {
+		sent := first == 0 || first > last
+		if sent && undecided == 0 {
 			return nil
+		}
+		if sent && d.connected.Load() {
+			if decided {
+				return api.Errorf(api.Unavailable, "not everything was sent: an ignore file can't be read, and what is made below it stays here until it can")
+			}
+			decided = true
+			if err := d.decide(); err != nil {
+				return err
+			}
+			continue
 		}
 		if api.KindOf(problem) == api.Unauthenticated {
 			return problem

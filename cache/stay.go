@@ -32,11 +32,12 @@ func (t *tx) stay(m api.Mutation) *entry {
 }
 
 // restay notes that a node that stays has another place.
-func (t *tx) restay(n *node, at place) {
+func (t *tx) restay(n, p *node, name api.Name) {
 	e := t.d.journal.staying[n.id]
 	m := e.m
 	was := m.Parent
-	m.Parent, m.Name = at.parent, at.name
+	m.Parent, m.Name = p.id, name
+	e.doubt = t.d.doubtful(p)
 	t.d.journal.remove(e)
 	t.d.journal.restore(e, m)
 	t.relog(e)
@@ -156,6 +157,7 @@ func (d *Drive) sendUnignored() error {
 	}
 	slices.SortFunc(tops, func(a, b *entry) int { return int(a.seq) - int(b.seq) })
 	for _, e := range tops {
+		e.doubt = false
 		n, err := d.load(e.m.Node)
 		if err != nil {
 			return err
@@ -171,6 +173,7 @@ func (d *Drive) sendUnignored() error {
 		if err != nil {
 			return err
 		}
+		e.doubt = stays && !known
 		l, err := d.dir(p, d.done)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -343,12 +344,22 @@ func TestIgnoreRulesUnread(t *testing.T) {
 	eventually(t, "b knows", func() bool { return !b.d.connected.Load() })
 	must(t, b.write("sub/a.tmp", "stays"))
 	must(t, b.write("sub/a.txt", "goes"))
-	if s := b.d.Status(); s.LocalOnly != 2 {
-		t.Errorf("%d stay while the rules are not known", s.LocalOnly)
+	must(t, b.mkdir("sub/more"))
+	must(t, b.write("sub/more/b.txt", "goes with it"))
+	if s := b.d.Status(); s.LocalOnly != 4 || s.Undecided != 4 {
+		t.Errorf("%d stay while the rules are not known, %d of them undecided", s.LocalOnly, s.Undecided)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := b.d.Sync(ctx, true, nil); api.KindOf(err) != api.Unavailable {
+		t.Errorf("offline, waiting for everything to be sent says %v", err)
 	}
 	b.wire.mend()
-	eventually(t, "what may go goes", func() bool { return b.d.Status().LocalOnly == 1 })
-	wants(t, "elsewhere", others(t, b, a), "sub", "sub/"+ignoreFile, "sub/a.txt")
+	must(t, b.d.Sync(t.Context(), true, nil))
+	if s := b.d.Status(); s.LocalOnly != 1 || s.Undecided != 0 || s.PendingMutations != 0 {
+		t.Errorf("%d stay once the rules are known, %d of them undecided, and %d changes wait", s.LocalOnly, s.Undecided, s.PendingMutations)
+	}
+	wants(t, "elsewhere", others(t, b, a), "sub", "sub/"+ignoreFile, "sub/a.txt", "sub/more", "sub/more/b.txt")
 	b.wantFiles(t, "here", map[string]string{"sub/a.tmp": "stays"})
 }
 

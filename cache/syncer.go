@@ -470,7 +470,8 @@ func (d *Drive) loadJournal() error {
 		if err != nil {
 			return err
 		}
-		d.journal.add(&entry{seq: binary.BigEndian.Uint64(k[1:]), m: m, stays: staying[m.Node] && m.Op == api.OpCreate})
+		stays := staying[m.Node] && m.Op == api.OpCreate
+		d.journal.add(&entry{seq: binary.BigEndian.Uint64(k[1:]), m: m, stays: stays, doubt: stays})
 		return nil
 	})
 	if err != nil {

@@ -332,6 +332,7 @@ func (b *boundFolders) status(s cache.Status) cache.Status {
 		s.Refused += o.Refused
 		s.Unsettled += o.Unsettled
 		s.LocalOnly += o.LocalOnly
+		s.Undecided += o.Undecided
 		s.CacheBytes += o.CacheBytes
 		s.MemoryBytes += o.MemoryBytes
 		s.Pinned += o.Pinned

@@ -20,6 +20,8 @@ type left struct {
 	Changes  int    `json:"pending_mutations"` // that the server lacks
 	Bytes    int64  `json:"pending_bytes"`     // of content that it lacks
 	Pinned   int    `json:"pinned"`
+
+	Undecided int `json:"undecided"` // names that it may lack
 }
 
 func (p places) leftFile(cacheDir string) string {
@@ -29,7 +31,7 @@ func (p places) leftFile(cacheDir string) string {
 
 // leave writes down what a drive keeps.
 func (r report) leave(file string, m mounted) error {
-	b, err := json.Marshal(left{m.Profile, m.CacheDir, r.PendingMutations, r.PendingBytes, r.Pinned})
+	b, err := json.Marshal(left{m.Profile, m.CacheDir, r.PendingMutations, r.PendingBytes, r.Pinned, r.Undecided})
 	if err != nil {
 		return err
 	}
@@ -60,6 +62,7 @@ func (sh *shell) keptHere() string {
 		all.PendingMutations += l.Changes
 		all.PendingBytes += l.Bytes
 		all.Pinned += l.Pinned
+		all.Undecided += l.Undecided
 		if until, paused := pauseIn(l.CacheDir); paused {
 			pause = "a pause"
 			if !until.IsZero() {

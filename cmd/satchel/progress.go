@@ -123,4 +123,4 @@ func (p *progress) Write(b []byte) (int, error) {
 
 // unsent is what a daemon has not sent, in bytes. Each change counts like
 // 4 KiB, so that many small ones are seen to go too.
-func unsent(r report) int64 { return r.PendingBytes + int64(r.PendingMutations)<<12 }
+func unsent(r report) int64 { return r.PendingBytes + int64(r.PendingMutations+r.Undecided)<<12 }

@@ -30,7 +30,9 @@ type report struct {
 }
 
 // quiet tells that everything has reached the server.
-func (r report) quiet() bool { return r.PendingMutations == 0 && r.PendingBytes == 0 }
+func (r report) quiet() bool {
+	return r.PendingMutations == 0 && r.PendingBytes == 0 && r.Undecided == 0
+}
 
 // pending says what has not, for people.
 func (r report) pending() string {
@@ -42,11 +44,17 @@ func (r report) pending() string {
 
 // unsent is how much has not, if it is anything.
 func (r report) unsent() string {
-	s := plural(r.PendingMutations, "change")
-	if r.PendingBytes > 0 {
-		s += ", " + size(r.PendingBytes).String()
+	var parts []string
+	if r.PendingMutations > 0 || r.PendingBytes > 0 {
+		parts = append(parts, plural(r.PendingMutations, "change"))
 	}
-	return s
+	if r.PendingBytes > 0 {
+		parts = append(parts, size(r.PendingBytes).String())
+	}
+	if r.Undecided > 0 {
+		parts = append(parts, plural(r.Undecided, "new name")+" (the .satchelignore is not here yet)")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // offline says why nothing is sent.
@@ -118,8 +126,8 @@ func (r report) print(w io.Writer, goOn string) {
 		}
 		fmt.Fprintf(w, "%-9s%s %s\n", head, e.Time.Local().Format("2006-01-02 15:04"), cli.Printable(eventLine(e)))
 	}
-	if r.LocalOnly > 0 {
-		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(r.LocalOnly, "name"))
+	if here := r.LocalOnly - r.Undecided; here > 0 {
+		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(here, "name"))
 	}
 	fmt.Fprintf(w, "cache:   %s of %s, %s of memory\n", size(r.CacheBytes), size(r.CacheLimitBytes), size(r.MemoryBytes))
 	if r.DiskShort {

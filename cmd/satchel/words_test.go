@@ -123,6 +123,7 @@ func TestReportWords(t *testing.T) {
 		"everything is on the server":     {Connected: true},
 		"1 change not sent yet":           {PendingMutations: 1},
 		"2 changes, 1.0 KiB not sent yet": {PendingMutations: 2, PendingBytes: 1024},
+		"1 change, 1 new name (the .satchelignore is not here yet) not sent yet": {PendingMutations: 1, LocalOnly: 3, Undecided: 1},
 	} {
 		if got := (report{Status: s}).pending(); got != want {
 			t.Errorf("%q, want %q", got, want)
