@@ -79,5 +79,7 @@ type Bind struct {
 	Node        ID          `json:"node"` // the directory in which it is shown
 	SourceDrive ID          `json:"source_drive"`
 	SourceNode  ID          `json:"source_node"`
-	Permissions Permissions `json:"permissions"` // the caller's at the source
+	Permissions Permissions `json:"permissions"`     // the caller's at the source
+	Path        Name        `json:"path,omitempty"`  // where the directory is
+	Ended       bool        `json:"ended,omitempty"` // the caller does not see the source any more: the directory stays, and is empty
 }

@@ -31,7 +31,7 @@ const (
 	EventUndone   = "undone"   // the server refused it; the folder shows what it has
 	EventStuck    = "stuck"    // the server fails on it; it is kept and tried again
 	EventRefused  = "refused"  // the server refused the content; it is in Now
-	EventEnded    = "ended"    // another's folder is shown no more; what was not sent of it is kept in the cache directory Now
+	EventEnded    = "ended"    // another's folder is shown no more; what was not sent of it, if anything, is kept in the cache directory Now
 )
 
 const (

@@ -85,6 +85,26 @@ func (b *Binding) Close() {
 	time.Sleep(linger)
 }
 
+// Bar lets programs make nothing in some directories of the mounted drive (EACCES): another one was shown there, and who
+// goes on writing would believe that others see it.
+func (s *Server) Bar(dirs []api.ID) {
+	bars := make(map[uint64]bool, len(dirs))
+	for _, dir := range dirs {
+		bars[dir.Hash64()] = true
+	}
+	s.fs.bars.Store(&bars)
+}
+
+// barred tells whether nothing may be made in a directory.
+func (f *filesystem) barred(dir uint64) bool {
+	bars := f.bars.Load()
+	if f.bound != nil || bars == nil || len(*bars) == 0 {
+		return false
+	}
+	a, err := f.d.Getattr(dir)
+	return err == nil && (*bars)[a.Ino]
+}
+
 // showBound replaces what is shown by a changed copy.
 func (f *filesystem) showBound(change func(*boundDrives)) {
 	next := &boundDrives{map[uint64]*filesystem{}, map[uint64]*filesystem{}}
@@ -151,7 +171,7 @@ func (r *router) to(id *uint64, needs api.Permissions) (f *filesystem, done func
 	if f == nil {
 		return nil, done, stale
 	}
-	if f.bound != nil && api.Permissions(f.bound.may.Load())&needs != needs {
+	if f.bound != nil && api.Permissions(f.bound.may.Load())&needs != needs || needs&(api.PermWrite|api.PermMkdir) != 0 && f.barred(*id) {
 		done()
 		return nil, nothing, fuse.EACCES
 	}

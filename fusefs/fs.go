@@ -28,7 +28,8 @@ type filesystem struct {
 	gone               atomic.Bool     // it is mounted no more
 	helper             *backing.Client // registers backing files for those who are not root; nil = we do
 
-	shows atomic.Pointer[boundDrives] // what is shown in directories of the mounted drive
+	shows atomic.Pointer[boundDrives]     // what is shown in directories of the mounted drive
+	bars  atomic.Pointer[map[uint64]bool] // the st_ino of its directories in which nothing may be made
 
 	home  *filesystem // of a bound drive: the mounted one
 	tag   uint64      // the upper bits of its node ids; 0 = the mounted drive

@@ -166,6 +166,9 @@ func (r *router) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, newName
 	}
 	defer done()
 	in.Newdir &= idMask
+	if f.barred(in.Newdir) {
+		return fuse.EACCES
+	}
 	if in.Flags&cache.RenameExchange == 0 && f.holds(in.Newdir, newName, cancel) {
 		return fuse.EBUSY
 	}

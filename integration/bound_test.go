@@ -160,11 +160,14 @@ func TestBoundFolder(t *testing.T) {
 	if names, err := os.ReadDir(his1()); err != nil || len(names) != 0 {
 		t.Errorf("the place of the bind has %v, %v", names, err)
 	}
+	// What he wrote there now nobody else would see.
+	eventually(t, time.Minute, func() error { return errnoOf(os.WriteFile(his1("for nobody"), nil, 0o644), syscall.EACCES) })
+	must(t, errnoOf(os.Rename(at(his, "own"), his1("own")), syscall.EACCES))
 	if _, err := open.ReadDir(-1); err == nil {
 		t.Error("what was taken away is still listed through an open directory")
 	}
 	eventually(t, 20*time.Second, func() error {
-		if names, err := filepath.Glob(filepath.Join(his.Home, "cache/satchel/*/bound/*-*")); err != nil || len(names) != 0 {
+		if names, err := filepath.Glob(filepath.Join(his.Home, "cache/satchel/*/bound/*-*/content")); err != nil || len(names) != 0 {
 			return fmt.Errorf("the cache of what was taken away is still there: %v %w", names, err)
 		}
 		return nil

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"strings"
 
 	"satchel/api"
 	"satchel/storage/fault"
@@ -203,8 +204,8 @@ func needsOfDevice(m api.Mutation) []postgres.Need {
 }
 
 // Bound lists the directories of the caller's drive in which binds show another directory, as far as
-// he sees that: what a client needs to show them too.
-func (d *Drive) Bound(ctx context.Context) (bound []api.Bind, err error) {
+// he sees that: what a client needs to show them too. Those of which he sees nothing any more are told of if he asks for ended ones.
+func (d *Drive) Bound(ctx context.Context, ended bool) (bound []api.Bind, err error) {
 	if !d.own() {
 		return nil, errNotYours()
 	}
@@ -219,8 +220,13 @@ func (d *Drive) Bound(ctx context.Context) (bound []api.Bind, err error) {
 			if err != nil {
 				return err
 			}
-			if p&(api.PermRead|api.PermList) != 0 {
-				bound = append(bound, api.Bind{ID: b.ID, Node: b.Node, SourceDrive: b.SourceDrive, SourceNode: b.SourceNode, Permissions: p})
+			path, err := tx.PathOfNode(ctx, d.id, b.Node)
+			if err != nil {
+				return err
+			}
+			over := p&(api.PermRead|api.PermList) == 0
+			if !over || ended {
+				bound = append(bound, api.Bind{ID: b.ID, Node: b.Node, SourceDrive: b.SourceDrive, SourceNode: b.SourceNode, Permissions: p, Path: api.Name(strings.TrimPrefix(string(path), "/")), Ended: over})
 			}
 		}
 		return nil

@@ -179,10 +179,10 @@ func rangeStarts(resp *http.Response, off int64) bool {
 		strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", off))
 }
 
-// Binds lists the directories of the drive, the caller's own, that show directories of others.
+// Binds lists the directories of the drive, the caller's own, that show directories of others, or did so until that ended.
 func (d *Drive) Binds(ctx context.Context) ([]api.Bind, error) {
 	var binds []api.Bind
-	err := d.get(ctx, d.path("/binds"), nil, &binds)
+	err := d.get(ctx, d.path("/binds"), url.Values{"ended": {"true"}}, &binds)
 	return binds, err
 }
 

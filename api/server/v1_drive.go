@@ -35,6 +35,11 @@ type lookupInput struct {
 	Path string `query:"path" doc:"Names in escaped form, joined by slashes; empty: the root"`
 }
 
+type bindsInput struct {
+	InDrive
+	Ended bool `query:"ended" doc:"Also those of which the caller may see nothing any more"`
+}
+
 type childrenInput struct {
 	NodeInput
 	After string `query:"after" doc:"Only entries after this name (escaped form)"`
@@ -131,8 +136,8 @@ func (s *server) driveRoutes(v1 huma.API) {
 		}
 		return out, nil
 	})
-	onDrive(s, v1, get("binds", "/drives/{drive}/binds", "The directories of the caller's drive that show another's"), func(ctx context.Context, d *storage.Drive, _ InDrive) ([]api.Bind, error) {
-		return d.Bound(ctx)
+	onDrive(s, v1, get("binds", "/drives/{drive}/binds", "The directories of the caller's drive that show another's"), func(ctx context.Context, d *storage.Drive, in bindsInput) ([]api.Bind, error) {
+		return d.Bound(ctx, in.Ended)
 	})
 	onDrive(s, v1, get("changes", "/drives/{drive}/changes", "What others changed after a cursor (long poll)"), func(ctx context.Context, d *storage.Drive, in changesInput) (api.Changes, error) {
 		return s.changes(ctx, d, in)

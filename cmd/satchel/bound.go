@@ -41,13 +41,15 @@ type boundFolders struct {
 	log   *slog.Logger
 
 	mountpoint string // of the home drive
+	profile    string // whose commands the messages name
 
 	news chan struct{}
 	twin atomic.Bool // something of the drive itself is bound in it: its feed must tell all
 
 	mu     sync.Mutex // guards what is below; only run changes shown
 	shown  map[api.ID]*boundFolder
-	paused string // why nothing is sent; "" = it is
+	over   map[api.ID]bool // binds that show nothing any more, and whose directories are still there
+	paused string          // why nothing is sent; "" = it is
 }
 
 // boundFolder is one that is shown.
@@ -141,16 +143,29 @@ func (b *boundFolders) cacheOf(bind api.ID) string { return filepath.Join(b.dir(
 // show opens and closes until what is shown is what is bound.
 func (b *boundFolders) show(ctx context.Context, binds []api.Bind) error {
 	var failed error
-	wanted := map[api.ID]api.Bind{}
+	wanted, over := map[api.ID]api.Bind{}, map[api.ID]bool{}
 	own := b.home.ID()
 	twin := false
+	var bars []api.ID
 	for _, bind := range binds {
+		if bind.Ended {
+			over[bind.ID] = true
+			bars = append(bars, bind.Node)
+			continue
+		}
 		wanted[bind.ID] = bind
 		twin = twin || bind.SourceDrive == own
 	}
 	b.twin.Store(twin)
+	b.fs.Bar(bars) // before what they showed goes
+	b.mu.Lock()
+	b.over = over
+	b.mu.Unlock()
 	for id, f := range b.shown {
 		w, ok := wanted[id]
+		if ok {
+			f.Path = w.Path
+		}
 		switch {
 		case !ok || w.Node != f.Node || w.SourceDrive != f.SourceDrive || w.SourceNode != f.SourceNode:
 			b.set(id, nil)
@@ -170,7 +185,7 @@ func (b *boundFolders) show(ctx context.Context, binds []api.Bind) error {
 			b.set(id, f)
 		}
 	}
-	return errors.Join(failed, b.save(binds))
+	return errors.Join(failed, b.noteOver(binds), b.save(binds))
 }
 
 // set notes that a folder is shown; nil: no more.

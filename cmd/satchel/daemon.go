@@ -94,7 +94,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	bound.base = config
+	bound.base, bound.profile = config, sh.profile
 	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{}), readOnly: cmd.ReadOnly}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
 	d.left = sh.places.leftFile(cmd.CacheDir)

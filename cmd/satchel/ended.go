@@ -1,45 +1,101 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"satchel/api"
 	"satchel/cache"
 )
 
-// endedFile is in the cache of a shared folder that is shown no more and had changes that were not sent. They are kept
-// there, and sent if the folder comes back.
+// endedFile is in the cache of a shared folder that is shown no more: as long as its empty directory is in the drive, and as
+// long as changes in it were not sent. They are kept there, and sent if the folder comes back.
 const endedFile = "ended.json"
 
 // endedFolder is what it says.
 type endedFolder struct {
 	Time    time.Time `json:"time"`
+	Path    api.Name  `json:"path,omitempty"` // where it was in the drive, if that is known
 	Changes int       `json:"changes"`
 }
 
-// noteEnded notes that a folder with unsent changes is shown no more.
+// noteEnded notes that a folder is shown no more.
 func (b *boundFolders) noteEnded(bind api.Bind, changes int) error {
-	text, err := json.Marshal(endedFolder{time.Now().UTC(), changes})
-	if err != nil {
-		return err
+	text, err := json.Marshal(endedFolder{time.Now().UTC(), bind.Path, changes})
+	if err == nil {
+		err = os.MkdirAll(b.cacheOf(bind.ID), 0o700)
 	}
-	return os.WriteFile(filepath.Join(b.cacheOf(bind.ID), endedFile), text, 0o600)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(b.cacheOf(bind.ID), endedFile), text, 0o600)
+	}
+	return err
 }
 
-// ended is what was noted so, for people.
-func (b *boundFolders) ended() (all []cache.Event) {
-	notes, _ := filepath.Glob(filepath.Join(b.dir(), "*", endedFile))
-	for _, note := range notes {
-		var e endedFolder
-		text, err := os.ReadFile(note)
-		if err != nil || json.Unmarshal(text, &e) != nil {
-			continue
+// noteOver notes the folders that are shown no more and have left their directories, and forgets those of which nothing is left.
+func (b *boundFolders) noteOver(binds []api.Bind) (err error) {
+	notes := b.notes()
+	for _, bind := range binds {
+		if _, noted := notes[bind.ID]; bind.Ended && !noted {
+			err = errors.Join(err, b.noteEnded(bind, 0))
 		}
-		all = append(all, cache.Event{Time: e.Time, What: cache.EventEnded, Path: "a shared folder", Now: api.Name(filepath.Dir(note)),
-			Why: plural(e.Changes, "change") + " in it not sent"})
 	}
+	for id, e := range notes {
+		if e.Changes == 0 && !slices.ContainsFunc(binds, func(b api.Bind) bool { return b.ID == id }) {
+			err = errors.Join(err, forgetEnded(b.cacheOf(id)), os.Remove(b.cacheOf(id)))
+		}
+	}
+	return err
+}
+
+// forgetEnded removes the note from a cache.
+func forgetEnded(dir string) error {
+	if err := os.Remove(filepath.Join(dir, endedFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// notes are what was noted, by the bind.
+func (b *boundFolders) notes() map[api.ID]endedFolder {
+	all := map[api.ID]endedFolder{}
+	files, _ := filepath.Glob(filepath.Join(b.dir(), "*", endedFile))
+	for _, file := range files {
+		var e endedFolder
+		id, err := api.ParseID(filepath.Base(filepath.Dir(file)))
+		text, err2 := os.ReadFile(file)
+		if errors.Join(err, err2) == nil && json.Unmarshal(text, &e) == nil {
+			all[id] = e
+		}
+	}
+	return all
+}
+
+// ended is what was noted, for people.
+func (b *boundFolders) ended() (all []cache.Event) {
+	b.mu.Lock()
+	over := b.over
+	b.mu.Unlock()
+	for id, note := range b.notes() {
+		e := cache.Event{Time: note.Time, What: cache.EventEnded, Path: cmp.Or(note.Path, "a shared folder")}
+		e.Why = "not in your drive any more"
+		if over[id] {
+			e.Why = "not shared with you any more"
+		}
+		switch {
+		case note.Changes > 0:
+			e.Why += ", " + plural(note.Changes, "change") + " in it not sent"
+			e.Now = api.Name(b.cacheOf(id))
+		case over[id]:
+			e.Why += "; it is empty and takes nothing; take it out of your drive with: " + commandLine(b.profile, "shared remove", string(e.Path))
+		}
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b cache.Event) int { return a.Time.Compare(b.Time) })
 	return all
 }

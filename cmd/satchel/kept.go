@@ -106,12 +106,16 @@ func unsentIn(dir string) (string, error) {
 // removeCache removes a cache with those of the folders of others that were shown, and what was noted of it. Whatever else
 // is in the directory stays.
 func (sh *shell) removeCache(k *keptCache) error {
-	bound, _ := filepath.Glob(filepath.Join(k.Dir, "bound", "*", "lock"))
-	for _, lock := range bound {
-		if err := os.Remove(filepath.Join(filepath.Dir(lock), endedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	bound, _ := os.ReadDir(filepath.Join(k.Dir, "bound"))
+	for _, e := range bound {
+		if !e.IsDir() {
+			continue
+		}
+		dir := filepath.Join(k.Dir, "bound", e.Name())
+		if err := forgetEnded(dir); err != nil {
 			return err
 		}
-		if err := cache.Remove(filepath.Dir(lock)); err != nil {
+		if err := cache.Remove(dir); err != nil {
 			return err
 		}
 	}

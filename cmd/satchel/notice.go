@@ -130,7 +130,10 @@ func eventLine(e cache.Event) string {
 	case cache.EventStuck:
 		return fmt.Sprintf("%s: the server fails on it (%s); kept here and tried again", e.Path, e.Why)
 	case cache.EventEnded:
-		return fmt.Sprintf("%s: not in your drive any more, %s; copy that out with: satchel export-unsent DIR --cache-dir %s (then remove that directory)", e.Path, e.Why, quoted(string(e.Now)))
+		if e.Now == "" {
+			return fmt.Sprintf("%s: %s", e.Path, e.Why)
+		}
+		return fmt.Sprintf("%s: %s; copy that out with: satchel export-unsent DIR --cache-dir %s (then remove that directory)", e.Path, e.Why, quoted(string(e.Now)))
 	case cache.EventRefused:
 		return fmt.Sprintf("%s: refused by the server (%s); kept as %q", e.Path, e.Why, e.Now)
 	}

@@ -78,9 +78,11 @@ func (r report) toLookAt() string {
 			parts = append(parts, plural(n, what))
 		}
 	}
-	copies, recovered := 0, 0
+	ended, copies, recovered := 0, 0, 0
 	for _, e := range r.Events {
 		switch {
+		case e.What == cache.EventEnded:
+			ended++
 		case e.What == cache.EventRefused: // also of a shared folder's, which says no place
 			recovered++
 		case e.Dir.IsZero():
@@ -88,6 +90,7 @@ func (r report) toLookAt() string {
 			copies++
 		}
 	}
+	add(ended, "ended share")
 	add(copies, "conflict copy")
 	add(recovered, "refused file")
 	text := strings.Join(parts, ", ")

@@ -50,8 +50,11 @@ func (t *tree) through(ctx context.Context, names []api.Name) (int, api.Bind, er
 	return 0, api.Bind{}, nil
 }
 
-// shownFrom says that another drive's directory is shown at a path, and whose.
+// shownFrom says that another drive's directory is shown at a path, and whose, or that it was.
 func (t *tree) shownFrom(ctx context.Context, path []api.Name, bind api.Bind) string {
+	if bind.Ended {
+		return cli.Printable(api.JoinPath(path)) + " was shared with you, and is not any more"
+	}
 	from := "another drive"
 	if all, err := t.client.Theirs(ctx); err == nil { // else it is told without
 		for _, theirs := range all {
@@ -65,5 +68,8 @@ func (t *tree) shownFrom(ctx context.Context, path []api.Name, bind api.Bind) st
 
 // refuse is of what would act on the place of a directory that is another's.
 func (t *tree) refuse(ctx context.Context, path []api.Name, bind api.Bind) error {
+	if bind.Ended {
+		return api.Errorf(api.NotFound, "%s\ntake it out of your drive with: %s", t.shownFrom(ctx, path, bind), t.sh.command("shared remove", api.JoinPath(path)))
+	}
 	return api.Errorf(api.Invalid, "%s: use it in the mounted folder, or: %s DIR", t.shownFrom(ctx, path, bind), t.sh.command("shared get", api.JoinPath(path)))
 }
