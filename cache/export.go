@@ -105,17 +105,35 @@ func emptyDir(dir string) error {
 	return nil
 }
 
+// unsentContent tells whether the server lacks content of a hot node, and is to have it; locked.
+func (d *Drive) unsentContent(n *node) bool {
+	if n.dead || n.slot == 0 || d.stays(n) {
+		return false
+	}
+	// Else the server has it, and only the proof is missing.
+	return n.hot.entry != nil || d.syn.flight != nil && n.hot.sent != nil && n.hot.sent.version.ID != n.version
+}
+
+// UnsentFiles are the paths of the files whose content the server does not have as it is here.
+func (d *Drive) UnsentFiles() (paths []api.Name) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.syn.hots {
+		if d.unsentContent(n) {
+			paths = append(paths, api.Name(d.wholePath(n.up, n.name)))
+		}
+	}
+	return paths
+}
+
 // unsent is what the server lacks, folders before what is in them, and what can't be
 // exported. The content is open.
 func (d *Drive) unsent() (all []export, others []string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.syn.hots {
-		if n.dead || n.slot == 0 || d.stays(n) {
+		if !d.unsentContent(n) {
 			continue
-		}
-		if n.hot.entry == nil && (d.syn.flight == nil || n.hot.sent == nil || n.hot.sent.version.ID == n.version) {
-			continue // the server has it; only the proof is missing
 		}
 		f, err := os.Open(d.slotPath(n.slot)) // as long as it is open, the slot is not given to others
 		if err != nil {

@@ -36,6 +36,7 @@ const (
 	opPause  controlOp = "pause"
 	opResume controlOp = "resume"
 	opExport controlOp = "export-unsent"
+	opUnsent controlOp = "unsent-files"
 )
 
 type controlRequest struct {
@@ -49,6 +50,7 @@ type controlReply struct {
 	Report   *report         `json:"report,omitempty"`
 	Exported *cache.Exported `json:"exported,omitempty"` // with Done, of opExport
 	Pins     []cache.Pin     `json:"pins,omitempty"`     // with Done, of opPins
+	Unsent   []api.Name      `json:"unsent,omitempty"`   // with Done, of opUnsent
 	Done     bool            `json:"done,omitempty"`
 	Kind     api.Kind        `json:"kind,omitempty"` // with Done: it failed
 	Message  string          `json:"message,omitempty"`
@@ -63,6 +65,8 @@ type controlled interface {
 	pin(ctx context.Context, path string, progress func(report)) error
 	unpin(ctx context.Context, path string) error
 	pins() ([]cache.Pin, error)
+	// unsent are the paths of the files whose content the server lacks.
+	unsent() []api.Name
 	// pause keeps sending back, for a while or (0) until resume, also after the daemon.
 	pause(howLong time.Duration) error
 	resume()
@@ -187,6 +191,8 @@ func (c *control) answer(conn *net.UnixConn) {
 		err = c.daemon.unpin(ctx, r.Path)
 	case opPins:
 		last.Pins, err = c.daemon.pins()
+	case opUnsent:
+		last.Unsent = c.daemon.unsent()
 	case opPause:
 		err = c.daemon.pause(r.For)
 	case opResume:

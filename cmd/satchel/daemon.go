@@ -301,6 +301,8 @@ func (d *daemon) unpin(ctx context.Context, path string) error { return d.drive.
 
 func (d *daemon) pins() ([]cache.Pin, error) { return d.drive.Pins() }
 
+func (d *daemon) unsent() []api.Name { return d.drive.UnsentFiles() }
+
 func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error) {
 	return d.drive.Export(ctx, dir)
 }

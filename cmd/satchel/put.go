@@ -195,9 +195,10 @@ func (p *putter) run(locals []string, remote string) error {
 		} else {
 			name = api.Name(base)
 		}
+		path := api.JoinPath(append(up[:len(up):len(up)], name))
+		p.noteNewer(local, path)
 		old := api.Node{}
 		if present {
-			path := api.JoinPath(append(up[:len(up):len(up)], name))
 			if old, err = p.tree.Lookup(ctx, path); err != nil && api.KindOf(err) != api.NotFound {
 				return err
 			}
