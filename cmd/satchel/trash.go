@@ -15,6 +15,10 @@ type trashCmd struct {
 	Empty   trashEmptyCmd   `cmd:"" help:"Remove what is in the trash for good."`
 }
 
+func (cmd *trashCmd) Help() string {
+	return "A file that was deleted and made again under its name is not in the trash: it goes on, and what it was before is in its history (satchel history)."
+}
+
 type trashListCmd struct{}
 
 func (cmd *trashListCmd) Run(sh *shell) error {
@@ -108,7 +112,11 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 	case above != "":
 		return api.Errorf(api.NotFound, "there is no %s in the trash\nthe directory %s was deleted whole; bring it back with: %s", cli.Printable(path), cli.Printable(above), sh.command("trash restore", above))
 	default:
-		return api.Errorf(api.NotFound, "there is no %s in the trash\nsee what is there with: %s", cli.Printable(path), sh.command("trash"))
+		next := "see what is there with: " + sh.command("trash")
+		if n, err := t.Lookup(sh.ctx, path); err == nil && n.Type == api.File {
+			next = "a file of that name is on the drive: if it was deleted and made again, what it was before is in its history: " + sh.command("history", path)
+		}
+		return api.Errorf(api.NotFound, "there is no %s in the trash\n%s", cli.Printable(path), next)
 	}
 	done, err := t.RestoreTrash(sh.ctx, there[0].Node)
 	if err != nil {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 )
@@ -74,11 +76,29 @@ func unexpected(at *kong.Node, word string) string {
 			best, distance = child.Name, d
 		}
 	}
+	if what := whatHelpNames(at, word); what != "" {
+		best = what
+	}
 	message := fmt.Sprintf("there is no command %q", path(word))
 	if best != "" {
 		message += fmt.Sprintf("; did you mean %s?", path(best))
 	}
 	return message
+}
+
+// whatHelpNames is the command in whose help alone a word is, as "versions" in that of history; "" if there is none.
+func whatHelpNames(at *kong.Node, word string) (name string) {
+	for _, child := range at.Children {
+		words := strings.FieldsFunc(strings.ToLower(child.Help), func(r rune) bool { return !unicode.IsLetter(r) })
+		switch {
+		case child.Hidden || !slices.Contains(words, word):
+		case name != "":
+			return ""
+		default:
+			name = child.Name
+		}
+	}
+	return name
 }
 
 // editDistance is how many bytes have to be added, removed, replaced or exchanged with the next one to make b of a
