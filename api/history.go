@@ -46,7 +46,26 @@ type Restored struct {
 	Changed int   `json:"changed"`           // changes that it took; 0: nothing had to change
 	Missing int   `json:"missing,omitempty"` // files whose content of then is not kept any more: left out
 	Path    Name  `json:"path,omitempty"`    // of a thing from the trash: where it is now
+
+	Names   int      `json:"names,omitempty"`   // of a dry restore: what it would change
+	Effects []Effect `json:"effects,omitempty"` // and how, of the first 100
 }
+
+// Effect is what a restore would do to something.
+type Effect struct {
+	Path Name   `json:"path"`         // where it is or, if it is not there, shall be; "" is the drive's root
+	To   Name   `json:"to,omitempty"` // of what is moved
+	What string `json:"what"`         // one of the constants below
+}
+
+// What becomes of things.
+const (
+	EffectBack       = "back"       // it is not there now
+	EffectTrashed    = "trashed"    // it was not there then
+	EffectMoved      = "moved"      // it was elsewhere then; its content may have been another, too
+	EffectContent    = "content"    // it had another content then
+	EffectAttributes = "attributes" // it had other permissions or times then
+)
 
 // Emptied tells what was removed from the trash for good.
 type Emptied struct {

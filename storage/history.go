@@ -140,6 +140,9 @@ func (d *Drive) RestoreAt(ctx context.Context, p api.Point, dry bool) (done api.
 		}
 		if dry {
 			done.Seq, done.Changed = a.drive.Seq, len(a.Diff().Changes)
+			if done.Effects, done.Names, err = effects(ctx, tx, d.id, a); err != nil {
+				return err
+			}
 			return errDry
 		}
 		return tx.NoteDrive(ctx, d.id, "drive restored", map[string]int64{"change": done.Point})

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +85,7 @@ func (cmd *restoreCmd) drive(sh *shell) error {
 		fmt.Fprintln(sh.stdout, "nothing has changed since: the drive is left as it is")
 	case cmd.DryRun:
 		fmt.Fprintf(sh.stdout, "it would take %s to make the drive what it was after the change %d; nothing was changed\n", plural(done.Changed, "change"), done.Point)
+		tellEffects(sh.stdout, done)
 	default:
 		fmt.Fprintf(sh.stdout, "the drive is again what it was after the change %d (%s)\nundo it with: %s %d\n",
 			done.Point, plural(done.Changed, "change"), sh.command("restore --at"), before.Seq)
@@ -91,6 +94,31 @@ func (cmd *restoreCmd) drive(sh *shell) error {
 		fmt.Fprintf(sh.stdout, "%s of then can't come back: their content is not kept any more\n", plural(done.Missing, "file"))
 	}
 	return nil
+}
+
+// toldEffects is how many names are told of; --json has more.
+const toldEffects = 20
+
+// effectWords are what becomes of a name, for people.
+var effectWords = map[string]string{
+	api.EffectBack:       "comes back",
+	api.EffectTrashed:    "goes to the trash",
+	api.EffectContent:    "gets the content that it had",
+	api.EffectAttributes: "gets the permissions and times that it had",
+}
+
+// tellEffects says what a restore would do to the first names.
+func tellEffects(w io.Writer, done api.Restored) {
+	for _, e := range done.Effects[:min(len(done.Effects), toldEffects)] {
+		what := effectWords[e.What]
+		if e.What == api.EffectMoved {
+			what = "moves to " + cli.Printable(string(e.To))
+		}
+		fmt.Fprintf(w, "  %s %s\n", cli.Printable(cmp.Or(string(e.Path), "/")), what)
+	}
+	if more := done.Names - toldEffects; more > 0 {
+		fmt.Fprintf(w, "  and %d more\n", more)
+	}
 }
 
 // parsePoint reads --at: the number of a change, or a time, local without a zone.

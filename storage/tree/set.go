@@ -176,6 +176,14 @@ func (s *Set) insert(n Inode) {
 	s.touched.Nodes = append(s.touched.Nodes, n.ID)
 }
 
+// Place is an entry that leads to a loaded node, the zero Key when none does.
+func (s *Set) Place(id api.ID) (k Key) {
+	if all := s.links[id]; len(all) > 0 {
+		k = all[0]
+	}
+	return k
+}
+
 // attach adds an entry to a live directory and counts it; time is the
 // directory's new mtime and ctime and the node's new ctime.
 func (s *Set) attach(k Key, id api.ID, time int64) {
