@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +20,7 @@ type Found = postgres.Found
 
 // Search finds at most limit things below a directory: files whose content has
 // the words (as web searches have them: "a phrase", -without, or), and what has
-// the text in its name. A guest finds what he may read, and list. Of words that
+// the text in its name or, if there is a slash in it, in its path from there. A guest finds what he may read, and list. Of words that
 // more than 10,000 files have it is the best of some 10,000 of them.
 func (d *Drive) Search(ctx context.Context, dir api.ID, words, name string, limit int) (found []Found, err error) {
 	for _, text := range []string{words, name} {
@@ -28,10 +30,35 @@ func (d *Drive) Search(ctx context.Context, dir api.ID, words, name string, limi
 	}
 	words, name = strings.ToValidUTF8(words, ""), strings.ToValidUTF8(name, "")
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		found, err = tx.Search(ctx, d.id, dir, words, name, limit)
+		if strings.Contains(name, "/") {
+			found, err = searchPaths(ctx, tx, d.id, dir, words, name, limit)
+		} else {
+			found, err = tx.Search(ctx, d.id, dir, words, name, limit)
+		}
 		return err
 	})
 	return found, err
+}
+
+// pathHits is how many things that have the last name of a part of a path are looked at, at least.
+const pathHits = 1000
+
+// searchPaths is [Drive.Search] for what has a part of a path in its own: its name has the last of its names.
+func searchPaths(ctx context.Context, tx *postgres.Tx, drive, dir api.ID, words, part string, limit int) ([]Found, error) {
+	last := path.Base(part) // "/" alone is in no name
+	found, err := tx.Search(ctx, drive, dir, "", last, max(limit, pathHits))
+	if err != nil {
+		return nil, err
+	}
+	part = strings.ToLower(part)
+	found = slices.DeleteFunc(found, func(f Found) bool { return !strings.Contains("/"+strings.ToLower(string(f.Path))+"/", part) })
+	inContent, err := tx.Search(ctx, drive, dir, words, "", limit)
+	for _, f := range inContent {
+		if !slices.ContainsFunc(found, func(other Found) bool { return other.Path == f.Path }) {
+			found = append(found, f)
+		}
+	}
+	return found[:min(limit, len(found))], err
 }
 
 // Reindex has the words of all files found again, in the background, for an admin.

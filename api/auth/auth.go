@@ -184,7 +184,7 @@ func (a *Auth) LoginBrowser(ctx context.Context, from netip.Addr, email, passwor
 // BeginBrowser is LoginBrowser for an account that was just made.
 func (a *Auth) BeginBrowser(ctx context.Context, account postgres.Account, browser string) (secret string, token api.Token, err error) {
 	id, secret, err := a.begin(ctx, account, postgres.NewSession{
-		Kind: postgres.BrowserSession, Name: deviceName(browser), Idle: BrowserIdle, Lifetime: BrowserLifetime,
+		Kind: postgres.BrowserSession, Name: deviceName(BrowserName(browser)), Idle: BrowserIdle, Lifetime: BrowserLifetime,
 	})
 	if err != nil {
 		return "", api.Token{}, err

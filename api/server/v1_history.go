@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"satchel/api"
+	"satchel/api/auth"
 	"satchel/storage"
 )
 
@@ -48,6 +49,9 @@ func (s *server) historyRoutes(v1 huma.API) {
 	onDrive(s, v1, get("versions", "/drives/{drive}/documents/{document}/versions", "A file's versions, the newest first"),
 		func(ctx context.Context, d *storage.Drive, in DocumentInput) ([]api.FileVersion, error) {
 			versions, err := d.Versions(ctx, in.Document)
+			for i := range versions {
+				versions[i].DeviceName = auth.BrowserName(versions[i].DeviceName)
+			}
 			return notNil(versions), err
 		})
 	onDrive(s, v1, post("restore-version", "/drives/{drive}/documents/{document}/versions/{version}/restore", "Make a version the current one again"),
@@ -57,6 +61,9 @@ func (s *server) historyRoutes(v1 huma.API) {
 	onDrive(s, v1, get("trash", "/drives/{drive}/trash", "What was deleted, the last first"),
 		func(ctx context.Context, d *storage.Drive, in trashInput) (api.TrashPage, error) {
 			page, err := d.Trash(ctx, in.Before, in.Limit)
+			for i := range page.Items {
+				page.Items[i].DeviceName = auth.BrowserName(page.Items[i].DeviceName)
+			}
 			page.Items = notNil(page.Items)
 			return page, err
 		})

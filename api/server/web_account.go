@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strings"
 
 	"satchel/api"
 	"satchel/api/auth"
@@ -21,7 +20,7 @@ func (s *server) account(w http.ResponseWriter, r *http.Request, id auth.Identit
 		return err
 	}
 	for _, b := range browsers {
-		v.Browsers = append(v.Browsers, web.Login{ID: b.ID, Name: browserName(b.Name), Created: b.Created, Seen: b.Seen, Current: b.Current})
+		v.Browsers = append(v.Browsers, web.Login{ID: b.ID, Name: auth.BrowserName(b.Name), Created: b.Created, Seen: b.Seen, Current: b.Current})
 	}
 	devices, err := s.auth.Devices(r.Context(), id)
 	if err != nil {
@@ -110,28 +109,6 @@ func (s *server) webRevokeKey(w http.ResponseWriter, r *http.Request, id auth.Id
 		return err
 	}
 	return back(w, r, "/account")
-}
-
-// browserName makes a browser's and a system's name of what browsers say that they are.
-func browserName(agent string) string {
-	name, system := "", ""
-	for _, b := range [][2]string{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrom", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}} {
-		if name == "" && strings.Contains(agent, b[0]) {
-			name = b[1]
-		}
-	}
-	for _, o := range [][2]string{{"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Windows", "Windows"}, {"Mac OS", "macOS"}, {"Linux", "Linux"}} {
-		if system == "" && strings.Contains(agent, o[0]) {
-			system = o[1]
-		}
-	}
-	switch {
-	case name == "":
-		return agent
-	case system == "":
-		return name
-	}
-	return name + " on " + system
 }
 
 // webRevoke ends a session of a browser, a device or a program.

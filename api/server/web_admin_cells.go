@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/auth"
 	"satchel/api/web"
 	"satchel/storage/postgres"
 )
@@ -62,7 +63,7 @@ func detail(object json.RawMessage) []web.Option {
 // loginName is what a session is called: a browser says more of itself than its name.
 func loginName(kind, name string) string {
 	if kind == "browser" {
-		return browserName(name)
+		return auth.BrowserName(name)
 	}
 	return name
 }

@@ -118,10 +118,18 @@ func (s *server) webDelete(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err != nil {
 		return err
 	}
+	n, err := d.Lookup(r.Context(), path) // what is in another's drive goes to his trash, and is not found here
+	if err != nil && api.KindOf(err) != api.NotFound {
+		return err
+	}
 	if err := remove(r.Context(), d, path); err != nil && api.KindOf(err) != api.NotFound {
 		return err
 	}
-	return back(w, r, browseURL(upOf(path)))
+	to := browseURL(upOf(path))
+	if !n.ID.IsZero() {
+		to += "?deleted=" + n.ID.String()
+	}
+	return back(w, r, to)
 }
 
 func (s *server) webPublic(w http.ResponseWriter, r *http.Request, id auth.Identity) error {

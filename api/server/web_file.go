@@ -94,7 +94,7 @@ func (s *server) history(r *http.Request, d *storage.Drive, path []api.Name, n a
 		return err
 	}
 	for _, x := range versions {
-		v.Versions = append(v.Versions, web.Version{ID: x.ID, Time: x.Time, Size: x.Size, Device: browserName(x.DeviceName), Current: x.Current, Shown: x.ID.String() == v.Past,
+		v.Versions = append(v.Versions, web.Version{ID: x.ID, Time: x.Time, Size: x.Size, Device: auth.BrowserName(x.DeviceName), Current: x.Current, Shown: x.ID.String() == v.Past,
 			Open: pathURL("/download/", path) + "?" + url.Values{"version": {x.ID.String()}}.Encode()})
 	}
 	return nil
@@ -212,7 +212,7 @@ func (s *server) webTrash(w http.ResponseWriter, r *http.Request, id auth.Identi
 	}
 	v := web.Trash{Page: pageOf(id, "Trash", "trash")}
 	for _, t := range page.Items {
-		v.Items = append(v.Items, web.Trashed{Node: t.Node, Path: t.Path.Escape(), Folder: t.Type == api.Directory, Size: t.Size, Deleted: t.Deleted, Device: browserName(t.DeviceName)})
+		v.Items = append(v.Items, web.Trashed{Node: t.Node, Path: t.Path.Escape(), Folder: t.Type == api.Directory, Size: t.Size, Deleted: t.Deleted, Device: auth.BrowserName(t.DeviceName)})
 	}
 	if page.More {
 		v.More = "?before=" + strconv.FormatInt(page.Items[len(page.Items)-1].Seq, 10)

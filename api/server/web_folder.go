@@ -40,13 +40,13 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 		return err
 	}
 	here, rest, err := d.Through(r.Context(), path) // a bind leads into another drive
-	if err != nil {
-		return err
+	var dir api.Node
+	if err == nil {
+		dir, err = here.Lookup(r.Context(), rest)
 	}
-	dir, err := here.Lookup(r.Context(), rest)
 	switch {
 	case api.KindOf(err) == api.NotFound && len(path) > 0:
-		return back(w, r, "/browse/")
+		return back(w, r, "/browse/?missing")
 	case err != nil:
 		return err
 	case dir.Type != api.Directory:
@@ -89,6 +89,12 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 		Usage: web.Usage{Used: info.Used, Stored: info.Stored, Quota: info.Quota, Files: info.Files}, Fresh: info.Files == 0 && len(path) == 0,
 		Epoch: info.Epoch, Seq: info.Seq, Address: s.shownAddress(r), Email: id.Email,
 	}
+	if r.URL.Query().Has("missing") {
+		v.Alert = "There is no such folder, or not any more. These are all your files."
+	}
+	if v.Deleted, err = justDeleted(r, d); err != nil {
+		return err
+	}
 	for _, e := range all {
 		if e.Conflict {
 			v.Conflicts++
@@ -105,6 +111,24 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 	}
 	s.render(w, r, http.StatusOK, v)
 	return nil
+}
+
+// justDeleted is what a form that leads to a folder has moved to the trash, if it is still there.
+func justDeleted(r *http.Request, d *storage.Drive) (*web.Trashed, error) {
+	node, err := api.ParseID(r.URL.Query().Get("deleted"))
+	if err != nil {
+		return nil, nil // nothing was
+	}
+	page, err := d.Trash(r.Context(), 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range page.Items {
+		if t.Node == node {
+			return &web.Trashed{Node: t.Node, Path: t.Path.Escape(), Folder: t.Type == api.Directory}, nil
+		}
+	}
+	return nil, nil
 }
 
 // listed is an entry that may be shown: of a large folder most are not, and are only put in order.

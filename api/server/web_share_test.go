@@ -64,6 +64,7 @@ func TestWebLinks(t *testing.T) {
 	// A link follows its file; one to a file is that file.
 	one := b.link(t, "diary.txt", "", "")
 	b.post("/do/move", "from", "diary.txt", "to", "trip/day/book.txt")
+	f.browser().get(one+"/").want(t, "a file by its link", one+"/", "<h1", "book.txt</h1>").lacks(t, "a file by its link", `aria-current="page">`)
 	if p := f.browser().get(one + "/?open"); p.body != "secret" {
 		t.Errorf("a moved file by its link: %d %q", p.status, p.body)
 	}

@@ -42,6 +42,7 @@ func (b *browser) send(r *http.Request, err error) page {
 		b.f.t.Fatal(err)
 	}
 	r.Header.Set("Accept", "text/html,*/*")
+	r.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 	resp, err := b.c.Do(r)
 	if err != nil {
 		b.f.t.Fatal(err)
@@ -125,7 +126,8 @@ func TestWebSignIn(t *testing.T) {
 	b.signIn(alice).want(t, "signing in", "/browse/", "This folder is empty.", alice)
 	b.get("/").want(t, "the start page, signed in", "/browse/")
 	b.get("/no/such/page").want(t, "an unknown page", "/browse/")
-	b.get("/browse/nowhere/x").want(t, "an unknown folder", "/browse/")
+	b.get("/browse/nowhere/x").want(t, "an unknown folder", "/browse/", "There is no such folder")
+	b.get("/browse/").lacks(t, "a known one", "There is no such folder")
 	b.post("/signout").want(t, "logging out", "/", "You are logged out.")
 	b.get("/browse/").want(t, "without a session", "/", "Your session has ended")
 	b.get("/no/such/page").want(t, "an unknown page, signed out", "/")
@@ -187,10 +189,20 @@ func TestWebFiles(t *testing.T) {
 	b.post("/do/copy", "from", "letters/old/plain.txt", "to", "copy.txt").want(t, "a copy", "/browse/", "copy.txt")
 	b.post("/do/delete", "path", "letters").want(t, "deleting a folder", "/browse/").lacks(t, "deleting a folder", ">letters<")
 	p = b.get("/trash")
-	p.want(t, "the trash", "/trash", "letters")
+	p.want(t, "the trash", "/trash", "letters", "Firefox on Linux")
 	node := regexp.MustCompile(`name="node" value="([0-9a-f-]+)"`).FindStringSubmatch(p.body)
 	b.post("/do/restore", "node", node[1]).want(t, "restoring it", "/browse/", "letters")
 	b.get("/browse/letters/old").want(t, "what was in it", "/browse/letters/old", "plain.txt")
+	p = b.post("/do/delete", "path", "letters/old/plain.txt")
+	p.want(t, "deleting a file", "/browse/letters/old", "letters/old/plain.txt went to the", "Undo")
+	node = regexp.MustCompile(`name="node" value="([0-9a-f-]+)"`).FindStringSubmatch(p.body)
+	b.post("/do/restore", "node", node[1]).want(t, "undoing it", "/browse/letters/old", "plain.txt").lacks(t, "undoing it", "went to the")
+	b.get("/browse/?deleted="+node[1]).lacks(t, "what is not in the trash", "went to the")
+	for query, finds := range map[string]bool{"letters/old": true, "OLD/plain": true, "old/": true, "/plain.txt": true, "letters/plain": false, "plain.txt/old": false, "/": false} {
+		if p := b.get("/browse/?q=" + url.QueryEscape(query)); strings.Contains(p.body, "Nothing found for") == finds {
+			t.Errorf("a search for %q: %s", query, p.body)
+		}
+	}
 	b.post("/do/delete", "path", "copy.txt")
 	b.post("/do/empty-trash").want(t, "emptying the trash", "/trash", "The trash is empty.")
 

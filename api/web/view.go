@@ -77,7 +77,8 @@ type Folder struct {
 	Query   string // what was searched for, and Entries are what was found
 	Cut     bool   // more was found than is shown
 	Usage   Usage
-	Fresh   bool // the drive is empty
+	Fresh   bool     // the drive is empty
+	Deleted *Trashed // what was moved to the trash just now
 
 	Conflicts int    // files here that are conflict copies
 	Epoch     api.ID // the point of the drive's order that the page shows
