@@ -245,6 +245,9 @@ func (g *getter) file(ctx context.Context, n api.Node, to string) error {
 	defer f.close()
 	err = g.copy(ctx, f, n)
 	if err == nil {
+		err = f.Truncate(n.Size) // it may end with a hole
+	}
+	if err == nil {
 		err = f.Chmod(fs.FileMode(n.Mode) & fs.ModePerm)
 	}
 	if err == nil {

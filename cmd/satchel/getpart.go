@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -53,6 +54,33 @@ func (p *partFile) named() bool {
 	there, err := os.Lstat(p.Name())
 	return err == nil && os.SameFile(mine, there)
 }
+
+// holeSize is from how many zeros on a hole is left.
+const holeSize = 4096
+
+// Write leaves holes where there are zeros. Those at the end are part of the file only once it has its size.
+func (p *partFile) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		end := min(n+holeSize, len(b))
+		if isZero(b[n:end]) {
+			_, err = p.Seek(int64(end-n), io.SeekCurrent)
+		} else {
+			for end < len(b) && !isZero(b[end:min(end+holeSize, len(b))]) {
+				end = min(end+holeSize, len(b))
+			}
+			_, err = p.File.Write(b[n:end])
+		}
+		if err == nil {
+			n = end
+		}
+	}
+	return n, err
+}
+
+var zeros [holeSize]byte
+
+// isZero tells whether there are zeros only, of holeSize bytes at most.
+func isZero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }
 
 func (p *partFile) close() {
 	if info, err := p.Stat(); !p.done && (p.lost || err == nil && info.Size() == 0) {
