@@ -79,6 +79,9 @@ var examples = cli.Examples{
 		satchel get Letters/letter.odt # into this directory
 		satchel get Photos ~/ # a directory whole, as ~/Photos; again to go on after a break
 		satchel get src.tar.gz - | tar xz`,
+	"mkdir": `
+		satchel mkdir Letters
+		satchel mkdir -p Photos/2026/Summer # those above it, too`,
 	"rm": `
 		satchel rm Letters/draft.odt # it is in the trash for 30 days
 		satchel rm -r Photos/2019`,

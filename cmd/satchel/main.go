@@ -50,11 +50,12 @@ type commands struct {
 	Pin   pinCmd   `cmd:"" help:"Keep a file or folder on this machine, and fetch it now; list what is kept."`
 	Unpin unpinCmd `cmd:"" help:"Let a pinned file or folder go when room is needed."`
 
-	Ls  lsCmd  `cmd:"" help:"List a directory of the drive."`
-	Put putCmd `cmd:"" help:"Copy files and directories to the drive."`
-	Get getCmd `cmd:"" help:"Copy files and directories from the drive."`
-	Rm  rmCmd  `cmd:"" help:"Remove files from the drive."`
-	Mv  mvCmd  `cmd:"" help:"Rename or move a file or directory of the drive."`
+	Ls    lsCmd    `cmd:"" help:"List a directory of the drive."`
+	Put   putCmd   `cmd:"" help:"Copy files and directories to the drive."`
+	Get   getCmd   `cmd:"" help:"Copy files and directories from the drive."`
+	Mkdir mkdirCmd `cmd:"" help:"Make directories on the drive."`
+	Rm    rmCmd    `cmd:"" help:"Remove files from the drive."`
+	Mv    mvCmd    `cmd:"" help:"Rename or move a file or directory of the drive."`
 
 	History historyCmd `cmd:"" help:"List the versions of a file."`
 	Restore restoreCmd `cmd:"" help:"Make a file, or the whole drive, what it was before."`
