@@ -16,6 +16,7 @@ const (
 	keepFree = 2048
 	lowFree  = 64  // below this, new ones are made ahead
 	batch    = 128 // how many
+	stock    = 256 // and up to this after the work, so that it need not be during the next
 	limboMax = 512 // discarded files waiting for durability before it is hurried
 )
 
@@ -60,23 +61,23 @@ func (s *slots) take(d *Drive) (*content, error) {
 		c := s.free[k-1]
 		s.free = s.free[:k-1]
 		if k-1 < lowFree {
-			s.prepare(d)
+			s.prepare(d, batch)
 		}
 		return c, nil
 	}
-	s.prepare(d)
+	s.prepare(d, batch)
 	s.next++
 	return d.makeContent(s.next - 1)
 }
 
 // prepare makes content files ahead in the background; locked.
-func (s *slots) prepare(d *Drive) {
+func (s *slots) prepare(d *Drive, many int) {
 	if s.making || d.full.Load() {
 		return
 	}
 	s.making = true
 	s.later(func() {
-		for range batch {
+		for range many {
 			d.mu.Lock()
 			s.next++
 			slot := s.next - 1
@@ -115,7 +116,7 @@ func (d *Drive) limbo() func() {
 	return func() { d.slots.settled(d, from, sheds) }
 }
 
-// settled empties limbo after the replica became durable. from is what limbo
+// settled empties limbo after the replica became durable, and makes content files where few are left. from is what limbo
 // held before, when content had been evicted so many times.
 func (s *slots) settled(d *Drive, from []*content, sheds int64) {
 	for _, c := range from {
@@ -126,6 +127,9 @@ func (s *slots) settled(d *Drive, from []*content, sheds int64) {
 		news := sheds > s.freed.Load()
 		if news {
 			s.freed.Store(sheds)
+		}
+		if k := len(s.free); k > 0 && k < stock && d.ctx.Err() == nil { // none: nothing was made yet
+			s.prepare(d, stock-k)
 		}
 		d.mu.Unlock()
 		if news {
