@@ -64,3 +64,33 @@ func TestDescriptionIsNotTheFiles(t *testing.T) {
 		t.Errorf("the description takes up %d blocks and is thought to take up %d", took, n.c.extra)
 	}
 }
+
+// An fsync makes other files' content durable, and writes nothing into it: that is for the syncs behind.
+func TestFsyncDescribesNothing(t *testing.T) {
+	v := alone(t)
+	mustQuiet(t, v)
+	v.wire.cut()
+	described := func() (n int) {
+		v.d.mu.Lock()
+		defer v.d.mu.Unlock()
+		for _, hot := range v.d.syn.hots {
+			if hot.c != nil && hot.c.described {
+				n++
+			}
+		}
+		return n
+	}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		v.save(t, name, "text")
+	}
+	if n := described(); n != 0 {
+		t.Errorf("%d files were described by others' fsync", n)
+	}
+	for range 2 {
+		must(t, v.write("e", "more"))
+		must(t, v.d.st.settle())
+	}
+	if n := described(); n < 4 {
+		t.Errorf("%d of the files that have been unsent for a while describe themselves, not all", n)
+	}
+}

@@ -250,7 +250,7 @@ func (d *Drive) open() error {
 	}
 	if d.st, err = openStore(dir, surroundings{
 		fs: d.cfg.seam.fs(), log: d.log, space: d.space, damage: d.distrust, contents: d.contentPaths,
-		before: func() { d.syncContents(nil) }, during: d.limbo,
+		before: func() { d.syncContents(nil, true) }, during: d.limbo,
 	}); err != nil {
 		return err
 	}
@@ -382,7 +382,7 @@ func (d *Drive) Close() error {
 	t.b.Set(metaKey("clean"), []byte{1}, nil)
 	err := errors.Join(d.save(0), t.commit())
 	d.mu.Unlock()
-	d.syncContents(nil)
+	d.syncContents(nil, true)
 	if serr := d.st.sync(); err == nil {
 		err = serr
 	}
@@ -397,8 +397,8 @@ func (d *Drive) Close() error {
 }
 
 // syncContents makes the content that records refer to durable, as far as it changed since it
-// last was; but (nil: none) is left to the caller.
-func (d *Drive) syncContents(but *content) {
+// last was; but (nil: none) is left to the caller. behind is not in the call of a program that waits for one file.
+func (d *Drive) syncContents(but *content, behind bool) {
 	type changed struct {
 		c         *content
 		fd        int
@@ -411,10 +411,12 @@ func (d *Drive) syncContents(but *content) {
 	var resting []idleContent
 	crowded := len(d.syn.hots) > d.cfg.seam.maxIdle()
 	for _, n := range d.syn.hots {
-		if n.hot.waited || crowded { // it was unsent a while ago already
-			d.describe(n)
+		if behind {
+			if n.hot.waited || crowded { // it was unsent a while ago already
+				d.describe(n)
+			}
+			n.hot.waited = true
 		}
-		n.hot.waited = true
 		if n.c == nil || n.c == but {
 			continue
 		}

@@ -317,7 +317,7 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	var rider int64
 	journal := func() error { return nil }
 	if d.st.unsynced() {
-		d.syncContents(c)
+		d.syncContents(c, false)
 		var rides bool
 		d.mu.Lock()
 		if rider, rides = d.ride(n, c); rides {
