@@ -230,7 +230,7 @@ func (d *Drive) index(ctx context.Context) error {
 	}); err != nil || seq == indexed {
 		return err
 	}
-	var found foundWords
+	found := foundWords{began: time.Now()}
 	for after := (api.ID{}); ; {
 		var files []postgres.Unindexed
 		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
@@ -271,6 +271,7 @@ type foundWords struct {
 	files []postgres.Unindexed
 	texts []string
 	bytes int
+	began time.Time
 }
 
 // wordsAtOnce is how many bytes of text may wait to be kept, beside the last one's.
@@ -288,8 +289,26 @@ func (w *foundWords) keep(ctx context.Context, d *Drive) error {
 		}
 		return nil
 	})
-	*w = foundWords{}
+	err = errors.Join(err, rest(ctx, w.began))
+	*w = foundWords{began: time.Now()}
 	return err
+}
+
+// How many times as long as it worked the index rests, and how long at the most. Of what came in thousands nobody looks for the last
+// one at once, but they are read and counted on the machine on which somebody works, perhaps, and his other requests are answered.
+const (
+	indexRest = 3
+	restMost  = time.Second
+)
+
+// rest lets others have the machine after work that began at a time.
+func rest(ctx context.Context, began time.Time) error {
+	select {
+	case <-time.After(min(indexRest*time.Since(began), restMost)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // words is the text of a file; empty for one that has none, that can't be
