@@ -10,67 +10,6 @@ import (
 	"satchel/storage/tree"
 )
 
-// Retention says how long the past is kept.
-type Retention struct {
-	All   time.Duration // every version, and the whole drive's past
-	Daily time.Duration // from then on the last version of each day (UTC)
-	Trash time.Duration // what was deleted
-}
-
-// DefaultRetention keeps all for 30 days, then one version a day for a year,
-// and the trash for 30 days.
-var DefaultRetention = Retention{All: 30 * day, Daily: 365 * day, Trash: 30 * day}
-
-const day = 24 * time.Hour
-
-// Expired tells what went because it was beyond the retention policy.
-type Expired = postgres.Expired
-
-// Expire removes, from every drive, versions and trash beyond the policy, and
-// the rows of the past that lead no farther back than it. Chunks that nothing
-// names any more are left to the garbage collection. What ceased to be current
-// since the owner's least recently seen device of the last 30 days was here stays in any case,
-// since it may be what that device edits. A drive whose turn fails keeps the
-// others from nothing; the first error is returned.
-func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, err error) {
-	var drives []postgres.OwnedDrive
-	err = s.db.AsReadOnly(ctx, api.ID{}, func(ctx context.Context, tx *postgres.Tx) (err error) {
-		drives, err = tx.AllDrives(ctx)
-		return err
-	})
-	if err != nil {
-		return total, err
-	}
-	for _, d := range drives {
-		var gone Expired
-		driveErr := s.db.As(ctx, d.Owner, func(ctx context.Context, tx *postgres.Tx) (err error) {
-			if err = expireThumbnails(ctx, tx); err != nil {
-				return err
-			}
-			if err = tx.ExpireLinks(ctx, d.Drive); err != nil {
-				return err
-			}
-			if _, err = tx.ExpireUploads(ctx, d.Drive, time.Now().Add(-uploadAge)); err != nil {
-				return err
-			}
-			gone, err = tx.Expire(ctx, d.Drive, d.Owner, keep.All, keep.Daily, keep.Trash)
-			return err
-		})
-		if ctx.Err() != nil {
-			return total, ctx.Err()
-		}
-		if driveErr != nil {
-			s.log.Warn("the past of a drive was not thinned", "drive", d.Drive, "err", driveErr)
-			if err == nil {
-				err = driveErr
-			}
-			continue
-		}
-		total.Add(gone)
-	}
-	return total, err
-}
-
 // Versions lists the versions of a document, the newest first. A document
 // that does not live, and is not in the trash, is [api.NotFound].
 func (d *Drive) Versions(ctx context.Context, doc api.ID) (versions []api.FileVersion, err error) {

@@ -110,14 +110,21 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 			err = errFound
 		}
 	}
-	if err != nil && ctx.Err() != nil && !errors.Is(err, errFound) {
+	switch {
+	case err == nil || errors.Is(err, errFound):
+	case ctx.Err() != nil:
 		err = ctx.Err() // and not what the database says of the statement that this ended
+	case keeper.Lost():
+		err = api.Errorf(api.Unavailable, "the connection to the database broke, and with it the lock that keeps others away: this run ended there, what it did is whole, and the next one goes on: %w", err)
 	}
 	t.stop()
 	if u.ended != nil && ctx.Err() == nil {
 		u.ended(r.Kind, err)
 	}
-	return report, errors.Join(err, u.end(ctx, teller, r.ID, report, err))
+	if untold := u.end(ctx, teller, r.ID, report, err); err == nil {
+		err = untold
+	}
+	return report, err
 }
 
 // end tells that a run has ended, even if that is because the program does.
@@ -134,6 +141,12 @@ func (u *upkeep) end(ctx context.Context, teller *postgres.Keeper, id api.ID, re
 		failure = "interrupted: the program ended"
 	case why != nil:
 		failure = why.Error()
+	}
+	if teller.Lost() { // with the keeper's connection, perhaps
+		if teller, err = postgres.OpenKeeper(ctx, u.ownerURL); err != nil {
+			return err
+		}
+		defer teller.Close()
 	}
 	return teller.EndRun(ctx, id, text, failure)
 }

@@ -26,7 +26,7 @@ func (c *collector) discarded(ctx context.Context) error {
 			return err
 		}
 		for _, p := range packs {
-			if err := c.blobs.Delete(ctx, p.ID.String()); err != nil {
+			if err := c.delete(ctx, p.ID); err != nil {
 				return err
 			}
 			fault.At(fault.ObjectDeleted)
@@ -71,6 +71,14 @@ func (c *collector) orphans(ctx context.Context) error {
 	return look()
 }
 
+// delete deletes an object while nobody else keeps the store: who restores a backup may have just put it there.
+func (c *collector) delete(ctx context.Context, id api.ID) error {
+	if err := c.keeper.Held(ctx); err != nil {
+		return err
+	}
+	return c.blobs.Delete(ctx, id.String())
+}
+
 func (c *collector) deleteUnknown(ctx context.Context, objects []blob.Info) error {
 	sizes := make(map[api.ID]int64, len(objects))
 	var ids []api.ID
@@ -89,7 +97,7 @@ func (c *collector) deleteUnknown(ctx context.Context, objects []blob.Info) erro
 		return err
 	}
 	for _, id := range unknown {
-		if err := c.blobs.Delete(ctx, id.String()); err != nil {
+		if err := c.delete(ctx, id); err != nil {
 			return err
 		}
 		fault.At(fault.OrphanDeleted)

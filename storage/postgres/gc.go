@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,6 +30,8 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 	}
 	config.RuntimeParams["application_name"] = "satcheld keeper"
 	config.RuntimeParams["jit"] = "off"
+	// A network that goes silent in the middle ends the connection in about a minute, at this end as at the other ([bounds]).
+	config.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}}).DialContext
 	// Who is interrupted ends the statement and not the connection, which has a lock to give back.
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 10 * time.Second}
@@ -46,6 +49,7 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 		`SET work_mem = '64MB'`, // hashes of all chunks of an owner
 		`SET temp_buffers = '32MB'`,
 		`CREATE TEMPORARY TABLE referenced (sha256 bytea NOT NULL)`,
+		bounds,
 	} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			conn.Close(context.WithoutCancel(ctx))
@@ -54,6 +58,14 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 	}
 	return &Keeper{conn: conn}, nil
 }
+
+// bounds has PostgreSQL find out that the keeper has gone, in the middle of a long statement too: until then it has the lock. The first is
+// not known before version 14.
+const bounds = `
+	SELECT set_config(b.name, b.setting, false)
+	FROM (VALUES ('client_connection_check_interval', '5s'), ('tcp_user_timeout', '60s'),
+		('tcp_keepalives_idle', '15'), ('tcp_keepalives_interval', '15'), ('tcp_keepalives_count', '3')) b (name, setting)
+	JOIN pg_settings USING (name)`
 
 // Close ends the lock, and the connection. The lock first: PostgreSQL tears a session down after
 // its client has gone, which takes minutes with the temporary table of a large drive, and until then whoever comes next
@@ -80,6 +92,13 @@ func (k *Keeper) TryLock(ctx context.Context) (ok bool, err error) {
 	err = k.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(`+keeperLock+`)`).Scan(&ok)
 	return ok, classify(err)
 }
+
+// Held is an error when the connection is broken: the lock, which lives as long as it, may be another's by then. All that a keeper does to
+// rows it does over that connection; what it does elsewhere, it asks this before.
+func (k *Keeper) Held(ctx context.Context) error { return classify(k.conn.Ping(ctx)) }
+
+// Lost tells that the connection broke. The keeper can't be used any more.
+func (k *Keeper) Lost() bool { return k.conn.IsClosed() }
 
 // Now is the database's clock, which all ages are told by.
 func (k *Keeper) Now(ctx context.Context) (now time.Time, err error) {

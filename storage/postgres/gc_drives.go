@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,6 +52,11 @@ const unusedVersion = `v.created < $2
 	AND NOT EXISTS (SELECT FROM nodes n WHERE n.drive = v.drive AND n.document = v.document)
 	AND NOT EXISTS (SELECT FROM past_nodes p WHERE p.drive = v.drive AND p.version = v.id)`
 
+// endedDocument is a document m of which there is neither a node nor a version any more.
+const endedDocument = `
+	NOT EXISTS (SELECT FROM nodes n WHERE n.drive = m.drive AND n.document = m.id)
+	AND NOT EXISTS (SELECT FROM versions v WHERE v.drive = m.drive AND v.document = m.id)`
+
 // RemoveNodes removes the nodes of a drive that nothing needs any more and that
 // did not change since before; step is called after each batch.
 func (k *Keeper) RemoveNodes(ctx context.Context, drive api.ID, before time.Time, step func()) (int64, error) {
@@ -58,7 +64,7 @@ func (k *Keeper) RemoveNodes(ctx context.Context, drive api.ID, before time.Time
 	if err != nil {
 		return 0, err
 	}
-	return k.remove(ctx, drive, before, ids, `DELETE FROM nodes n WHERE n.drive = $1 AND n.id = ANY ($3) AND `+deadNode, step)
+	return k.remove(ctx, drive, ids, step, `DELETE FROM nodes n WHERE n.drive = $1 AND n.id = ANY ($3) AND `+deadNode, before)
 }
 
 // RemoveVersions removes the versions of a drive from before a time that
@@ -68,32 +74,28 @@ func (k *Keeper) RemoveVersions(ctx context.Context, drive api.ID, before time.T
 	if err != nil {
 		return 0, err
 	}
-	n, err := k.remove(ctx, drive, before, ids, `
+	n, err := k.remove(ctx, drive, ids, step, `
 		WITH gone AS (DELETE FROM versions v WHERE v.drive = $1 AND v.id = ANY ($3) AND `+unusedVersion+` RETURNING v.size),
 		counted AS (UPDATE drives SET stored = stored - (SELECT coalesce(sum(size), 0) FROM gone) WHERE id = $1)
-		SELECT FROM gone`, step)
+		SELECT FROM gone`, before)
 	if err != nil {
 		return n, err
 	}
-	return n, k.alone(ctx, drive, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			DELETE FROM documents m
-			WHERE m.drive = $1
-			  AND NOT EXISTS (SELECT FROM nodes n WHERE n.drive = m.drive AND n.document = m.id)
-			  AND NOT EXISTS (SELECT FROM versions v WHERE v.drive = m.drive AND v.document = m.id)`, drive)
-		return err
-	})
+	ids, err = k.ids(ctx, `SELECT m.id FROM documents m WHERE m.drive = $1 AND `+endedDocument, drive)
+	if err != nil {
+		return n, err
+	}
+	_, err = k.remove(ctx, drive, ids, func() {}, `DELETE FROM documents m WHERE m.drive = $1 AND m.id = ANY ($2) AND `+endedDocument)
+	return n, err
 }
 
 // remove runs a statement for batches of ids, each while the drive is locked:
-// what was true when they were found may be so no more, and the statement looks again.
-func (k *Keeper) remove(ctx context.Context, drive api.ID, before time.Time, ids []api.ID, statement string, step func()) (removed int64, err error) {
-	for len(ids) > 0 {
-		batch := ids[:min(removeBatch, len(ids))]
-		ids = ids[len(batch):]
+// what was true when they were found may be so no more, and the statement looks again. Its parameters are the drive, args, and the ids.
+func (k *Keeper) remove(ctx context.Context, drive api.ID, ids []api.ID, step func(), statement string, args ...any) (removed int64, err error) {
+	for batch := range slices.Chunk(ids, removeBatch) {
 		var n int64
 		err := k.alone(ctx, drive, func(tx pgx.Tx) (err error) {
-			n, err = affected(tx.Exec(ctx, statement, drive, before, batch))
+			n, err = affected(tx.Exec(ctx, statement, slices.Concat([]any{drive}, args, []any{batch})...))
 			return err
 		})
 		if err != nil {
@@ -126,12 +128,17 @@ func (k *Keeper) RemoveBatches(ctx context.Context, before time.Time) (removed i
 // ForgetChanges cuts a drive's changes from before a time: first cursors to
 // them are refused, then they are removed. The last change always stays.
 func (k *Keeper) ForgetChanges(ctx context.Context, drive api.ID, before time.Time, cut func()) (removed int64, err error) {
-	var forgotten int64
+	// Looked for by itself: the update of a drive that is changed meanwhile would look again, and hold the drive for as long.
+	var forgotten, known int64
 	err = k.within(ctx, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `
-			UPDATE drives d SET forgotten = greatest(forgotten,
-				(SELECT coalesce(max(c.seq), 0) FROM changes c WHERE c.drive = d.id AND c.at < $2 AND c.seq < d.seq))
-			WHERE d.id = $1 RETURNING forgotten`, drive, before).Scan(&forgotten)
+		err := tx.QueryRow(ctx, `
+			SELECT d.forgotten, greatest(d.forgotten, (SELECT coalesce(max(c.seq), 0) FROM changes c WHERE c.drive = d.id AND c.at < $2 AND c.seq < d.seq))
+			FROM drives d WHERE d.id = $1`, drive, before).Scan(&known, &forgotten)
+		if err != nil || forgotten == known {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE drives SET forgotten = $2 WHERE id = $1`, drive, forgotten)
+		return err
 	})
 	if err != nil {
 		return 0, err

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -63,96 +62,6 @@ type OwnedDrive struct{ Drive, Owner api.ID }
 func (tx *Tx) AllDrives(ctx context.Context) ([]OwnedDrive, error) {
 	rows, _ := tx.conn.Query(ctx, `SELECT drive, owner FROM all_drives()`)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[OwnedDrive])
-}
-
-// Expired tells what was removed of drives' pasts.
-type Expired struct {
-	Versions int   // of files that live on
-	Trashed  int   // things in the trash
-	Bytes    int64 // sizes of all versions that went
-}
-
-// Add adds up.
-func (e *Expired) Add(o Expired) {
-	e.Versions += o.Versions
-	e.Trashed += o.Trashed
-	e.Bytes += o.Bytes
-}
-
-// liveDevice is how recently a device must have been seen for what it may be
-// working on to be kept.
-const liveDevice = 30 * 24 * time.Hour
-
-// Expire removes what is older than the retention of a drive: the transaction
-// locks it.
-func (tx *Tx) Expire(ctx context.Context, drive, owner api.ID, all, daily, trash time.Duration) (gone Expired, err error) {
-	locked, err := tx.Lock(ctx, drive, owner, Author{}, nil)
-	if err != nil {
-		return gone, err
-	}
-	// What was current when the device that was away longest looked last may
-	// be what it works on.
-	var now, allBefore, trashBefore time.Time
-	err = tx.conn.QueryRow(ctx, `
-		SELECT now(), least(now() - $2::interval, seen), least(now() - $3::interval, seen)
-		FROM (SELECT min(seen) AS seen FROM sessions
-			WHERE user_id = $1 AND kind = 'device' AND revoked IS NULL AND seen > now() - $4::interval) s`,
-		owner, all, trash, liveDevice).Scan(&now, &allBefore, &trashBefore)
-	if err != nil {
-		return gone, err
-	}
-	// The order of changes is that of their times, but for transactions that
-	// waited for each other.
-	var since int64
-	err = tx.conn.QueryRow(ctx, `
-		SELECT coalesce((SELECT seq - 1 FROM changes WHERE drive = $1 AND seq > $2 AND at >= $3 ORDER BY seq LIMIT 1), $4)`,
-		drive, locked.Drive.Since, allBefore, locked.Drive.Seq).Scan(&since)
-	if err != nil {
-		return gone, err
-	}
-	var batch pgx.Batch
-	batch.Queue(`DELETE FROM past_entries WHERE drive = $1 AND died <= $2`, drive, since)
-	batch.Queue(`DELETE FROM past_nodes WHERE drive = $1 AND until <= $2`, drive, since)
-	batch.Queue(`UPDATE drives SET since = greatest(since, $2) WHERE id = $1`, drive, since)
-	var nodes []api.ID
-	batch.Queue(`SELECT node FROM trash WHERE drive = $1 AND at < $2`, drive, trashBefore).Query(func(rows pgx.Rows) (err error) {
-		nodes, err = pgx.CollectRows(rows, pgx.RowTo[api.ID])
-		return err
-	})
-	// Nodes whose documents moved on to others, when nothing of their past is left.
-	batch.Queue(`
-		DELETE FROM nodes n WHERE n.drive = $1 AND n.nlink = 0
-		  AND NOT EXISTS (SELECT FROM trash t WHERE t.drive = $1 AND t.node = n.id)
-		  AND NOT EXISTS (SELECT FROM past_nodes p WHERE p.drive = $1 AND p.id = n.id)`, drive)
-	if err := tx.conn.SendBatch(ctx, &batch).Close(); err != nil {
-		return gone, err
-	}
-	if gone.Bytes, err = tx.Purge(ctx, drive, nodes); err != nil {
-		return gone, err
-	}
-	gone.Trashed = len(nodes)
-	old, err := tx.superfluous(ctx, drive, now.Add(-daily), allBefore)
-	if err != nil {
-		return gone, err
-	}
-	bytes, err := tx.forget(ctx, drive, old)
-	gone.Versions, gone.Bytes = len(old), gone.Bytes+bytes
-	return gone, err
-}
-
-// superfluous is the versions that nothing refers to and that are older than
-// daily, or older than all and not the last one of their day.
-func (tx *Tx) superfluous(ctx context.Context, drive api.ID, daily, all time.Time) ([]api.ID, error) {
-	rows, _ := tx.conn.Query(ctx, `
-		SELECT v.id FROM versions v
-		WHERE v.drive = $1 AND v.created < $3
-		  AND NOT EXISTS (SELECT FROM nodes n WHERE n.drive = $1 AND n.version = v.id)
-		  AND NOT EXISTS (SELECT FROM past_nodes p WHERE p.drive = $1 AND p.version = v.id)
-		  AND (v.created < $2 OR EXISTS (
-			SELECT FROM versions w
-			WHERE w.drive = $1 AND w.document = v.document AND (w.created, w.id) > (v.created, v.id)
-			  AND (w.created AT TIME ZONE 'UTC')::date = (v.created AT TIME ZONE 'UTC')::date))`, drive, daily, all)
-	return pgx.CollectRows(rows, pgx.RowTo[api.ID])
 }
 
 // forget removes versions that no node refers to which can come back, and the

@@ -1,0 +1,116 @@
+package storage
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"satchel/api"
+	"satchel/storage/fault"
+	"satchel/storage/postgres"
+)
+
+// Retention says how long the past is kept.
+type Retention struct {
+	All   time.Duration // every version, and the whole drive's past
+	Daily time.Duration // from then on the last version of each day (UTC)
+	Trash time.Duration // what was deleted
+}
+
+// DefaultRetention keeps all for 30 days, then one version a day for a year,
+// and the trash for 30 days.
+var DefaultRetention = Retention{All: 30 * day, Daily: 365 * day, Trash: 30 * day}
+
+const day = 24 * time.Hour
+
+// Expired tells what went because it was beyond the retention policy.
+type Expired = postgres.Expired
+
+// Expire removes, from every drive, versions and trash beyond the policy, and
+// the rows of the past that lead no farther back than it. Chunks that nothing
+// names any more are left to the garbage collection. What ceased to be current
+// since the owner's least recently seen device of the last 30 days was here stays in any case,
+// since it may be what that device edits. A drive whose turn fails keeps the
+// others from nothing; the first error is returned.
+func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, err error) {
+	var drives []postgres.OwnedDrive
+	err = s.db.AsReadOnly(ctx, api.ID{}, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		drives, err = tx.AllDrives(ctx)
+		return err
+	})
+	if err != nil {
+		return total, err
+	}
+	for _, d := range drives {
+		gone, driveErr := s.expireDrive(ctx, d, keep)
+		total.Add(gone)
+		if ctx.Err() != nil {
+			return total, ctx.Err()
+		}
+		if driveErr != nil {
+			s.log.Warn("the past of a drive was not thinned", "drive", d.Drive, "err", driveErr)
+			if err == nil {
+				err = driveErr
+			}
+		}
+	}
+	return total, err
+}
+
+// expireStep is how many rows go while a drive is locked: its writers wait some milliseconds.
+var expireStep = 1000
+
+// expireDrive is Expire for one drive. What is to go is found without the drive's lock, and goes in steps, each of which looks again: so
+// writers go on meanwhile, however large the drive is, and what is not done when it fails is done the next time.
+func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep Retention) (gone Expired, err error) {
+	as := func(fn func(context.Context, *postgres.Tx) error) error { return s.db.As(ctx, d.Owner, fn) }
+	var limits postgres.Limits
+	err = as(func(ctx context.Context, tx *postgres.Tx) (err error) {
+		if err = expireThumbnails(ctx, tx); err != nil {
+			return err
+		}
+		if err = tx.ExpireLinks(ctx, d.Drive); err != nil {
+			return err
+		}
+		if _, err = tx.ExpireUploads(ctx, d.Drive, time.Now().Add(-uploadAge)); err != nil {
+			return err
+		}
+		limits, err = tx.Limits(ctx, d.Drive, d.Owner, keep.All, keep.Daily, keep.Trash)
+		return err
+	})
+	if err != nil {
+		return gone, err
+	}
+	if err := as(func(ctx context.Context, tx *postgres.Tx) error { return tx.CutPast(ctx, d.Drive, limits) }); err != nil {
+		return gone, err
+	}
+	if err := as(func(ctx context.Context, tx *postgres.Tx) error { return tx.ForgetPast(ctx, d.Drive, limits) }); err != nil {
+		return gone, err
+	}
+	for _, kind := range []postgres.Ageing{postgres.AgeingRemains, postgres.AgeingTrash, postgres.AgeingVersions} {
+		for last, more := (api.ID{}), true; more; {
+			var due []api.ID
+			err := s.db.AsReadOnly(ctx, d.Owner, func(ctx context.Context, tx *postgres.Tx) (err error) {
+				tx.Last()
+				due, last, more, err = tx.Due(ctx, d.Drive, kind, limits, last)
+				return err
+			})
+			if err != nil {
+				return gone, err
+			}
+			for step := range slices.Chunk(due, expireStep) {
+				var some Expired
+				err := as(func(ctx context.Context, tx *postgres.Tx) (err error) {
+					some, err = tx.Expire(ctx, d.Drive, d.Owner, kind, limits, step)
+					return err
+				})
+				if err != nil {
+					return gone, err
+				}
+				gone.Add(some)
+				fault.At(fault.PastExpired)
+			}
+		}
+	}
+	return gone, nil
+}
