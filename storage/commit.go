@@ -161,14 +161,19 @@ func (d *Drive) applyWhole(ctx context.Context, tx *postgres.Tx, locked postgres
 	if err != nil {
 		return diff, err
 	}
-	for _, o := range answer.Outcomes {
+	return diff, wholly(answer.Outcomes)
+}
+
+// wholly is why not all mutations were applied as asked.
+func wholly(outcomes []api.Outcome) error {
+	for _, o := range outcomes {
 		switch o.Status {
 		case api.Applied:
 		case api.Refused:
-			return diff, api.Errorf(o.Kind, "%s", o.Message)
+			return api.Errorf(o.Kind, "%s", o.Message)
 		default:
-			return diff, api.Errorf(api.Conflict, "another device changed this meanwhile")
+			return api.Errorf(api.Conflict, "another device changed this meanwhile")
 		}
 	}
-	return diff, nil
+	return nil
 }
