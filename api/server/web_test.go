@@ -194,7 +194,7 @@ func TestWebFiles(t *testing.T) {
 	b.post("/do/restore", "node", node[1]).want(t, "restoring it", "/browse/", "letters")
 	b.get("/browse/letters/old").want(t, "what was in it", "/browse/letters/old", "plain.txt")
 	p = b.post("/do/delete", "path", "letters/old/plain.txt")
-	p.want(t, "deleting a file", "/browse/letters/old", "letters/old/plain.txt went to the", "Undo")
+	p.want(t, "deleting a file", "/browse/letters/old", "“letters/old/plain.txt” went to the", "Undo")
 	node = regexp.MustCompile(`name="node" value="([0-9a-f-]+)"`).FindStringSubmatch(p.body)
 	b.post("/do/restore", "node", node[1]).want(t, "undoing it", "/browse/letters/old", "plain.txt").lacks(t, "undoing it", "went to the")
 	b.get("/browse/?deleted="+node[1]).lacks(t, "what is not in the trash", "went to the")
