@@ -49,20 +49,21 @@ type export struct {
 	target  string // of a symlink
 	mode    uint32
 	mtime   int64
-	content *os.File
+	content *os.File // of a file; nil if it has none
 	base    api.Hash // of what the server has, if it is a change of a file
 }
 
 // Export copies all content that the server lacks into a folder, which must be empty or not there: files
 // under the paths that they have in the drive, with their modes and times, and folders and symlinks that were made.
 // It needs no server. Where one name belongs to two, the second gets a number, as "letter (2).txt".
-// Files that are written meanwhile are copied as they are. The error is of kind NotEmpty when the folder is not.
-func (d *Drive) Export(ctx context.Context, dir string) (Exported, error) {
+// Files that are written meanwhile are copied as they are. What stays on this machine is copied too if it is wanted. The error is of kind
+// NotEmpty when the folder is not.
+func (d *Drive) Export(ctx context.Context, dir string, staying bool) (Exported, error) {
 	var x Exported
 	if err := emptyDir(dir); err != nil {
 		return x, err
 	}
-	all, others, err := d.unsent()
+	all, others, err := d.unsent(staying)
 	defer func() {
 		for _, e := range all {
 			if e.content != nil {
@@ -126,36 +127,51 @@ func (d *Drive) UnsentFiles() (paths []api.Name) {
 	return paths
 }
 
+// exported is a node as it is exported; locked. The content is open: as long as it is, the slot is not given to others.
+func (d *Drive) exported(n *node) (e export, err error) {
+	e = export{typ: n.typ, target: n.target}
+	if n.isFile() && n.slot != 0 {
+		if e.content, err = os.Open(d.slotPath(n.slot)); err != nil {
+			return e, fmt.Errorf("content of %q: %w", n.name, err)
+		}
+		d.pull(n)
+	}
+	e.path, e.mode, e.mtime = d.wholePath(n.up, n.name), n.mode, n.mtime
+	return e, nil
+}
+
 // unsent is what the server lacks, folders before what is in them, and what can't be
-// exported. The content is open.
-func (d *Drive) unsent() (all []export, others []string, err error) {
+// exported; with what stays on this machine if it is wanted. The content is open.
+func (d *Drive) unsent(staying bool) (all []export, others []string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range d.syn.hots {
 		if !d.unsentContent(n) {
 			continue
 		}
-		f, err := os.Open(d.slotPath(n.slot)) // as long as it is open, the slot is not given to others
+		e, err := d.exported(n)
 		if err != nil {
-			return all, nil, fmt.Errorf("content of %q: %w", n.name, err)
+			return all, nil, err
 		}
-		d.pull(n)
-		e := export{path: d.wholePath(n.up, n.name), typ: 'f', mode: n.mode, mtime: n.mtime, content: f}
 		if n.flags&flagAcked != 0 {
 			e.base = n.sha
 		}
 		all = append(all, e)
 	}
 	for _, j := range d.journal.order {
-		if j.gone || j.stays || j.m.Op == api.OpWrite || j.m.Op == api.OpCreate && j.m.Attr.Type == api.File {
+		if j.gone || j.stays && !staying || j.m.Op == api.OpWrite || !j.stays && j.m.Op == api.OpCreate && j.m.Attr.Type == api.File {
 			continue
 		}
 		n, err := d.load(j.m.Node)
 		if err != nil {
 			return all, nil, err
 		}
-		if j.m.Op == api.OpCreate && n != nil && !n.dead && (n.isDir() || n.typ == 'l') {
-			all = append(all, export{path: d.wholePath(n.up, n.name), typ: n.typ, target: n.target, mode: n.mode, mtime: n.mtime})
+		if j.m.Op == api.OpCreate && n != nil && !n.dead && (n.isDir() || n.isFile() || n.typ == 'l') {
+			e, err := d.exported(n)
+			if err != nil {
+				return all, nil, err
+			}
+			all = append(all, e)
 		} else if n == nil || n.flags&flagAcked != 0 || n.dead { // of what is exported the rest is seen
 			others = append(others, d.describeOp(&j.m))
 		}
@@ -230,9 +246,10 @@ func (e *export) write(dir string) (n int64, written bool, err error) {
 	}
 	defer f.Close()
 	hash := sha256.New()
-	n, err = io.Copy(f, io.TeeReader(e.content, hash))
-	if err != nil {
-		return n, true, err
+	if e.content != nil {
+		if n, err = io.Copy(f, io.TeeReader(e.content, hash)); err != nil {
+			return n, true, err
+		}
 	}
 	if api.Hash(hash.Sum(nil)) == e.base {
 		return 0, false, os.Remove(path)

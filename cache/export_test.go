@@ -74,7 +74,7 @@ func TestExport(t *testing.T) {
 	check := func(d *Drive, when string) {
 		t.Helper()
 		dir := filepath.Join(t.TempDir(), "out")
-		x, err := d.Export(t.Context(), dir)
+		x, err := d.Export(t.Context(), dir, false)
 		must(t, err)
 		got := filesBelow(t, dir)
 		if got["both"] != want["both"] { // which of the two has the name is open
@@ -98,7 +98,7 @@ func TestExport(t *testing.T) {
 		if x.Files != 7 {
 			t.Errorf("%s: %d files", when, x.Files)
 		}
-		if _, err := d.Export(t.Context(), dir); api.KindOf(err) != api.NotEmpty || !strings.Contains(err.Error(), "is not empty") {
+		if _, err := d.Export(t.Context(), dir, false); api.KindOf(err) != api.NotEmpty || !strings.Contains(err.Error(), "is not empty") {
 			t.Errorf("%s: into a folder that has something: %v", when, err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestExport(t *testing.T) {
 	if s := a.d.Status(); s.Refused > 0 || s.PendingMutations > 0 {
 		t.Errorf("%+v", s)
 	}
-	if x, err := a.d.Export(t.Context(), t.TempDir()); err != nil || x.Files+len(x.Others) != 0 {
+	if x, err := a.d.Export(t.Context(), t.TempDir(), false); err != nil || x.Files+len(x.Others) != 0 {
 		t.Errorf("with nothing unsent: %+v %v", x, err)
 	}
 }

@@ -289,14 +289,14 @@ func (b *boundFolders) settled(e cache.Event) bool {
 }
 
 // close ends what is bound no more, or may not be seen any more. Its cache goes,
-// unless it has work that was not sent: that is sent if the folder comes back.
+// unless it has what is nowhere else: that comes back if the folder does.
 func (b *boundFolders) close(f *boundFolder) error {
 	status := f.drive.Status()
 	f.binding.Close()
 	err := f.drive.Close()
-	if status.PendingMutations > 0 {
-		b.log.Warn("a shared folder is not shown any more, and changes in it were not sent: they are kept", "changes", status.PendingMutations, "in", b.cacheOf(f.ID))
-		return errors.Join(err, b.noteEnded(f.Bind, status.PendingMutations))
+	if here := status.PendingMutations + status.LocalOnly; here > 0 {
+		b.log.Warn("a shared folder is not shown any more, and changes in it were not sent: they are kept", "changes", here, "in", b.cacheOf(f.ID))
+		return errors.Join(err, b.noteEnded(f.Bind, here))
 	}
 	b.log.Info("a shared folder is not shown any more", "bind", f.ID)
 	return errors.Join(err, os.RemoveAll(b.cacheOf(f.ID)))

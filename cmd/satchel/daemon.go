@@ -304,7 +304,7 @@ func (d *daemon) pins() ([]cache.Pin, error) { return d.drive.Pins() }
 func (d *daemon) unsent() []api.Name { return d.drive.UnsentFiles() }
 
 func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error) {
-	return d.drive.Export(ctx, dir)
+	return d.drive.Export(ctx, dir, false)
 }
 
 // umount waits for unsent work while the server can be reached, and unmounts.

@@ -15,7 +15,8 @@ import (
 )
 
 // endedFile is in the cache of a shared folder that is shown no more: as long as its empty directory is in the drive, and as
-// long as changes in it were not sent. They are kept there, and sent if the folder comes back.
+// long as there are changes in it that were not sent, or things that stay on this machine (.satchelignore). They are kept there, and come
+// back if the folder does.
 const endedFile = "ended.json"
 
 // endedFolder is what it says.
@@ -51,6 +52,12 @@ func (b *boundFolders) noteOver(binds []api.Bind) (err error) {
 		}
 	}
 	return err
+}
+
+// isEnded tells whether a cache is that of a folder that is shown no more.
+func isEnded(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, endedFile))
+	return err == nil
 }
 
 // forgetEnded removes the note from a cache.

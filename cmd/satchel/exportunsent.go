@@ -102,6 +102,6 @@ func exportCache(sh *shell, cacheDir, dir string) (cache.Exported, error) {
 	if err != nil {
 		return cache.Exported{}, err
 	}
-	x, err := drive.Export(sh.ctx, dir)
+	x, err := drive.Export(sh.ctx, dir, isEnded(cacheDir)) // what stays on this machine is nowhere else any more
 	return x, errors.Join(err, drive.Close())
 }
