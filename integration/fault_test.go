@@ -1,15 +1,11 @@
 package integration
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -198,54 +194,5 @@ func TestBackupAndRestoreDie(t *testing.T) {
 		must(t, boris.stored(t, "film", content))
 		clean(t, again)
 		must(t, again.Stop())
-	}
-}
-
-// TestServerDiesAmongWriters: kill -9 of a server that does the writes of many at once leaves each of them done or not, and done if
-// it was answered.
-func TestServerDiesAmongWriters(t *testing.T) {
-	s := ownServer(t)
-	anna := newAccount(t, s, "anna")
-	anna.token = anna.login(t)
-	for i, step := range append([]fault.Step{fault.PackRows}, fault.Commit...) {
-		must(t, s.Stop())
-		s.Setenv(fault.Variable, string(step))
-		must(t, s.Start(t.Context()))
-		s.Setenv(fault.Variable, "")
-		const writers = 16
-		contents, answered := make([][]byte, writers), make([]bool, writers)
-		name := func(j int) string { return fmt.Sprintf("%d-%s/by-%d", i, step, j) }
-		var all sync.WaitGroup
-		for j := range writers {
-			contents[j] = randomBytes(100_000 + j)
-			all.Go(func() {
-				req, err := http.NewRequest("PUT", s.URL+"/api/vfs/write/home/"+name(j), bytes.NewReader(contents[j]))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				req.Header.Set("Authorization", "Bearer "+anna.token)
-				res, err := http.DefaultClient.Do(req)
-				if err != nil {
-					return // it died
-				}
-				defer res.Body.Close()
-				_, err = io.Copy(io.Discard, res.Body)
-				answered[j] = err == nil && res.StatusCode/100 == 2
-			})
-		}
-		all.Wait()
-		if !s.Died(20 * time.Second) {
-			t.Errorf("the server did not get to %s", step)
-			must(t, s.Stop())
-		}
-		must(t, s.Start(t.Context()))
-		for j := range writers {
-			if got := anna.retrieve(t, name(j)); !answered[j] && strings.Contains(got.message(), "not found") {
-				continue
-			}
-			must(t, anna.stored(t, name(j), contents[j]))
-		}
-		clean(t, s)
 	}
 }

@@ -161,19 +161,14 @@ func (d *Drive) applyWhole(ctx context.Context, tx *postgres.Tx, locked postgres
 	if err != nil {
 		return diff, err
 	}
-	return diff, wholly(answer.Outcomes)
-}
-
-// wholly is why not all mutations were applied as asked.
-func wholly(outcomes []api.Outcome) error {
-	for _, o := range outcomes {
+	for _, o := range answer.Outcomes {
 		switch o.Status {
 		case api.Applied:
 		case api.Refused:
-			return api.Errorf(o.Kind, "%s", o.Message)
+			return diff, api.Errorf(o.Kind, "%s", o.Message)
 		default:
-			return api.Errorf(api.Conflict, "another device changed this meanwhile")
+			return diff, api.Errorf(api.Conflict, "another device changed this meanwhile")
 		}
 	}
-	return nil
+	return diff, nil
 }

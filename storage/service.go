@@ -34,7 +34,6 @@ type Service struct {
 	blobs blob.Store
 	log   *slog.Logger
 	feeds *feeds
-	lines *lines
 
 	mounts mounts
 	index  *indexing
@@ -47,7 +46,7 @@ type Service struct {
 
 // New makes a service over a database and a blob store, neither of which it closes.
 func New(db *postgres.DB, blobs blob.Store, log *slog.Logger) *Service {
-	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), lines: newLines(), index: newIndexing(), extract: extract.Text,
+	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), index: newIndexing(), extract: extract.Text,
 		thumbnail: func(_ context.Context, image []byte) ([]byte, error) { return thumbnail.Make(image) }, thumbnailing: make(chan struct{}, thumbnailsAtOnce)}
 }
 

@@ -69,7 +69,7 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 		if err := tx.AddDAVLock(ctx, home.ID, user, postgres.DAVLock{Token: api.NewID(), Expires: time.Now().Add(time.Hour)}); err != nil {
 			return err
 		}
-		if err := tx.SetObjects(ctx, home.ID, user, map[api.ID]postgres.Object{file.Version.ID: {ETag: "x"}}); err != nil {
+		if err := tx.SetObject(ctx, home.ID, user, file.Version.ID, postgres.Object{ETag: "x"}); err != nil {
 			return err
 		}
 		if err := tx.SetText(ctx, home.ID, user, postgres.Unindexed{Node: file.Node, Version: file.Version.ID}, "words"); err != nil {

@@ -17,7 +17,6 @@ type Set struct {
 	entries  map[Key]*dentry
 	links    map[api.ID][]Key // entries by node, complete for every loaded node
 	deleted  map[Key][]api.ID // what this device deleted, by place
-	sought   map[Key]bool     // places where what it deleted was looked for
 	versions map[api.ID]*Version
 	written  []*Version
 	adopted  []Adoption
@@ -60,7 +59,6 @@ func NewSet(drive Drive, source Source, env Env) *Set {
 		entries:  map[Key]*dentry{},
 		links:    map[api.ID][]Key{},
 		deleted:  map[Key][]api.ID{},
-		sought:   map[Key]bool{},
 		versions: map[api.ID]*Version{},
 		merged:   map[api.ID]api.ID{},
 		placed:   map[Entry]Key{},
@@ -72,7 +70,7 @@ func NewSet(drive Drive, source Source, env Env) *Set {
 // entries changed here was loaded before they did, so rows of unknown nodes
 // are never out of date.
 func (s *Set) load(w Want) {
-	if w = s.unknown(w); s.err != nil || w.nothing() {
+	if s.err != nil {
 		return
 	}
 	rows, err := s.source.Load(w)
@@ -116,9 +114,6 @@ func (s *Set) load(w Want) {
 		if s.entries[k] == nil {
 			s.entries[k] = &dentry{}
 		}
-	}
-	for _, k := range w.Deleted {
-		s.sought[k] = true
 	}
 	for _, id := range w.Versions {
 		if _, known := s.versions[id]; !known {
