@@ -86,6 +86,10 @@ func TestFsyncDescribesNothing(t *testing.T) {
 	if n := described(); n != 0 {
 		t.Errorf("%d files were described by others' fsync", n)
 	}
+	must(t, v.d.st.settle())
+	if n := described(); n < 3 {
+		t.Errorf("%d of the files before the last one of a burst describe themselves when the burst is over, not all", n)
+	}
 	for range 2 {
 		must(t, v.write("e", "more"))
 		must(t, v.d.st.settle())

@@ -32,7 +32,7 @@ type hot struct {
 	ready *checkpoint // hashed and uploaded, not committed
 	sent  *checkpoint // in the batch in flight, or committed but not proven final
 
-	waited   bool   // it was hot when content was last made durable behind programs' calls
+	waited   bool   // it was hot when content was last made durable
 	again    api.ID // the version that the content was, and the server lost (resend)
 	againSHA api.Hash
 

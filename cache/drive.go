@@ -411,12 +411,10 @@ func (d *Drive) syncContents(but *content, behind bool) {
 	var resting []idleContent
 	crowded := len(d.syn.hots) > d.cfg.seam.maxIdle()
 	for _, n := range d.syn.hots {
-		if behind {
-			if n.hot.waited || crowded { // it was unsent a while ago already
-				d.describe(n)
-			}
-			n.hot.waited = true
+		if behind && (n.hot.waited || crowded) { // it was unsent a while ago already
+			d.describe(n)
 		}
+		n.hot.waited = true
 		if n.c == nil || n.c == but {
 			continue
 		}

@@ -80,6 +80,9 @@ func (d *Drive) doubtful(p *node) bool {
 
 // undecided is how many nodes stay on this machine only until ignore files can be read; locked.
 func (d *Drive) undecided() (n int) {
+	if d.journal.doubts == 0 {
+		return 0
+	}
 	for _, e := range d.journal.staying {
 		for up := d.journal.staying[e.m.Parent]; up != nil; up = d.journal.staying[e.m.Parent] {
 			e = up

@@ -42,6 +42,7 @@ type journal struct {
 	staying   map[api.ID]*entry // the entries of nodes that stay on this machine
 	staysAt   map[place]int     // how many have this place
 	stayUnder map[api.ID]int    // how many places in this directory are theirs
+	doubts    int               // how many are in doubt
 }
 
 func newJournal() journal {
@@ -77,9 +78,23 @@ func (j *journal) add(e *entry) {
 	}
 	if e.stays {
 		j.staying[e.m.Node] = e
+		j.doubts += count(e.doubt)
 		j.staysAt[place{e.m.Parent, e.m.Name}]++
 		j.stayUnder[e.m.Parent]++
 	}
+}
+
+// setDoubt notes whether a live entry stays only until an ignore file can be read.
+func (j *journal) setDoubt(e *entry, doubt bool) {
+	j.doubts += count(doubt) - count(e.doubt)
+	e.doubt = doubt
+}
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // remove takes an entry out of the order and the indexes.
@@ -106,6 +121,7 @@ func (j *journal) remove(e *entry) {
 	}
 	if e.stays {
 		delete(j.staying, e.m.Node)
+		j.doubts -= count(e.doubt)
 		if at := (place{e.m.Parent, e.m.Name}); j.staysAt[at] > 1 {
 			j.staysAt[at]--
 		} else {

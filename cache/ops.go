@@ -72,7 +72,7 @@ func (d *Drive) enter(t *tx, p *node, l *listing, name api.Name, n *node, stays 
 	m.Time = n.ctime
 	if stays {
 		e := t.stay(m)
-		e.doubt = d.doubtful(p)
+		d.journal.setDoubt(e, d.doubtful(p))
 		return e
 	}
 	return t.log(m)

@@ -32,7 +32,7 @@ type description struct {
 }
 
 // describe makes the content files that may hold unsent work describe
-// themselves. It comes before content is hashed, and when it is made durable for the second time behind programs;
+// themselves. It comes before content is hashed, and when content that was made durable before is so again behind programs;
 // not in the calls of programs, an fsync among them, which it would slow by a third. Locked.
 func (d *Drive) describe(n *node) {
 	c := n.c

@@ -119,7 +119,8 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 	d.syn.waiting.Add(1)
 	defer d.syn.waiting.Add(-1)
 	again := of.IsZero() // what was set aside meanwhile is offered once more
-	undecided, decided := 0, false
+	undecided := 0
+	var decided time.Time
 	for step := 5 * time.Millisecond; ; step = min(2*step, 100*time.Millisecond) {
 		d.mu.Lock()
 		if undecided > 0 {
@@ -141,15 +142,11 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 		if sent && undecided == 0 {
 			return nil
 		}
-		if sent && d.connected.Load() {
-			if decided {
-				return api.Errorf(api.Unavailable, "not everything was sent: an ignore file can't be read, and what is made below it stays here until it can")
-			}
-			decided = true
+		if sent && d.connected.Load() && time.Since(decided) > time.Second {
+			decided = time.Now()
 			if err := d.decide(); err != nil {
 				return err
 			}
-			continue
 		}
 		if api.KindOf(problem) == api.Unauthenticated {
 			return problem
@@ -174,6 +171,8 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 				return api.Errorf(api.Unavailable, "not everything was sent: %w", problem)
 			case !d.connected.Load():
 				return api.Errorf(api.Unavailable, "not everything was sent: the server can't be reached")
+			case sent:
+				return api.Errorf(api.Unavailable, "not everything was sent: an ignore file can't be read, and what is made below it stays here until it can")
 			}
 			return api.Errorf(api.Cancelled, "not everything was sent yet")
 		case <-time.After(step):

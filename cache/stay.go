@@ -37,7 +37,7 @@ func (t *tx) restay(n, p *node, name api.Name) {
 	m := e.m
 	was := m.Parent
 	m.Parent, m.Name = p.id, name
-	e.doubt = t.d.doubtful(p)
+	t.d.journal.setDoubt(e, t.d.doubtful(p))
 	t.d.journal.remove(e)
 	t.d.journal.restore(e, m)
 	t.relog(e)
@@ -157,7 +157,7 @@ func (d *Drive) sendUnignored() error {
 	}
 	slices.SortFunc(tops, func(a, b *entry) int { return int(a.seq) - int(b.seq) })
 	for _, e := range tops {
-		e.doubt = false
+		d.journal.setDoubt(e, false)
 		n, err := d.load(e.m.Node)
 		if err != nil {
 			return err
@@ -173,7 +173,7 @@ func (d *Drive) sendUnignored() error {
 		if err != nil {
 			return err
 		}
-		e.doubt = stays && !known
+		d.journal.setDoubt(e, stays && !known)
 		l, err := d.dir(p, d.done)
 		if err != nil {
 			return err

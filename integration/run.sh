@@ -154,6 +154,7 @@ fi
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 port=$(cat "$run/port" 2>/dev/null || echo 7170)
 while ! port_is_free "$port"; do
+	[ ! -s "$run/client/url" ] || fail "port $port is taken by another program (ss -ltnp shows which). The demo's folder belongs to that address: end the program and run again, or begin anew with 'make clean'"
 	say "port $port is taken; trying $((port + 1))"
 	port=$((port + 1))
 done

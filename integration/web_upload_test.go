@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +78,28 @@ func (a *account) comesTo(t *testing.T, n int64) int64 {
 		return nil
 	})
 	return at
+}
+
+// TestWebUploadOfSeveral: files that are chosen together come to the folder that is shown, the drive's top too.
+func TestWebUploadOfSeveral(t *testing.T) {
+	own := ownServer(t)
+	a := newAccount(t, own, "several")
+	a.store(t, "below/first", []byte("first"))
+	s := newSurfer(t, own.URL)
+	s.signIn(a)
+	dir := t.TempDir()
+	files := []string{filepath.Join(dir, "one"), filepath.Join(dir, "two")}
+	for _, f := range files {
+		must(t, os.WriteFile(f, []byte(f), 0o644))
+	}
+	for _, folder := range []string{"", "below/"} {
+		s.open("/browse/" + strings.TrimSuffix(folder, "/"))
+		s.choose("#upload [type=file]", files...)
+		s.press("#upload", nil)
+		for _, f := range files {
+			eventually(t, time.Minute, func() error { return a.stored(t, folder+filepath.Base(f), []byte(f)) })
+		}
+	}
 }
 
 // TestWebUploadGoesOn: a large upload survives a server that dies, a pause, and a tab that is

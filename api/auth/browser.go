@@ -1,11 +1,17 @@
 package auth
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
+
+// agents is how they begin: with a product and its version.
+var agents = regexp.MustCompile(`^[A-Za-z][\w.-]*/[0-9]`)
 
 // BrowserName makes a browser's and a system's name of what browsers say that they are (RFC 9110, section 10.1.5): "Firefox on
 // Linux". Other names are left as they are.
 func BrowserName(agent string) string {
-	if !strings.Contains(agent, "/") {
+	if !agents.MatchString(agent) {
 		return agent
 	}
 	name, system := "", ""

@@ -11,6 +11,7 @@ func TestBrowserName(t *testing.T) {
 		"rclone/v1.71":          "rclone/v1.71",
 		"Firefox on Linux":      "Firefox on Linux",
 		"Ada's Chromebook":      "Ada's Chromebook",
+		"lab/Chromebox Linux":   "lab/Chromebox Linux",
 		"":                      "",
 	} {
 		if got := BrowserName(agent); got != want {

@@ -291,8 +291,8 @@ func (b *boundFolders) settled(e cache.Event) bool {
 // close ends what is bound no more, or may not be seen any more. Its cache goes,
 // unless it has what is nowhere else: that comes back if the folder does.
 func (b *boundFolders) close(f *boundFolder) error {
-	status := f.drive.Status()
 	f.binding.Close()
+	status := f.drive.Status() // no program changes anything any more
 	err := f.drive.Close()
 	if here := status.PendingMutations + status.LocalOnly; here > 0 {
 		b.log.Warn("a shared folder is not shown any more, and changes in it were not sent: they are kept", "changes", here, "in", b.cacheOf(f.ID))

@@ -219,8 +219,8 @@ form.addEventListener("submit", (e) => {
   e.preventDefault();
   const many = files.files.length !== 1;
   for (const f of files.files) {
-    let to = path.value || folder + f.name;
-    if (many || to.endsWith("/")) to = to.replace(/\/*$/, to ? "/" : "") + f.name;
+    let to = path.value || folder;
+    if (many || !to || to.endsWith("/")) to = to.replace(/\/*$/, to ? "/" : "") + f.name;
     enqueue(f, to, $("[name=description]", form).value);
   }
   form.reset();
