@@ -15,7 +15,7 @@ import (
 type syncCmd struct {
 	Dir     string        `arg:"" optional:"" help:"Which mounted folder, when there are several." complete:"mounted"`
 	Wait    bool          `help:"Return when the server has everything, or has refused it; what it refused waits in the folder Recovered."`
-	Strict  bool          `help:"With --wait: end with exit code 3 while something that the server refused waits in Recovered."`
+	Strict  bool          `help:"With --wait: end with exit code 3 while something that the server refused waits in Recovered, or in the cache of an ended share."`
 	Timeout time.Duration `placeholder:"D" help:"With --wait: give up after this long, such as 30s or 5m."`
 }
 
@@ -79,27 +79,40 @@ func (cmd *syncCmd) Run(sh *shell) error {
 // toldRefusals is how many refused files are named; status names the others.
 const toldRefusals = 5
 
-// withheld is that not all is where it was written although nothing is to be sent any more: what the server refused waits
-// in Recovered, until somebody moves it. status is the command that tells of it.
+// withheld is that not all is on the server although nothing is to be sent any more: what the server refused waits
+// in Recovered, until somebody moves it, and what was not sent of an ended share in its cache. status is the command that tells of it.
 func (r report) withheld(status string) error {
-	var lines []string
-	n := 0
+	var lines, what []string
+	refusals, ended := 0, 0
 	for _, e := range r.Events {
-		if e.What != cache.EventRefused {
+		switch {
+		case e.What == cache.EventRefused:
+			refusals++
+		case e.What == cache.EventEnded && e.Now != "":
+			ended++
+		default:
 			continue
 		}
-		if n++; n <= toldRefusals {
+		if len(lines) < toldRefusals {
 			lines = append(lines, cli.Printable(eventLine(e)))
 		}
 	}
-	if n == 0 {
+	if refusals > 0 {
+		what = append(what, "the server refused "+plural(refusals, "file"))
+	}
+	if ended > 0 {
+		what = append(what, plural(ended, "ended share")+" took no more")
+	}
+	if more := refusals + ended - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	if refusals > 0 {
+		lines = append(lines, "move what is in Recovered to where it shall be once the server may take it, or remove it; see: "+status)
+	}
+	if len(what) == 0 {
 		return nil
 	}
-	if n > toldRefusals {
-		lines = append(lines, fmt.Sprintf("and %d more", n-toldRefusals))
-	}
-	return remainsError{api.Errorf(refused, "the server refused %s; all else is sent\n%s\nmove what is in Recovered to where it shall be once the server may take it, or remove it; see: %s",
-		plural(n, "file"), strings.Join(lines, "\n"), status)}
+	return remainsError{api.Errorf(refused, "%s; all else is sent\n%s", strings.Join(what, ", and "), strings.Join(lines, "\n"))}
 }
 
 // withTimeout is without a deadline for d = 0.
