@@ -42,9 +42,9 @@ func (d *Drive) request(ctx context.Context, id, version api.ID, off, n int64) (
 // the kernel can.
 type taker interface {
 	io.Closer
-	// Take reads once, up to n bytes, for Put to write.
+	// Take reads once, up to n bytes, and adds them to what Put is to write. It returns 0 without an error where that has to be written first.
 	Take(n int) (int, error)
-	// Put writes what Take got to f from off on, and returns how many bytes are there; errors are those of f.
+	// Put writes what was taken to f from off on, and returns how many bytes are there; errors are those of f.
 	Put(f *os.File, off int64) (int, error)
 }
 
@@ -64,15 +64,20 @@ type bufferedBody struct {
 
 var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
 
-func (b *bufferedBody) Take(n int) (_ int, err error) {
+func (b *bufferedBody) Take(n int) (took int, err error) {
 	if b.buf == nil {
 		b.buf = pieces.Get().(*[piece]byte)
 	}
-	b.n, err = b.Read(b.buf[:min(n, piece)])
-	return b.n, err
+	took, err = b.Read(b.buf[b.n:min(b.n+n, piece)])
+	b.n += took
+	return took, err
 }
 
-func (b *bufferedBody) Put(f *os.File, off int64) (int, error) { return f.WriteAt(b.buf[:b.n], off) }
+func (b *bufferedBody) Put(f *os.File, off int64) (int, error) {
+	n := b.n
+	b.n = 0
+	return f.WriteAt(b.buf[:n], off)
+}
 
 func (b *bufferedBody) Close() error {
 	if b.buf != nil {
@@ -99,9 +104,12 @@ func (b *patientBody) Take(n int) (int, error) {
 	return n, err
 }
 
-// move takes up to n bytes and puts them into f from off on; it returns how many are there.
-func (b *patientBody) move(f *os.File, off int64, n int) (int, error) {
-	_, err := b.Take(n)
+// move takes up to most bytes and puts them into f from off on; it returns how many are there. What has to pass through memory
+// it collects until there are least of them.
+func (b *patientBody) move(f *os.File, off int64, least, most int) (n int, err error) {
+	for took := 1; n < least && took > 0 && err == nil; n += took {
+		took, err = b.Take(most - n)
+	}
 	n, failed := b.Put(f, off)
 	if failed != nil { // write(2) and splice(2) put less there when that is all there is room for, and fail the next time
 		return n, api.Errorf(kindOf(failed), "keep fetched content: %w", failed)

@@ -288,11 +288,11 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 	}
 	defer body.Close()
 	for off < end {
-		// What the connection gives at once is written at once, block by block: a reader may wait for it.
+		// What the connection gives at once is written at once, and no more than a block is waited for: a reader may wait for that.
 		from, block := off, min(off-off%blockSize+blockSize, end)
 		for off < block && err == nil {
 			var n int
-			n, err = body.move(f, off, int(min(piece, end-off)))
+			n, err = body.move(f, off, int(block-off), int(min(piece, end-off)))
 			off += int64(n)
 		}
 		if off > from {

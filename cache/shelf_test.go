@@ -35,6 +35,8 @@ type shelf struct {
 
 	// before, if set, is called before a range is answered, and may fail it.
 	before func(off, n int64) error
+	// dress, if set, is what a range's body becomes.
+	dress func(io.ReadCloser) io.ReadCloser
 	// putting, if set, is called before a pack is taken, and may refuse it.
 	putting func(pack []byte) error
 	// listing, if set, is called before a directory is listed.
@@ -128,7 +130,11 @@ func (s *shelf) Content(_ context.Context, _, version api.ID, off, n int64) (io.
 		}
 	}
 	has := int64(len(data)) // a test may have cut it
-	return io.NopCloser(s.count(data[min(off, has):min(off+n, has)])), nil
+	body := io.NopCloser(s.count(data[min(off, has):min(off+n, has)]))
+	if s.dress != nil {
+		body = s.dress(body)
+	}
+	return body, nil
 }
 
 // count reads data and counts it.

@@ -141,8 +141,8 @@ func (d *Drive) PutPack(ctx context.Context, pack []byte) error {
 //	Take(n int) (int, error)
 //	Put(f *os.File, off int64) (int, error)
 //
-// Take reads as Read does, up to n bytes, and Put writes what it got to f from off on, without a copy in between where
-// the kernel can.
+// Take reads as Read does, up to n bytes, and Put writes what came since the last Put to f from off on, without a copy in between
+// where the kernel can. Take returns 0 without an error where Put has to come first.
 func (d *Drive) Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error) {
 	if n == 0 {
 		return http.NoBody, nil

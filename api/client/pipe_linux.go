@@ -23,8 +23,9 @@ func newPipe(buf *[takeAtOnce]byte) *pipe {
 	if unix.Pipe2(fds[:], unix.O_CLOEXEC) != nil {
 		return nil
 	}
-	// A connection's pages are small, and each takes a place. Where an ordinary user may have no more of these, less is moved at once.
-	_, _ = unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, 4*takeAtOnce)
+	// A connection's pages are small, and each takes a place, of which an ordinary user has 16,384 in all pipes (pipe(7)). Where
+	// there are no more, less is moved at once.
+	_, _ = unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, 2*takeAtOnce)
 	return &pipe{r: fds[0], w: fds[1], buf: buf}
 }
 
@@ -49,8 +50,8 @@ func (l *pipe) read(c *net.TCPConn, b []byte) (n int, err error) {
 	switch {
 	case closed != nil:
 		return 0, closed
-	case err == unix.EINVAL:
-		return c.Read(b) // a socket that can't
+	case unable(err):
+		return c.Read(b)
 	case err != nil:
 		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("splice", err)}
 	case n == 0:
@@ -80,20 +81,43 @@ func (l *pipe) put(f *os.File, off int64) (moved int, err error) {
 	switch {
 	case closed != nil:
 		return 0, closed
-	case err == unix.EINVAL && moved == 0:
-		_, err = unix.Read(l.r, l.buf[:l.held])
-		l.held = 0
-		return 0, err
+	case unable(err) && moved == 0:
+		return 0, l.drain()
 	case err != nil:
 		err = &os.PathError{Op: "write", Path: f.Name(), Err: err}
 	}
 	return moved, err
 }
 
+// drain leaves what is in the pipe in the buffer: all of it, or there is an error.
+func (l *pipe) drain() error {
+	for at := 0; l.held > 0; {
+		n, err := unix.Read(l.r, l.buf[at:at+l.held])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return os.NewSyscallError("read", err)
+		case n == 0:
+			return io.ErrUnexpectedEOF
+		}
+		at += n
+		l.held -= n
+	}
+	return nil
+}
+
+// unable tells whether splice(2) can't do it at all: with this socket or file, on this kernel, or in this sandbox.
+func unable(err error) bool {
+	return err == unix.EINVAL || err == unix.ENOSYS || err == unix.EPERM || err == unix.EOPNOTSUPP
+}
+
+var sysSplice = unix.Splice // a seam for tests
+
 // splice is splice(2), without an offset for a pipe, or from a socket.
 func splice(from, to int, off *int64, n int) (int, error) {
 	for {
-		moved, err := unix.Splice(from, nil, to, off, n, unix.SPLICE_F_NONBLOCK)
+		moved, err := sysSplice(from, nil, to, off, n, unix.SPLICE_F_NONBLOCK)
 		if err != unix.EINTR {
 			return int(max(moved, 0)), err
 		}

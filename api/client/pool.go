@@ -9,6 +9,7 @@ import (
 // A pool is a transport that knows its connections.
 type pool struct {
 	*http.Transport
+	slow bool                       // what comes is at a bounded rate
 	here func() ([]net.Addr, error) // this machine's addresses; a seam for tests
 
 	mu   sync.Mutex

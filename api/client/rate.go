@@ -18,7 +18,9 @@ const MinRate = 16 << 10
 // NewHTTPClient is a connection pool for [New] that keeps to rates; all of its
 // connections share them.
 func NewHTTPClient(r Rates) *http.Client {
-	return &http.Client{Transport: &limited{newTransport(), limiter(r.Up), limiter(r.Down)}, CheckRedirect: noRedirect}
+	p := newTransport()
+	p.slow = r.Down > 0
+	return &http.Client{Transport: &limited{p, limiter(r.Up), limiter(r.Down)}, CheckRedirect: noRedirect}
 }
 
 // burst is how many bytes pass at once.

@@ -21,7 +21,7 @@ type contentBody struct {
 	conn *wideConn // nil = all goes through memory
 	pipe *pipe     // nil until the first Take
 	buf  *[takeAtOnce]byte
-	n    int // bytes taken
+	n    int // bytes taken, all of them in the pipe or all in buf
 }
 
 // traced is a context with which a request tells over which connection it goes.
@@ -33,14 +33,15 @@ func traced(ctx context.Context, conn **wideConn) context.Context {
 
 // newContentBody is the body of an answer that came over conn.
 func newContentBody(resp *http.Response, conn *wideConn) *contentBody {
-	if resp.ContentLength < 0 || resp.Uncompressed { // its bytes are not the connection's
+	if resp.ContentLength < 0 || resp.Uncompressed || conn != nil && conn.pool.slow { // its bytes are not the connection's, or come in small pieces
 		conn = nil
 	}
 	return &contentBody{ReadCloser: resp.Body, conn: conn}
 }
 
-// Take reads once, up to n bytes, for Put to write. Errors are those of Read.
-func (b *contentBody) Take(n int) (_ int, err error) {
+// Take reads once, up to n bytes, and adds them to what Put is to write. It reads nothing, without an error, while the kernel
+// holds what was taken before, or where there is no room. Errors are those of Read.
+func (b *contentBody) Take(n int) (took int, err error) {
 	if b.buf == nil {
 		b.buf = takeBuffers.Get().(*[takeAtOnce]byte)
 		if b.conn != nil {
@@ -48,11 +49,15 @@ func (b *contentBody) Take(n int) (_ int, err error) {
 		}
 	}
 	if b.pipe != nil {
+		if b.pipe.held > 0 {
+			return 0, nil
+		}
 		b.conn.pipe.Store(b.pipe)
 		defer b.conn.pipe.CompareAndSwap(b.pipe, nil) // at the end, the connection may be another's already
 	}
-	b.n, err = b.Read(b.buf[:min(n, takeAtOnce)])
-	return b.n, err
+	took, err = b.Read(b.buf[b.n:min(b.n+n, takeAtOnce)])
+	b.n += took
+	return took, err
 }
 
 // Put writes what Take got to f, from offset off on, and returns how many bytes f has now. Errors are f's own.
