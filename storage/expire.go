@@ -60,6 +60,9 @@ func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, er
 // expireStep is how many rows go while a drive is locked: its writers wait some milliseconds.
 var expireStep = 1000
 
+// pastStep is how many rows of the past are looked at in a transaction.
+var pastStep = 10_000
+
 // expireDrive is Expire for one drive. What is to go is found without the drive's lock, and goes in steps, each of which looks again: so
 // writers go on meanwhile, however large the drive is, and what is not done when it fails is done the next time.
 func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep Retention) (gone Expired, err error) {
@@ -84,8 +87,19 @@ func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep R
 	if err := as(func(ctx context.Context, tx *postgres.Tx) error { return tx.CutPast(ctx, d.Drive, limits) }); err != nil {
 		return gone, err
 	}
-	if err := as(func(ctx context.Context, tx *postgres.Tx) error { return tx.ForgetPast(ctx, d.Drive, limits) }); err != nil {
-		return gone, err
+	for _, kind := range []postgres.PastRows{postgres.PastEntries, postgres.PastNodes} {
+		for last, more := []any(nil), true; more; {
+			var next []any
+			err := as(func(ctx context.Context, tx *postgres.Tx) (err error) {
+				next, err = tx.ForgetPast(ctx, d.Drive, kind, limits, last, pastStep)
+				return err
+			})
+			if err != nil {
+				return gone, err
+			}
+			last, more = next, next != nil
+			fault.At(fault.PastForgotten)
+		}
 	}
 	for _, kind := range []postgres.Ageing{postgres.AgeingRemains, postgres.AgeingTrash, postgres.AgeingVersions} {
 		for last, more := (api.ID{}), true; more; {

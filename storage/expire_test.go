@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -74,6 +75,67 @@ func TestExpireInSteps(t *testing.T) {
 	}
 	if all, err := d.Trash(t.Context(), 0, 10); err != nil || len(all.Items) != 0 {
 		t.Errorf("in the trash is %+v: %v", all, err)
+	}
+	w.verify(t, d.ID())
+}
+
+// The past that nobody can return to any more goes in steps, each of which is done when the next one begins; the rest stays.
+func TestThePastGoesInSteps(t *testing.T) {
+	defer func(was int) { pastStep = was }(pastStep)
+	pastStep = 3
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	const files = 10
+	renewed := func() {
+		for i := range files {
+			d.store(t, fmt.Sprint("/saved ", i), "content")
+			d.store(t, fmt.Sprint("/moved \xff", i), "content")
+			d.unlink(t, fmt.Sprint("/moved \xff", i))
+		}
+	}
+	renewed()
+	renewed()
+	w.ageAll(t, 400*day)
+	d.store(t, "/saved 0", "the first change that is kept")
+	before := d.info(t).Seq
+	picture := d.picture(t)
+	renewed()
+	past := func() (rows, beyond int) {
+		t.Helper()
+		if err := w.admin.QueryRow(t.Context(), `
+			SELECT count(*), count(*) FILTER (WHERE died < $1)
+			FROM (SELECT died FROM satchel.past_entries UNION ALL SELECT until FROM satchel.past_nodes) p`, before).Scan(&rows, &beyond); err != nil {
+			t.Fatal(err)
+		}
+		return rows, beyond
+	}
+	rows, beyond := past()
+	if beyond < 2*files {
+		t.Fatalf("only %d rows of %d are beyond", beyond, rows)
+	}
+	left, steps := beyond, 0
+	defer fault.Arm(func(s fault.Step) {
+		if s != fault.PastForgotten {
+			return
+		}
+		_, now := past() // over another connection
+		if now < left-pastStep {
+			t.Errorf("%d rows of the past went at once", left-now)
+		}
+		left = now
+		steps++
+	})()
+	if _, err := w.Expire(t.Context(), DefaultRetention); err != nil {
+		t.Fatal(err)
+	}
+	if here, still := past(); still != 0 || here != rows-beyond || steps < rows/pastStep {
+		t.Errorf("after %d steps %d rows of the past are left, %d of them beyond, of %d and %d", steps, here, still, rows, beyond)
+	}
+	if _, err := d.RestoreAt(t.Context(), api.Point{Seq: before}, false); err != nil {
+		t.Error(err)
+	}
+	if got := d.picture(t); !maps.Equal(got, picture) {
+		t.Errorf("what can be returned to is %v, not %v", got, picture)
 	}
 	w.verify(t, d.ID())
 }

@@ -73,21 +73,31 @@ func (s *Service) Reindex(ctx context.Context, c Caller) error {
 	return nil
 }
 
-// indexing knows which drives changed. It is safe for concurrent use.
+// indexing knows which drives changed, and how far the index is with those that it is in the middle of. It is safe for concurrent use.
 type indexing struct {
 	mu    sync.Mutex
 	all   bool
-	dirty map[api.ID]bool
-	woken chan struct{} // holds one
+	dirty map[api.ID]*pass // nil for one that is not begun
+	woken chan struct{}    // holds one
 }
 
 func newIndexing() *indexing {
-	return &indexing{dirty: map[api.ID]bool{}, woken: make(chan struct{}, 1)}
+	return &indexing{dirty: map[api.ID]*pass{}, woken: make(chan struct{}, 1)}
 }
 
 func (x *indexing) wake(drive api.ID) {
 	x.mu.Lock()
-	x.dirty[drive] = true
+	if _, waits := x.dirty[drive]; !waits {
+		x.dirty[drive] = nil
+	}
+	x.mu.Unlock()
+	x.signal()
+}
+
+// goOn has a pass go on when the other drives that changed had their turns.
+func (x *indexing) goOn(drive api.ID, p *pass) {
+	x.mu.Lock()
+	x.dirty[drive] = p
 	x.mu.Unlock()
 	x.signal()
 }
@@ -106,9 +116,9 @@ func (x *indexing) signal() {
 	}
 }
 
-// take is the drives that changed since it was asked last; all means that
-// others may have, too.
-func (x *indexing) take() (dirty map[api.ID]bool, all bool) {
+// take is the drives that changed since it was asked last, or that are not done; all means that
+// others may have changed, too.
+func (x *indexing) take() (dirty map[api.ID]*pass, all bool) {
 	dirty = x.fresh()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -116,13 +126,38 @@ func (x *indexing) take() (dirty map[api.ID]bool, all bool) {
 	return dirty, all
 }
 
-// fresh is the drives that changed since it was asked last.
-func (x *indexing) fresh() map[api.ID]bool {
+// fresh is the drives that changed since it was asked last, or that are not done.
+func (x *indexing) fresh() map[api.ID]*pass {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	dirty := x.dirty
-	x.dirty = map[api.ID]bool{}
+	x.dirty = map[api.ID]*pass{}
 	return dirty
+}
+
+// How many times as long as it worked the index rests, and how long at the most. Of what came in thousands nobody looks for the last
+// one at once, but they are read and counted on the machine on which somebody works, perhaps, and his other requests are answered.
+const (
+	indexRest = 3
+	restMost  = time.Second
+)
+
+// pause is how long the index waits before the next turns, after some that took so long. It rests in the middle of a
+// drive, but not while another one waits.
+func (x *indexing) pause(worked time.Duration) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	middle := false
+	for _, p := range x.dirty {
+		middle = middle || p != nil
+	}
+	switch {
+	case !middle:
+		return indexQuiet
+	case len(x.dirty) > 1:
+		return 0
+	}
+	return min(indexRest*worked, restMost)
 }
 
 // How long files may be written before their words are looked for, and how
@@ -139,7 +174,7 @@ func (s *Service) RunIndex(ctx context.Context) {
 	s.index.wakeAll()
 	every := time.NewTicker(indexEvery)
 	defer every.Stop()
-	for {
+	for worked := time.Duration(0); ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -151,12 +186,15 @@ func (s *Service) RunIndex(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(indexQuiet):
+		case <-time.After(s.index.pause(worked)):
 		}
+		began := time.Now()
 		s.indexDirty(ctx)
+		worked = time.Since(began)
 	}
 }
 
+// indexDirty gives each drive that changed a turn.
 func (s *Service) indexDirty(ctx context.Context) {
 	dirty, all := s.index.take()
 	var drives []postgres.OwnedDrive
@@ -164,9 +202,9 @@ func (s *Service) indexDirty(ctx context.Context) {
 		drives, err = tx.AllDrives(ctx)
 		return err
 	})
-	one := func(d postgres.OwnedDrive) error {
+	one := func(d postgres.OwnedDrive, p *pass) error {
 		drive := &Drive{s: s, caller: Caller{User: d.Owner}, id: d.Drive, owner: d.Owner}
-		err := drive.index(ctx)
+		err := drive.index(ctx, p)
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("a drive's words were not found", "drive", d.Drive, "err", err)
 			err = nil
@@ -187,13 +225,13 @@ func (s *Service) indexDirty(ctx context.Context) {
 
 // changedFirst calls one for each drive that changed and, if all, for each of the others after that; what changes meanwhile (fresh)
 // comes in between. It ends with one's first error.
-func changedFirst(drives []postgres.OwnedDrive, dirty map[api.ID]bool, all bool, fresh func() map[api.ID]bool, one func(postgres.OwnedDrive) error) error {
+func changedFirst(drives []postgres.OwnedDrive, dirty map[api.ID]*pass, all bool, fresh func() map[api.ID]*pass, one func(postgres.OwnedDrive, *pass) error) error {
 	done := map[api.ID]bool{}
-	changed := func(dirty map[api.ID]bool) error {
+	changed := func(dirty map[api.ID]*pass) error {
 		for _, d := range drives {
-			if dirty[d.Drive] {
+			if p, is := dirty[d.Drive]; is {
 				done[d.Drive] = true
-				if err := one(d); err != nil {
+				if err := one(d, p); err != nil {
 					return err
 				}
 			}
@@ -210,59 +248,79 @@ func changedFirst(drives []postgres.OwnedDrive, dirty map[api.ID]bool, all bool,
 		if done[d.Drive] {
 			continue
 		}
-		if err := one(d); err != nil {
+		if err := one(d, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// pass is a look at what changed in a drive after one change and up to another.
+type pass struct {
+	indexed, seq int64
+	whole        bool                 // all files are looked at
+	files        []postgres.Unindexed // to be read next
+	after        api.ID               // the last one of them
+	last         bool                 // there are none after it
+}
+
 // indexPage is how many files are looked up at once.
 const indexPage = 200
 
-// index finds the words of what changed in the drive since it did so last.
-func (d *Drive) index(ctx context.Context) error {
-	var seq, indexed int64
-	var whole bool
-	if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
-		seq, indexed, whole, err = tx.IndexState(ctx, d.id)
-		return err
-	}); err != nil || seq == indexed {
-		return err
-	}
-	found := foundWords{began: time.Now()}
-	for after := (api.ID{}); ; {
-		var files []postgres.Unindexed
+// wordsAtOnce is how many bytes of content, or of the text in it, a turn has, beside the last file's.
+var wordsAtOnce = 1 << 20
+
+// index finds words of what changed in the drive since it did so last. It is a turn of the pass, or the first one of a new
+// pass for nil; what is left goes on in the drive's next turn.
+func (d *Drive) index(ctx context.Context, p *pass) error {
+	first := p == nil
+	if first {
+		p = &pass{}
 		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
-			files, err = tx.Unindexed(ctx, d.id, indexed, whole, after, indexPage)
+			p.seq, p.indexed, p.whole, err = tx.IndexState(ctx, d.id)
+			return err
+		}); err != nil || p.seq == p.indexed {
+			return err
+		}
+	}
+	if len(p.files) == 0 {
+		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
+			p.files, err = tx.Unindexed(ctx, d.id, p.indexed, p.whole, p.after, indexPage)
 			return err
 		}); err != nil {
 			return err
 		}
-		for _, f := range files {
-			after = f.Node
-			if extract.Limit(string(f.Name), f.Size) == 0 {
-				continue // what is known of a former version does not count
-			}
-			text, err := d.words(ctx, f)
-			if err != nil {
-				return errors.Join(err, found.keep(ctx, d))
-			}
-			found.files, found.texts = append(found.files, f), append(found.texts, text)
-			if found.bytes += len(text); found.bytes > wordsAtOnce {
-				if err := found.keep(ctx, d); err != nil {
-					return err
-				}
-			}
-		}
-		if err := found.keep(ctx, d); err != nil {
-			return err
-		}
-		if len(files) < indexPage {
-			break
+		p.last = len(p.files) < indexPage
+		if !p.last {
+			p.after = p.files[indexPage-1].Node
 		}
 	}
-	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, seq) })
+	var found foundWords
+	for len(p.files) > 0 && found.bytes < wordsAtOnce {
+		f := p.files[0]
+		p.files = p.files[1:]
+		limit := extract.Limit(string(f.Name), f.Size)
+		if limit == 0 {
+			continue // what is known of a former version does not count
+		}
+		text, err := d.words(ctx, f)
+		if err != nil {
+			return errors.Join(err, found.keep(ctx, d))
+		}
+		found.files, found.texts = append(found.files, f), append(found.texts, text)
+		found.bytes += max(len(text), int(min(limit, f.Size)))
+	}
+	if err := found.keep(ctx, d); err != nil {
+		return err
+	}
+	if len(p.files) > 0 || !p.last {
+		d.s.index.goOn(d.id, p)
+		return nil
+	}
+	if !first { // what changed since then was heard of between its turns
+		d.s.index.wake(d.id)
+	}
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, p.seq) })
 }
 
 // foundWords is the texts of files that no row has yet. They are kept together: a transaction for each would be one more that
@@ -271,17 +329,13 @@ type foundWords struct {
 	files []postgres.Unindexed
 	texts []string
 	bytes int
-	began time.Time
 }
-
-// wordsAtOnce is how many bytes of text may wait to be kept, beside the last one's.
-const wordsAtOnce = 1 << 20
 
 func (w *foundWords) keep(ctx context.Context, d *Drive) error {
 	if len(w.files) == 0 {
 		return nil
 	}
-	err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		for i, f := range w.files {
 			if err := tx.SetText(ctx, d.id, d.owner, f, w.texts[i]); err != nil {
 				return err
@@ -289,26 +343,6 @@ func (w *foundWords) keep(ctx context.Context, d *Drive) error {
 		}
 		return nil
 	})
-	err = errors.Join(err, rest(ctx, w.began))
-	*w = foundWords{began: time.Now()}
-	return err
-}
-
-// How many times as long as it worked the index rests, and how long at the most. Of what came in thousands nobody looks for the last
-// one at once, but they are read and counted on the machine on which somebody works, perhaps, and his other requests are answered.
-const (
-	indexRest = 3
-	restMost  = time.Second
-)
-
-// rest lets others have the machine after work that began at a time.
-func rest(ctx context.Context, began time.Time) error {
-	select {
-	case <-time.After(min(indexRest*time.Since(began), restMost)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // words is the text of a file; empty for one that has none, that can't be

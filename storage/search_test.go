@@ -1,11 +1,10 @@
 package storage
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"satchel/api"
@@ -18,10 +17,10 @@ func TestChangedFirst(t *testing.T) {
 	for range 5 {
 		drives = append(drives, postgres.OwnedDrive{Drive: api.NewID()})
 	}
-	set := func(which ...int) map[api.ID]bool {
-		m := map[api.ID]bool{}
+	set := func(which ...int) map[api.ID]*pass {
+		m := map[api.ID]*pass{}
 		for _, i := range which {
-			m[drives[i].Drive] = true
+			m[drives[i].Drive] = nil
 		}
 		return m
 	}
@@ -43,12 +42,12 @@ func TestChangedFirst(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got []int
 			var next []int
-			fresh := func() map[api.ID]bool {
+			fresh := func() map[api.ID]*pass {
 				m := set(next...)
 				next = nil
 				return m
 			}
-			err := changedFirst(drives, set(c.dirty...), c.all, fresh, func(d postgres.OwnedDrive) error {
+			err := changedFirst(drives, set(c.dirty...), c.all, fresh, func(d postgres.OwnedDrive, _ *pass) error {
 				i := slices.Index(drives, d)
 				got = append(got, i)
 				next = append(next, c.during[i]...)
@@ -65,47 +64,74 @@ func TestChangedFirst(t *testing.T) {
 	}
 }
 
-// TestIndexRests: the index rests for three times as long as it worked, up to a second, and not at all when the server ends.
+// TestIndexRests: in the middle of a drive the index rests for three times as long as it worked, up to a second, unless another one waits.
 func TestIndexRests(t *testing.T) {
-	for worked, want := range map[time.Duration]time.Duration{
-		0: 0, 5 * time.Millisecond: 15 * time.Millisecond, 300 * time.Millisecond: 900 * time.Millisecond, time.Minute: time.Second,
+	one, other := api.NewID(), api.NewID()
+	for name, c := range map[string]struct {
+		dirty        map[api.ID]*pass
+		worked, want time.Duration
+	}{
+		"nothing waits":          {nil, time.Minute, indexQuiet},
+		"none is begun":          {map[api.ID]*pass{one: nil, other: nil}, time.Minute, indexQuiet},
+		"one is begun":           {map[api.ID]*pass{one: {}}, 5 * time.Millisecond, 15 * time.Millisecond},
+		"and the turn took long": {map[api.ID]*pass{one: {}}, time.Minute, time.Second},
+		"and another waits":      {map[api.ID]*pass{one: {}, other: nil}, time.Minute, 0},
+		"and so is another":      {map[api.ID]*pass{one: {}, other: {}}, time.Minute, 0},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			began := time.Now()
-			time.Sleep(worked)
-			if err := rest(t.Context(), began); err != nil || time.Since(began) != worked+want {
-				t.Errorf("after %v of work it rested until %v: %v", worked, time.Since(began), err)
-			}
-		})
-	}
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		began := time.Now()
-		time.Sleep(time.Minute)
-		if err := rest(ctx, began); !errors.Is(err, context.Canceled) || time.Since(began) != time.Minute {
-			t.Errorf("at the end it rested until %v: %v", time.Since(began), err)
+		x := newIndexing()
+		for drive, p := range c.dirty {
+			x.goOn(drive, p)
 		}
-	})
+		for drive := range c.dirty { // which is changed meanwhile, too
+			x.wake(drive)
+		}
+		if got := x.pause(c.worked); got != c.want {
+			t.Errorf("%s: after %v of work it waits %v, not %v", name, c.worked, got, c.want)
+		}
+	}
 }
 
-// TestIndexRestsBetweenTexts: what was found is kept, and then the index rests.
-func TestIndexRestsBetweenTexts(t *testing.T) {
+// TestIndexTakesTurns: one user's many files keep another's one from being found for no longer than a turn.
+func TestIndexTakesTurns(t *testing.T) {
+	defer func(was int) { wordsAtOnce = was }(wordsAtOnce)
+	wordsAtOnce = 1
 	w := newWorld(t)
-	d := w.home(t, w.user(t, "editor"))
-	file := d.createFile(t, d.Root(), "notes.txt", "a word")
-	d.commit(t, file)
-	began := time.Now().Add(-100 * time.Millisecond)
-	found := foundWords{
-		files: []postgres.Unindexed{{Node: file.Node, Version: file.Version.ID, Name: "notes.txt", Size: 6}}, texts: []string{"a word"}, began: began,
+	many, single := w.home(t, w.user(t, "editor")), w.home(t, w.user(t, "editor"))
+	hits := func(d *drive, word string) int {
+		t.Helper()
+		found, err := d.Search(t.Context(), d.Root(), word, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
 	}
-	if err := found.keep(t.Context(), d.Drive); err != nil {
-		t.Fatal(err)
+	const files = 5
+	for i := range files {
+		many.store(t, fmt.Sprintf("many %d.txt", i), "word")
+		many.store(t, fmt.Sprintf("picture %d.png", i), "word") // is not read
 	}
-	if took := time.Since(began); took < 400*time.Millisecond {
-		t.Errorf("100 ms of work and its rest took %v", took)
+	w.index.wake(many.ID())
+	w.indexDirty(t.Context())
+	single.store(t, "one.txt", "word")
+	w.index.wake(single.ID())
+	w.indexDirty(t.Context())
+	if here, there := hits(many, "word"), hits(single, "word"); here != 2 || there != 1 {
+		t.Errorf("after two turns of one and one of the other %d and %d files are found", here, there)
 	}
-	if hits, err := d.Search(t.Context(), d.Root(), "word", "", 10); err != nil || len(hits) != 1 {
-		t.Errorf("the word is found in %v: %v", hits, err)
+	// Of this nobody is told but in the middle.
+	many.store(t, "late.txt", "late")
+	w.index.wake(many.ID())
+	turns := 2
+	for ; len(w.index.dirty) > 0 && turns < 100; turns++ {
+		w.indexDirty(t.Context())
+	}
+	if words, late := hits(many, "word"), hits(many, "late"); words != files || late != 1 {
+		t.Errorf("at the end %d files are found, and %d that came late", words, late)
+	}
+	if again := w.index.pause(time.Minute); turns < files+1 || turns > files+4 || again != indexQuiet {
+		t.Errorf("%d files took %d turns, and then %v of rest", files+1, turns, again)
+	}
+	if w.indexDirty(t.Context()); len(w.index.dirty) != 0 {
+		t.Error("it does not come to an end")
 	}
 }

@@ -123,6 +123,8 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 	}
 	if untold := u.end(ctx, teller, r.ID, report, err); err == nil {
 		err = untold
+	} else if untold != nil {
+		u.log.Warn("how a run ended can't be told", "kind", r.Kind, "err", untold)
 	}
 	return report, err
 }

@@ -23,6 +23,7 @@ const (
 	CommitDone     Step = "commit-done"     // committed, not answered
 	NodesGone      Step = "nodes-gone"      // gc: some nodes were removed
 	VersionsGone   Step = "versions-gone"   // some versions were removed
+	PastForgotten  Step = "past-forgotten"  // some of the past that nobody can return to went
 	PastExpired    Step = "past-expired"    // some of what is beyond the retention went
 	ChangesCut     Step = "changes-cut"     // cursors before the cut are refused, the changes are still there
 	ChunksMarked   Step = "chunks-marked"   // an owner's referenced chunks are known

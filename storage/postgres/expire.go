@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -67,13 +69,41 @@ func (tx *Tx) CutPast(ctx context.Context, drive api.ID, l Limits) error {
 	return err
 }
 
-// ForgetPast removes the rows of the past that lead no farther back than the limits. Nobody asks for them, so
-// the drive need not be locked.
-func (tx *Tx) ForgetPast(ctx context.Context, drive api.ID, l Limits) error {
-	var batch pgx.Batch
-	batch.Queue(`DELETE FROM past_entries WHERE drive = $1 AND died <= $2`, drive, l.since)
-	batch.Queue(`DELETE FROM past_nodes WHERE drive = $1 AND until <= $2`, drive, l.since)
-	return tx.conn.SendBatch(ctx, &batch).Close()
+// PastRows is a kind of the rows of a drive's past.
+type PastRows struct {
+	table, key, died string
+	after            string // the key of the row after which to go on, as parameters
+	start            []any  // a key before all others
+}
+
+// What entries and nodes were.
+var (
+	PastEntries = PastRows{"past_entries", "parent, name, died", "died", "$4, $5, $6", []any{[16]byte{}, "", int64(0)}}
+	PastNodes   = PastRows{"past_nodes", "id, until", "until", "$4, $5", []any{[16]byte{}, int64(0)}}
+)
+
+// ForgetPast looks at the next rows of the past, at most limit, after the one with a key (nil: from the first on), and removes
+// those that lead no farther back than the limits. Last is the key of the last one; nil when there were none. Nobody asks for what goes,
+// so the drive need not be locked.
+func (tx *Tx) ForgetPast(ctx context.Context, drive api.ID, kind PastRows, l Limits, after []any, limit int) (last []any, err error) {
+	if after == nil {
+		after = kind.start
+	}
+	rows, _ := tx.conn.Query(ctx, `
+		WITH page AS MATERIALIZED (
+			SELECT ctid AS row, `+kind.key+` FROM `+kind.table+`
+			WHERE drive = $1 AND (`+kind.key+`) > (`+kind.after+`)
+			ORDER BY `+kind.key+` LIMIT $3
+		), gone AS (
+			DELETE FROM `+kind.table+` WHERE ctid = ANY (ARRAY(SELECT row FROM page WHERE `+kind.died+` <= $2))
+		)
+		SELECT `+kind.key+` FROM page ORDER BY (`+kind.key+`) DESC LIMIT 1`,
+		slices.Concat([]any{drive, l.since, limit}, after)...)
+	last, err = pgx.CollectOneRow(rows, pgx.CollectableRow.Values)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	return last, err
 }
 
 // Ageing is a kind of a drive's rows that go when they are beyond its limits.
