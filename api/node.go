@@ -85,7 +85,7 @@ type Changes struct {
 type DriveInfo struct {
 	ID    ID     `json:"id"`
 	Name  string `json:"name"`
-	Root  ID     `json:"root"`
+	Root  ID     `json:"root,omitzero"` // zero for others than its owner
 	Epoch ID     `json:"epoch"`
 	Seq   int64  `json:"seq"`
 	Quota int64  `json:"quota"` // bytes; 0 = none

@@ -311,25 +311,6 @@ func (d *Drive) loadDrive() error {
 	return nil
 }
 
-// identify finds out for a new replica which drive it is of. The file beside the
-// replica is for the day when one is rebuilt without the server.
-func (d *Drive) identify() error {
-	d.newborn = true
-	path := filepath.Join(d.cfg.Dir, "drive.json")
-	ctx, cancel := context.WithTimeout(d.ctx, 15*time.Second)
-	defer cancel()
-	info, err := d.cfg.Remote.Info(ctx)
-	if err == nil {
-		d.drive = info
-		return os.WriteFile(path, mustJSON(info), 0o600)
-	}
-	b, rerr := os.ReadFile(path)
-	if rerr != nil || json.Unmarshal(b, &d.drive) != nil || d.drive.Root.IsZero() {
-		return err
-	}
-	return nil
-}
-
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -35,7 +35,7 @@ func Remove(dir string) error {
 		weighed[i] = filepath.Base(weighed[i])
 	}
 	// Names before content: a removal that was broken off leaves no replica whose content is missing.
-	for _, name := range append([]string{replicaDir, newDir, oldDir, "replica.damaged", "damaged", "content", "drive.json", formatFile, "ballast", "lock"}, weighed...) {
+	for _, name := range append([]string{replicaDir, newDir, oldDir, "replica.damaged", "damaged", "content", driveFile, formatFile, "ballast", "lock"}, weighed...) {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}

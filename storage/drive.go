@@ -66,7 +66,8 @@ func (d *Drive) snapshot(ctx context.Context, fn func(context.Context, *postgres
 	return d.s.db.AsReadOnly(ctx, d.caller.User, d.guarded(fn))
 }
 
-// Info describes the drive as it is now.
+// Info describes the drive as it is now. Its root is told to its owner alone: by that a device knows the server
+// again under another address.
 func (d *Drive) Info(ctx context.Context) (info api.DriveInfo, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		tx.Last()
@@ -74,6 +75,9 @@ func (d *Drive) Info(ctx context.Context) (info api.DriveInfo, err error) {
 		info = drive.DriveInfo
 		return err
 	})
+	if !d.own() {
+		info.Root = api.ID{}
+	}
 	return info, err
 }
 

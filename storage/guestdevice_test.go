@@ -37,6 +37,9 @@ func (g *guestDevice) listed(t *testing.T) {
 	if info.Quota != 0 || info.Used != 0 || info.Stored != 0 || info.Files != 0 {
 		t.Errorf("a guest is told the owner's figures: %+v", info)
 	}
+	if !info.Root.IsZero() { // by which devices know the owner's server again
+		t.Errorf("a guest is told the root: %+v", info)
+	}
 }
 
 // hears is the entries that changed since, by name; a name that leads nowhere

@@ -94,6 +94,9 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	if err := l.whose(sh.profile).note(cmd.CacheDir); err != nil {
+		log.Warn("after a login under another address of the server this cache will not be found", "err", err)
+	}
 	bound.base, bound.profile = config, sh.profile
 	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{}), readOnly: cmd.ReadOnly}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}

@@ -155,7 +155,12 @@ func lookAtMounts(sh *shell) finding {
 		}
 		return finding{State: ok, Found: found, Do: "mount it with: " + sh.command("mount DIR")}
 	}
-	return finding{State: ok, Found: "mounted at " + strings.Join(works, ", ")}
+	found := "mounted at " + strings.Join(works, ", ")
+	if kept := sh.unsentElsewhere(); len(kept) > 0 {
+		what, do := kept[0].tell(sh, works[0])
+		return finding{State: warned, Found: found + "; " + what, Do: do}
+	}
+	return finding{State: ok, Found: found}
 }
 
 // lookAtDisk uses the daemon's own measure: below a twentieth nothing clean is

@@ -68,7 +68,7 @@ func (cmd *exportUnsentCmd) cache(sh *shell) (string, error) {
 	}
 	l, err := sh.login()
 	if err == nil {
-		return sh.places.cacheDir(l.Server, l.User, sh.profile), nil
+		return sh.cacheOf(l), nil
 	}
 	found, _ := filepath.Glob(filepath.Join(sh.places.cache, "*", "replica"))
 	switch len(found) {

@@ -28,7 +28,7 @@ type keptCache struct {
 func (sh *shell) keptCaches(l login) []keptCache {
 	var dirs []string
 	if l.Server != "" {
-		dirs = append(dirs, sh.places.cacheDir(l.Server, l.User, sh.profile))
+		dirs = append(dirs, sh.cacheOf(l))
 	}
 	for _, left := range sh.left() {
 		dirs = append(dirs, left.CacheDir)
@@ -119,7 +119,7 @@ func (sh *shell) removeCache(k *keptCache) error {
 			return err
 		}
 	}
-	for _, name := range []string{"bound/binds.json", "bound", filepath.Base(pauseFile(k.Dir)), "control.sock"} {
+	for _, name := range []string{"bound/binds.json", "bound", filepath.Base(pauseFile(k.Dir)), whoseFile, "control.sock"} {
 		if err := os.Remove(filepath.Join(k.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,6 +53,30 @@ func (sh *shell) left() (all []left) {
 		}
 	}
 	return all
+}
+
+// report is what of it a report says, too.
+func (l left) report() (r report) {
+	r.PendingMutations, r.PendingBytes, r.Pinned, r.Undecided = l.Changes, l.Bytes, l.Pinned, l.Undecided
+	return r
+}
+
+// unsentElsewhere are the profile's caches that are not mounted and have what the server lacks.
+func (sh *shell) unsentElsewhere() (all []left) {
+	for _, l := range sh.left() {
+		if !l.report().quiet() {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// tell says what it keeps while the drive is mounted with another cache, and how that gets to the server.
+func (l left) tell(sh *shell, mountpoint string) (what, do string) {
+	what = l.report().pending() + ", in " + l.CacheDir + ", which is not mounted"
+	do = fmt.Sprintf("send it with: %s && %s\nor copy it out with: %s", sh.command("umount", mountpoint),
+		sh.command("mount --cache-dir", l.CacheDir, mountpoint), sh.command("export-unsent DIR --cache-dir", l.CacheDir))
+	return what, do
 }
 
 // keptHere says what the profile's drives that are not mounted keep on this machine, for people; "" when it is nothing.

@@ -63,16 +63,20 @@ func (cmd *loginCmd) Run(sh *shell) error {
 		}
 		return api.Errorf(api.Exists, "profile %q is logged in as %s, and %s confirmed this login: it was ended again\nuse another one: --profile NAME", sh.profile, old.Email, cred.Email)
 	}
-	if err := sh.saveLogin(login{
+	l := login{
 		Server: server, User: cred.User, Email: cred.Email, Role: cred.Role,
 		Device: cred.Device, DeviceName: device, Secret: cred.Secret,
-	}, cmd.Keyring == "auto"); err != nil {
+	}
+	if err := sh.saveLogin(l, cmd.Keyring == "auto"); err != nil {
 		return fmt.Errorf("keep the login: %w", err)
 	}
 	if oldErr == nil {
 		defer sh.replaced(old)
 	}
 	sh.noteNamesake(server, cred, old.Device, device)
+	if l.Role != "admin" {
+		sh.takeOver(l)
+	}
 	return sh.answer(me{Email: cred.Email, Name: cred.Name, Role: cred.Role, User: cred.User, Server: server, Device: cred.Device, DeviceName: device},
 		"logged in to %s as %s; this device is called %q", server, cred.Email, device)
 }

@@ -147,7 +147,7 @@ func (cmd *logoutCmd) finish(sh *shell, nobody bool, done loggedOut, untold erro
 // noteKept tells what stays on this machine after a logout.
 func (sh *shell) noteKept(done loggedOut) {
 	if keeps := sh.keptHere(); keeps != "" {
-		fmt.Fprintf(sh.stderr, "note: kept on this machine: %s\nlog in as %s at %s again, that very address, and mount the drive to go on with it\n", keeps, done.Email, done.Server)
+		fmt.Fprintf(sh.stderr, "note: kept on this machine: %s\nlog in as %s again, at %s or where that server is then, and mount the drive to go on with it\n", keeps, done.Email, done.Server)
 	}
 	for _, k := range done.Caches {
 		fmt.Fprintf(sh.stderr, "note: %s of the drive stay on this machine, in %s\n", size(k.Bytes), k.Dir)

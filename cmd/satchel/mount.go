@@ -43,8 +43,20 @@ func (cmd *mountCmd) Run(sh *shell) error {
 		}
 		return err
 	}
-	if _, _, err := cmd.check(sh); err != nil {
+	given := cmd.CacheDir != ""
+	l, _, err := cmd.check(sh)
+	if err != nil {
 		return err
+	}
+	dir, from, err := sh.claim(l, cmd.CacheDir, given)
+	if err != nil {
+		return err
+	}
+	if from != "" {
+		fmt.Fprintf(sh.stderr, "note: this is the drive that was used at %s until now: it goes on with what is kept in %s\n", from, dir)
+	}
+	if !given {
+		cmd.CacheDir = "" // found again by whom it is noted for
 	}
 	if cmd.Foreground {
 		return cmd.serve(sh)
@@ -100,7 +112,7 @@ func (cmd *mountCmd) check(sh *shell) (l login, dir string, err error) {
 		return l, "", err
 	}
 	if cmd.CacheDir == "" {
-		cmd.CacheDir = sh.places.cacheDir(l.Server, l.User, sh.profile)
+		cmd.CacheDir = sh.cacheOf(l)
 	}
 	if cmd.CacheDir, err = filepath.Abs(cmd.CacheDir); err != nil {
 		return l, "", err

@@ -54,9 +54,8 @@ func (p places) log(profile string) string { return filepath.Join(p.state, profi
 // mounts holds a file for each running daemon.
 func (p places) mounts() string { return filepath.Join(p.state, "mounts") }
 
-// cacheDir is the cache of a user on a server: after a logout and a new login
-// it is found again, with work that was not sent. Profiles other than the
-// default are devices of their own, so each has its own.
+// cacheDir is where the cache of a user on a server is made; [shell.cacheOf] finds it
+// again. Profiles other than the default are devices of their own, so each has its own.
 func (p places) cacheDir(server string, user api.ID, profile string) string {
 	key := server + "\n" + user.String()
 	if profile != "default" {

@@ -27,6 +27,8 @@ type report struct {
 
 	PausedUntil time.Time `json:"paused_until,omitzero"` // when that ends by itself
 	cache.Status
+
+	Kept []left `json:"kept,omitempty"` // what other caches of the profile keep that are not mounted, and the server lacks
 }
 
 // quiet tells that everything has reached the server.
@@ -174,9 +176,14 @@ func (cmd *statusCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	r.Kept = sh.unsentElsewhere()
 	if sh.json {
 		return sh.printJSON(r)
 	}
 	r.print(sh.stdout, sh.command("resume"))
+	for _, l := range r.Kept {
+		what, do := l.tell(sh, m.Mountpoint)
+		fmt.Fprintf(sh.stdout, "kept:    %s\n         %s\n", cli.Paint(sh.stdout, cli.Warn, what), strings.ReplaceAll(do, "\n", "\n         "))
+	}
 	return nil
 }
