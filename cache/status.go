@@ -30,6 +30,7 @@ type Status struct {
 	Pinned           int     `json:"pinned"`            // files and folders that were pinned
 	Events           []Event `json:"events,omitempty"`  // what met another device's changes and still matters
 	Problem          string  `json:"problem,omitempty"` // why nothing is sent, for people
+	LoginEnded       bool    `json:"login_ended"`       // the server does not accept the device any more
 	Paused           string  `json:"paused,omitempty"`  // why sending waits: somebody wants it so
 }
 
@@ -57,6 +58,7 @@ func (d *Drive) Status() Status {
 	s.Paused = d.paused()
 	if d.syn.problem != nil {
 		s.Problem = d.syn.problem.Error()
+		s.LoginEnded = api.KindOf(d.syn.problem) == api.Unauthenticated
 	} else if err := d.stuck(); err != nil {
 		s.Problem = err.Error()
 	}

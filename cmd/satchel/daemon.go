@@ -193,6 +193,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 	if err := d.finish(); err != nil {
 		d.log.Error("the drive did not close in order", "err", err)
 	}
+	sh.leaveLogin(d.login, d.self, d.log)
 	control.close()
 	d.log.Info("unmounted", "dir", d.self.Mountpoint)
 	return nil
@@ -241,7 +242,7 @@ func (d *daemon) report() report {
 
 func (d *daemon) reportOf(s cache.Status) report {
 	r := report{
-		PID: d.self.PID, Mountpoint: d.self.Mountpoint, Server: d.login.Server, User: d.login.Email, Device: d.login.DeviceName,
+		PID: d.self.PID, Mountpoint: d.self.Mountpoint, Server: d.login.Server, User: d.login.Email, Device: d.login.DeviceName, DeviceID: d.login.Device,
 		Passthrough: d.fs.Passthrough(), Writeback: d.fs.Writeback(), ReadOnly: d.readOnly, Status: s,
 	}
 	d.hold.tell(&r)

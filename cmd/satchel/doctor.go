@@ -145,6 +145,9 @@ func lookAtMounts(sh *shell) finding {
 			return finding{State: failed, Found: fmt.Sprintf("the daemon of %s has died; what was not sent is kept", m.Mountpoint),
 				Do: "mount it again with: " + sh.command("mount", m.Mountpoint) + "\nso that it comes back by itself: " + sh.command("service install", m.Mountpoint)}
 		case m.alive():
+			if f := lookAtMount(sh, m); f.State != ok {
+				return f
+			}
 			works = append(works, m.Mountpoint)
 		}
 	}
@@ -161,6 +164,20 @@ func lookAtMounts(sh *shell) finding {
 		return finding{State: warned, Found: found + "; " + what, Do: do}
 	}
 	return finding{State: ok, Found: found}
+}
+
+// lookAtMount asks the daemon of a folder.
+func lookAtMount(sh *shell, m mounted) finding {
+	ctx, cancel := context.WithTimeout(sh.ctx, doctorPatience)
+	defer cancel()
+	r, err := m.ask(ctx, controlRequest{Op: opStatus}, nil)
+	switch {
+	case err != nil:
+		return finding{State: failed, Found: fmt.Sprintf("the daemon of %s (pid %d) does not answer: %v", m.Mountpoint, m.PID, err), Do: "see what it does in " + sh.places.log(m.Profile)}
+	case r.LoginEnded:
+		return finding{State: failed, Found: fmt.Sprintf("the server does not accept the login of %s any more: the folder works on this machine alone; %s", m.Mountpoint, r.pending()), Do: sh.loginCure(r)}
+	}
+	return finding{State: ok}
 }
 
 // lookAtDisk uses the daemon's own measure: below a twentieth nothing clean is

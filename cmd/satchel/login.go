@@ -164,18 +164,6 @@ func (sh *shell) confirmed(server, device string) (api.Credentials, error) {
 	return api.Credentials{}, loginError{api.Errorf(api.Unauthenticated, "nobody confirmed the code %s in time\ntry again", code.UserCode)}
 }
 
-// replaced ends the login that this one takes the place of, unless a mounted
-// drive still works with it.
-func (sh *shell) replaced(old login) {
-	if m, err := sh.running(""); err == nil {
-		fmt.Fprintf(sh.stderr, "%s goes on with the login before; unmount and mount it to use this one\n", m.Mountpoint)
-		return
-	}
-	if c, err := sh.client(old); err == nil {
-		_ = c.Logout(sh.ctx) // it has ended already, or is listed by `satchel devices`
-	}
-}
-
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

@@ -51,7 +51,7 @@ func (cmd *logoutCmd) Run(sh *shell) error {
 	}
 	var untold error
 	if !nobody {
-		if untold = sh.endLogin(l, err); untold != nil && !cmd.Local {
+		if untold = sh.endLogin(sh.ctx, l, err); untold != nil && !cmd.Local {
 			return fmt.Errorf("still logged in: %w\nend it on this machine only with: %s", untold, sh.command("logout --local"))
 		}
 		if err := os.Remove(sh.places.credentials(sh.profile)); err != nil {
@@ -70,7 +70,7 @@ const endPatience = 15 * time.Second
 
 // endLogin tells the server that a login has ended, and returns why it could not be told. damaged is why the login
 // could not be read.
-func (sh *shell) endLogin(l login, damaged error) error {
+func (sh *shell) endLogin(given context.Context, l login, damaged error) error {
 	if damaged != nil {
 		return damaged
 	}
@@ -79,14 +79,14 @@ func (sh *shell) endLogin(l login, damaged error) error {
 		return err
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeoutCause(sh.ctx, endPatience, api.Errorf(api.Unavailable, "%s did not answer within %v", l.Server, endPatience))
+	ctx, cancel := context.WithTimeoutCause(given, endPatience, api.Errorf(api.Unavailable, "%s did not answer within %v", l.Server, endPatience))
 	defer cancel()
 	// One that has ended already is as good as ended now.
 	err = c.Logout(ctx)
 	switch {
 	case api.KindOf(err) == api.Unauthenticated:
 		return nil
-	case err != nil && ctx.Err() != nil && sh.ctx.Err() == nil:
+	case err != nil && ctx.Err() != nil && given.Err() == nil:
 		return context.Cause(ctx)
 	}
 	return err

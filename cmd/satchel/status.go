@@ -25,9 +25,12 @@ type report struct {
 	ReadOnly    bool   `json:"read_only"`           // the folder refuses changes
 	PausedBy    string `json:"paused_by,omitempty"` // who wants sending to wait: user, or metered
 
+	DeviceID api.ID `json:"device_id,omitzero"` // of the login with which it is mounted
+
 	PausedUntil time.Time `json:"paused_until,omitzero"` // when that ends by itself
 	cache.Status
 
+	Do   string `json:"do,omitempty"`   // what to do about a login that has ended
 	Kept []left `json:"kept,omitempty"` // what other caches of the profile keep that are not mounted, and the server lacks
 }
 
@@ -121,6 +124,9 @@ func (r report) print(w io.Writer, goOn string) {
 	if r.Problem != "" {
 		fmt.Fprintf(w, "problem: %s\n", cli.Paint(w, cli.Bad, r.Problem))
 	}
+	if r.Do != "" {
+		fmt.Fprintf(w, "do:      %s\n", r.Do)
+	}
 	if look := r.toLookAt(); look != "" {
 		fmt.Fprintf(w, "look at: %s\n", look)
 	}
@@ -177,6 +183,7 @@ func (cmd *statusCmd) Run(sh *shell) error {
 		return err
 	}
 	r.Kept = sh.unsentElsewhere()
+	r.Do = sh.loginCure(r)
 	if sh.json {
 		return sh.printJSON(r)
 	}

@@ -48,6 +48,11 @@ func (cmd *syncCmd) Run(sh *shell) error {
 		}
 		return api.Errorf(api.Unavailable, "not done within %v: %s%s", cmd.Timeout, last.pending(), why)
 	}
+	if api.KindOf(err) == api.Unauthenticated {
+		if now, e := m.ask(ctx, controlRequest{Op: opStatus}, nil); e == nil && now.LoginEnded {
+			err = fmt.Errorf("%w\n%s", err, sh.loginCure(now))
+		}
+	}
 	if err != nil {
 		return err
 	}
