@@ -136,6 +136,7 @@ type Drive struct {
 	remembered remembered
 	journal    journal
 	syn        syncer
+	shown      shown
 	drive      api.DriveInfo // as last heard
 	listing    map[api.ID]*listed
 	left       []*fetch            // listings that nobody waits for any more, oldest first

@@ -106,6 +106,9 @@ func (d *Drive) setConnected(up bool, err error) {
 		return
 	}
 	d.log.Warn("disconnected: working from the cache", "err", err)
+	d.mu.Lock()
+	d.showing(d.shown.seq) // who waits looks again
+	d.mu.Unlock()
 }
 
 // hurryUploads makes postponed uploads due now and starts the lanes.
@@ -151,6 +154,7 @@ func (d *Drive) hear(h heard) bool {
 		return false
 	}
 	if p.Seq == d.syn.seq && len(p.Nodes)+len(p.Entries)+len(p.Gone) == 0 {
+		d.showing(p.Seq)
 		return true
 	}
 	t := d.begin()
@@ -166,6 +170,7 @@ func (d *Drive) hear(h heard) bool {
 		d.log.Error("apply changes", "err", err)
 		return false
 	}
+	d.showing(p.Seq)
 	return true
 }
 
@@ -208,7 +213,9 @@ func (d *Drive) relist() (err error) {
 	t := d.begin()
 	d.saveCursor(t)
 	t.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
-	err = t.commit()
+	if err = t.commit(); err == nil {
+		d.showing(d.syn.seq)
+	}
 	d.mu.Unlock()
 	return err
 }

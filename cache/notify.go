@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"context"
+
 	"satchel/api"
 	"satchel/cache/locks"
 )
@@ -21,9 +23,10 @@ type notifier struct {
 	d     *Drive
 	muted *node // guarded by Drive.mu: the directory whose names the kernel can't know yet
 
-	mu   locks.Mutex
-	todo map[note]struct{}
-	wake chan struct{}
+	mu     locks.Mutex
+	todo   map[note]struct{}
+	asking []chan struct{} // closed when the kernel was told what was to be told by then
+	wake   chan struct{}
 }
 
 func newNotifier(d *Drive) *notifier {
@@ -37,6 +40,26 @@ func (q *notifier) put(n note) {
 	select {
 	case q.wake <- struct{}{}:
 	default:
+	}
+}
+
+// told returns when the kernel was told all that was put in before.
+func (q *notifier) told(ctx context.Context) error {
+	done := make(chan struct{})
+	q.mu.Lock()
+	q.asking = append(q.asking, done)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-q.d.done:
+		return api.Errorf(api.Unavailable, "the drive is closed")
 	}
 }
 
@@ -78,8 +101,8 @@ func (q *notifier) run() {
 		case <-q.wake:
 		}
 		q.mu.Lock()
-		todo := q.todo
-		q.todo = map[note]struct{}{}
+		todo, asking := q.todo, q.asking
+		q.todo, q.asking = map[note]struct{}{}, nil
 		q.mu.Unlock()
 		k := q.d.kernel()
 		var covered, looked bool
@@ -97,6 +120,9 @@ func (q *notifier) run() {
 			} else {
 				k.InodeChanged(n.fid, n.data)
 			}
+		}
+		for _, done := range asking {
+			close(done)
 		}
 	}
 }

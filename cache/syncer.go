@@ -98,6 +98,7 @@ func (d *Drive) loadSyncer() error {
 			}
 		}
 	}
+	d.shown.seq = s.seq
 	s.believed = cmp.Or(s.epoch, d.drive.Epoch) // without a cursor all is to be listed again
 	return d.checkLife()
 }

@@ -43,8 +43,9 @@ type boundFolders struct {
 	mountpoint string // of the home drive
 	profile    string // whose commands the messages name
 
-	news chan struct{}
-	twin atomic.Bool // something of the drive itself is bound in it: its feed must tell all
+	news  chan struct{}
+	asked chan chan<- struct{} // who waits until what is bound now is shown
+	twin  atomic.Bool          // something of the drive itself is bound in it: its feed must tell all
 
 	mu     sync.Mutex // guards what is below; only run changes shown
 	shown  map[api.ID]*boundFolder
@@ -71,10 +72,12 @@ func (b *boundFolders) stir() {
 func (b *boundFolders) run(ctx context.Context) {
 	wait := time.Duration(0)
 	for {
+		var asking chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.news:
+		case asking = <-b.asked:
 		case <-time.After(wait):
 		}
 		binds, err := b.ask(ctx)
@@ -90,6 +93,25 @@ func (b *boundFolders) run(ctx context.Context) {
 			b.log.Warn("show shared folders", "err", err)
 			wait = 5 * time.Second
 		}
+		if asking != nil {
+			close(asking)
+		}
+	}
+}
+
+// refresh returns when what is bound now is shown.
+func (b *boundFolders) refresh(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case b.asked <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -37,6 +37,7 @@ const (
 	opResume controlOp = "resume"
 	opExport controlOp = "export-unsent"
 	opUnsent controlOp = "unsent-files"
+	opAwait  controlOp = "await"
 )
 
 type controlRequest struct {
@@ -44,6 +45,14 @@ type controlRequest struct {
 	Path string        `json:"path,omitempty"` // opPin, opUnpin: below the drive's root; opExport: the folder to write to, absolute
 	For  time.Duration `json:"for,omitempty"`  // opPause: how long; 0 = until opResume
 	Wait bool          `json:"wait,omitempty"` // opSync: until all is sent; opUmount: the same, while the server can be reached
+	News *news         `json:"news,omitempty"` // opAwait
+}
+
+// news is what a command changed on the server.
+type news struct {
+	Drive api.ID `json:"drive"`
+	Seq   int64  `json:"seq,omitempty"`   // the change in the drive's order
+	Binds bool   `json:"binds,omitempty"` // what others share is shown at another place, or no more
 }
 
 type controlReply struct {
@@ -72,6 +81,8 @@ type controlled interface {
 	resume()
 	// export copies what the server lacks to a folder outside the drive.
 	export(ctx context.Context, dir string) (cache.Exported, error)
+	// await returns when the folder shows what a command changed on the server; at once if that is of another drive.
+	await(ctx context.Context, n news) error
 	// umount ends the daemon's work. The answer goes out before the process ends.
 	umount(ctx context.Context, wait bool, progress func(report)) error
 }
@@ -197,6 +208,10 @@ func (c *control) answer(conn *net.UnixConn) {
 		err = c.daemon.pause(r.For)
 	case opResume:
 		c.daemon.resume()
+	case opAwait:
+		if r.News != nil {
+			err = c.daemon.await(ctx, *r.News)
+		}
 	case opExport:
 		var x cache.Exported
 		x, err = c.daemon.export(ctx, r.Path)

@@ -58,6 +58,7 @@ func (s *steps) resume()                                         {}
 func (s *steps) unpin(context.Context, string) error             { return nil }
 func (s *steps) pins() ([]cache.Pin, error)                      { return nil, nil }
 func (s *steps) unsent() []api.Name                              { return nil }
+func (s *steps) await(context.Context, news) error               { return nil }
 
 func (s *steps) export(context.Context, string) (cache.Exported, error) {
 	return cache.Exported{}, nil

@@ -81,7 +81,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	desktop := newNotices(log)
 	go desktop.run(sh.ctx)
 	bound := &boundFolders{home: c.Drive("home"), drive: func(id api.ID) *client.Drive { return c.Drive(id.String()) },
-		log: log, mountpoint: dir, news: make(chan struct{}, 1), shown: map[api.ID]*boundFolder{}}
+		log: log, mountpoint: dir, news: make(chan struct{}, 1), asked: make(chan chan<- struct{}), shown: map[api.ID]*boundFolder{}}
 	config := cache.Config{
 		Dir: cmd.CacheDir, Remote: &homeRemote{bound.home, bound}, User: l.User, Device: l.Device, DeviceName: l.DeviceName,
 		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
@@ -306,6 +306,19 @@ func (d *daemon) unpin(ctx context.Context, path string) error { return d.drive.
 func (d *daemon) pins() ([]cache.Pin, error) { return d.drive.Pins() }
 
 func (d *daemon) unsent() []api.Name { return d.drive.UnsentFiles() }
+
+// await returns when programs see in the folder what a command changed on the server.
+func (d *daemon) await(ctx context.Context, n news) error {
+	if n.Drive != d.drive.ID() {
+		return nil
+	}
+	if n.Binds {
+		if err := d.bound.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	return d.drive.Await(ctx, n.Seq)
+}
 
 func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error) {
 	return d.drive.Export(ctx, dir, false)

@@ -55,6 +55,7 @@ func (cmd *restoreCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	t.changed = now.Rev
 	return sh.answer(now, "%s is again what it was on %s; what it was until now is in its history", p, found[0].Time.Local().Format("2006-01-02 15:04:05"))
 }
 
@@ -76,6 +77,9 @@ func (cmd *restoreCmd) drive(sh *shell) error {
 	done, err := t.RestoreAt(sh.ctx, point, cmd.DryRun)
 	if err != nil {
 		return err
+	}
+	if done.Changed > 0 && !cmd.DryRun {
+		t.changed = done.Seq
 	}
 	if sh.json {
 		return sh.printJSON(done)

@@ -142,6 +142,7 @@ func (cmd *sharedAddCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	sh.settleBinds(c)
 	return sh.answer(at, "%s is in your drive now: %s\nit shows in the mounted folder; take it out again with: %s", cli.Printable(name), cli.Printable(string(at.Path)), sh.command("shared remove", string(at.Path)))
 }
 
@@ -166,6 +167,7 @@ func (cmd *sharedRemoveCmd) Run(sh *shell) error {
 	if err := c.Unbind(sh.ctx, t.Bind); err != nil {
 		return err
 	}
+	sh.settleBinds(c)
 	return sh.answer(api.BoundAt{Path: t.Path}, "%s is not in your drive any more", name)
 }
 

@@ -122,6 +122,7 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	t.changed = done.Seq
 	said := cli.Printable(path) + " is back"
 	if string(done.Path) != path {
 		said += " as " + cli.Printable(string(done.Path)) + ", since its name is taken"

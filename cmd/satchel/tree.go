@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -22,6 +23,8 @@ type tree struct {
 	root   api.ID
 	batch  api.Batch           // its incarnation is this run's: the mounted drive numbers its own batches
 	binds  map[api.ID]api.Bind // by the directory that each is in; nil: not asked for yet
+
+	changed int64 // the last change that was made in the drive's order; 0 = none
 }
 
 // openTree connects to the profile's drive, for a command that shows or uses
@@ -68,7 +71,13 @@ func (sh *shell) connectTree() (*tree, error) {
 	return &tree{Drive: d, sh: sh, client: c, root: info.Root, batch: api.Batch{Incarnation: api.NewID(), Echo: true}}, nil
 }
 
-func (t *tree) close() { t.client.Close() }
+// close ends the use of the drive. What was changed is seen in the folder that is mounted here when it returns.
+func (t *tree) close() {
+	t.client.Close()
+	if t.changed > 0 {
+		t.sh.settle(news{Drive: t.ID(), Seq: t.changed})
+	}
+}
 
 // place is a path of the drive and what is there.
 type place struct {
@@ -218,6 +227,9 @@ func (t *tree) commit(ctx context.Context, mutations []api.Mutation) ([]api.Outc
 	done, err := patiently(ctx, func() (api.Committed, error) { return t.Commit(ctx, t.batch) })
 	if err != nil {
 		t.batch.Number-- // what the server refused whole it has not counted
+	}
+	if slices.ContainsFunc(done.Outcomes, func(o api.Outcome) bool { return o.Status == api.Applied || o.Status == api.Adjusted }) {
+		t.changed = max(t.changed, done.Seq)
 	}
 	return done.Outcomes, err
 }
