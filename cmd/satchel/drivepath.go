@@ -99,13 +99,50 @@ func realPath(abs string) string {
 // returned it, when a directory of this machine is at its beginning: that was
 // meant, but no drive is mounted there.
 func elsewhere(path string) error {
-	if !filepath.IsAbs(path) {
-		return nil
-	}
-	top, _, _ := strings.Cut(strings.Trim(filepath.Clean(path), "/"), "/")
-	if info, err := os.Stat("/" + top); top == "" || err != nil || !info.IsDir() {
+	if !belowHere(path) {
 		return nil
 	}
 	return usageError{fmt.Sprintf("%s is on this machine, and no drive is mounted there\na path of the drive is written without the first slash: %s",
 		cli.Printable(path), cli.Printable(strings.Trim(path, "/")))}
+}
+
+// notHere adds to the error that a path is not on the drive what was meant by it, if that looks like a path of this machine.
+func (sh *shell) notHere(given string, err error) error {
+	if api.KindOf(err) != api.NotFound || strings.Contains(err.Error(), "\n") || !looksLocal(given) {
+		return err
+	}
+	var mounts []string
+	for _, m := range sh.mine() {
+		if kind, err := mountedType(m.Mountpoint); err == nil && kind == fsType {
+			mounts = append(mounts, cli.Printable(m.Mountpoint))
+		}
+	}
+	next := "the drive is not mounted now: mount it, or write the path as it is on the drive, from its top on; see: " + sh.command("ls /")
+	if len(mounts) > 0 {
+		next = "the drive is mounted at " + strings.Join(mounts, ", ") + ": write the path in there, or as it is on the drive, from its top on; see: " + sh.command("ls /")
+	}
+	return fmt.Errorf("%w\n%s is a path of this machine, where no drive is mounted\n%s", err, cli.Printable(given), next)
+}
+
+// looksLocal tells whether somebody seems to mean a path of this machine: one from the current directory on, one that is there, or one below a directory that is.
+func looksLocal(path string) bool {
+	for _, begin := range []string{"./", "../", "~"} {
+		if strings.HasPrefix(path+"/", begin) {
+			return true
+		}
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return true
+	}
+	return belowHere(path)
+}
+
+// belowHere tells whether an absolute path begins with a directory of this machine.
+func belowHere(path string) bool {
+	if !filepath.IsAbs(path) {
+		return false
+	}
+	top, _, _ := strings.Cut(strings.Trim(filepath.Clean(path), "/"), "/")
+	info, err := os.Stat("/" + top)
+	return top != "" && err == nil && info.IsDir()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"satchel/api"
@@ -56,6 +57,8 @@ func (cmd *mkdirCmd) make(t *tree, path string) (made []string, err error) {
 	for n := from; n <= len(names); n++ {
 		p, err := t.at(t.sh.ctx, names[:n])
 		switch {
+		case api.KindOf(err) == api.NotFound && !cmd.Parents:
+			return made, fmt.Errorf("%w\nmake what is above it too with: %s", err, t.sh.command("mkdir -p", api.JoinPath(names)))
 		case err != nil:
 			return made, err
 		case p.isDir() && cmd.Parents:

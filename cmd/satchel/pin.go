@@ -34,7 +34,7 @@ func (cmd *pinCmd) Run(sh *shell) error {
 	})
 	bar.close()
 	if err != nil {
-		return err
+		return sh.notHere(*cmd.Path, err)
 	}
 	return sh.answer(r, "%s stays on this machine; all of it is here", cli.Printable(*cmd.Path))
 }
@@ -95,7 +95,7 @@ func (cmd *unpinCmd) Run(sh *shell) error {
 	}
 	r, err := m.ask(sh.ctx, controlRequest{Op: opUnpin, Path: path}, nil)
 	if err != nil || !sh.json {
-		return err
+		return sh.notHere(cmd.Path, err)
 	}
 	return sh.printJSON(r)
 }

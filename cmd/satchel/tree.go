@@ -117,7 +117,8 @@ func (t *tree) find(ctx context.Context, path string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	return t.at(ctx, names)
+	p, err := t.at(ctx, names)
+	return p, t.sh.notHere(path, err)
 }
 
 // at is find by the names on the way.
@@ -180,7 +181,7 @@ func (t *tree) existing(ctx context.Context, path string) (place, error) {
 func (t *tree) entry(ctx context.Context, path string) (place, error) {
 	p, err := t.find(ctx, path)
 	if err == nil && !p.exists() {
-		err = about(p.String(), api.Errorf(api.NotFound, "not found"))
+		err = t.sh.notHere(path, about(p.String(), api.Errorf(api.NotFound, "not found")))
 	}
 	return p, err
 }
