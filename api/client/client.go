@@ -55,9 +55,10 @@ type limits struct {
 	answer time.Duration // from the last byte sent to the answer's header
 	pack   time.Duration // the same for packs, whose last bytes may wait in socket buffers
 	body   time.Duration // between two pieces of a body
+	quiet  time.Duration // until whoever waits is told; see WithSilence
 }
 
-var defaultLimits = limits{answer: 30 * time.Second, pack: 2 * time.Minute, body: 30 * time.Second}
+var defaultLimits = limits{answer: 30 * time.Second, pack: 2 * time.Minute, body: 30 * time.Second, quiet: 3 * time.Second}
 
 // New makes a client of the server for the device whose credentials these
 // are; only Secret and, while it is fresh, Token are used. It makes no call. A
@@ -226,7 +227,9 @@ func (c *Client) sendOnce(ctx context.Context, r request, token string) (*http.R
 	}
 	req.Header.Set("User-Agent", "satchel")
 
+	heard := c.listen(ctx)
 	resp, err := c.http.Do(req)
+	heard()
 	if err != nil {
 		err = c.networkError(w, err)
 		w.end()

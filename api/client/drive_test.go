@@ -2,12 +2,15 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -228,8 +231,26 @@ func TestStalls(t *testing.T) {
 	defer all.Wait()
 
 	all.Go(func() {
-		if _, err := c.Whoami(ctx); api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), "stopped answering") {
+		if _, err := c.Whoami(ctx); api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), c.server+" does not answer: it was waited for ") {
 			t.Errorf("no answer: %v", err)
+		}
+	})
+	all.Go(func() {
+		var told atomic.Int32
+		watched := WithSilence(ctx, func(server string) {
+			if server == c.server {
+				told.Add(1)
+			}
+		})
+		for range 2 {
+			soon, cancel := context.WithTimeout(watched, limit/2)
+			defer cancel()
+			if _, err := c.Whoami(soon); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), c.server+" does not answer: it was waited for ") {
+				t.Errorf("no answer before a deadline: %v", err)
+			}
+		}
+		if n := told.Load(); n != 1 {
+			t.Errorf("that nothing comes was told %d times", n)
 		}
 	})
 	all.Go(func() {
@@ -252,7 +273,7 @@ func TestStalls(t *testing.T) {
 		}
 	})
 	all.Go(func() {
-		if got, err := read(other); api.KindOf(err) != api.Unavailable || got != strings.Repeat("x", 20) {
+		if got, err := read(other); api.KindOf(err) != api.Unavailable || got != strings.Repeat("x", 20) || !strings.Contains(err.Error(), "stopped answering: nothing came for ") {
 			t.Errorf("a stalled body: %q, %v", got, err)
 		}
 	})

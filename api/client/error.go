@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -68,11 +69,19 @@ func retryAfter(s string, now time.Time) time.Duration {
 // networkError turns a failure of the connection into an [api.Error] that
 // names the server.
 func (c *Client) networkError(w *watchdog, err error) error {
+	waited := time.Since(w.start).Round(time.Second)
+	if errors.Is(w.parent.Err(), context.DeadlineExceeded) {
+		return &api.Error{Kind: api.Cancelled, Message: fmt.Sprintf("%s does not answer: it was waited for %v", c.server, waited), Err: w.parent.Err()}
+	}
 	if w.parent.Err() != nil {
 		return &api.Error{Kind: api.Cancelled, Message: "the call was given up", Err: w.parent.Err()}
 	}
 	if w.stalled() {
-		return &api.Error{Kind: api.Unavailable, Message: c.server + " stopped answering", Err: errStalled}
+		what := fmt.Sprintf("%s does not answer: it was waited for %v", c.server, waited)
+		if w.answered() {
+			what = fmt.Sprintf("%s stopped answering: nothing came for %v", c.server, c.limits.body)
+		}
+		return &api.Error{Kind: api.Unavailable, Message: what, Err: errStalled}
 	}
 	return &api.Error{Kind: api.Unavailable, Message: c.server + " " + reason(err), Err: err}
 }

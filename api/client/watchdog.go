@@ -11,12 +11,34 @@ import (
 // errStalled is the cause of a call that a watchdog ended.
 var errStalled = errors.New("nothing moved")
 
+// silenceKey is that of [WithSilence] in a context.
+type silenceKey struct{}
+
+// WithSilence makes calls tell when a server, whose address is told, lets them wait for the beginning of an answer: once in all, after three seconds. It is for
+// people who watch.
+func WithSilence(ctx context.Context, tell func(server string)) context.Context {
+	var once sync.Once
+	return context.WithValue(ctx, silenceKey{}, func(server string) { once.Do(func() { tell(server) }) })
+}
+
+// listen waits for an answer to begin, of which the result is to be told.
+func (c *Client) listen(ctx context.Context) (heard func()) {
+	tell, ok := ctx.Value(silenceKey{}).(func(string))
+	if !ok {
+		return func() {}
+	}
+	timer := time.AfterFunc(c.limits.quiet, func() { tell(c.server) })
+	return func() { timer.Stop() }
+}
+
 // watchdog ends a call on which nothing moves: while it is awake and nobody
 // tells it of progress for a while, it cancels the call's context.
 type watchdog struct {
 	parent context.Context
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+
+	start time.Time
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -27,7 +49,7 @@ type watchdog struct {
 func newWatchdog(parent context.Context, limit time.Duration) *watchdog {
 	ctx, cancel := context.WithCancelCause(parent)
 	return &watchdog{
-		parent: parent, ctx: ctx, cancel: cancel,
+		parent: parent, ctx: ctx, cancel: cancel, start: time.Now(),
 		timer: time.AfterFunc(limit, func() { cancel(errStalled) }),
 	}
 }
@@ -56,6 +78,13 @@ func (w *watchdog) wake(limit time.Duration) { w.timer.Reset(limit) }
 func (w *watchdog) end() {
 	w.rest()
 	w.cancel(nil)
+}
+
+// answered tells whether an answer had begun.
+func (w *watchdog) answered() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent
 }
 
 // stalled tells whether it was the watchdog that ended the call.

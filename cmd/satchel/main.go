@@ -137,6 +137,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return sh.fail(usageError{fmt.Sprintf("--limit-up and --limit-down must be at least %v", size(client.MinRate))})
 		}
 	}
+	if cli.IsTerminal(stderr) && !sh.json {
+		sh.ctx = client.WithSilence(sh.ctx, func(server string) {
+			fmt.Fprintf(stderr, "waiting: %s does not answer yet; Ctrl-C gives up\n", server)
+		})
+	}
 	sh.rates = client.Rates{Up: int64(cmds.LimitUp), Down: int64(cmds.LimitDown)}
 	if err := checkProfileName(sh.profile); err != nil {
 		return sh.fail(err)
