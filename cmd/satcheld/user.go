@@ -137,11 +137,34 @@ func (cmd *userEnableCmd) Run(p *program) error {
 type userRoleCmd struct {
 	Email string `arg:"" help:"The account's address."`
 	Role  string `arg:"" enum:"editor,admin" help:"editor: has a drive; admin: sees everyone's metadata, and reaches no drive."`
+	Leave bool   `name:"leave-drive" help:"Also if it has files: they stay, and nobody reaches them until the account is an editor's again."`
 }
 
 // Run changes the role.
 func (cmd *userRoleCmd) Run(p *program) error {
-	return p.change(cmd.Email, "role", "has the role "+cmd.Role+" now, and its sessions have ended", func(o *postgres.Operator) error { return o.SetRole(p.ctx, cmd.Email, cmd.Role) })
+	now := "has the role " + cmd.Role + " now, and its sessions have ended"
+	if cmd.Leave && cmd.Role == auth.Admin {
+		now += "; its files stay, and are reached when it is an editor's again"
+	}
+	return p.change(cmd.Email, "role", now, func(o *postgres.Operator) error {
+		if cmd.Role == auth.Admin && !cmd.Leave {
+			if err := p.driveless(o, cmd.Email); err != nil {
+				return err
+			}
+		}
+		return o.SetRole(p.ctx, cmd.Email, cmd.Role)
+	})
+}
+
+// driveless refuses to take the way to his files from somebody who has some.
+func (p *program) driveless(o *postgres.Operator, email string) error {
+	files, stored, err := o.Stored(p.ctx, email)
+	if err != nil || files == 0 && stored == 0 {
+		return err
+	}
+	email = strings.ToLower(email)
+	return api.Errorf(api.NotEmpty, "%s has files on its drive (%d now, %d bytes with their history and the trash), and an admin has no drive: nobody would reach them until it is an editor's again, and devices would keep what they have not sent\n"+
+		"make an account of its own for the admin: satcheld user add EMAIL --role admin --password-stdin\nor do it all the same: satcheld user role %s admin --leave-drive", email, files, stored, email)
 }
 
 type userQuotaCmd struct {

@@ -96,6 +96,14 @@ func (o *Operator) SetRole(ctx context.Context, email, role string) error {
 	return o.change(ctx, email, `UPDATE satchel.users SET role = $2 WHERE email = lower($1) AND id <> $3 RETURNING id`, role, api.SystemOwner)
 }
 
+// Stored is how many files an account's drives have, and how many bytes with all versions. An account that has none, or is not there, has 0.
+func (o *Operator) Stored(ctx context.Context, email string) (files, bytes int64, err error) {
+	err = o.conn.QueryRow(ctx, `
+		SELECT coalesce(sum(d.files), 0)::bigint, coalesce(sum(d.stored), 0)::bigint
+		FROM satchel.drives d JOIN satchel.users u ON u.id = d.owner WHERE u.email = lower($1)`, email).Scan(&files, &bytes)
+	return files, bytes, classify(err)
+}
+
 // SetPassword changes an account's password, lets it log in again if it was
 // disabled, and ends its sessions. An unknown address is [api.NotFound].
 func (o *Operator) SetPassword(ctx context.Context, email, passwordHash string) error {
