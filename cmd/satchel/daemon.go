@@ -333,7 +333,7 @@ func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) e
 	}
 	if err := d.fs.Unmount(); err != nil {
 		d.log.Info("still in use", "err", err)
-		return api.Errorf(busy, "%s is in use\nclose the programs and shells that work in it (see: fuser -vm %s), then try again", d.self.Mountpoint, quoted(d.self.Mountpoint))
+		return inUse(d.self.Mountpoint, holders(d.self.Mountpoint))
 	}
 	return d.finish()
 }

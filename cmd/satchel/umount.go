@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"satchel/api"
 )
@@ -21,6 +22,9 @@ func (cmd *umountCmd) Run(sh *shell) error {
 	m, ok := sh.places.runningAt(dir)
 	if !ok {
 		return cmd.withoutDaemon(sh, dir)
+	}
+	if err := os.Chdir("/"); err != nil { // not to be who keeps it in use
+		return err
 	}
 	sh.profile = m.Profile // whose commands the messages name
 	ended := m.watch()
@@ -80,4 +84,19 @@ func (cmd *umountCmd) withoutDaemon(sh *shell, dir string) error {
 		return sh.printJSON(unmounted{Mountpoint: dir})
 	}
 	return nil
+}
+
+// toldHolders is how many programs are named that use a folder.
+const toldHolders = 8
+
+// inUse is that programs work in a mounted folder.
+func inUse(dir string, by []string) error {
+	if len(by) == 0 {
+		return api.Errorf(busy, "%s is in use\nclose the programs and shells that work in it (see: fuser -vm %s), then try again", dir, quoted(dir))
+	}
+	more := ""
+	if n := len(by) - toldHolders; n > 0 {
+		by, more = by[:toldHolders], fmt.Sprintf(" and %d more", n)
+	}
+	return api.Errorf(busy, "%s is in use by %s%s\nclose them, or leave the folder in them, then try again", dir, strings.Join(by, ", "), more)
 }
