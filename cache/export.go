@@ -34,7 +34,14 @@ func OpenForExport(cfg Config) (*Drive, error) {
 		return nil, api.Errorf(api.NotFound, "%s is no cache of a drive", cfg.Dir)
 	}
 	cfg.Remote, cfg.keepLife = noRemote{}, true
-	return Open(cfg)
+	d, err := Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.doubtUnread(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // noRemote is a server that can't be reached. Only Info is asked without [Drive.Start].
@@ -56,7 +63,7 @@ type export struct {
 // Export copies all content that the server lacks into a folder, which must be empty or not there: files
 // under the paths that they have in the drive, with their modes and times, and folders and symlinks that were made.
 // It needs no server. Where one name belongs to two, the second gets a number, as "letter (2).txt".
-// Files that are written meanwhile are copied as they are. What stays on this machine is copied too if it is wanted. The error is of kind
+// Files that are written meanwhile are copied as they are. What stays on this machine is copied too if it is wanted, and in any case what does only until an ignore file can be read. The error is of kind
 // NotEmpty when the folder is not.
 func (d *Drive) Export(ctx context.Context, dir string, staying bool) (Exported, error) {
 	var x Exported
@@ -159,7 +166,7 @@ func (d *Drive) unsent(staying bool) (all []export, others []string, err error) 
 		all = append(all, e)
 	}
 	for _, j := range d.journal.order {
-		if j.gone || j.stays && !staying || j.m.Op == api.OpWrite || !j.stays && j.m.Op == api.OpCreate && j.m.Attr.Type == api.File {
+		if j.gone || j.stays && !staying && !d.inDoubt(j) || j.m.Op == api.OpWrite || !j.stays && j.m.Op == api.OpCreate && j.m.Attr.Type == api.File {
 			continue
 		}
 		n, err := d.load(j.m.Node)

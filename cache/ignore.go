@@ -84,14 +84,54 @@ func (d *Drive) undecided() (n int) {
 		return 0
 	}
 	for _, e := range d.journal.staying {
-		for up := d.journal.staying[e.m.Parent]; up != nil; up = d.journal.staying[e.m.Parent] {
-			e = up
-		}
-		if e.doubt {
-			n++
-		}
+		n += count(d.inDoubt(e))
 	}
 	return n
+}
+
+// inDoubt tells whether what an entry makes stays only until ignore files can be read; locked.
+func (d *Drive) inDoubt(e *entry) bool {
+	for up := d.journal.staying[e.m.Parent]; up != nil; up = d.journal.staying[e.m.Parent] {
+		e = up
+	}
+	return e.doubt
+}
+
+// doubtUnread finds out without the server what is in doubt: that over which there is an ignore file whose content is not here.
+func (d *Drive) doubtUnread() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.journal.staying {
+		if d.journal.staying[e.m.Parent] != nil {
+			continue // as what it is in
+		}
+		unread, err := d.unreadOver(e.m.Parent)
+		if err != nil {
+			return err
+		}
+		d.journal.setDoubt(e, unread)
+	}
+	return nil
+}
+
+// unreadOver tells whether a directory or one above it has an ignore file whose content is not here; locked.
+func (d *Drive) unreadOver(dir api.ID) (bool, error) {
+	for range 4096 { // not for ever in a damaged replica
+		n, err := d.load(dir)
+		if err != nil || n == nil {
+			return false, err
+		}
+		f, err := d.ignoreFileIn(n)
+		if err != nil {
+			return false, err
+		}
+		if f != nil && f.slot == 0 || n == d.root {
+			return f != nil && f.slot == 0, nil
+		}
+		dir = n.up
+		d.letGo(n)
+	}
+	return false, nil
 }
 
 // childPath is the path of a name in a directory; locked.
@@ -143,8 +183,8 @@ func (d *Drive) rulesOf(n *node, intr Interrupt) (*ruleset, error) {
 	return r, nil
 }
 
-// ignoreText is a directory's own ignore file, "" when there is none; locked, and given up while it is fetched.
-func (d *Drive) ignoreText(n *node, intr Interrupt) (string, error) {
+// ignoreFileIn is the ignore file of a directory if there is something in it, else nil; locked.
+func (d *Drive) ignoreFileIn(n *node) (*node, error) {
 	var id api.ID
 	switch {
 	case n.list != nil:
@@ -154,19 +194,28 @@ func (d *Drive) ignoreText(n *node, intr Interrupt) (string, error) {
 	case n.flags&flagComplete != 0:
 		v, err := d.st.get(entryKey(n.id, ignoreFile))
 		if errors.Is(err, pebble.ErrNotFound) {
-			return "", nil
+			return nil, nil
 		}
 		k, err2 := decodeKid(v)
 		if err = errors.Join(err, err2); err != nil {
-			return "", err
+			return nil, err
 		}
 		id = k.id
 	}
 	if id.IsZero() {
-		return "", nil
+		return nil, nil
 	}
 	f, err := d.load(id)
 	if err != nil || f == nil || !f.isFile() || f.size == 0 && f.hot == nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// ignoreText is a directory's own ignore file, "" when there is none; locked, and given up while it is fetched.
+func (d *Drive) ignoreText(n *node, intr Interrupt) (string, error) {
+	f, err := d.ignoreFileIn(n)
+	if err != nil || f == nil {
 		return "", err
 	}
 	if err := d.local(f, intr); err != nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -349,6 +351,28 @@ func TestIgnoreRulesUnread(t *testing.T) {
 	if s := b.d.Status(); s.LocalOnly != 4 || s.Undecided != 4 {
 		t.Errorf("%d stay while the rules are not known, %d of them undecided", s.LocalOnly, s.Undecided)
 	}
+	undecided := map[string]string{"sub/": "", "sub/a.tmp": "stays", "sub/a.txt": "goes", "sub/more/": "", "sub/more/b.txt": "goes with it"}
+	exported := func(d *Drive, when string) {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "out")
+		x, err := d.Export(t.Context(), dir, false)
+		must(t, err)
+		if got := filesBelow(t, dir); x.Files != 4 || !maps.Equal(got, undecided) {
+			t.Errorf("exported %s: %q, %+v", when, got, x)
+		}
+	}
+	exported(b.d, "at work")
+	must(t, b.d.Close())
+	at := b.cfg
+	at.Remote = nil
+	rest, err := OpenForExport(at)
+	must(t, err)
+	if s := rest.Status(); s.Undecided != 4 {
+		t.Errorf("at rest %d names are undecided", s.Undecided)
+	}
+	exported(rest, "at rest")
+	must(t, rest.Close())
+	b.start()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := b.d.Sync(ctx, true, nil); api.KindOf(err) != api.Unavailable {

@@ -83,7 +83,8 @@ func unsentIn(dir string) (string, error) {
 		}
 		all.PendingMutations += s.PendingMutations
 		all.PendingBytes += s.PendingBytes
-		all.LocalOnly += s.LocalOnly
+		all.LocalOnly += s.LocalOnly - s.Undecided
+		all.Undecided += s.Undecided
 		for _, e := range s.Events {
 			if e.What == cache.EventRefused && !e.Dir.IsZero() {
 				held++
