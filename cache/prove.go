@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,8 @@ const (
 	clockEvery  = 8 << 20   // bytes
 	proveFirst  = 64 << 20  // bytes not hashed yet for which the end of a file is withheld: some 50 ms
 	zerosAtOnce = 1 << 30   // bytes of a hole that are hashed in one go
+	readersRest = 50 * time.Millisecond
+	restMost    = 2 * time.Second
 )
 
 // clock notes how fast content comes; with mu held.
@@ -48,7 +51,28 @@ func (p *partial) follow() {
 	})
 }
 
+// rest lets those who read go first, where all came faster than it could be hashed: what they have left is in memory, and
+// the hash would take their processor. It ends when somebody waits for the proof, and after restMost.
+func (p *partial) rest() {
+	for begin := time.Now(); p.reading() && time.Since(begin) < restMost; {
+		select {
+		case <-p.d.done:
+			return
+		case <-time.After(readersRest):
+		}
+	}
+}
+
+// reading tells whether somebody reads now who does not wait for the proof.
+func (p *partial) reading() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fast && p.all == 0 && p.size-p.hashed > proveFirst &&
+		slices.ContainsFunc(p.streams, func(s *stream) bool { return time.Since(s.used) < readersRest })
+}
+
 func (p *partial) hashOn(fd int) {
+	p.rest()
 	buf := make([]byte, 1<<20)
 	for {
 		p.mu.Lock()

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxRange  = 16 << 20  // bytes of one request
+	maxRange  = 16 << 20  // bytes of one request, on a link that is slower than the hash
 	piece     = 256 << 10 // bytes written at once
 	inFlight  = 3         // requests of one file at the same time,
 	urgentToo = 8         // with those that a read waits for
@@ -189,7 +189,7 @@ func (p *partial) work() {
 func (p *partial) next() (span, bool) {
 	for len(p.queue) > 0 {
 		q := &p.queue[0]
-		a, b := p.have.gap(&p.asked, q.first, q.end, maxRange/blockSize)
+		a, b := p.have.gap(&p.asked, q.first, q.end, p.most(maxRange)/blockSize)
 		if q.first = b; b >= q.end {
 			p.queue = p.queue[1:]
 		}

@@ -6,7 +6,7 @@ import "time"
 type span struct{ first, end int64 }
 
 // A stream is a reader that goes through a partial file from somewhere on. What it will read next is
-// fetched ahead of it, little at first, then up to maxAhead, so that a look at a file's head costs
+// fetched ahead of it, little at first, then up to maxAhead (on a fast link four times that), so that a look at a file's head costs
 // little and a long read runs at the link's speed. A read that belongs to no stream begins one.
 type stream struct {
 	next  int64 // where the reads have come to, bytes
@@ -57,7 +57,7 @@ func (p *partial) readAhead(off, end int64) {
 	s.next = end
 	s.ahead = max(s.ahead, min(blocksOf(end)*blockSize, p.size))
 	if s.ahead-s.next < s.size/2 || s.size == 0 {
-		s.size = min(max(2*s.size, minAhead), maxAhead)
+		s.size = min(max(2*s.size, minAhead), p.most(maxAhead))
 		p.extend(s)
 	}
 }
@@ -76,4 +76,12 @@ func (p *partial) extend(s *stream) {
 	}
 	p.queue = append(p.queue, span{first, end})
 	s.ahead = to
+}
+
+// most is four times n where content comes faster than it could be hashed: there it is the requests that cost.
+func (p *partial) most(n int64) int64 {
+	if p.fast {
+		n *= 4
+	}
+	return n
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Server is a satcheld with its own data directory and PostgreSQL.
@@ -153,6 +155,24 @@ func (s *Server) DatabaseURL(ctx context.Context, role string) (string, error) {
 	}
 	u.User = url.User(role)
 	return u.String(), nil
+}
+
+// Indexed waits until the server knows the words of all that was written, and has nothing more to do for it.
+func (s *Server) Indexed(ctx context.Context) error {
+	return s.database(ctx, "postgres", func(db *pgx.Conn) error {
+		for {
+			var done bool
+			err := db.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM satchel.drives WHERE indexed <> seq)`).Scan(&done)
+			if err != nil || done {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	})
 }
 
 // AddUser makes an account. Role is editor or admin.

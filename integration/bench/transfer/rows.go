@@ -46,7 +46,7 @@ func upload(ctx context.Context, l *lab, out *report) (err error) {
 	})
 }
 
-// stocked is a user whose drive has the large file and the tree.
+// stocked is a user whose drive has the large file and the tree, and their words are known.
 func (l *lab) stocked(ctx context.Context) (user string, err error) {
 	if user, err = l.account(ctx); err != nil {
 		return "", err
@@ -62,7 +62,10 @@ func (l *lab) stocked(ctx context.Context) (user string, err error) {
 	if _, err := l.exec(ctx, "tar", "-C", d.Mount, "-xf", l.tar); err != nil {
 		return "", err
 	}
-	return user, d.Sync(ctx)
+	if err := d.Sync(ctx); err != nil {
+		return "", err
+	}
+	return user, l.server.Indexed(ctx)
 }
 
 // download reads the large file on a device that never had it.
