@@ -122,11 +122,16 @@ func (s *server) webDelete(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err != nil && api.KindOf(err) != api.NotFound {
 		return err
 	}
+	there, rest, err := d.Through(r.Context(), path)
+	shown := err == nil && len(rest) == 0 && !there.Same(d) // the place of a folder that another shares, of which nothing goes to a trash
 	if err := remove(r.Context(), d, path); err != nil && api.KindOf(err) != api.NotFound {
 		return err
 	}
 	to := browseURL(upOf(path))
-	if !n.ID.IsZero() {
+	switch {
+	case shown:
+		to += "?out"
+	case !n.ID.IsZero():
 		to += "?deleted=" + n.ID.String()
 	}
 	return back(w, r, to)

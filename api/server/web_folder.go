@@ -89,6 +89,14 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 		Usage: web.Usage{Used: info.Used, Stored: info.Stored, Quota: info.Quota, Files: info.Files}, Fresh: info.Files == 0 && len(path) == 0,
 		Epoch: info.Epoch, Seq: info.Seq, Address: s.shownAddress(r), Email: id.Email,
 	}
+	if here.Same(d) {
+		if err := s.nameSharers(r.Context(), id, v.Entries); err != nil {
+			return err
+		}
+	}
+	if r.URL.Query().Has("out") {
+		v.Alert = "That is not among your files any more. Whoever shares it still has it; as long as he does, it is on the page Shared."
+	}
 	if r.URL.Query().Has("missing") {
 		v.Alert = "There is no such folder, or not any more. These are all your files."
 	}

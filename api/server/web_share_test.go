@@ -340,6 +340,12 @@ func TestWebShares(t *testing.T) {
 	}
 	m := regexp.MustCompile(`name="drive" value="([^"]+)"><input type="hidden" name="node" value="([^"]+)"`).FindStringSubmatch(p.body)
 	c.post("/do/bind", "drive", m[1], "node", m[2]).want(t, "among his files", "/browse/team", "minutes.txt")
+	if p := c.get("/browse/").want(t, "whose it is", "/browse/", `from Alice A.`); strings.Contains(p.body, ">0 B<") {
+		t.Errorf("a folder of another's is said to be empty:\n%s", p.body)
+	}
+	c.post("/do/delete", "path", "team").want(t, "taken out", "/browse/", "not among your files any more").lacks(t, "taken out", "trash</a>", `value="team"`)
+	b.get("/browse/team").want(t, "what was taken out", "/browse/team", "minutes.txt")
+	c.post("/do/bind", "drive", m[1], "node", m[2]).want(t, "in again", "/browse/team", "minutes.txt")
 	c.get("/file/team/minutes.txt").want(t, "the file", "/file/team/minutes.txt", "we met")
 	if p := c.upload("team/", "new.txt", "x"); p.status != 403 {
 		t.Errorf("writing where he may read: %d", p.status)

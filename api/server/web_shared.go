@@ -1,9 +1,12 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -128,4 +131,25 @@ func (s *server) webBind(w http.ResponseWriter, r *http.Request, id auth.Identit
 		return err
 	}
 	return back(w, r, browseURL(path))
+}
+
+// nameSharers says of folders of the caller's drive whose they are, if they show another's. Their places here are empty, so where no folder is nobody is asked.
+func (s *server) nameSharers(ctx context.Context, id auth.Identity, all []web.Entry) error {
+	if !slices.ContainsFunc(all, func(e web.Entry) bool { return e.Folder && e.Size == 0 }) {
+		return nil
+	}
+	theirs, err := s.theirs(ctx, id)
+	if err != nil {
+		return err
+	}
+	from := map[string]string{}
+	for _, t := range theirs {
+		if t.Path != "" && !t.Ended {
+			from[t.Path.Escape()] = cmp.Or(api.Person(t.From, t.FromEmail), "somebody")
+		}
+	}
+	for i := range all {
+		all[i].From = from[all[i].Path]
+	}
+	return nil
 }

@@ -52,6 +52,7 @@ type Entry struct {
 	Icon            string // "folder", "file", or the kind of a media type
 	Thumb           string // address of a small picture
 	In              string // where a search found it
+	From            string // who shows it here: it is another's
 }
 
 // Sort is a column head.

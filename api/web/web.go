@@ -42,10 +42,21 @@ var pages = func() map[string]*template.Template {
 }()
 
 var functions = template.FuncMap{
-	"asset": asset,
-	"bytes": Bytes,
-	"when":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
-	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"asset":  asset,
+	"bytes":  Bytes,
+	"when":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
+	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+	"iso":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"copyOf": copyOf,
+}
+
+// copyOf is the path that is proposed for a file's copy: beside it, with the same extension.
+func copyOf(file string) string {
+	ext := path.Ext(file)
+	if path.Base(file) == ext { // a dot file
+		ext = ""
+	}
+	return strings.TrimSuffix(file, ext) + " copy" + ext
 }
 
 // A View is what a page shows; its type chooses the template.

@@ -53,3 +53,12 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyOf: the copy of a file keeps its extension.
+func TestCopyOf(t *testing.T) {
+	for file, want := range map[string]string{"r.md": "r copy.md", "a.b/r": "a.b/r copy", "a/.bashrc": "a/.bashrc copy", "x.tar.gz": "x.tar copy.gz"} {
+		if got := copyOf(file); got != want {
+			t.Errorf("the copy of %s is to be %s, want %s", file, got, want)
+		}
+	}
+}

@@ -17,7 +17,7 @@ function localise(within = document) {
   for (const t of $$("time[datetime]", within)) {
     const d = new Date(t.dateTime);
     t.title = t.dateTime;
-    t.textContent = new Date(d - d.getTimezoneOffset() * 60000).toISOString().slice(0, 16).replace("T", " ");
+    t.textContent = new Date(d - d.getTimezoneOffset() * 60000).toISOString().slice(0, "seconds" in t.dataset ? 19 : 16).replace("T", " ");
   }
 }
 localise();
