@@ -78,6 +78,9 @@ func (s *slots) prepare(d *Drive, many int) {
 	s.making = true
 	s.later(func() {
 		for range many {
+			if d.ctx.Err() != nil {
+				break
+			}
 			d.mu.Lock()
 			s.next++
 			slot := s.next - 1

@@ -320,7 +320,7 @@ func (d *Drive) index(ctx context.Context, p *pass) error {
 	if !first { // what changed since then was heard of between its turns
 		d.s.index.wake(d.id)
 	}
-	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, p.seq) })
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, p.indexed, p.seq) })
 }
 
 // foundWords is the texts of files that no row has yet. They are kept together: a transaction for each would be one more that

@@ -134,4 +134,18 @@ func TestIndexTakesTurns(t *testing.T) {
 	if w.indexDirty(t.Context()); len(w.index.dirty) != 0 {
 		t.Error("it does not come to an end")
 	}
+	// All is forgotten in the middle.
+	many.store(t, "later.txt", "word")
+	many.store(t, "latest.txt", "word")
+	w.index.wake(many.ID())
+	w.indexDirty(t.Context())
+	if err := w.Reindex(t.Context(), w.user(t, "admin")); err != nil {
+		t.Fatal(err)
+	}
+	for w.index.all || len(w.index.dirty) > 0 {
+		w.indexDirty(t.Context())
+	}
+	if words, one := hits(many, "word"), hits(single, "word"); words != files+2 || one != 1 {
+		t.Errorf("after all was to be found again %d and %d files are found", words, one)
+	}
 }

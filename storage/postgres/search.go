@@ -57,9 +57,9 @@ func (tx *Tx) SetText(ctx context.Context, drive, owner api.ID, f Unindexed, tex
 	return err
 }
 
-// SetIndexed notes that files were looked at up to a change.
-func (tx *Tx) SetIndexed(ctx context.Context, drive api.ID, seq int64) error {
-	_, err := tx.conn.Exec(ctx, `UPDATE drives SET indexed = $2 WHERE id = $1 AND indexed < $2`, drive, seq)
+// SetIndexed notes that what changed between two changes was looked at. Where all texts were forgotten since, that counts for nothing.
+func (tx *Tx) SetIndexed(ctx context.Context, drive api.ID, from, to int64) error {
+	_, err := tx.conn.Exec(ctx, `UPDATE drives SET indexed = $3 WHERE id = $1 AND indexed >= $2 AND indexed < $3`, drive, from, to)
 	return err
 }
 
