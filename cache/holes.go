@@ -40,7 +40,8 @@ func (p *partial) askHoles() {
 		close(p.holesAsk)
 		p.holesAsk = nil
 		p.tell(err == nil)
-		p.follow() // gives mu up
+		p.follow()
+		p.mu.Unlock()
 		p.d.unuse(p)
 	})
 }

@@ -125,6 +125,9 @@ func (p *partial) want() {
 		p.stop = make(chan struct{})
 		p.askHoles()
 	}
+	if p.have.left == 0 { // the daemon ended before it was proven
+		p.follow()
+	}
 }
 
 // leavePart ends a use of what is here of n's content; locked.
@@ -298,8 +301,8 @@ func (d *Drive) markFetched(n *node, version api.ID) {
 	t.commit()
 }
 
-// spoil reports content that is not what the server said, and gives it up; not locked.
-func (d *Drive) spoil(p *partial) {
+// spoil reports content that is not what the server said, or can't be read back, and gives it up; not locked.
+func (d *Drive) spoil(p *partial, why error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.begin()
@@ -309,7 +312,7 @@ func (d *Drive) spoil(p *partial) {
 	if n == nil || n.part != p {
 		return
 	}
-	d.log.Error("fetched content does not have its hash; it is given up", "name", n.name, "version", p.version)
+	d.log.Error("fetched content is given up", "name", n.name, "version", p.version, "err", why)
 	d.notes.inode(n, true) // what the kernel keeps of it goes too
 }
 

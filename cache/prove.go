@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"io"
 	"slices"
 	"time"
 
@@ -31,18 +32,15 @@ func (p *partial) clock(n int64) {
 	p.clocked, p.clockRest = now, clockEvery
 }
 
-// follow hashes what is here from the start on, as far as it reaches, and judges the whole;
-// called with mu held, which it gives up.
+// follow hashes what is here from the start on, as far as it reaches, and judges the whole; with mu held.
 func (p *partial) follow() {
 	end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
 	if p.hashing || p.proven || p.damaged != nil || p.have.left > 0 && (p.fast || end-p.hashed < 1<<20) {
-		p.mu.Unlock()
 		return
 	}
 	p.hashing = true
 	p.users++
 	fd := p.c.fd
-	p.mu.Unlock()
 	p.d.wg.Go(func() {
 		p.hashOn(fd)
 		p.d.mu.Lock()
@@ -79,7 +77,7 @@ func (p *partial) hashOn(fd int) {
 		end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
 		if end == p.hashed || p.fast && p.have.left > 0 || p.d.ctx.Err() != nil {
 			done := p.hashed == p.size && p.have.left == 0
-			p.hashing = false
+			p.hashing = done // until it is judged
 			p.mu.Unlock()
 			if done {
 				p.judge()
@@ -97,11 +95,11 @@ func (p *partial) hashOn(fd int) {
 		}
 		p.mu.Unlock()
 		n, err := unix.Pread(fd, buf[:min(int64(len(buf)), end-off)], off)
-		if err != nil || n == 0 {
-			p.d.log.Error("read back fetched content", "err", err)
-			p.mu.Lock()
-			p.hashing = false
-			p.mu.Unlock()
+		if n == 0 && err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			p.conclude(api.Errorf(api.Internal, "fetched content can't be read back: %w", err))
 			return
 		}
 		p.hash.Write(buf[:n])
@@ -113,18 +111,22 @@ func (p *partial) hashOn(fd int) {
 
 // judge compares the hash of the whole with the version's.
 func (p *partial) judge() {
-	good := p.sha.IsZero() || p.hash.Sum() == p.sha
-	if !good {
-		p.d.spoil(p)
+	if p.sha.IsZero() || p.hash.Sum() == p.sha {
+		p.conclude(nil)
+	} else {
+		p.conclude(api.Errorf(api.Internal, "the content does not have the hash that the server said"))
+	}
+}
+
+// conclude ends the hashing: the whole is proven, or damaged. A reader finds it hashed still or judged, and nothing in between.
+func (p *partial) conclude(damaged error) {
+	if damaged != nil {
+		p.d.spoil(p, damaged)
 	}
 	p.mu.Lock()
-	if good {
-		p.proven = true
-	} else {
-		p.damaged = api.Errorf(api.Internal, "the content does not have the hash that the server said")
-	}
+	p.hashing, p.proven, p.damaged = false, damaged == nil, damaged
 	p.mu.Unlock()
-	if good {
+	if damaged == nil {
 		p.d.adoptPart(p)
 	}
 	p.mu.Lock()

@@ -1,9 +1,18 @@
 package cache
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"satchel/api"
+	"satchel/api/chunk"
 )
 
 // The hash of what came fast waits while somebody reads, but not for long, and not where somebody waits for it.
@@ -74,5 +83,98 @@ func TestFastLinkNeedsFewRequests(t *testing.T) {
 	slow, fast := requests(false), requests(true)
 	if t.Logf("%d requests, on a fast link %d", slow, fast); slow < 3*fast {
 		t.Errorf("1 GiB takes %d requests, on a fast link %d", slow, fast)
+	}
+}
+
+// TestReaderComesAtTheProof: readers that come between the last byte's hash and the verdict get the verdict.
+func TestReaderComesAtTheProof(t *testing.T) {
+	d := openShelf(t, newShelf(), t.TempDir(), 0)
+	data := noise(blockSize)
+	path := filepath.Join(t.TempDir(), "content")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var hash chunk.Whole
+	hash.Write(data)
+	sum := hash.Sum()
+	for range 500 {
+		p := &partial{d: d, node: api.NewID(), size: blockSize, sha: sum, c: &content{fd: int(f.Fd())},
+			have: newBlockMap(blockSize), asked: newBlockMap(blockSize), users: 1}
+		p.have.set(0)
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				for hashed := false; !hashed; {
+					p.mu.Lock()
+					hashed = p.hashed == p.size
+					p.mu.Unlock()
+				}
+				if err := p.await(0, p.size, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		p.mu.Lock()
+		p.follow()
+		p.mu.Unlock()
+		readers.Wait()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestPartialIsProvenAfterARestart: all of a file had come when the daemon ended, but its hash was not known yet.
+func TestPartialIsProvenAfterARestart(t *testing.T) {
+	s := newShelf()
+	data := noise(8 << 20)
+	s.add(api.ID{}, "film", data)
+	dir := t.TempDir()
+	d := openShelf(t, s, dir, 0)
+	fid := find(t, d, "film")
+	open(t, d, fid, unix.O_RDONLY)
+	if _, err := readAt(d, fid, 0, 4096); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Lock()
+	p := d.byFID[fid].part
+	d.mu.Unlock()
+	soon(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.working == 0 && !p.hashing
+	})
+	if err := os.WriteFile(d.slotPath(p.slot), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	p.have.fill(0, p.have.blocks)
+	p.mu.Unlock()
+	d.Release(fid, unix.O_RDONLY)
+	soon(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return p.c == nil
+	})
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	_, _, before := s.counts()
+	d = openShelf(t, s, dir, 0)
+	fid = find(t, d, "film")
+	open(t, d, fid, unix.O_RDONLY)
+	got, err := readAt(d, fid, 5<<20, 4096)
+	if err != nil || !bytes.Equal(got, data[5<<20:5<<20+4096]) {
+		t.Errorf("after the restart: %v", err)
+	}
+	d.Release(fid, unix.O_RDONLY)
+	if _, _, after := s.counts(); after != before {
+		t.Errorf("%d bytes were fetched again", after-before)
 	}
 }

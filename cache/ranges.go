@@ -101,10 +101,7 @@ func (p *partial) failed(since time.Time, first, end int64, intr Interrupt) erro
 // attend waits for news, for no longer than patience without any; with mu held. since is when the call began.
 func (p *partial) attend(since time.Time, first, end int64, intr Interrupt) error {
 	wait := patience - time.Since(later(since, p.heard))
-	if p.have.left == 0 {
-		if !p.hashing {
-			return api.Errorf(api.Internal, "fetched content can't be read back")
-		}
+	if p.have.left == 0 { // it is being proven
 		wait = patience
 	}
 	if wait <= 0 {
@@ -328,5 +325,6 @@ func (p *partial) arrived(from, end int64) {
 	if len(p.queue) > 0 {
 		p.work()
 	}
-	p.follow() // gives mu up
+	p.follow()
+	p.mu.Unlock()
 }
