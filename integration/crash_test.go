@@ -3,9 +3,12 @@ package integration
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMapOutlivesClose: a shared map goes on changing the file after its
@@ -131,4 +134,26 @@ func TestWritersOutliveTheDaemon(t *testing.T) {
 	})
 	must(t, has(filepath.Join(laptop.Mount, "mapped"), string(mapped)))
 	must(t, has(filepath.Join(laptop.Mount, "written"), string(written)))
+}
+
+// TestDaemonKeepsNothingOfAScript: the lock that a script holds while it mounts is free when the script has ended, though the daemon goes on.
+func TestDaemonKeepsNothingOfAScript(t *testing.T) {
+	laptop := newAccount(t, server(t), "anna").newDevice(t, "laptop")
+	path := filepath.Join(t.TempDir(), "lock")
+	lock, err := os.Create(path)
+	must(t, err)
+	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
+	script := exec.CommandContext(t.Context(), filepath.Join(parts.Bin, "satchel"), "mount", laptop.Mount)
+	script.Env = laptop.Environ()
+	script.ExtraFiles = []*os.File{lock, lock} // the descriptors 3, which the daemon has a use for, and 4
+	if out, err := script.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	must(t, lock.Close())
+	lock, err = os.Open(path)
+	must(t, err)
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Errorf("the daemon holds the script's lock: %v", err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"satchel/api"
@@ -55,6 +56,7 @@ func (cmd *mountCmd) background(sh *shell) error {
 	daemon.Stdout, daemon.Stderr = log, log
 	daemon.ExtraFiles = []*os.File{to}
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	closeAtExec()
 	err = daemon.Start()
 	to.Close()
 	if err != nil {
@@ -79,6 +81,17 @@ func (cmd *mountCmd) background(sh *shell) error {
 		return &api.Error{Kind: r.Kind, Message: r.Message}
 	}
 	return nil
+}
+
+// closeAtExec keeps from the daemon what this process was started with besides its standard descriptors, such as the lock
+// of a script: the daemon would hold it for as long as the drive is mounted.
+func closeAtExec() {
+	open, _ := os.ReadDir("/dev/fd") // without it, all is as the caller left it
+	for _, e := range open {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > syscall.Stderr {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // parent is the process that waits for a daemon to be ready.
