@@ -16,8 +16,9 @@ import (
 const (
 	fastLink    = 400 << 20 // bytes a second
 	clockEvery  = 8 << 20   // bytes
-	proveFirst  = 64 << 20  // bytes not hashed yet for which the end of a file is withheld: some 50 ms
+	proveFirst  = 256 << 20 // bytes not hashed yet for which the end of a file is withheld: some 0.2 s
 	zerosAtOnce = 1 << 30   // bytes of a hole that are hashed in one go
+	restFrom    = 512 << 20 // bytes not hashed yet that are in no case proven before a reader is at the end
 	readersRest = 50 * time.Millisecond
 	restMost    = 2 * time.Second
 )
@@ -49,8 +50,8 @@ func (p *partial) follow() {
 	})
 }
 
-// rest lets those who read go first, where all came faster than it could be hashed: what they have left is in memory, and
-// the hash would take their processor. It ends when somebody waits for the proof, and after restMost.
+// rest lets those who read go first, where all of a very large file came faster than it could be hashed: what they have left is in memory, and
+// the hash would take their processor, and still come after them. It ends when somebody waits for the proof, and after restMost.
 func (p *partial) rest() {
 	for begin := time.Now(); p.reading() && time.Since(begin) < restMost; {
 		select {
@@ -65,7 +66,7 @@ func (p *partial) rest() {
 func (p *partial) reading() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fast && p.all == 0 && p.size-p.hashed > proveFirst &&
+	return p.fast && p.all == 0 && p.size-p.hashed > restFrom &&
 		slices.ContainsFunc(p.streams, func(s *stream) bool { return time.Since(s.used) < readersRest })
 }
 

@@ -26,8 +26,8 @@ func TestHashLetsReadersGoFirst(t *testing.T) {
 		"one who does not stop": {func(*partial) {}, time.Hour, restMost},
 		"nobody":                {func(p *partial) { p.streams = nil }, 0, 0},
 		"one who waits":         {func(p *partial) { p.all = 1 }, time.Hour, 0},
-		"a small file":          {func(p *partial) { p.size = proveFirst }, time.Hour, 0},
-		"the end of a large":    {func(p *partial) { p.hashed = p.size - proveFirst }, time.Hour, 0},
+		"a smaller file":        {func(p *partial) { p.size = restFrom }, time.Hour, 0},
+		"the end of a large":    {func(p *partial) { p.hashed = p.size - restFrom }, time.Hour, 0},
 		"a slow link":           {func(p *partial) { p.fast = false }, time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,5 +176,28 @@ func TestPartialIsProvenAfterARestart(t *testing.T) {
 	d.Release(fid, unix.O_RDONLY)
 	if _, _, after := s.counts(); after != before {
 		t.Errorf("%d bytes were fetched again", after-before)
+	}
+}
+
+// TestWrongContentOfAFastLink: however fast a file comes, whoever has read all of it has been told that it is wrong. The hash of this one
+// takes longer than the reads of what is left when all is here.
+func TestWrongContentOfAFastLink(t *testing.T) {
+	s := newShelf()
+	data := noise(160 << 20)
+	n := s.add(api.ID{}, "film", data)
+	data[5<<20] ^= 1
+	s.content[n.Version] = data
+	for range 3 {
+		d := openShelf(t, s, t.TempDir(), 0)
+		fid := find(t, d, "film")
+		open(t, d, fid, unix.O_RDONLY)
+		var err error
+		for off := int64(0); off < n.Size && err == nil; off += 128 << 10 {
+			_, err = readAt(d, fid, off, 128<<10)
+		}
+		if api.KindOf(err) != api.Internal {
+			t.Errorf("reading all of it: %v", err)
+		}
+		d.Release(fid, unix.O_RDONLY)
 	}
 }
