@@ -184,6 +184,7 @@ func TestTimeOfAFilledDirectory(t *testing.T) {
 	a.wire.cut() // so that all is pending together
 	must(t, a.mkdir("d"))
 	must(t, a.link("f", "d/f"))
+	must(t, a.write("d/g", "its content is sent before it")) // and before the time of the directory
 	then := int64(981173106_789000000)
 	for range 3 {
 		dir, err := a.stat("d")
@@ -191,7 +192,7 @@ func TestTimeOfAFilledDirectory(t *testing.T) {
 		_, err = a.d.Setattr(dir.FID, Change{Mtime: &then}, nil)
 		must(t, err)
 	}
-	if n := a.d.Status().PendingMutations; n != 3 { // the directory, the link, the time
+	if n := a.d.Status().PendingMutations; n != 4 { // the directory, the link, the file, the time
 		t.Errorf("%d mutations are pending", n)
 	}
 	mustQuiet(t, a, b)

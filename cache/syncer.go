@@ -355,8 +355,8 @@ func (d *Drive) fill(e *entry, m *api.Mutation) bool {
 type waiting struct {
 	nodes   map[api.ID]bool
 	places  map[place]bool
-	made    map[api.ID]bool // directories whose making or removal waits: nothing may go on below
-	below   map[api.ID]bool // directories below which something waits: they can't be removed
+	made    map[api.ID]bool // directories whose making, removal or time waits: nothing may go on in them
+	below   map[api.ID]bool // directories in which something waits: they can't be removed, and it moves the time that they are given after it
 	dirMove bool            // a directory's move waits: others could close a cycle
 }
 
@@ -369,7 +369,7 @@ func (w *waiting) behind(m *api.Mutation) bool {
 			return true
 		}
 	}
-	if m.Op == api.OpRmdir && w.below[m.Node] || m.Op == api.OpRename && w.below[m.Replaces] && !m.Replaces.IsZero() {
+	if (m.Op == api.OpRmdir || timed(m)) && w.below[m.Node] || m.Op == api.OpRename && w.below[m.Replaces] && !m.Replaces.IsZero() {
 		return true
 	}
 	e := entry{m: *m}
@@ -396,12 +396,15 @@ func (w *waiting) add(m *api.Mutation) {
 		w.below[p.parent] = true
 	}
 	switch {
-	case m.Op == api.OpRmdir, m.Op == api.OpCreate && m.Attr.Type == api.Directory:
+	case m.Op == api.OpRmdir, timed(m), m.Op == api.OpCreate && m.Attr.Type == api.Directory:
 		w.made[m.Node] = true
 	case movesDir(m):
 		w.dirMove = true
 	}
 }
+
+// timed tells whether a mutation gives a node a time of its own.
+func timed(m *api.Mutation) bool { return m.Op == api.OpSetattr && m.Attr.Mtime != nil }
 
 // movesDir tells whether a mutation as journalled may move a directory.
 func movesDir(m *api.Mutation) bool {
