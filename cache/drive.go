@@ -273,6 +273,7 @@ func (d *Drive) open() error {
 // loadDrive finds out which drive this is: from the replica, or the first
 // time from the server.
 func (d *Drive) loadDrive() error {
+	named := false // by the server, just now
 	v, err := d.st.meta("drive")
 	if err != nil {
 		return err
@@ -281,9 +282,10 @@ func (d *Drive) loadDrive() error {
 		if err := json.Unmarshal(v, &d.drive); err != nil {
 			return fmt.Errorf("%w: the drive: %w", errCorrupt, err)
 		}
-	} else if err := d.identify(); err != nil {
+	} else if named, err = d.identify(); err != nil {
 		return err
 	}
+	d.cfg.Remote = d.ownWay(named)
 	if err := d.loadSyncer(); err != nil {
 		return err
 	}

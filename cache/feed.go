@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -87,7 +88,7 @@ func (d *Drive) tell(h heard) bool {
 // setConnected notes whether the feed is up. When it comes up, what is pending is
 // tried at once; when it goes down, the kernel is told to ask more often again.
 func (d *Drive) setConnected(up bool, err error) {
-	if api.KindOf(err) == api.Unauthenticated {
+	if api.KindOf(err) == api.Unauthenticated || errors.Is(err, errAnother) {
 		d.setProblem(err)
 	}
 	was := d.connected.Swap(up)
@@ -141,6 +142,9 @@ func (d *Drive) hear(h heard) bool {
 		}
 		if err := d.relist(); err != nil {
 			d.log.Warn("list again", "err", err)
+			if errors.Is(err, errAnother) {
+				d.setProblem(err)
+			}
 			return false
 		}
 		return true

@@ -14,8 +14,8 @@ import (
 const driveFile = "drive.json"
 
 // identify finds out for a new replica which drive it is of. The file beside the
-// replica is for the day when one is rebuilt without the server.
-func (d *Drive) identify() error {
+// replica is for the day when one is rebuilt without the server; named tells that the server said it.
+func (d *Drive) identify() (named bool, err error) {
 	d.newborn = true
 	path := filepath.Join(d.cfg.Dir, driveFile)
 	ctx, cancel := context.WithTimeout(d.ctx, 15*time.Second)
@@ -23,14 +23,14 @@ func (d *Drive) identify() error {
 	info, err := d.cfg.Remote.Info(ctx)
 	if err == nil {
 		d.drive = info
-		return os.WriteFile(path, mustJSON(info), 0o600)
+		return true, os.WriteFile(path, mustJSON(info), 0o600)
 	}
 	known, ok := DriveIn(d.cfg.Dir)
 	if !ok {
-		return err
+		return false, err
 	}
 	d.drive = known
-	return nil
+	return false, nil
 }
 
 // DriveIn is the drive of which a directory has the cache, as it was when that was made; ok is false when there is none.

@@ -194,6 +194,9 @@ func (d *Drive) send() error {
 		if f == nil {
 			return d.resolve()
 		}
+		if err := d.cfg.Remote.(*own).prove(d.ctx); err != nil {
+			return err // the batch was not tried: it fails only so often until it is taken apart
+		}
 		// If the batch were forgotten, its number would be given to another one, which
 		// the server would take for this one sent again.
 		if err := d.st.settle(); err != nil {

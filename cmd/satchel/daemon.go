@@ -87,6 +87,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Notice: desktop.tell, Full: desktop.tellFull, Log: log,
 	}
+	made := !isFilled(cmd.CacheDir)
 	drive, err := sh.openCache(config)
 	if api.KindOf(err) == api.Unavailable {
 		return fmt.Errorf("the first mount needs the server: %w", err)
@@ -94,8 +95,10 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if err := l.whose(sh.profile).note(cmd.CacheDir); err != nil {
-		log.Warn("after a login under another address of the server this cache will not be found", "err", err)
+	if _, noted := whoseIn(cmd.CacheDir); noted || made { // else nobody has found out yet whose it is
+		if err := l.whose(sh.profile).note(cmd.CacheDir); err != nil {
+			log.Warn("after a login under another address of the server this cache will not be found", "err", err)
+		}
 	}
 	bound.base, bound.profile = config, sh.profile
 	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{}), readOnly: cmd.ReadOnly}

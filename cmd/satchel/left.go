@@ -71,12 +71,16 @@ func (sh *shell) unsentElsewhere() (all []left) {
 	return all
 }
 
-// tell says what it keeps while the drive is mounted with another cache, and how that gets to the server.
+// tell says what it keeps while the drive is mounted with another cache, and how that gets to the server. What is another account's, or
+// may be, this login can't send.
 func (l left) tell(sh *shell, mountpoint string) (what, do string) {
 	what = l.report().pending() + ", in " + l.CacheDir + ", which is not mounted"
-	do = fmt.Sprintf("send it with: %s && %s\nor copy it out with: %s", sh.command("umount", mountpoint),
-		sh.command("mount --cache-dir", l.CacheDir, mountpoint), sh.command("export-unsent DIR --cache-dir", l.CacheDir))
-	return what, do
+	export := "copy it out with: " + sh.command("export-unsent DIR --cache-dir", l.CacheDir)
+	was, noted := whoseIn(l.CacheDir)
+	if now, err := sh.login(); err != nil || !noted || was.User != now.User {
+		return what, export
+	}
+	return what, fmt.Sprintf("send it with: %s && %s\nor %s", sh.command("umount", mountpoint), sh.command("mount --cache-dir", l.CacheDir, mountpoint), export)
 }
 
 // keptHere says what the profile's drives that are not mounted keep on this machine, for people; "" when it is nothing.

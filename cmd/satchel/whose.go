@@ -53,12 +53,15 @@ func (w whose) note(dir string) error {
 
 // cacheOf is the cache of a login's drive: the one that was last used with it, or else where a new one is made. It asks nobody.
 func (sh *shell) cacheOf(l login) string {
-	found, _ := filepath.Glob(filepath.Join(sh.places.cache, "*", whoseFile))
-	for _, file := range found {
-		if w, noted := whoseIn(filepath.Dir(file)); noted && w.same(l.whose(sh.profile)) {
-			return filepath.Dir(file)
-		}
-	}
+	noted := sh.lastUsed(func(dir string) bool {
+		w, noted := whoseIn(dir)
+		return noted && w.same(l.whose(sh.profile))
+	})
+	return cmp.Or(noted, sh.ownPlace(l))
+}
+
+// ownPlace is where a login's cache is made. Its name tells whose it is, also when nobody is noted in it.
+func (sh *shell) ownPlace(l login) string {
 	return sh.places.cacheDir(l.Server, l.User, sh.profile)
 }
 
@@ -66,33 +69,54 @@ func (sh *shell) cacheOf(l login) string {
 const claimPatience = 15 * time.Second
 
 // claim finds the cache that the login's drive has on this machine, also if it was used under another address of the server until now: then
-// from is that address, and the cache is noted as this login's from now on. dir is where it is looked for first; given tells
-// that somebody wants that one and no other. The server is asked only where the files don't tell: its error is of kind Unavailable
-// when there is a cache that must not be used before it has answered.
+// from is that address. A cache of which it had to be found out whose it is is noted as this login's from now on. dir is where it is looked for first; given tells
+// that somebody wants that one and no other. The server is asked only where the files don't tell: its error is passed on
+// when there is a cache that must not be used, or passed over, before it has answered.
 func (sh *shell) claim(l login, dir string, given bool) (claimed, from string, err error) {
 	was, noted := whoseIn(dir)
-	_, filled := cache.DriveIn(dir)
+	filled := isFilled(dir)
 	switch {
 	case noted && was.User != l.User:
 		return "", "", api.Errorf(api.Exists, "the cache %s is that of %s at %s\nlog in as that account to go on with it, or mount with another --cache-dir", dir, was.Email, was.Server)
-	case !noted && filled, noted && was.Server == l.Server, !filled && given:
+	case noted && was.Server == l.Server, !filled && given:
 		return dir, "", nil
 	}
 	drive, err := sh.homeOf(l)
 	switch {
-	case err != nil && filled:
+	case err != nil && filled && noted:
 		return "", "", fmt.Errorf("%s was used with %s until now; whether %s is the same server it has to say itself: %w", dir, was.Server, l.Server, err)
-	case err != nil:
+	case err != nil && filled && dir != sh.ownPlace(l):
+		return "", "", fmt.Errorf("the cache %s does not say whose it is; whether it is of the drive of %s the server has to say: %w", dir, l.Email, err)
+	case err != nil && !filled:
+		if other := sh.lastUsed(func(dir string) bool { return isFilled(dir) && sh.mayClaim(l, dir) }); other != "" {
+			return "", "", fmt.Errorf("%s may be the cache of this drive, and whether it is the server has to say: %w", other, err)
+		}
 		return dir, "", nil // whoever opens it asks again
+	case err != nil:
+		return dir, "", nil
 	case filled && !sameDrive(dir, drive):
-		return "", "", api.Errorf(api.Exists, "the cache %s is that of another drive, at %s\nmount with another --cache-dir", dir, was.Server)
+		return "", "", api.Errorf(api.Exists, "the cache %s is that of another drive%s\nmount with another --cache-dir", dir, at(was.Server))
 	case !filled:
-		if dir = cmp.Or(sh.lastUsed(drive), dir); !isFilled(dir) {
+		found := sh.lastUsed(func(dir string) bool {
+			_, running := sh.places.runningOn(dir)
+			return !running && sameDrive(dir, drive) && sh.mayClaim(l, dir)
+		})
+		if found == "" {
 			return dir, "", nil
 		}
+		dir = found
 		was, _ = whoseIn(dir)
+		was.Server = cmp.Or(was.Server, "another address")
 	}
-	return dir, cmp.Or(was.Server, "another address"), l.whose(sh.profile).note(dir)
+	return dir, was.Server, l.whose(sh.profile).note(dir)
+}
+
+// at completes what was met at an address, if that is known.
+func at(server string) string {
+	if server == "" {
+		return ""
+	}
+	return ", at " + server
 }
 
 // homeOf is a login's drive, as its server names it.
@@ -119,32 +143,36 @@ func sameDrive(dir string, drive api.DriveInfo) bool {
 	return filled && in.ID == drive.ID && in.Root == drive.Root
 }
 
-// lastUsed is the profile's cache of a drive under whatever address, the one that was used last; "" is none.
-func (sh *shell) lastUsed(drive api.DriveInfo) (dir string) {
+// lastUsed is the cache that was used last of those that fit; "" is none.
+func (sh *shell) lastUsed(fits func(dir string) bool) (dir string) {
 	var last time.Time
 	all, _ := filepath.Glob(filepath.Join(sh.places.cache, "*"))
 	for _, in := range all {
-		used, err := os.Stat(filepath.Join(in, "replica"))
-		if err != nil || !sameDrive(in, drive) || !sh.mayClaim(in) || used.ModTime().Before(last) {
+		if !fits(in) {
 			continue
 		}
-		if _, running := sh.places.runningOn(in); !running {
-			dir, last = in, used.ModTime()
+		var used time.Time
+		if replica, err := os.Stat(filepath.Join(in, "replica")); err == nil {
+			used = replica.ModTime()
+		}
+		if dir == "" || used.After(last) {
+			dir, last = in, used
 		}
 	}
 	return dir
 }
 
-// mayClaim tells whether a cache was not made by another profile, which is another device.
-func (sh *shell) mayClaim(dir string) bool {
+// mayClaim tells whether a cache may be that of a login: it was made by no other account, and by no other profile, which is another
+// device. One that tells neither is the default profile's, or has the name that its login gave it.
+func (sh *shell) mayClaim(l login, dir string) bool {
 	if w, noted := whoseIn(dir); noted {
-		return w.Profile == sh.profile
+		return w.User == l.User && w.Profile == sh.profile
 	}
-	var l left
-	if b, err := os.ReadFile(sh.places.leftFile(dir)); err == nil && json.Unmarshal(b, &l) == nil {
-		return l.Profile == sh.profile
+	var was left
+	if b, err := os.ReadFile(sh.places.leftFile(dir)); err == nil && json.Unmarshal(b, &was) == nil {
+		return was.Profile == sh.profile
 	}
-	return true
+	return sh.profile == "default" || dir == sh.ownPlace(l)
 }
 
 // takeOver lets a new login go on with the cache of its drive, and says so. What can't be found out now the mount asks again.
