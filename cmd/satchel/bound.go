@@ -315,7 +315,7 @@ func (b *boundFolders) settled(e cache.Event) bool {
 func (b *boundFolders) close(f *boundFolder) error {
 	f.binding.Close()
 	status := f.drive.Status() // no program changes anything any more
-	err := f.drive.Close()
+	err := errors.Join(f.drive.Close(), b.noteRefused(f.Bind, status.Events))
 	if here := status.PendingMutations + status.LocalOnly; here > 0 {
 		b.log.Warn("a shared folder is not shown any more, and changes in it were not sent: they are kept", "changes", here, "in", b.cacheOf(f.ID))
 		return errors.Join(err, b.noteEnded(f.Bind, here))
@@ -385,9 +385,9 @@ func (b *boundFolders) status(s cache.Status) cache.Status {
 			s.Problem = o.Problem
 		}
 	}
-	ended := b.ended()
-	s.Events = append(s.Events, ended...)
-	s.Unsettled += len(ended)
+	over := append(b.ended(), b.refused()...)
+	s.Events = append(s.Events, over...)
+	s.Unsettled += len(over)
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"time"
@@ -81,6 +82,37 @@ func (b *boundFolders) notes() map[api.ID]endedFolder {
 		}
 	}
 	return all
+}
+
+// refusedFile says what of folders that are shown no more was refused and is in Recovered: their own caches, which told of it, are gone.
+const refusedFile = "refused.json"
+
+// noteRefused keeps what is to be told of a folder when it is shown no more.
+func (b *boundFolders) noteRefused(bind api.Bind, events []cache.Event) error {
+	all := b.refused()
+	for _, e := range events {
+		if e.What == cache.EventRefused && !b.settled(e) {
+			e.Path = api.Name(path.Join(string(bind.Path), string(e.Path)))
+			all = append(all, e)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(b.dir(), refusedFile), text)
+}
+
+// refused is what of that is still in Recovered.
+func (b *boundFolders) refused() (all []cache.Event) {
+	text, err := os.ReadFile(filepath.Join(b.dir(), refusedFile))
+	if err != nil || json.Unmarshal(text, &all) != nil {
+		return nil
+	}
+	return slices.DeleteFunc(all, b.settled)
 }
 
 // ended is what was noted, for people.

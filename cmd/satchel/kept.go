@@ -120,7 +120,7 @@ func (sh *shell) removeCache(k *keptCache) error {
 			return err
 		}
 	}
-	for _, name := range []string{"bound/binds.json", "bound", filepath.Base(pauseFile(k.Dir)), whoseFile, "control.sock"} {
+	for _, name := range []string{"bound/binds.json", "bound/" + refusedFile, "bound", filepath.Base(pauseFile(k.Dir)), whoseFile, "control.sock"} {
 		if err := os.Remove(filepath.Join(k.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
