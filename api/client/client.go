@@ -213,7 +213,8 @@ func (c *Client) sendOnce(ctx context.Context, r request, token string) (*http.R
 			if len(r.body) <= smallBody {
 				return io.NopCloser(bytes.NewReader(r.body)), nil
 			}
-			return &upload{Reader: bytes.NewReader(r.body), w: w, limit: limit}, nil
+			w.uploaded(limit, true)
+			return &upload{bytes.NewReader(r.body), w, limit}, nil
 		}
 		req.Body, _ = req.GetBody()
 	}
@@ -227,9 +228,12 @@ func (c *Client) sendOnce(ctx context.Context, r request, token string) (*http.R
 	}
 	req.Header.Set("User-Agent", "satchel")
 
-	heard := c.listen(ctx)
+	quiet := c.limits.quiet
+	if len(r.body) > smallBody { // its last bytes may wait in socket buffers
+		quiet = quiet * limit / c.limits.answer
+	}
+	c.tellSilence(w, quiet)
 	resp, err := c.http.Do(req)
-	heard()
 	if err != nil {
 		err = c.networkError(w, err)
 		w.end()

@@ -69,15 +69,21 @@ func retryAfter(s string, now time.Time) time.Duration {
 // networkError turns a failure of the connection into an [api.Error] that
 // names the server.
 func (c *Client) networkError(w *watchdog, err error) error {
-	waited := time.Since(w.start).Round(time.Second)
 	if errors.Is(w.parent.Err(), context.DeadlineExceeded) {
-		return &api.Error{Kind: api.Cancelled, Message: fmt.Sprintf("%s does not answer: it was waited for %v", c.server, waited), Err: w.parent.Err()}
+		what := fmt.Sprintf("%s does not answer: it was waited for %v", c.server, w.waited())
+		switch {
+		case w.uploading():
+			what = "the time was over before all was sent to " + c.server
+		case w.answered():
+			what = "the time was over before all had come from " + c.server
+		}
+		return &api.Error{Kind: api.Cancelled, Message: what, Err: w.parent.Err()}
 	}
 	if w.parent.Err() != nil {
 		return &api.Error{Kind: api.Cancelled, Message: "the call was given up", Err: w.parent.Err()}
 	}
 	if w.stalled() {
-		what := fmt.Sprintf("%s does not answer: it was waited for %v", c.server, waited)
+		what := fmt.Sprintf("%s does not answer: it was waited for %v", c.server, w.waited())
 		if w.answered() {
 			what = fmt.Sprintf("%s stopped answering: nothing came for %v", c.server, c.limits.body)
 		}
