@@ -8,7 +8,7 @@ const (
 	MayWrite = MayRead | PermWrite | PermMkdir | PermRename | PermCopy // but not delete
 )
 
-// Shares is who else may use a drive, or one path of it.
+// Shares is who else may use a drive, or one path of it: then also what is shared through a folder above it.
 type Shares struct {
 	Grants []SharedWith `json:"grants"`
 	Links  []Link       `json:"links"` // the newest first
@@ -20,6 +20,8 @@ type SharedWith struct {
 	Name  string `json:"name,omitempty"`  // the user's
 	Email string `json:"email,omitempty"` // by which the owner shared it with him
 	URL   string `json:"url,omitempty"`   // where everybody reads a public file
+
+	Through string `json:"through,omitempty"` // the folder above, whose grant this is and where it ends; empty: the path that was asked about has it itself
 }
 
 // Theirs is something that another user shares with the caller.
@@ -57,7 +59,8 @@ type Link struct {
 	URL      string    `json:"url"`      // to give away
 	Password bool      `json:"password"` // it asks for one
 	Created  time.Time `json:"created"`
-	Expires  time.Time `json:"expires,omitzero"` // zero: it works until it is ended
+	Expires  time.Time `json:"expires,omitzero"`  // zero: it works until it is ended
+	Through  string    `json:"through,omitempty"` // as in [SharedWith]
 }
 
 // SharePublic lets everybody read a path, or only those again who may otherwise.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,7 +93,12 @@ func onPath[B interface{ At() string }, O any](s *server, v1 huma.API, op huma.O
 	})
 }
 
-// shares is who else may use a path, or all paths, of the drive.
+// reaches tells whether what is shared at a path is shared at another one too: below it, or the same.
+func reaches(at, path []api.Name) bool {
+	return len(at) <= len(path) && slices.Equal(at, path[:len(at)])
+}
+
+// shares is who else may use a path, also through the folders above it, or all paths, of the drive.
 func (s *server) shares(ctx context.Context, r *http.Request, d *storage.Drive, path []api.Name, everything bool) (all api.Shares, err error) {
 	all = api.Shares{Grants: []api.SharedWith{}, Links: []api.Link{}}
 	if !everything {
@@ -113,11 +119,14 @@ func (s *server) shares(ctx context.Context, r *http.Request, d *storage.Drive, 
 		if err != nil {
 			return all, err
 		}
-		if !everything && api.JoinPath(at) != api.JoinPath(path) {
+		if !everything && !reaches(at, path) {
 			continue
 		}
 		shown := api.SharedWith{Grant: g.Grant, Name: names[g.UserID], Email: g.Address}
 		shown.Path = "/" + webText(at)
+		if !everything && len(at) < len(path) {
+			shown.Through = shown.Path
+		}
 		if g.UserID == api.Anonymous {
 			switch n, err := d.Lookup(ctx, at); {
 			case err != nil:
@@ -128,16 +137,25 @@ func (s *server) shares(ctx context.Context, r *http.Request, d *storage.Drive, 
 		}
 		all.Grants = append(all.Grants, shown)
 	}
-	var links []storage.Link
-	if everything {
-		links, err = d.AllLinks(ctx)
-	} else {
-		links, err = d.Links(ctx, path)
+	links, err := d.AllLinks(ctx)
+	if err != nil {
+		return all, err
 	}
 	for _, l := range links {
-		all.Links = append(all.Links, s.shownLink(r, l))
+		at, err := api.ParsePath(string(l.Path))
+		if err != nil {
+			return all, err
+		}
+		if !everything && !reaches(at, path) {
+			continue
+		}
+		shown := s.shownLink(r, l)
+		if !everything && len(at) < len(path) {
+			shown.Through = shown.Path
+		}
+		all.Links = append(all.Links, shown)
 	}
-	return all, err
+	return all, nil
 }
 
 func (s *server) shownLink(r *http.Request, l storage.Link) api.Link {

@@ -66,7 +66,7 @@ func (s *server) webFile(w http.ResponseWriter, r *http.Request, id auth.Identit
 		v.Conflict = storage.ConflictDevice(path[len(path)-1])
 	}
 	if v.Own {
-		if err := s.history(r, d, path, n, about, &v); err != nil {
+		if err := s.history(r, id, d, path, n, about, &v); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (s *server) webFile(w http.ResponseWriter, r *http.Request, id auth.Identit
 }
 
 // history is what only a file's owner sees.
-func (s *server) history(r *http.Request, d *storage.Drive, path []api.Name, n api.Node, about storage.About, v *web.File) error {
+func (s *server) history(r *http.Request, id auth.Identity, d *storage.Drive, path []api.Name, n api.Node, about storage.About, v *web.File) error {
 	rows, err := d.Files(r.Context(), storage.FileQuery{Filters: []storage.Filter{{Column: "id", Op: "eq", Values: []string{n.Document.String()}}}, Limit: 1})
 	if err != nil {
 		return err
@@ -84,11 +84,9 @@ func (s *server) history(r *http.Request, d *storage.Drive, path []api.Name, n a
 		v.Description = rows[0].Description
 	}
 	v.Metadata = pairs(about.Metadata)
-	links, err := d.Links(r.Context(), path)
-	if err != nil {
+	if v.Seen, err = s.seenWords(r, id, d, path); err != nil {
 		return err
 	}
-	v.Links = len(links)
 	versions, err := d.Versions(r.Context(), n.Document)
 	if err != nil {
 		return err

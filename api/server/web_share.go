@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,42 +70,105 @@ func (s *server) sharesShown(r *http.Request, id auth.Identity, d *storage.Drive
 	if err != nil {
 		return err
 	}
-	if v.Public = about.Public; v.Public && !v.Folder {
+	if about.Public && !v.Folder {
 		v.PublicLink = s.publicURL(r, d.Owner(), path)
 	}
-	links, err := d.Links(r.Context(), path)
+	people, links, err := s.seenBy(r, id, d, path)
 	if err != nil {
 		return err
 	}
-	v.Links = s.shownLinks(r, links, false)
+	v.Links = links
 	for _, c := range shareChoices {
 		v.Permissions = append(v.Permissions, web.Choice{Value: c.value, Label: c.label})
 	}
-	guests, err := s.guests(r, id, d)
-	if err != nil {
-		return err
-	}
-	for _, g := range guests {
-		if g.Path == "/"+api.JoinPath(path) {
+	for _, g := range people {
+		switch {
+		case g.Principal != api.Anonymous:
 			v.People = append(v.People, g)
+		case about.Public && g.Through != nil:
+			v.PublicBy = g.Through
 		}
 	}
+	v.Public = about.Public && (v.PublicBy == nil || slices.ContainsFunc(people, func(g web.Guest) bool { return g.Principal == api.Anonymous && g.Through == nil }))
 	return nil
 }
 
-func (s *server) shownLinks(r *http.Request, links []storage.Link, paths bool) (all []web.Link) {
-	for _, l := range links {
-		l := s.shownLink(r, l)
-		shown := web.Link{ID: l.ID, URL: l.URL, Password: l.Password, Created: l.Created, Expires: l.Expires}
-		if paths {
-			shown.Path = l.Path
+// seenBy is who else sees what is at a path, and the links to it: also through the folders above it.
+func (s *server) seenBy(r *http.Request, id auth.Identity, d *storage.Drive, path []api.Name) (people []web.Guest, links []web.Link, err error) {
+	through := func(shared string) (folder *web.Crumb, reached bool, err error) {
+		at, err := api.ParsePath(shared)
+		if err != nil || len(at) == len(path) || !reaches(at, path) {
+			return nil, reaches(at, path), err
 		}
-		all = append(all, shown)
+		folder = &web.Crumb{Name: webText(at), URL: pathURL("/share/", at)}
+		if len(at) == 0 {
+			folder.Name = "all files"
+		}
+		return folder, true, nil
 	}
-	return all
+	guests, err := s.guests(r, id, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, g := range guests {
+		folder, reached, err := through(g.Path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if g.Through = folder; reached {
+			people = append(people, g)
+		}
+	}
+	all, err := d.AllLinks(r.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, l := range all {
+		folder, reached, err := through(string(l.Path))
+		if err != nil {
+			return nil, nil, err
+		}
+		if shown := s.webLinkOf(r, l); reached {
+			shown.Path, shown.Through = "", folder
+			links = append(links, shown)
+		}
+	}
+	return people, links, nil
 }
 
-// guests is who has permissions in the drive, by name. What everybody may is not among it.
+// seenWords says in words who else sees what is at a path.
+func (s *server) seenWords(r *http.Request, id auth.Identity, d *storage.Drive, path []api.Name) (words []string, err error) {
+	people, links, err := s.seenBy(r, id, d, path)
+	if err != nil {
+		return nil, err
+	}
+	add := func(who string, through *web.Crumb) {
+		if through != nil {
+			who += " (through " + through.Name + ")"
+		}
+		if !slices.Contains(words, who) {
+			words = append(words, who)
+		}
+	}
+	for _, g := range people {
+		add(cmp.Or(g.Email, g.Name), g.Through)
+	}
+	for _, l := range links {
+		who := "whoever has a link"
+		if l.Password {
+			who += " and its password"
+		}
+		add(who, l.Through)
+	}
+	return words, nil
+}
+
+func (s *server) webLinkOf(r *http.Request, link storage.Link) web.Link {
+	l := s.shownLink(r, link)
+	return web.Link{ID: l.ID, URL: l.URL, Path: l.Path, Password: l.Password, Created: l.Created, Expires: l.Expires}
+}
+
+// guests is who has permissions in the drive, by name.
 func (s *server) guests(r *http.Request, id auth.Identity, d *storage.Drive) (all []web.Guest, err error) {
 	grants, err := d.Shares(r.Context())
 	if err != nil {
@@ -114,15 +179,14 @@ func (s *server) guests(r *http.Request, id auth.Identity, d *storage.Drive) (al
 		return nil, err
 	}
 	for _, g := range grants {
-		if g.UserID == api.Anonymous {
-			continue
-		}
 		path, err := api.ParsePath(g.Path)
 		if err != nil {
 			return nil, err
 		}
 		guest := web.Guest{Principal: g.UserID, Name: api.Person(names[g.UserID], ""), Email: g.Address, May: may(g.Permissions), Path: g.Path, Share: pathURL("/share/", path)}
 		switch {
+		case g.UserID == api.Anonymous:
+			guest.Name = "Everybody"
 		case g.UserID == api.Authenticated:
 			guest.Name = "Everyone with an account here"
 		case guest.Name == "" && g.Address == "":

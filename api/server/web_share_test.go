@@ -370,6 +370,54 @@ func TestWebShares(t *testing.T) {
 	c.get("/browse/team").lacks(t, "what was taken back", "minutes.txt")
 }
 
+// TestWebSeenBy: a file's page and that of its sharing say who sees it, also through the folders above it, where alone that ends.
+func TestWebSeenBy(t *testing.T) {
+	f := newFixture(t)
+	b, c := f.browser(), f.browser()
+	b.signIn(alice)
+	c.signIn(bob)
+	for _, dir := range []string{"letters", "letters2", "photos", "site"} {
+		b.upload(dir+"/", "a.txt", "of "+dir)
+	}
+	b.upload("", "small.txt", "small")
+	seen := func(path string) string {
+		t.Helper()
+		m := regexp.MustCompile(`<dt>Seen by</dt><dd>(.*?)</dd>`).FindStringSubmatch(b.get("/file/" + path).body)
+		if m == nil {
+			t.Fatalf("%s: not said who sees it", path)
+		}
+		return html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(m[1], ""))
+	}
+	if got := seen("small.txt"); got != "you" {
+		t.Errorf("what nobody else sees is seen by %s", got)
+	}
+	b.post("/do/share", "path", "letters", "email", bob, "may", "read")
+	b.post("/do/share", "path", "small.txt", "email", bob, "may", "read")
+	b.link(t, "photos", "", "open sesame")
+	b.link(t, "small.txt", "", "")
+	b.post("/do/public", "path", "site", "public", "true")
+	for path, want := range map[string]string{
+		"letters/a.txt":  "you, " + bob + " (through letters)",
+		"letters2/a.txt": "you",
+		"small.txt":      "you, " + bob + ", whoever has a link",
+		"photos/a.txt":   "you, whoever has a link and its password (through photos)",
+		"site/a.txt":     "everybody: its address",
+	} {
+		if got := seen(path); got != want {
+			t.Errorf("%s is seen by %q, and should be by %q", path, got, want)
+		}
+	}
+	b.get("/share/letters/a.txt").want(t, "a person above", "/share/letters/a.txt", bob, `through <a href="/share/letters">letters</a>`).lacks(t, "a person above", "Take it back")
+	b.get("/share/photos/a.txt").want(t, "a link above", "/share/photos/a.txt", `through <a href="/share/photos">photos</a>`).lacks(t, "a link above", "Remove</button>")
+	b.get("/share/site/a.txt").want(t, "everybody above", "/share/site/a.txt", `through <a href="/share/site">site</a>`).lacks(t, "everybody above", "Make it private")
+	b.get("/share/small.txt").want(t, "its own", "/share/small.txt", "Take it back", "Remove</button>").lacks(t, "its own", "through <a")
+	b.get("/share/site").want(t, "the site", "/share/site", "Make it private").lacks(t, "the site", "through <a")
+	b.post("/do/share", "path", "/", "email", bob, "may", "read")
+	if got := seen("letters2/a.txt"); got != "you, "+bob+" (through all files)" {
+		t.Errorf("with all that is hers shared it is seen by %s", got)
+	}
+}
+
 func (p page) bodyIs(t *testing.T, what, body string) {
 	t.Helper()
 	if p.body != body {

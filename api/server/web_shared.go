@@ -59,14 +59,18 @@ func (s *server) webShared(w http.ResponseWriter, r *http.Request, id auth.Ident
 		}
 		v.Theirs = append(v.Theirs, row)
 	}
-	if v.People, err = s.guests(r, id, d); err != nil {
+	guests, err := s.guests(r, id, d)
+	if err != nil {
 		return err
 	}
+	v.People = slices.DeleteFunc(guests, func(g web.Guest) bool { return g.Principal == api.Anonymous })
 	links, err := d.AllLinks(r.Context())
 	if err != nil {
 		return err
 	}
-	v.Links = s.shownLinks(r, links, true)
+	for _, l := range links {
+		v.Links = append(v.Links, s.webLinkOf(r, l))
+	}
 	s.render(w, r, http.StatusOK, v)
 	return nil
 }

@@ -15,6 +15,7 @@ type Share struct {
 	Own         bool // only an owner shares
 	Public      bool
 	PublicLink  string // for everybody, of a file
+	PublicBy    *Crumb // the folder above that everybody can read
 	Links       []Link
 	People      []Guest
 	Permissions []Choice
@@ -28,6 +29,7 @@ type Link struct {
 	Password bool   // one is asked for
 	Expires  time.Time
 	Created  time.Time
+	Through  *Crumb // the folder above whose link it is, with the address of its sharing
 }
 
 // Guest is somebody who has permissions.
@@ -36,6 +38,7 @@ type Guest struct {
 	Email           string // by which it was shared with him
 	May             string
 	Path, Share     string // where, in a list of all, and the address of its sharing
+	Through         *Crumb // as in Link
 }
 
 // Choice is a choice of a form.

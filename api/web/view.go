@@ -122,10 +122,10 @@ type File struct {
 	Download    string
 	Share       string // address of its sharing
 	Public      bool
-	Link        string // for everybody, when Public
-	Links       int    // to it
-	Conflict    string // the device that made this conflict copy
-	Past        string // the id of the version that is shown, unless it is the current one
+	Link        string   // for everybody, when Public
+	Seen        []string // who else sees it, in words
+	Conflict    string   // the device that made this conflict copy
+	Past        string   // the id of the version that is shown, unless it is the current one
 	Versions    []Version
 }
 

@@ -137,6 +137,9 @@ func (sh *shell) completeFrom(kind string, args []string, add func(word, about s
 	}
 	all, err := t.Shares(sh.ctx, path)
 	for _, g := range all.Grants {
+		if g.Through != "" {
+			continue // it ends there
+		}
 		if g.UserID == api.Anonymous {
 			add("public", "everybody, "+g.Path)
 			continue
@@ -144,7 +147,9 @@ func (sh *shell) completeFrom(kind string, args []string, add func(word, about s
 		add(cmp.Or(g.Email, g.UserID), g.Name)
 	}
 	for _, l := range all.Links {
-		add(l.URL, "a link to "+l.Path)
+		if l.Through == "" {
+			add(l.URL, "a link to "+l.Path)
+		}
 	}
 	return err
 }

@@ -51,7 +51,7 @@ func (cmd *shareCmd) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
-		return printShares(sh, all, "nothing is shared")
+		return printShares(sh, "", all, "nothing is shared")
 	}
 	p, err := t.existing(sh.ctx, *cmd.Path)
 	if err != nil {
@@ -76,7 +76,7 @@ func (cmd *shareCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return printShares(sh, all, p.String()+" is shared with nobody")
+	return printShares(sh, path, all, p.String()+" is shared with nobody")
 }
 
 func (cmd *shareCmd) check() error {
@@ -126,14 +126,20 @@ func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.
 	isTold := func(g api.SharedWith) bool { return strings.EqualFold(g.Email, whom) || g.UserID == whom }
 	// People choose their names: one that is another's address, or public, does not stand for that.
 	byName := whom != "public" && api.PlainPersonName(whom) && !slices.ContainsFunc(all.Grants, isTold)
+	above := "" // a folder through which it is shared so
 	for _, g := range all.Grants {
+		public, named := g.UserID == api.Anonymous && whom == "public", isTold(g) || byName && g.Name == whom
 		switch {
-		case g.UserID == api.Anonymous && whom == "public":
+		case g.Through != "":
+			if public || named {
+				above = g.Through
+			}
+		case public:
 			end = append(end, func() error {
 				_, err := t.SharePublic(sh.ctx, api.SharePublic{Path: path})
 				return err
 			})
-		case isTold(g), byName && g.Name == whom:
+		case named:
 			end = append(end, func() error {
 				_, err := t.ShareWith(sh.ctx, api.ShareWith{Path: path, UserID: g.UserID})
 				return err
@@ -141,11 +147,15 @@ func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.
 		}
 	}
 	for _, l := range all.Links {
-		if l.ID.String() == whom || l.URL == whom {
+		switch {
+		case l.ID.String() != whom && l.URL != whom:
+		case l.Through != "":
+			above = l.Through
+		default:
 			end = append(end, func() error { return t.RemoveLink(sh.ctx, l.ID) })
 		}
 	}
-	if len(end) == 0 && strings.Contains(whom, "@") { // shared before the server took down by which address
+	if len(end) == 0 && above == "" && strings.Contains(whom, "@") { // shared before the server took down by which address
 		end = append(end, func() error {
 			_, err := t.ShareWith(sh.ctx, api.ShareWith{Path: path, Email: whom})
 			return err
@@ -154,6 +164,9 @@ func (cmd *shareCmd) stop(sh *shell, t *tree, path string, all api.Shares) (api.
 	at := cli.Printable(*cmd.Path)
 	switch len(end) {
 	case 0:
+		if above != "" {
+			return all, api.Errorf(api.Invalid, "%s is shared with %s through %s\nend it there: %s", at, cli.Printable(whom), cli.Printable(sharedAt(above)), sh.command("share --stop "+quoted(whom), sharedAt(above)))
+		}
 		return all, api.Errorf(api.NotFound, "%s is not shared with %s\nsee with whom it is: %s", at, cli.Printable(whom), sh.command("share", *cmd.Path))
 	case 1:
 		err := end[0]()
@@ -192,14 +205,15 @@ type granted struct {
 	Permissions api.Permissions `json:"permissions"`
 	User        string          `json:"user"` // its id, or anonymous: everybody, or authenticated: whoever is logged in
 	Name        string          `json:"name,omitempty"`
-	Email       string          `json:"email,omitempty"` // by which it was shared
-	URL         string          `json:"url,omitempty"`   // where everybody reads a public file
+	Email       string          `json:"email,omitempty"`   // by which it was shared
+	URL         string          `json:"url,omitempty"`     // where everybody reads a public file
+	Through     string          `json:"through,omitempty"` // the folder above whose share it is
 }
 
 func sharesOf(all api.Shares) shares {
 	s := shares{Grants: []granted{}, Links: all.Links}
 	for _, g := range all.Grants {
-		s.Grants = append(s.Grants, granted{g.Path, g.Permissions, g.UserID, g.Name, g.Email, g.URL})
+		s.Grants = append(s.Grants, granted{g.Path, g.Permissions, g.UserID, g.Name, g.Email, g.URL, g.Through})
 	}
 	return s
 }
@@ -212,17 +226,17 @@ func person(g api.SharedWith) string {
 	return cmp.Or(api.Person(g.Name, g.Email), g.UserID)
 }
 
-// printShares shows who may use what; nobody, if nobody may.
-func printShares(sh *shell, all api.Shares, nobody string) error {
+// printShares shows who may use a path, or, with "", what; nobody, if nobody may.
+func printShares(sh *shell, asked string, all api.Shares, nobody string) error {
 	if sh.json || len(all.Grants)+len(all.Links) == 0 {
 		return sh.answer(sharesOf(all), "%s", nobody)
 	}
 	var rows []string
-	row := func(path, who, may, until, link string) {
-		if path = strings.TrimPrefix(path, "/"); path == "" {
-			path = "/"
+	row := func(path, through, who, may, until, link string) {
+		if through != "" {
+			path, who = api.Name(asked).Escape(), who+" (through "+cli.Printable(sharedAt(through))+")"
 		}
-		rows = append(rows, strings.Join([]string{cli.Printable(string(api.Unescape(path))), who, may, until, link}, "\t"))
+		rows = append(rows, strings.Join([]string{cli.Printable(sharedAt(path)), who, may, until, link}, "\t"))
 	}
 	for _, g := range all.Grants {
 		who := cli.Printable(person(g))
@@ -232,16 +246,21 @@ func printShares(sh *shell, all api.Shares, nobody string) error {
 		case g.UserID == api.Authenticated:
 			who = "whoever is logged in"
 		}
-		row(g.Path, who, levelOf(g.Permissions), "-", g.URL)
+		row(g.Path, g.Through, who, levelOf(g.Permissions), "-", g.URL)
 	}
 	for _, l := range all.Links {
 		who := "whoever has the link"
 		if l.Password {
 			who += " and its password"
 		}
-		row(l.Path, who, "read", stamp(l.Expires), l.URL)
+		row(l.Path, l.Through, who, "read", stamp(l.Expires), l.URL)
 	}
 	return list(sh, rows, "PATH\tWITH\tMAY\tUNTIL\tLINK", func(row string) string { return row })
+}
+
+// sharedAt is a path that the server named as this program's commands take it.
+func sharedAt(path string) string {
+	return string(api.Unescape(cmp.Or(strings.TrimPrefix(path, "/"), "/")))
 }
 
 // levelOf is the level of --may that permissions are, or their names.
