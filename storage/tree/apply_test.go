@@ -189,6 +189,22 @@ func TestWriteWithAnOldBase(t *testing.T) {
 	b.entriesIn(root, 3)
 }
 
+// What a device gave its version of a file (cp -p, chmod) stays with that, and leaves the other one's alone.
+func TestAttributesGoWithTheConflictCopy(t *testing.T) {
+	b := newBench(t)
+	f := b.file(root, "a.txt", "one")
+	b.do(b.desktop, "applied applied", f, b.write(f, f.Version, "theirs"))
+	theirs := b.has("a.txt", "theirs")
+	mine, mode, mtime := b.write(f, f.Version, "mine"), uint32(0o600), int64(1)
+	b.do(b.laptop, "adjusted applied", mine, api.Mutation{Op: api.OpSetattr, Node: f.Node, Attr: &api.Attr{Mode: &mode, Mtime: &mtime}, Time: 2})
+	if n := b.has("a.txt", "theirs"); n.Mode != theirs.Mode || n.Mtime != theirs.Mtime {
+		t.Errorf("theirs has mode %o and time %d", n.Mode, n.Mtime)
+	}
+	if n := b.nodes[mine.Conflict]; n.Mode != mode || n.Mtime != mtime {
+		t.Errorf("mine has mode %o and time %d", n.Mode, n.Mtime)
+	}
+}
+
 func TestDeleteIsDropped(t *testing.T) {
 	b := newBench(t)
 	f, d := b.file(root, "a", "one"), b.dir(root, "d")

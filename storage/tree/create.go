@@ -183,6 +183,9 @@ func (s *Set) link(m api.Mutation, o *api.Outcome) error {
 
 func (s *Set) setattr(m api.Mutation, o *api.Outcome) error {
 	id := s.resolve(m.Node)
+	if copied := s.node(s.diverted[id]); copied != nil && copied.Live() {
+		id = copied.ID // they were given to what became a conflict copy
+	}
 	n := s.node(id)
 	if n == nil {
 		return api.Errorf(api.NotFound, "the node is gone")
