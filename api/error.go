@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -44,6 +45,9 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Soon is when to come back to what is over in a moment: not all at the same one.
+func Soon() time.Duration { return time.Second + rand.N(2*time.Second) }
 
 // Errorf makes an error of a kind. A %w operand is kept as the cause.
 func Errorf(kind Kind, format string, args ...any) error {

@@ -1,11 +1,15 @@
 package integration
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,4 +199,143 @@ func TestBackupAndRestoreDie(t *testing.T) {
 		clean(t, again)
 		must(t, again.Stop())
 	}
+}
+
+// TestServerDiesAmongWriters: kill -9 of a server that does the writes of many in one transaction leaves all of them, or none: all
+// if one was answered.
+func TestServerDiesAmongWriters(t *testing.T) {
+	s := ownServer(t)
+	anna := newAccount(t, s, "anna")
+	anna.token = anna.login(t)
+	if got := anna.ask(t, "PUT", "/api/vfs/write/home/before", nil, []byte("before")); got.status/100 != 2 {
+		t.Fatal(got)
+	}
+	for i, step := range append([]fault.Step{fault.PackRows}, fault.Commit...) {
+		must(t, s.Stop())
+		s.Setenv(fault.Variable, string(step)+" 2") // the first transaction is of who comes first, alone
+		must(t, s.Start(t.Context()))
+		s.Setenv(fault.Variable, "")
+		held := holdDrives(t, s)
+		const writers = 16
+		contents, answered := make([][]byte, writers), make([]bool, writers)
+		name := func(j int) string { return fmt.Sprintf("%d-%s/by-%d", i, step, j) }
+		var all sync.WaitGroup
+		for j := range writers {
+			if j == 1 {
+				held.wanted(t, 1) // by who is alone in the first transaction, since nobody else has come
+			}
+			contents[j] = randomBytes(100_000 + j)
+			all.Go(func() {
+				req, err := http.NewRequest("PUT", s.URL+"/api/vfs/write/home/"+name(j), bytes.NewReader(contents[j]))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Authorization", "Bearer "+anna.token)
+				res, err := http.DefaultClient.Do(req)
+				if err != nil {
+					return // it died
+				}
+				defer res.Body.Close()
+				_, err = io.Copy(io.Discard, res.Body)
+				answered[j] = err == nil && res.StatusCode/100 == 2
+			})
+		}
+		held.wanted(t, writers)
+		held.release(t)
+		all.Wait()
+		if !s.Died(20 * time.Second) {
+			t.Errorf("the server did not get to %s", step)
+			must(t, s.Stop())
+		}
+		must(t, s.Start(t.Context()))
+		held.connect(t, &held.look)
+		var there []int
+		for j := range writers {
+			got := anna.retrieve(t, name(j))
+			if !answered[j] && strings.Contains(got.message(), "not found") {
+				continue
+			}
+			must(t, anna.stored(t, name(j), contents[j]))
+			there = append(there, j)
+		}
+		switch n := held.transactions(t); {
+		case len(there) == 0 || there[0] != 0:
+			t.Errorf("%s: %v are there, and not who came first", step, there)
+		case step != fault.CommitDone && (len(there) > 1 || n != 1):
+			t.Errorf("%s: %v are there, of %d transactions: some of those who were killed together", step, there, n)
+		case step == fault.CommitDone && (len(there) < 3 || n != 2):
+			t.Errorf("%s: %v are there, of %d transactions: not who came first, and many together", step, there, n)
+		}
+		held.look.Close(t.Context())
+		clean(t, s)
+	}
+}
+
+// heldDrives keeps everyone from changing a drive.
+type heldDrives struct {
+	server       *rig.Server
+	conn, look   *pgx.Conn
+	objects, was int // how many objects and transactions there were before
+}
+
+func holdDrives(t *testing.T, s *rig.Server) *heldDrives {
+	t.Helper()
+	h := &heldDrives{server: s}
+	h.connect(t, &h.conn)
+	h.connect(t, &h.look)
+	var err error
+	h.objects, _, err = s.Objects(t.Context())
+	must(t, err)
+	h.was = h.transactions(t)
+	_, err = h.conn.Exec(t.Context(), `BEGIN; SELECT FROM satchel.drives FOR UPDATE`)
+	must(t, err)
+	return h
+}
+
+func (h *heldDrives) connect(t *testing.T, to **pgx.Conn) {
+	t.Helper()
+	url, err := h.server.DatabaseURL(t.Context(), private.Superuser)
+	must(t, err)
+	*to, err = pgx.Connect(t.Context(), url)
+	must(t, err)
+}
+
+// transactions is how many have written versions since the drives were held.
+func (h *heldDrives) transactions(t *testing.T) (n int) {
+	t.Helper()
+	must(t, h.look.QueryRow(t.Context(), `SELECT count(DISTINCT xmin::text) FROM satchel.versions`).Scan(&n))
+	return n - h.was
+}
+
+// wanted waits until so many have sent what they write, one of them wants a drive and the server does nothing else.
+func (h *heldDrives) wanted(t *testing.T, writers int) {
+	t.Helper()
+	still := 0
+	eventually(t, time.Minute, func() error {
+		objects, _, err := h.server.Objects(t.Context())
+		if err != nil {
+			return err
+		}
+		var is bool
+		if err := h.look.QueryRow(t.Context(), `
+			SELECT count(*) > 0 AND bool_and(wait_event_type = 'Lock')
+			FROM pg_stat_activity WHERE application_name = 'satcheld' AND state <> 'idle'`).Scan(&is); err != nil {
+			return err
+		}
+		if still++; !is || objects < h.objects+writers {
+			still = 0
+		}
+		if still < 10 {
+			return fmt.Errorf("%d are there, and the server is not waiting", objects-h.objects)
+		}
+		return nil
+	})
+}
+
+// release lets the server have the drives.
+func (h *heldDrives) release(t *testing.T) {
+	t.Helper()
+	must(t, h.look.Close(t.Context()))
+	must(t, h.conn.Close(t.Context()))
 }

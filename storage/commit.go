@@ -83,7 +83,7 @@ func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Lock
 	}
 	diff = set.Diff()
 	answer = postgres.Answer{Number: number, Outcomes: outcomes, Touched: set.Touched()}
-	return diff, answer, d.write(ctx, tx, diff, by, answer)
+	return diff, answer, d.write(ctx, tx, []tree.Diff{diff}, by, answer)
 }
 
 func (d *Drive) workingSet(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author) *tree.Set {
@@ -92,18 +92,19 @@ func (d *Drive) workingSet(ctx context.Context, tx *postgres.Tx, locked postgres
 	})
 }
 
-// write writes a difference. What it puts over the owner's quota, the oldest
+// write writes differences. What they put over the owner's quota, the oldest
 // of the history and the trash make room for: the files alone are within it.
-func (d *Drive) write(ctx context.Context, tx *postgres.Tx, diff tree.Diff, by postgres.Author, answer postgres.Answer) error {
-	if err := tx.Write(ctx, diff, by, answer); err != nil {
+func (d *Drive) write(ctx context.Context, tx *postgres.Tx, diffs []tree.Diff, by postgres.Author, answer postgres.Answer) error {
+	if err := tx.Write(ctx, diffs, by, answer); err != nil {
 		return err
 	}
-	over := diff.Drive.Stored - diff.Drive.Quota
-	if diff.Drive.Quota == 0 || over <= 0 || len(diff.Versions) == 0 {
+	drive := diffs[len(diffs)-1].Drive
+	over := drive.Stored - drive.Quota
+	if drive.Quota == 0 || over <= 0 || !slices.ContainsFunc(diffs, func(d tree.Diff) bool { return len(d.Versions) > 0 }) {
 		return nil
 	}
 	// Some more than that, so that not every commit has to look.
-	_, err := tx.Evict(ctx, d.id, over+diff.Drive.Quota/50)
+	_, err := tx.Evict(ctx, d.id, over+drive.Quota/50)
 	return err
 }
 
@@ -161,14 +162,19 @@ func (d *Drive) applyWhole(ctx context.Context, tx *postgres.Tx, locked postgres
 	if err != nil {
 		return diff, err
 	}
-	for _, o := range answer.Outcomes {
+	return diff, wholly(answer.Outcomes)
+}
+
+// wholly is why not all mutations were applied as asked.
+func wholly(outcomes []api.Outcome) error {
+	for _, o := range outcomes {
 		switch o.Status {
 		case api.Applied:
 		case api.Refused:
-			return diff, api.Errorf(o.Kind, "%s", o.Message)
+			return api.Errorf(o.Kind, "%s", o.Message)
 		default:
-			return diff, api.Errorf(api.Conflict, "another device changed this meanwhile")
+			return api.Errorf(api.Conflict, "another device changed this meanwhile")
 		}
 	}
-	return diff, nil
+	return nil
 }

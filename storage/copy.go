@@ -83,12 +83,11 @@ func (d *Drive) Copy(ctx context.Context, from, to []api.Name, o CopyOptions) (c
 			return nil, err
 		}
 		if o.Object != nil {
+			objects := map[api.ID]Object{}
 			for _, v := range c.versions {
-				if err := tx.SetObject(ctx, d.id, d.owner, v.To, *o.Object); err != nil {
-					return nil, err
-				}
+				objects[v.To] = *o.Object
 			}
-			return batch, nil
+			return batch, tx.SetObjects(ctx, d.id, d.owner, objects)
 		}
 		return batch, tx.CopyObjects(ctx, d.id, d.owner, c.versions)
 	})

@@ -126,7 +126,7 @@ func (d *Drive) applyAsGuest(ctx context.Context, tx *postgres.Tx, locked postgr
 	told := set.Touched()
 	a.Touched.Nodes, a.Touched.Entries = append(a.Touched.Nodes, told.Nodes...), append(a.Touched.Entries, told.Entries...)
 	a.Touched = a.Touched.Unique()
-	return a, d.write(ctx, tx, set.Diff(), by, a)
+	return a, d.write(ctx, tx, []tree.Diff{set.Diff()}, by, a)
 }
 
 // verdict is what the grants say of a mutation: allowed, unless there is an error

@@ -123,7 +123,7 @@ func (d *Drive) amend(ctx context.Context, edit func(context.Context, *postgres.
 			return err
 		}
 		diff = set.Diff()
-		return d.write(ctx, tx, diff, by, postgres.Answer{})
+		return d.write(ctx, tx, []tree.Diff{diff}, by, postgres.Answer{})
 	})
 	return diff, err
 }

@@ -34,6 +34,7 @@ type Service struct {
 	blobs blob.Store
 	log   *slog.Logger
 	feeds *feeds
+	lines *lines
 
 	mounts mounts
 	index  *indexing
@@ -46,9 +47,13 @@ type Service struct {
 
 // New makes a service over a database and a blob store, neither of which it closes.
 func New(db *postgres.DB, blobs blob.Store, log *slog.Logger) *Service {
-	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), index: newIndexing(), extract: extract.Text,
+	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), lines: newLines(), index: newIndexing(), extract: extract.Text,
 		thumbnail: func(_ context.Context, image []byte) ([]byte, error) { return thumbnail.Make(image) }, thumbnailing: make(chan struct{}, thumbnailsAtOnce)}
 }
+
+// Close breaks off the writes that are being done, so that they need the database no more. It is for when no more requests come; those
+// whose clients have gone, too, are under way until then.
+func (s *Service) Close() { s.lines.end() }
 
 // ExtractWith has another function find the text in documents, such as one that
 // does it in a process of its own. It is for before the service is used.

@@ -30,7 +30,13 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	database := pgtest.New(t)
-	db, err := postgres.Open(t.Context(), database.App)
+	return worldBy(t, database, database.App)
+}
+
+// worldBy is a world whose service has another way to its database.
+func worldBy(t testing.TB, database pgtest.Database, way string) *world {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), way)
 	if err != nil {
 		t.Fatal(err)
 	}

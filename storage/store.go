@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"slices"
-	"time"
 
 	"satchel/api"
 	"satchel/api/chunk"
-	"satchel/storage/fault"
 	"satchel/storage/postgres"
 )
 
@@ -23,9 +20,11 @@ type PutOptions struct {
 	Mtime     int64 // ns; 0 = now
 	Size      int64 // bytes that the body is said to have: for which there must be room; 0 = nobody knows
 
-	// Check may refuse to replace old, nil if there is no file yet. Nobody else
-	// changes the drive between its answer and the change.
-	Check func(old *api.Node) error
+	// Check may refuse to replace old, nil if there is no file yet, with what the
+	// S3 API keeps of its version. Nobody else changes the drive between its answer
+	// and the change. It is called while Put waits, by whoever does the write, and
+	// perhaps more than once.
+	Check func(old *api.Node, object Object) error
 
 	// Object is what the S3 API keeps of the version. It is asked for when all of
 	// the body was read.
@@ -70,93 +69,23 @@ func (d *Drive) Put(ctx context.Context, path []api.Name, body io.Reader, o PutO
 // commitVersion makes a version whose chunks are stored the content of the
 // file at a path. The last pack of them is made known with it, unless it is nil.
 func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Version, pack *storedPack, o PutOptions) (node api.Node, created bool, err error) {
-	var object *Object
+	w := &write{path: path, version: v, options: o, made: api.NewID(), done: make(chan struct{})}
 	if o.Object != nil {
-		object = o.Object()
+		w.object = o.Object()
 	}
-	var made *postgres.Pack
 	if pack != nil && d.own() {
-		made = &pack.Pack
+		w.pack = &pack.Pack
 	} else if pack != nil { // a guest adds it as such, and then acts as the owner
 		if err := d.addPack(ctx, *pack); err != nil {
 			return node, false, err
 		}
 	}
-	chunks := named([]api.Mutation{{Version: &v}})
-	build := func(ctx context.Context, tx *postgres.Tx, walked []api.Node) ([]api.Mutation, error) {
-		m := api.Mutation{Op: api.OpWrite, Name: path[len(path)-1], Version: &v, Time: time.Now().UnixNano()}
-		if o.Mtime != 0 {
-			m.Attr = &api.Attr{Mtime: &o.Mtime}
-		}
-		batch, parent, err := d.parents(walked, path, !o.NoParents, m.Time)
-		if err != nil {
-			return nil, err
-		}
-		m.Parent = parent
-		var old *api.Node
-		if len(walked) == len(path) {
-			old = &walked[len(path)-1]
-			if err := storable(old.Type); err != nil {
-				return nil, err
-			}
-			m.Node, m.Base = old.ID, old.Version
-		} else {
-			if m.Attr == nil {
-				m.Attr = &api.Attr{}
-			}
-			m.Op, m.Node, m.Attr.Type = api.OpCreate, api.NewID(), api.File
-		}
-		if o.Check != nil {
-			if err := o.Check(old); err != nil {
-				return nil, err
-			}
-		}
-		node.ID, created = m.Node, old == nil
-		if o.with != nil {
-			if err := o.with(ctx, tx); err != nil {
-				return nil, err
-			}
-		}
-		if object != nil {
-			if err := tx.SetObject(ctx, d.id, d.owner, v.ID, *object); err != nil {
-				return nil, err
-			}
-		}
-		return append(batch, m), nil
+	if d.own() && o.with == nil {
+		err = d.s.lines.do(ctx, lineKey{d.id, d.root, d.caller}, w, d.writeTogether)
+		return w.node, w.created, err
 	}
-	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		locked, walked, err := d.lockFor(ctx, tx, chunks, made, path)
-		if err != nil {
-			return err
-		}
-		batch, err := build(ctx, tx, walked)
-		if err != nil {
-			return err
-		}
-		diff, err := d.applyWhole(ctx, tx, locked, chunks, batch)
-		for _, n := range slices.Concat(diff.NewNodes, diff.Nodes) {
-			if n.ID == node.ID {
-				node = n.Node
-			}
-		}
-		return err
-	})
-	return node, created, err
-}
-
-// lockFor locks the drive for a change at a path, and walks there.
-func (d *Drive) lockFor(ctx context.Context, tx *postgres.Tx, chunks []api.Hash, pack *postgres.Pack, path []api.Name) (locked postgres.Locked, walked []api.Node, err error) {
-	if d.own() {
-		locked, walked, err = tx.LockFor(ctx, d.id, d.owner, d.author(), chunks, pack, d.root, path)
-		if pack != nil {
-			fault.At(fault.PackRows)
-		}
-		return locked, walked, err
-	}
-	if locked, err = tx.Lock(ctx, d.id, d.owner, d.author(), chunks); err == nil {
-		walked, err = tx.Walk(ctx, d.id, d.root, path)
-	}
-	return locked, walked, err
+	d.writeTogether(ctx, []*write{w})
+	return w.node, w.created, w.err
 }
 
 // checkPath tells what is wrong with the path of something to be made.

@@ -251,7 +251,7 @@ func (u *upload) ReadFrom(body io.Reader) (n int64, err error) {
 	}
 	count := &counting{r: body}
 	node, created, err := u.to.Drive.Put(q.ctx, u.to.Real, count, storage.PutOptions{
-		NoParents: true, Mtime: q.sentMtime(), Size: max(0, q.r.ContentLength), Check: q.preconditions,
+		NoParents: true, Mtime: q.sentMtime(), Size: max(0, q.r.ContentLength), Check: q.conditions(),
 	})
 	if err != nil {
 		return count.n, q.failed("write", u.name, err)
@@ -312,6 +312,14 @@ func (q *request) beforePut() error {
 		}
 	}
 	return nil
+}
+
+// conditions is what holds a write to its preconditions, nil if it has none.
+func (q *request) conditions() func(*api.Node, storage.Object) error {
+	if q.r.Header.Get("If-Match") == "" && q.r.Header.Get("If-None-Match") == "" {
+		return nil
+	}
+	return func(old *api.Node, _ storage.Object) error { return q.preconditions(old) }
 }
 
 // preconditions holds a PUT to its If-Match and If-None-Match (RFC 9110 section 13.1).

@@ -112,7 +112,7 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 			q.status = webdav.StatusLocked
 			return false, l, err
 		}
-		check := func(old *api.Node) error {
+		check := func(old *api.Node, _ storage.Object) error {
 			if old != nil {
 				return errLocked() // somebody was quicker
 			}

@@ -171,19 +171,15 @@ func taken(err error) error {
 }
 
 // conditions holds a write to If-Match and If-None-Match.
-func (q *request) conditions(b *storage.Bucket) func(old *api.Node) error {
+func (q *request) conditions() func(*api.Node, storage.Object) error {
 	match, none := q.r.Header.Get("If-Match"), q.r.Header.Get("If-None-Match")
 	if match == "" && none == "" {
 		return nil
 	}
-	return func(old *api.Node) error {
+	return func(old *api.Node, object storage.Object) error {
 		tag := ""
 		if old != nil {
-			objects, err := b.Objects(q.ctx, []api.ID{old.Version})
-			if err != nil {
-				return err
-			}
-			tag = etag(old, objects[old.Version])
+			tag = etag(old, object)
 		}
 		if none != "" && old != nil && (none == "*" || none == tag) || match != "" && (old == nil || match != "*" && match != tag) {
 			return refuse(http.StatusPreconditionFailed, "PreconditionFailed", "the key has another object, or none")
@@ -216,7 +212,7 @@ func (q *request) put() error {
 	}
 	var tag string
 	_, _, err = b.Put(q.ctx, path, q.body, storage.PutOptions{
-		Mtime: mtime(headers), Check: q.conditions(b),
+		Mtime: mtime(headers), Check: q.conditions(),
 		Object: func() *storage.Object {
 			sum := q.body.sum()
 			tag = hex.EncodeToString(sum[:])

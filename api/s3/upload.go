@@ -263,7 +263,7 @@ func (q *request) completeUpload() error {
 	done := make(chan error, 1)
 	go func() {
 		done <- b.CompleteUpload(q.ctx, id, path, parts, storage.PutOptions{
-			Mtime: mtime(u.Headers), Check: q.conditions(b),
+			Mtime: mtime(u.Headers), Check: q.conditions(),
 			Object: func() *storage.Object { return &storage.Object{ETag: tag, Headers: u.Headers} },
 		})
 	}()

@@ -1,12 +1,10 @@
 package server
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
-	"time"
 
 	"satchel/api"
 )
@@ -55,8 +53,7 @@ func (c *crowd) admit(next http.Handler, refuse failure) http.Handler {
 		}
 		leave, ok := c.enter(r)
 		if !ok {
-			// Not all at the same moment.
-			refuse(w, r, &api.Error{Kind: api.Unavailable, Message: "the server has more to do than it can: try again in a moment", RetryAfter: time.Second + rand.N(2*time.Second)})
+			refuse(w, r, &api.Error{Kind: api.Unavailable, Message: "the server has more to do than it can: try again in a moment", RetryAfter: api.Soon()})
 			return
 		}
 		defer leave()

@@ -245,6 +245,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 		return stopper{}, server.Config{}, err
 	}
 	drives := storage.New(db, blobs, p.log)
+	d.cleanup = append(d.cleanup, drives.Close)
 	mounts, err := cmd.mounts()
 	if err != nil {
 		return stopper{}, server.Config{}, err

@@ -99,6 +99,7 @@ func (s *Server) Start() {
 		cancel()
 		s.web.CloseClientConnections()
 		wg.Wait()
+		drives.Close()
 		operator.Close()
 		db.Close()
 	}

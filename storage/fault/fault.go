@@ -5,6 +5,8 @@ package fault
 
 import (
 	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 )
@@ -58,15 +60,18 @@ var (
 )
 
 // Variable is the environment variable whose value, a step, arms the process:
-// it kills itself, as kill -9 does, when it gets there for the first time.
+// it kills itself, as kill -9 does, when it gets there for the first time, or with "step N" for the Nth.
 const Variable = "SATCHELD_TEST_DIE_AT"
 
 var armed atomic.Pointer[func(Step)]
 
 func init() {
-	if die := Step(os.Getenv(Variable)); die != "" {
+	if die, nth, _ := strings.Cut(os.Getenv(Variable), " "); die != "" {
+		n, _ := strconv.ParseInt(nth, 10, 64)
+		var left atomic.Int64
+		left.Store(max(n, 1))
 		Arm(func(s Step) {
-			if s == die {
+			if s == Step(die) && left.Add(-1) == 0 {
 				syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {} // until the signal has come
 			}

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -106,26 +108,41 @@ type Pack struct {
 }
 
 // AddPack makes a stored pack and its chunks known. Chunks that another pack
-// holds already stay there, and get another grace period. By the chunks' order
-// two packs with the same ones can't wait for each other.
+// holds already stay there, and get another grace period.
 func (tx *Tx) AddPack(ctx context.Context, owner api.ID, p Pack) error {
 	var batch pgx.Batch
-	p.queue(&batch, owner)
+	queuePacks(&batch, owner, []Pack{p})
 	return tx.conn.SendBatch(ctx, &batch).Close()
 }
 
-func (p *Pack) queue(batch *pgx.Batch, owner api.ID) {
-	batch.Queue(`INSERT INTO packs (owner, id, bytes) VALUES ($1, $2, $3)`, owner, p.ID, p.Bytes)
+// queuePacks makes packs known. By the chunks' order two transactions with the same ones can't wait for each other. Of those that several
+// packs have, one counts.
+func queuePacks(batch *pgx.Batch, owner api.ID, packs []Pack) {
+	if len(packs) == 0 {
+		return
+	}
+	batch.Queue(`INSERT INTO packs (owner, id, bytes) SELECT $1, x.* FROM unnest($2::uuid[], $3::bigint[]) x`, owner,
+		column(packs, func(p *Pack) api.ID { return p.ID }),
+		column(packs, func(p *Pack) int64 { return p.Bytes }))
+	var chunks []Extent
+	for _, p := range packs {
+		for _, c := range p.Chunks {
+			c.Pack = p.ID
+			chunks = append(chunks, c)
+		}
+	}
+	slices.SortStableFunc(chunks, func(a, b Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	chunks = slices.CompactFunc(chunks, func(a, b Extent) bool { return a.Hash == b.Hash })
 	// DO NOTHING would not wait for garbage collection to remove a chunk that is
 	// there; DO UPDATE locks it, or inserts it if it went, and changes nothing.
-	hashes := column(p.Chunks, func(e *Extent) api.Hash { return e.Hash })
+	hashes := column(chunks, func(e *Extent) api.Hash { return e.Hash })
 	batch.Queue(`
 		INSERT INTO chunks (owner, pack, sha256, off, len)
-		SELECT $1, $2, x.* FROM unnest($3::bytea[], $4::int[], $5::int[]) x
+		SELECT $1, x.* FROM unnest($2::uuid[], $3::bytea[], $4::int[], $5::int[]) x
 		ON CONFLICT (owner, sha256) DO UPDATE SET pack = chunks.pack WHERE false`,
-		owner, p.ID, hashes,
-		column(p.Chunks, func(e *Extent) int64 { return e.Off }),
-		column(p.Chunks, func(e *Extent) int64 { return e.Len }))
+		owner, column(chunks, func(e *Extent) api.ID { return e.Pack }), hashes,
+		column(chunks, func(e *Extent) int64 { return e.Off }),
+		column(chunks, func(e *Extent) int64 { return e.Len }))
 	batch.Queue(spare, owner, hashes)
 }
 

@@ -60,7 +60,7 @@ func configure(appURL string) (*pgxpool.Config, error) {
 	params["jit"] = "off"                                  // compiling costs more than any of our queries
 	params["plan_cache_mode"] = "force_generic_plan"       // see replan
 	params["statement_timeout"] = "60s"                    // a scan that names no drive is a mistake
-	params["lock_timeout"] = "20s"                         // who waits for a drive's lock has a connection
+	params["lock_timeout"] = lockTimeout.String()          // who waits for a drive's lock has a connection
 	params["idle_in_transaction_session_timeout"] = "120s" // no one waits for the client inside a transaction
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		registerTypes(conn.TypeMap())
@@ -237,6 +237,23 @@ func aborted(err error) bool {
 	return ok && (pg.Code == serializationFailure || pg.Code == deadlockDetected)
 }
 
+// Contended tells whether an error is of other transactions and not of the database, which has undone this one: they held a lock
+// that it wanted for too long, or it was broken off for them time and again.
+func Contended(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == lockNotAvailable || aborted(pg))
+}
+
+// ErrUncertain is of a transaction of which nobody knows whether it was committed: its COMMIT was sent, and not answered. No other error
+// leaves anything of its transaction.
+var ErrUncertain = errors.New("nobody knows what came of it")
+
+// answered tells whether an error is the database's answer to a statement, after which it goes on.
+func answered(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code[:2] != "08" && pg.Code[:2] != "57"
+}
+
 // classify gives errors of the database and of the way to it a kind. Errors
 // that have one, and faults of ours, pass unchanged.
 func classify(err error) error {
@@ -259,7 +276,7 @@ func classify(err error) error {
 			return api.Errorf(api.Unavailable, "%w", err)
 		}
 		if pg.Code == lockNotAvailable {
-			return errBusy()
+			return errBusy(err)
 		}
 		if pg.Code == internalError && writers[pg.Routine] {
 			return api.Errorf(api.NoSpace, "%w", err)

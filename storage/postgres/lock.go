@@ -42,39 +42,33 @@ func (tx *Tx) Lock(ctx context.Context, drive, owner api.ID, by Author, hashes [
 	if tx.guest {
 		return tx.lockShared(ctx, drive)
 	}
-	l, _, err := tx.lock(ctx, drive, owner, by, hashes, nil, nil)
+	l, _, err := tx.lock(ctx, drive, owner, by, hashes, nil, api.ID{}, nil)
 	return l, err
 }
 
-// LockFor is [Tx.Lock] by the owner for one file at a path from a directory, and [Tx.AddPack] and [Tx.Walk] in the same round trip: a pack
-// that is given is made known, and the nodes on the path are found, once the drive is locked.
-func (tx *Tx) LockFor(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, pack *Pack, dir api.ID, path []api.Name) (Locked, []api.Node, error) {
-	return tx.lock(ctx, drive, owner, by, hashes, pack, &walking{dir, path})
+// LockFor is [Tx.Lock] by the owner for files at paths from a directory, and [Tx.AddPack] and [Tx.Walk] in the same round trip: the packs
+// are made known, and the nodes on each path are found, once the drive is locked.
+func (tx *Tx) LockFor(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, packs []Pack, dir api.ID, paths [][]api.Name) (Locked, [][]api.Node, error) {
+	return tx.lock(ctx, drive, owner, by, hashes, packs, dir, paths)
 }
 
-type walking struct {
-	dir  api.ID
-	path []api.Name
-}
-
-func (tx *Tx) lock(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, pack *Pack, walk *walking) (l Locked, walked []api.Node, err error) {
+func (tx *Tx) lock(ctx context.Context, drive, owner api.ID, by Author, hashes []api.Hash, packs []Pack, dir api.ID, paths [][]api.Name) (l Locked, walked [][]api.Node, err error) {
 	var batch pgx.Batch
 	batch.Queue(driveQuery+`WHERE d.id = $1 FOR NO KEY UPDATE OF d`, drive).Query(func(rows pgx.Rows) error {
 		d, err := oneDrive(rows)
 		l.Drive = d.working()
 		return err
 	})
-	if pack != nil {
-		pack.queue(&batch, owner) // after the drive, as the other chunks: in another order two uploads may wait for each other
-	}
+	queuePacks(&batch, owner, packs) // after the drive, as the other chunks: in another order two uploads may wait for each other
 	if !by.Incarnation.IsZero() {
 		batch.Queue(`SELECT number, outcomes, touched FROM batches WHERE drive = $1 AND device = $2 AND incarnation = $3`,
 			drive, by.Device, by.Incarnation).Query(l.Last.collect)
 	}
 	l.lockChunks(&batch, owner, hashes)
-	if walk != nil {
-		batch.Queue(walkQuery, drive, walk.dir, nonNil(walk.path)).Query(func(rows pgx.Rows) (err error) {
-			walked, err = pgx.CollectRows(rows, scanNode)
+	walked = make([][]api.Node, len(paths))
+	for i, path := range paths {
+		batch.Queue(walkQuery, drive, dir, nonNil(path)).Query(func(rows pgx.Rows) (err error) {
+			walked[i], err = pgx.CollectRows(rows, scanNode)
 			return err
 		})
 	}

@@ -280,7 +280,7 @@ func (p *planned) commit(batch func(i int) []api.Mutation) func(context.Context,
 				return fmt.Errorf("%+v", o)
 			}
 		}
-		return tx.Write(ctx, set.Diff(), p.by, Answer{Number: locked.Last.Number + 1, Outcomes: outcomes})
+		return tx.Write(ctx, []tree.Diff{set.Diff()}, p.by, Answer{Number: locked.Last.Number + 1, Outcomes: outcomes})
 	}
 }
 

@@ -23,7 +23,11 @@ const (
 	// (statement_timeout), so it does not live, and neither does whoever waits for it.
 	silence        = 75 * time.Second
 	connectTimeout = 30 * time.Second // for connections whose URL says nothing else
+	lockTimeout    = 20 * time.Second // for a lock, such as a drive's, by somebody who has a connection
 )
+
+// Patience is for how long a transaction waits at most before it has a drive: for a connection, and then for the lock.
+const Patience = linePatience + lockTimeout
 
 // pool is the connections and the line of those who want one. Only methods that it has
 // itself are for use: those of pgxpool's that query would pass the line.
@@ -32,9 +36,9 @@ type pool struct {
 	waiting atomic.Int64
 }
 
-// errBusy is what those hear who can't wait, or did so for too long.
-func errBusy() error {
-	return &api.Error{Kind: api.Unavailable, Message: "the database has more to do than it can: try again in a moment", RetryAfter: time.Second}
+// errBusy is what those hear who can't wait, or did so for too long; cause may be nil.
+func errBusy(cause error) error {
+	return &api.Error{Kind: api.Unavailable, Message: "the database has more to do than it can: try again in a moment", RetryAfter: api.Soon(), Err: cause}
 }
 
 // Acquire waits for a connection, which the caller must release. A line that is too long, or
@@ -42,13 +46,13 @@ func errBusy() error {
 func (p *pool) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	defer p.waiting.Add(-1)
 	if p.waiting.Add(1) > linePerConn*int64(p.Config().MaxConns) {
-		return nil, errBusy()
+		return nil, errBusy(nil)
 	}
 	line, cancel := context.WithTimeout(ctx, linePatience)
 	defer cancel()
 	conn, err := p.Pool.Acquire(line)
 	if err != nil && line.Err() != nil && ctx.Err() == nil {
-		return nil, errBusy()
+		return nil, errBusy(nil)
 	}
 	return conn, err
 }

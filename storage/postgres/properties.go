@@ -72,15 +72,20 @@ type Object struct {
 	Headers map[string]string // by lower-case name
 }
 
-// SetObject keeps an object's part of a version that this transaction writes.
-func (tx *Tx) SetObject(ctx context.Context, drive, owner, version api.ID, o Object) error {
-	headers := o.Headers
-	if headers == nil {
-		headers = map[string]string{}
+// SetObjects keeps the objects' parts of versions that this transaction writes.
+func (tx *Tx) SetObjects(ctx context.Context, drive, owner api.ID, objects map[api.ID]Object) error {
+	if len(objects) == 0 {
+		return nil
 	}
-	_, err := tx.conn.Exec(ctx, `INSERT INTO objects (drive, owner, version, etag, headers) VALUES ($1, $2, $3, $4, $5)`,
-		drive, owner, version, o.ETag, headers)
-	return err
+	var batch pgx.Batch
+	for version, o := range objects {
+		headers := o.Headers
+		if headers == nil {
+			headers = map[string]string{}
+		}
+		batch.Queue(`INSERT INTO objects (drive, owner, version, etag, headers) VALUES ($1, $2, $3, $4, $5)`, drive, owner, version, o.ETag, headers)
+	}
+	return tx.conn.SendBatch(ctx, &batch).Close()
 }
 
 // Objects is what is kept of versions; those that the S3 API did not write are missing.

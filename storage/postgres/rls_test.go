@@ -49,7 +49,7 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 			}
 			diff := set.Diff()
 			locked.Drive = diff.Drive
-			return tx.Write(ctx, diff, by, postgres.Answer{Number: number, Outcomes: outcomes})
+			return tx.Write(ctx, []tree.Diff{diff}, by, postgres.Answer{Number: number, Outcomes: outcomes})
 		}
 		file := api.Mutation{Op: api.OpCreate, Node: api.NewID(), Parent: home.Root, Name: "a", Attr: &api.Attr{Type: api.File},
 			Version: &api.Version{ID: api.NewID(), Size: 5, SHA256: chunk, Chunks: []api.Chunk{{Hash: chunk, Size: 5}}}}
@@ -69,7 +69,7 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 		if err := tx.AddDAVLock(ctx, home.ID, user, postgres.DAVLock{Token: api.NewID(), Expires: time.Now().Add(time.Hour)}); err != nil {
 			return err
 		}
-		if err := tx.SetObject(ctx, home.ID, user, file.Version.ID, postgres.Object{ETag: "x"}); err != nil {
+		if err := tx.SetObjects(ctx, home.ID, user, map[api.ID]postgres.Object{file.Version.ID: {ETag: "x"}}); err != nil {
 			return err
 		}
 		if err := tx.SetText(ctx, home.ID, user, postgres.Unindexed{Node: file.Node, Version: file.Version.ID}, "words"); err != nil {

@@ -145,8 +145,11 @@ func (s *statements) end(ctx context.Context, err error) error {
 		return err
 	}
 	tag, err := s.conn.Exec(ctx, "COMMIT")
-	if err != nil {
+	if answered(err) && !s.conn.IsClosed() {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("commit: %w: %w", ErrUncertain, err)
 	}
 	if tag.String() != "COMMIT" {
 		return errors.New("commit: an earlier statement had failed, so the transaction was rolled back")

@@ -13,12 +13,32 @@ import (
 	"satchel/storage/tree"
 )
 
-// Write writes the net difference of a batch: at most one statement for each
-// table and kind, all sent at once, in an order that keeps every foreign key.
-// The drive must be locked by this transaction. It wakes the feeds, and keeps the
+// Write writes the net differences of batches, one after the other: for each at most one statement for each
+// table and kind, in an order that keeps every foreign key, and all of all sent at once. What is kept of the past is as if each were a
+// transaction of its own: a time at which there was one and not yet the next can be returned to. The drive must be locked by this transaction. It wakes the feeds, and keeps the
 // answer, unless it is for no batch, instead of the one before.
-func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error {
-	w := writer{drive: d.Drive.ID, owner: d.Drive.Owner, seq: d.Drive.Seq}
+func (tx *Tx) Write(ctx context.Context, diffs []tree.Diff, by Author, a Answer) error {
+	last := diffs[len(diffs)-1].Drive
+	w := writer{drive: last.ID, owner: last.Owner}
+	changed := false
+	for w.nth = range diffs {
+		d := diffs[w.nth]
+		w.difference(d, by)
+		changed = changed || len(d.Changes) > 0
+	}
+	if changed {
+		w.queue(1, `UPDATE drives SET seq = $3, files = $4, bytes = $5, stored = $6 WHERE id = $1 AND owner = $2`,
+			last.Seq, last.Files, last.Bytes, last.Stored)
+		w.batch.Queue(`SELECT pg_notify('`+channel+`', $1)`, last.ID.String())
+	}
+	if err := w.answer(a, by); err != nil {
+		return err
+	}
+	return tx.conn.SendBatch(ctx, &w.batch).Close()
+}
+
+func (w *writer) difference(d tree.Diff, by Author) {
+	w.seq = d.Drive.Seq
 	w.versions(d.Versions, by)
 	w.adopted(d.Adopted)
 	w.changeNodes(d.Nodes)
@@ -52,15 +72,6 @@ func (tx *Tx) Write(ctx context.Context, d tree.Diff, by Author, a Answer) error
 	w.trashed(d.Trashed)
 	w.gone("trash", "node", d.Untrashed)
 	w.changes(d.Changes, by)
-	if len(d.Changes) > 0 {
-		w.queue(1, `UPDATE drives SET seq = $3, files = $4, bytes = $5, stored = $6 WHERE id = $1 AND owner = $2`,
-			d.Drive.Seq, d.Drive.Files, d.Drive.Bytes, d.Drive.Stored)
-		w.batch.Queue(`SELECT pg_notify('`+channel+`', $1)`, d.Drive.ID.String())
-	}
-	if err := w.answer(a, by); err != nil {
-		return err
-	}
-	return tx.conn.SendBatch(ctx, &w.batch).Close()
 }
 
 func (w *writer) answer(a Answer, by Author) error {
@@ -91,7 +102,11 @@ type writer struct {
 	batch        pgx.Batch
 	drive, owner api.ID
 	seq          int64 // of the last change: what is written is true from it on
+	nth          int   // of the differences of this transaction
 }
+
+// moment is when the nth difference of a transaction, $3, was made: their times have their order.
+const moment = `now() + $3::int * interval '1 microsecond'`
 
 // queue adds a statement that must affect n rows; row-level security would
 // hide the others silently.
@@ -118,10 +133,10 @@ func (w *writer) versions(rows []tree.Version, by Author) {
 		return
 	}
 	w.queue(len(rows), `
-		INSERT INTO versions (drive, owner, device, id, document, node, size, sha256, time, manifest)
-		SELECT $1, $2, $3, x.*
-		FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::bytea[], $9::bigint[], $10::bytea[]) x`,
-		by.Device,
+		INSERT INTO versions (drive, owner, created, device, id, document, node, size, sha256, time, manifest)
+		SELECT $1, $2, `+moment+`, $4, x.*
+		FROM unnest($5::uuid[], $6::uuid[], $7::uuid[], $8::bigint[], $9::bytea[], $10::bigint[], $11::bytea[]) x`,
+		w.nth, by.Device,
 		column(rows, func(v *tree.Version) api.ID { return v.ID }),
 		column(rows, func(v *tree.Version) api.ID { return v.Document }),
 		column(rows, func(v *tree.Version) api.ID { return v.Node }),
@@ -337,10 +352,10 @@ func (w *writer) changes(rows []tree.Change, by Author) {
 		own = api.ID{}
 	}
 	w.queue(len(rows), `
-		INSERT INTO changes (drive, owner, device, incarnation, seq, op, node, parent, name, to_parent, to_name, other, time)
-		SELECT $1, $2, $3, $4, x.*
-		FROM unnest($5::bigint[], $6::text[], $7::uuid[], $8::uuid[], $9::text[], $10::uuid[], $11::text[], $12::uuid[], $13::bigint[]) x`,
-		by.Device, own,
+		INSERT INTO changes (drive, owner, at, device, incarnation, seq, op, node, parent, name, to_parent, to_name, other, time)
+		SELECT $1, $2, `+moment+`, $4, $5, x.*
+		FROM unnest($6::bigint[], $7::text[], $8::uuid[], $9::uuid[], $10::text[], $11::uuid[], $12::text[], $13::uuid[], $14::bigint[]) x`,
+		w.nth, by.Device, own,
 		column(rows, func(c *tree.Change) int64 { return c.Seq }),
 		column(rows, func(c *tree.Change) string { return string(c.Op) }),
 		column(rows, func(c *tree.Change) api.ID { return c.Node }),

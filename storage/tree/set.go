@@ -17,6 +17,7 @@ type Set struct {
 	entries  map[Key]*dentry
 	links    map[api.ID][]Key // entries by node, complete for every loaded node
 	deleted  map[Key][]api.ID // what this device deleted, by place
+	sought   map[Key]bool     // places where what it deleted was looked for
 	versions map[api.ID]*Version
 	written  []*Version
 	adopted  []Adoption
@@ -59,6 +60,7 @@ func NewSet(drive Drive, source Source, env Env) *Set {
 		entries:  map[Key]*dentry{},
 		links:    map[api.ID][]Key{},
 		deleted:  map[Key][]api.ID{},
+		sought:   map[Key]bool{},
 		versions: map[api.ID]*Version{},
 		merged:   map[api.ID]api.ID{},
 		placed:   map[Entry]Key{},
@@ -70,7 +72,7 @@ func NewSet(drive Drive, source Source, env Env) *Set {
 // entries changed here was loaded before they did, so rows of unknown nodes
 // are never out of date.
 func (s *Set) load(w Want) {
-	if s.err != nil {
+	if w = s.unknown(w); s.err != nil || w.nothing() {
 		return
 	}
 	rows, err := s.source.Load(w)
@@ -114,6 +116,9 @@ func (s *Set) load(w Want) {
 		if s.entries[k] == nil {
 			s.entries[k] = &dentry{}
 		}
+	}
+	for _, k := range w.Deleted {
+		s.sought[k] = true
 	}
 	for _, id := range w.Versions {
 		if _, known := s.versions[id]; !known {
