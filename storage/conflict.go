@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -66,7 +67,7 @@ const (
 
 // ResolveConflict ends a conflict, by the path of its copy; the result is the path of
 // what was kept, or of the copy if both were. A path that is not a conflict copy's is
-// [api.Invalid].
+// [api.Invalid]. No directory is removed: [api.IsDirectory].
 func (d *Drive) ResolveConflict(ctx context.Context, at []api.Name, keep string) ([]api.Name, error) {
 	if len(at) == 0 || !IsConflict(at[len(at)-1]) {
 		return nil, api.Errorf(api.Invalid, "this is not the copy of a conflict")
@@ -75,10 +76,19 @@ func (d *Drive) ResolveConflict(ctx context.Context, at []api.Name, keep string)
 	of := append(slices.Clip(at[:len(at)-1]), name)
 	switch keep {
 	case KeepCopy:
-		_, err := d.Move(ctx, at, of, MoveOptions{Replace: true})
+		_, err := d.Move(ctx, at, of, MoveOptions{Replace: true, NoDirs: true})
 		return of, err
 	case KeepFile:
-		return of, d.Remove(ctx, at)
+		return of, d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
+			e, err := d.entryAt(ctx, tx, at)
+			if err == nil && e.Node.Type == api.Directory {
+				err = api.Errorf(api.IsDirectory, "this is a folder, and no copy of a file")
+			}
+			if err != nil {
+				return nil, err
+			}
+			return []api.Mutation{removalOf(e, time.Now().UnixNano())}, nil
+		})
 	case KeepBoth:
 		for n := 1; ; n++ {
 			to := append(slices.Clip(at[:len(at)-1]), besideName(name, device, n))

@@ -187,6 +187,7 @@ func (d *Drive) removal(ctx context.Context, tx *postgres.Tx, e postgres.Descend
 type MoveOptions struct {
 	Replace bool // what is at the new path goes, with all that is below it; else it is [api.Exists]
 	Parents bool // missing directories on the way are made; else they are [api.NotFound]
+	NoDirs  bool // neither is a directory, else it is [api.IsDirectory]
 }
 
 // Move gives what is at a path another one; created tells that nothing was
@@ -212,6 +213,8 @@ func (d *Drive) Move(ctx context.Context, from, to []api.Name, o MoveOptions) (c
 		}
 		m := api.Mutation{Op: api.OpRename, Node: e.Node.ID, Parent: e.Parent, Name: e.Name, ToParent: parent, ToName: to[len(to)-1], Time: now}
 		switch {
+		case o.NoDirs && (e.Node.Type == api.Directory || target != nil && target.Node.Type == api.Directory):
+			return nil, api.Errorf(api.IsDirectory, "a folder has the name: rename one of them")
 		case target == nil:
 			created = true
 		case target.Parent == e.Parent && target.Name == e.Name:

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"satchel/api"
 	"satchel/api/auth"
 	"satchel/api/web"
 	"satchel/storage"
@@ -21,12 +22,21 @@ func (s *server) webConflicts(w http.ResponseWriter, r *http.Request, id auth.Id
 	}
 	v := web.Conflicts{Page: pageOf(id, "Conflicts", "files")}
 	for _, c := range all {
+		kept, err := d.Lookup(r.Context(), c.Copy)
+		if api.KindOf(err) == api.NotFound {
+			continue // meanwhile
+		}
+		if err != nil {
+			return err
+		}
 		row := web.Conflict{
 			Path: webText(c.Copy), Name: c.Copy[len(c.Copy)-1].Escape(), Device: c.Device,
-			Copy: web.Side{URL: fileURL(c.Copy), Open: pathURL("/open/", c.Copy), Size: c.File.Size, Modified: c.File.UpdatedAt, Preview: preview(c.File.ContentType, c.File.Size)},
+			Copy: web.Side{URL: fileURL(c.Copy), Open: pathURL("/open/", c.Copy), Size: c.File.Size, Modified: time.Unix(0, kept.Mtime), Preview: preview(c.File.ContentType, c.File.Size)},
 		}
 		row.Of.Name = webText(c.Of)
-		if n, err := d.Lookup(r.Context(), c.Of); err == nil {
+		if n, err := d.Lookup(r.Context(), c.Of); err == nil && n.Type != api.File {
+			row.Of.Other = browseURL(c.Of)
+		} else if err == nil {
 			row.Of.Side = &web.Side{URL: fileURL(c.Of), Open: pathURL("/open/", c.Of), Size: n.Size, Modified: time.Unix(0, n.Mtime), Preview: preview(storage.ContentType(string(c.Of[len(c.Of)-1])), n.Size),
 				Same: n.SHA256 == c.File.Hash}
 		}

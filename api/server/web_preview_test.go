@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"satchel/storage"
 )
 
 func pngOf(w, h int, c color.Color) string {
@@ -151,5 +154,45 @@ func TestWebConflicts(t *testing.T) {
 	b.get("/conflicts").want(t, "afterwards", "/conflicts", "There are no conflicts.")
 	if p := b.post("/do/resolve", "path", "one.txt", "keep", "copy"); p.status != 400 {
 		t.Errorf("no conflict: %d", p.status)
+	}
+}
+
+// TestWebConflictsFolders: a folder that has a file's name, or a copy's, is never what a decision takes away.
+func TestWebConflictsFolders(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	const copied = "V (conflict, laptop, 2026-11-23 14.02)"
+	b.upload("", copied, "the copy")
+	b.upload("V/", "in.txt", "in the folder")
+	b.upload("W (conflict, laptop, 2026-11-23 14.02)/", "in.txt", "in the other")
+	b.get("/conflicts").want(t, "a folder's name", "/conflicts", "something else", "Keep both").lacks(t, "a folder's name", "Keep the file", "Keep laptop")
+	b.post("/do/resolve", "path", copied, "keep", "copy")
+	b.get("/open/V/in.txt").bodyIs(t, "in the folder, with the copy to be kept", "in the folder")
+	for _, keep := range []string{"file", "copy"} {
+		b.post("/do/resolve", "path", "W (conflict, laptop, 2026-11-23 14.02)", "keep", keep)
+		b.get("/open/"+url.PathEscape("W (conflict, laptop, 2026-11-23 14.02)")+"/in.txt").bodyIs(t, "a folder of a copy's name, keep "+keep, "in the other")
+	}
+	b.post("/do/resolve", "path", copied, "keep", "both")
+	b.get("/open/"+url.PathEscape("V (laptop)")).bodyIs(t, "with both kept", "the copy")
+}
+
+// TestWebConflictsTimes: both sides are shown with the times that their files have.
+func TestWebConflictsTimes(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	d, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mtime := time.Date(2021, 1, 1, 12, 0, 0, 0, time.UTC).UnixNano()
+	for _, name := range []string{"a.txt", "a (conflict, laptop, 2026-11-23 14.02).txt"} {
+		if _, _, err := d.Put(t.Context(), names(name), strings.NewReader(name), storage.PutOptions{Mtime: mtime}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := b.get("/conflicts"); strings.Count(p.body, `datetime="2021-01-01T12:00:00Z"`) != 2 {
+		t.Errorf("the times are not both the files': %s", p.body)
 	}
 }

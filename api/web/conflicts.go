@@ -14,7 +14,8 @@ type Conflict struct {
 	Copy               Side
 	Of                 struct {
 		Name  string
-		*Side // nil: there is nothing any more
+		*Side        // nil: there is no file any more
+		Other string // what has its name now that is no file: the address of that
 	}
 }
 
