@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +29,8 @@ const (
 	// lastCalls is how long programs that still have files open get after the
 	// daemon was told to end.
 	lastCalls = 5 * time.Second
+	// leavePatience is how long the server may take, at the end, to hear of a login whose place another took.
+	leavePatience = 2 * time.Second
 )
 
 // daemon is a mounted drive.
@@ -49,7 +52,8 @@ type daemon struct {
 	left   string // the file that tells other commands what is kept after the end
 	closed bool
 
-	readOnly bool // the folder refuses changes
+	readOnly bool        // the folder refuses changes
+	hurried  atomic.Bool // who unmounted it waits for nothing
 }
 
 // moreProcs lets more goroutines be in system calls at once. Readers of /dev/fuse and fsyncs sit
@@ -102,7 +106,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	}
 	bound.base, bound.profile = config, sh.profile
 	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{}), readOnly: cmd.ReadOnly}
-	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir}
+	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir, Device: l.Device}
 	d.left = sh.places.leftFile(cmd.CacheDir)
 	d.finish = sync.OnceValue(d.close)
 	d.stayPaused() // before anything is sent
@@ -180,6 +184,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 		d.log.Warn("what was kept until this mount goes on being told", "err", err)
 	}
 	d.log.Info("mounted", "dir", d.self.Mountpoint, "server", d.login.Server, "cache", d.self.CacheDir, "passthrough", d.fs.Passthrough())
+	go d.endReplaced(sh, endPatience)
 	cmd.parent.tell(readiness{})
 	tellSystemd("READY=1")
 	if cmd.Foreground {
@@ -196,7 +201,9 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 	if err := d.finish(); err != nil {
 		d.log.Error("the drive did not close in order", "err", err)
 	}
-	sh.leaveLogin(d.login, d.self, d.log)
+	if !d.hurried.Load() {
+		d.endReplaced(sh, leavePatience)
+	}
 	control.close()
 	d.log.Info("unmounted", "dir", d.self.Mountpoint)
 	return nil
@@ -327,6 +334,13 @@ func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error)
 	return d.drive.Export(ctx, dir, false)
 }
 
+// endReplaced is [shell.endReplaced] where nobody waits for it.
+func (d *daemon) endReplaced(sh *shell, patience time.Duration) {
+	if err := sh.endReplaced(patience); err != nil {
+		d.log.Warn("a login that another took the place of was not ended: the next mount tries it again", "err", err)
+	}
+}
+
 // umount waits for unsent work while the server can be reached, and unmounts.
 func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) error {
 	if wait {
@@ -334,6 +348,7 @@ func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) e
 			return err
 		}
 	}
+	d.hurried.Store(!wait)
 	if err := d.fs.Unmount(); err != nil {
 		d.log.Info("still in use", "err", err)
 		return inUse(d.self.Mountpoint, holders(d.self.Mountpoint))

@@ -20,6 +20,7 @@ type mounted struct {
 	Socket     string `json:"socket"`     // of its control socket
 	Profile    string `json:"profile"`
 	CacheDir   string `json:"cache_dir"`
+	Device     api.ID `json:"device_id,omitzero"` // of the login
 }
 
 func (p places) mountFile(mountpoint string) string {
