@@ -15,6 +15,8 @@ import (
 func TestWaitingOrder(t *testing.T) {
 	id := func(n byte) api.ID { return api.ID{15: n} }
 	dir, file, other, elsewhere := id(1), id(2), id(3), id(4)
+	mode, mtime := uint32(0o700), int64(1)
+	timed := api.Mutation{Op: api.OpSetattr, Node: dir, Attr: &api.Attr{Mtime: &mtime}}
 	create := func(n, parent api.ID, name api.Name, typ api.Type) api.Mutation {
 		return api.Mutation{Op: api.OpCreate, Node: n, Parent: parent, Name: name, Attr: &api.Attr{Type: typ}}
 	}
@@ -29,8 +31,10 @@ func TestWaitingOrder(t *testing.T) {
 	}{
 		{"another file of the directory goes on", create(file, dir, "film", api.File), create(other, dir, "letter", api.File), false},
 		{"the same name waits", create(file, dir, "film", api.File), create(other, dir, "film", api.File), true},
-		{"a change of the node waits", create(file, dir, "film", api.File), api.Mutation{Op: api.OpSetattr, Node: file}, true},
-		{"a change of the directory goes on", create(file, dir, "film", api.File), api.Mutation{Op: api.OpSetattr, Node: dir}, false},
+		{"a change of the node waits", create(file, dir, "film", api.File), api.Mutation{Op: api.OpSetattr, Node: file, Attr: &api.Attr{Mode: &mode}}, true},
+		{"a change of the directory goes on", create(file, dir, "film", api.File), api.Mutation{Op: api.OpSetattr, Node: dir, Attr: &api.Attr{Mode: &mode}}, false},
+		{"the time that it was given waits", create(file, dir, "film", api.File), timed, true},
+		{"what is made in it after that waits", timed, create(file, dir, "film", api.File), true},
 		{"removing the directory waits", create(file, dir, "film", api.File), api.Mutation{Op: api.OpRmdir, Node: dir, Parent: elsewhere, Name: "d"}, true},
 		{"what replaces the node waits", create(file, dir, "film", api.File),
 			api.Mutation{Op: api.OpRename, Node: other, Parent: elsewhere, Name: "x", ToParent: dir, ToName: "y", Replaces: file}, true},
