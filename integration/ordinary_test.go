@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"satchel/integration/require"
+	"satchel/integration/rig"
 )
 
 // TestOrdinaryUser: without any privilege the drive mounts through
@@ -113,11 +114,7 @@ func nobody(t *testing.T) *syscall.Credential {
 // machines have it 0600.
 func openFuse(t *testing.T) {
 	t.Helper()
-	info, err := os.Stat("/dev/fuse")
+	done, err := rig.OpenFuse()
 	must(t, err)
-	if info.Mode().Perm()&0o006 == 0o006 {
-		return
-	}
-	must(t, os.Chmod("/dev/fuse", 0o666))
-	t.Cleanup(func() { os.Chmod("/dev/fuse", info.Mode().Perm()) })
+	t.Cleanup(func() { must(t, done()) })
 }
