@@ -56,11 +56,12 @@ var fileColumns = map[Column]columnExpr{
 const listed = `id, user_id, file_path, name, description, size, hash, created_at, updated_at`
 
 // joined is the part of every source behind its entries e (parent, name, node)
-// and the path of their directory.
+// and the path of their directory. Each entry is followed by keys: OFFSET 0 keeps PostgreSQL from reading all versions for each
+// node instead, which it may take for few as long as nobody has counted them.
 const joined = `
-	JOIN nodes n ON n.drive = $1 AND n.id = e.node AND n.type = 'f'
-	JOIN versions v ON v.drive = $1 AND v.id = n.version
-	LEFT JOIN documents m ON m.drive = $1 AND m.id = n.document`
+	CROSS JOIN LATERAL (SELECT * FROM nodes WHERE drive = $1 AND id = e.node AND type = 'f' OFFSET 0) n
+	CROSS JOIN LATERAL (SELECT * FROM versions WHERE drive = $1 AND id = n.version OFFSET 0) v
+	LEFT JOIN LATERAL (SELECT * FROM documents WHERE drive = $1 AND id = n.document OFFSET 0) m ON true`
 
 const joinedColumns = `n.document, $2::uuid, %s, e.name, coalesce(m.description, ''), n.size, v.sha256, n.created, v.created`
 
