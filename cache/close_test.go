@@ -13,9 +13,10 @@ import (
 	"satchel/api"
 )
 
-// registrar is a kernel that gives passthrough until it refuses.
+// registrar is a kernel that gives passthrough unless it refuses.
 type registrar struct {
 	noKernel
+	dear    bool
 	mu      sync.Mutex
 	last    int32
 	ids     map[int32]bool
@@ -33,6 +34,8 @@ func (r *registrar) Register(int) int32 {
 	r.ids[r.last] = true
 	return r.last
 }
+
+func (r *registrar) Dear() bool { return r.dear }
 
 func (r *registrar) Unregister(id int32) {
 	r.mu.Lock()
@@ -69,7 +72,7 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 	dir := t.TempDir()
 	d, err := Open(Config{Dir: dir, Remote: s, DeviceName: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	must(t, err)
-	kern := &registrar{ids: map[int32]bool{}}
+	kern := &registrar{ids: map[int32]bool{}, refuses: true}
 	d.Start(kern)
 	create := func(name string, flags uint32) uint64 {
 		t.Helper()
@@ -78,6 +81,12 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 		return a.FID
 	}
 
+	fid := create("without passthrough", unix.O_RDWR)
+	_, err = d.Write(fid, 0, []byte("text"), Cred{})
+	must(t, err)
+	kern.mu.Lock()
+	kern.refuses = false
+	kern.mu.Unlock()
 	for _, name := range []string{"read", "part", "part in use"} {
 		fid := find(t, d, name)
 		open(t, d, fid, unix.O_RDONLY)
@@ -93,13 +102,6 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 	must(t, d.Unlink(rootFID, "gone", nil))
 	create("gone in use", unix.O_RDWR)
 	must(t, d.Unlink(rootFID, "gone in use", nil))
-	kern.mu.Lock()
-	kern.refuses = true
-	kern.mu.Unlock()
-	fid := create("without passthrough", unix.O_RDWR)
-	_, err = d.Write(fid, 0, []byte("text"), Cred{})
-	must(t, err)
-
 	if n := kern.out(); n < 4 {
 		t.Fatalf("%d files are registered: the test is not about what it says", n)
 	}

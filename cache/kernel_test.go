@@ -40,6 +40,7 @@ func newDcache(d *Drive) *dcache {
 
 func (k *dcache) Register(int) int32 { return 0 }
 func (k *dcache) Covered() bool      { return false }
+func (k *dcache) Dear() bool         { return false }
 func (k *dcache) Unregister(int32)   {}
 func (k *dcache) Writeback() bool    { return false }
 

@@ -126,6 +126,9 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 	return o, err
 }
 
+// smallRead is up to how many bytes a file is read through the daemon, which is one READ, rather than registered where that is dear.
+const smallRead = 128 << 10
+
 // handle counts an open handle of a file whose content is local, or partly so; locked.
 func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 	if n.slot == 0 && n.part != nil {
@@ -144,7 +147,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 		return Opened{}, api.Errorf(kindOf(err), "open: %w", err)
 	}
 	if n.opens == 0 {
-		if c.backing == 0 {
+		if c.backing == 0 && !(d.kernel().Dear() && !writing(flags) && n.size <= smallRead) {
 			c.backing = d.kernel().Register(c.fd)
 		}
 		n.pass = c.backing != 0 && !(writing(flags) && d.tight())

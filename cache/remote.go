@@ -44,6 +44,8 @@ type Kernel interface {
 	// Register hands a descriptor (O_RDONLY) to the kernel for passthrough and returns its
 	// backing id (> 0), or 0 when passthrough is not to be had.
 	Register(fd int) int32
+	// Dear tells whether Register takes longer than a READ: another process does it.
+	Dear() bool
 	// Unregister gives a backing id back.
 	Unregister(id int32)
 	// EntryChanged drops what the kernel knows of a name.
@@ -60,6 +62,7 @@ type Kernel interface {
 type noKernel struct{}
 
 func (noKernel) Register(int) int32          { return 0 }
+func (noKernel) Dear() bool                  { return false }
 func (noKernel) Unregister(int32)            {}
 func (noKernel) EntryChanged(uint64, string) {}
 func (noKernel) InodeChanged(uint64, bool)   {}

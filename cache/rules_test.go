@@ -216,6 +216,7 @@ type slowKernel struct {
 
 func (k *slowKernel) Register(int) int32 { return 0 }
 func (k *slowKernel) Covered() bool      { return false }
+func (k *slowKernel) Dear() bool         { return false }
 func (k *slowKernel) Unregister(int32)   {}
 func (k *slowKernel) Writeback() bool    { return false }
 

@@ -89,6 +89,7 @@ func (s *slots) prepare(d *Drive, many int) {
 			if err != nil {
 				break
 			}
+			c.backing = d.kernel().Register(c.fd)
 			d.mu.Lock()
 			s.free = append(s.free, c)
 			d.mu.Unlock()
@@ -153,6 +154,9 @@ func (s *slots) recycle(d *Drive, c *content) {
 		c.dismount()
 		c.extra = 0
 		c.look()
+		if c.backing == 0 {
+			c.backing = d.kernel().Register(c.fd)
+		}
 		d.mu.Lock()
 		c.rec, c.idle, c.durable, c.syncing = slotRecord{}, false, false, false
 		s.free = append(s.free, c)

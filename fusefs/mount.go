@@ -156,6 +156,13 @@ func (f *filesystem) Register(fd int) int32 {
 	return id
 }
 
+func (f *filesystem) Dear() bool {
+	if f.home != nil {
+		return f.home.Dear()
+	}
+	return f.helper != nil && f.pass.Load()
+}
+
 func (f *filesystem) Unregister(id int32) {
 	if f.home != nil {
 		f.home.Unregister(id)
