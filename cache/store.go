@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -256,6 +257,28 @@ func (s *store) scan(prefix []byte, fn func(k, v []byte) error) error {
 	}
 	defer it.Close()
 	for it.First(); it.Valid(); it.Next() {
+		if err := fn(it.Key(), it.Value()); err != nil {
+			return err
+		}
+	}
+	return it.Error()
+}
+
+// read calls fn with each of these keys that there is, in order. keys must be sorted. Neighbours take a fraction of what each takes by
+// itself (Get): blocks are decompressed once.
+func (s *store) read(keys [][]byte, fn func(k, v []byte) error) error {
+	it, err := s.NewIter(&pebble.IterOptions{LowerBound: keys[0]})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for _, k := range keys {
+		if !it.SeekGE(k) {
+			break
+		}
+		if !bytes.Equal(it.Key(), k) {
+			continue
+		}
 		if err := fn(it.Key(), it.Value()); err != nil {
 			return err
 		}

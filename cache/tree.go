@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -42,6 +44,31 @@ func (d *Drive) load(id api.ID) (*node, error) {
 		return nil, err
 	}
 	return d.adopt(id, r), nil
+}
+
+// loadAtOnce is how many nodes of a directory are brought into memory together: about as many as one READDIRPLUS of a page tells of.
+const loadAtOnce = 32
+
+// loadKids brings the first few of these entries' nodes into memory that are not there, and returns them; locked.
+func (d *Drive) loadKids(kids []*kid) (loaded []*node, err error) {
+	var keys [][]byte
+	for _, k := range kids {
+		if k.name != "" && d.byID[k.id] == nil {
+			keys = append(keys, nodeKey(k.id))
+		}
+		if len(keys) == loadAtOnce {
+			break
+		}
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	err = d.st.read(slices.CompactFunc(keys, bytes.Equal), func(k, v []byte) error {
+		r, err := decodeRecord(v)
+		if err == nil {
+			loaded = append(loaded, d.adopt(api.ID(k[1:]), r))
+		}
+		return err
+	})
+	return loaded, err
 }
 
 // known returns the node that the kernel means; locked.
@@ -255,7 +282,14 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 		}
 		off = 2
 	}
-	for _, k := range l.after(off - 2) {
+	var loaded []*node
+	defer func() {
+		for _, kid := range loaded { // those that were not shown
+			d.letGo(kid)
+		}
+	}()
+	kids := l.after(off - 2)
+	for i, k := range kids {
 		if k.name == "" {
 			continue
 		}
@@ -266,10 +300,14 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 			}
 			continue
 		}
-		kid, err := d.load(k.id)
-		if err != nil {
-			return err
+		if d.byID[k.id] == nil {
+			more, err := d.loadKids(kids[i:])
+			loaded = append(loaded, more...)
+			if err != nil {
+				return err
+			}
 		}
+		kid := d.byID[k.id]
 		if kid == nil {
 			d.log.Error("an entry without its node", "name", k.name, "node", k.id)
 			continue

@@ -23,6 +23,7 @@ type filesystem struct {
 	noXattr            bool
 	srv                *fuse.Server
 	dir                string          // where it is mounted
+	mounts             mountTable      // what else is
 	pass               atomic.Bool     // passthrough is to be had
 	writeback          atomic.Bool     // the kernel collects writes
 	gone               atomic.Bool     // it is mounted no more

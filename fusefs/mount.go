@@ -117,6 +117,7 @@ func (s *Server) Writeback() bool { return s.fs.writeback.Load() }
 func (s *Server) Wait() {
 	s.srv.Wait()
 	s.fs.gone.Store(true)
+	s.fs.mounts.close()
 	if s.fs.helper != nil {
 		s.fs.helper.Close()
 	}
@@ -206,7 +207,7 @@ func (f *filesystem) Covered() bool {
 	if f.home != nil {
 		return f.home.Covered()
 	}
-	return mountedBelow(f.dir)
+	return f.mounts.mountedBelow(f.dir)
 }
 
 func (f *filesystem) Writeback() bool {

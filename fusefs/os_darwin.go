@@ -41,5 +41,8 @@ func killsSgid(*fuse.SetXAttrIn) bool { return false }
 // not to be had.
 func dying(uint32) bool { return true }
 
-// mountedBelow tells whether something is mounted below a directory: there are no mounts over files here.
-func mountedBelow(string) bool { return false }
+// mountTable is what is mounted: there are no mounts over files here.
+type mountTable struct{}
+
+func (*mountTable) mountedBelow(string) bool { return false }
+func (*mountTable) close()                   {}

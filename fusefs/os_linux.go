@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -63,11 +64,53 @@ func (f *filesystem) findHelper(socket string, fd int) {
 	}
 }
 
-// mountedBelow tells whether something is mounted below a directory, in this process's mount namespace.
-func mountedBelow(dir string) bool {
-	table, err := os.ReadFile("/proc/self/mountinfo")
+// mountTable is what is mounted in this process's mount namespace.
+type mountTable struct {
+	mu    sync.Mutex
+	open  bool
+	fd    int  // not an os.File: Go's poller would take the news of a change for itself
+	below bool // as of the last look
+}
+
+// mountedBelow tells whether something is mounted below a directory, always the same one. The table is read anew when it has
+// changed (proc_pid_mountinfo(5)).
+func (t *mountTable) mountedBelow(dir string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.open {
+		fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return false
+		}
+		t.open, t.fd = true, fd
+	} else if n, err := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLPRI}}, 0); n == 0 && err == nil {
+		return t.below
+	}
 	dir = strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(dir)
-	return err == nil && bytes.Contains(table, []byte(" "+dir+"/"))
+	table, err := readAll(t.fd)
+	t.below = err == nil && bytes.Contains(table, []byte(" "+dir+"/"))
+	return t.below
+}
+
+// readAll reads a file of /proc from its beginning.
+func readAll(fd int) (all []byte, err error) {
+	part := make([]byte, 64<<10)
+	for {
+		n, err := unix.Pread(fd, part, int64(len(all)))
+		if n <= 0 || err != nil {
+			return all, err
+		}
+		all = append(all, part[:n]...)
+	}
+}
+
+func (t *mountTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open {
+		unix.Close(t.fd)
+		t.open = false
+	}
 }
 
 // readAheadKiB is how much the kernel asks for at once when a program reads on in a file without passthrough.

@@ -44,8 +44,8 @@ type boundFolders struct {
 	profile    string // whose commands the messages name
 
 	news  chan struct{}
-	asked chan chan<- struct{} // who waits until what is bound now is shown
-	twin  atomic.Bool          // something of the drive itself is bound in it: its feed must tell all
+	asked chan chan<- error // who waits until what is bound now is shown; each has room for the answer
+	twin  atomic.Bool       // something of the drive itself is bound in it: its feed must tell all
 
 	mu     sync.Mutex // guards what is below; only run changes shown
 	shown  map[api.ID]*boundFolder
@@ -72,7 +72,7 @@ func (b *boundFolders) stir() {
 func (b *boundFolders) run(ctx context.Context) {
 	wait := time.Duration(0)
 	for {
-		var asking chan<- struct{}
+		var asking chan<- error
 		select {
 		case <-ctx.Done():
 			return
@@ -80,36 +80,40 @@ func (b *boundFolders) run(ctx context.Context) {
 		case asking = <-b.asked:
 		case <-time.After(wait):
 		}
-		binds, err := b.ask(ctx)
+		wait = askBinds
+		err := b.update(ctx)
 		if err != nil {
 			if ctx.Err() == nil && api.KindOf(err) != api.Unavailable {
-				b.log.Warn("ask for shared folders", "err", err)
+				b.log.Warn("show shared folders", "err", err)
 			}
-			wait = 5 * time.Second
-			continue
-		}
-		wait = askBinds
-		if err := b.show(ctx, binds); err != nil {
-			b.log.Warn("show shared folders", "err", err)
 			wait = 5 * time.Second
 		}
 		if asking != nil {
-			close(asking)
+			asking <- err
 		}
 	}
 }
 
+// update shows what the server says is bound.
+func (b *boundFolders) update(ctx context.Context) error {
+	binds, err := b.ask(ctx)
+	if err != nil {
+		return err
+	}
+	return b.show(ctx, binds)
+}
+
 // refresh returns when what is bound now is shown.
 func (b *boundFolders) refresh(ctx context.Context) error {
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	select {
 	case b.asked <- done:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	select {
-	case <-done:
-		return nil
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -149,11 +153,7 @@ func (b *boundFolders) first(ctx context.Context) {
 	b.known(ctx)
 	ctx, cancel := context.WithTimeout(ctx, bindsAtMount)
 	defer cancel()
-	binds, err := b.ask(ctx)
-	if err == nil {
-		err = b.show(ctx, binds)
-	}
-	if err != nil {
+	if err := b.update(ctx); err != nil {
 		b.log.Debug("what is bound is heard later", "err", err)
 	}
 }

@@ -85,7 +85,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 	desktop := newNotices(log)
 	go desktop.run(sh.ctx)
 	bound := &boundFolders{home: c.Drive("home"), drive: func(id api.ID) *client.Drive { return c.Drive(id.String()) },
-		log: log, mountpoint: dir, news: make(chan struct{}, 1), asked: make(chan chan<- struct{}), shown: map[api.ID]*boundFolder{}}
+		log: log, mountpoint: dir, news: make(chan struct{}, 1), asked: make(chan chan<- error), shown: map[api.ID]*boundFolder{}}
 	config := cache.Config{
 		Dir: cmd.CacheDir, Remote: &homeRemote{bound.home, bound}, User: l.User, Device: l.Device, DeviceName: l.DeviceName,
 		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
