@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -105,12 +106,13 @@ func TestFullDatabaseDisk(t *testing.T) {
 	t.Cleanup(func() { must(t, s.Stop()) })
 	anna := newAccount(t, s, "anna")
 	laptop := anna.mountNew(t, "laptop")
-	stored := map[string][]byte{"before": randomBytes(300_000)}
-	must(t, os.WriteFile(filepath.Join(laptop.Mount, "before"), stored["before"], 0o644))
+	before := randomBytes(300_000)
+	stored := map[string][]byte{"before": before}
+	must(t, os.WriteFile(filepath.Join(laptop.Mount, "before"), before, 0o644))
 	syncAll(t, laptop)
 
 	must(t, fill(disk))
-	var mu sync.Mutex
+	var mu sync.Mutex // guards stored and what is below
 	refused, served := 0, 0
 	var all sync.WaitGroup
 	for who := range 4 {
@@ -132,7 +134,7 @@ func TestFullDatabaseDisk(t *testing.T) {
 				}
 				mu.Unlock()
 				switch got := anna.ask(t, "GET", "/api/vfs/get/home/before", nil, nil); {
-				case got.status == http.StatusOK && string(got.body) == string(stored["before"]):
+				case got.status == http.StatusOK && bytes.Equal(got.body, before):
 					mu.Lock()
 					served++
 					mu.Unlock()
