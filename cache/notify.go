@@ -12,7 +12,7 @@ type note struct {
 	fid  uint64
 	name string // "" = the inode itself
 	data bool
-	room bool // the name is as it was: it is to be forgotten for want of memory
+	kid  uint64 // not 0: the name is as it was, and this node, which it leads to, is to be forgotten for want of memory
 }
 
 // A notifier tells the kernel what changed. Only its one goroutine calls the kernel's
@@ -105,24 +105,37 @@ func (q *notifier) run() {
 		q.todo, q.asking = map[note]struct{}{}, nil
 		q.mu.Unlock()
 		k := q.d.kernel()
-		var covered, looked bool
+		var unneeded []note
 		for n := range todo {
-			if n.room {
-				if !looked {
-					covered, looked = k.Covered(), true
-				}
-				if covered {
-					continue
-				}
-			}
-			if n.name != "" {
+			switch {
+			case n.kid != 0:
+				unneeded = append(unneeded, n)
+			case n.name != "":
 				k.EntryChanged(n.fid, n.name)
-			} else {
+			default:
 				k.InodeChanged(n.fid, n.data)
 			}
+		}
+		if len(unneeded) > 0 {
+			forget(k, unneeded)
 		}
 		for _, done := range asking {
 			close(done)
 		}
+	}
+}
+
+// forget lets the kernel forget nodes. One that can't be asked for that drops their names, whoever uses them, and would unmount what is mounted
+// over a name (Covered).
+func forget(k Kernel, notes []note) {
+	fids := make([]uint64, len(notes))
+	for i, n := range notes {
+		fids[i] = n.kid
+	}
+	if k.Prune(fids) || k.Covered() {
+		return
+	}
+	for _, n := range notes {
+		k.EntryChanged(n.fid, n.name)
 	}
 }

@@ -53,9 +53,9 @@ func (d *Drive) unmet(n *node) {
 	}
 }
 
-// askToForget asks the kernel to forget some files. Of those that are in use it only drops the names, which would show
-// (/proc/PID/exe); so it is not asked for them, nor for directories, whose use is not known here (getcwd(2)). It would also unmount
-// what is mounted over a name, so it is asked nothing while something is (Kernel.Covered). Locked.
+// askToForget asks the kernel to forget some files. Before Linux 6.18 it drops the names even of those that are in use, which would show
+// (/proc/PID/exe), and unmounts what is mounted over a name; so it is not asked for those, nor for directories, whose use is not known here
+// (getcwd(2)), and for nothing while something is mounted there (forget). Locked.
 func (d *Drive) askToForget() {
 	k := &d.remembered
 	for range askAtOnce {
@@ -78,7 +78,7 @@ func (d *Drive) askToForget() {
 		}
 		n.queued, n.asked = false, true
 		k.asked++
-		d.notes.put(note{fid: p.fid, name: string(n.name), room: true})
+		d.notes.put(note{fid: p.fid, name: string(n.name), kid: n.fid})
 	}
 }
 

@@ -52,6 +52,8 @@ type Kernel interface {
 	EntryChanged(parent uint64, name string)
 	// InodeChanged drops the attributes of a node and, for data, its cached content or listing.
 	InodeChanged(fid uint64, data bool)
+	// Prune lets the kernel forget those of these nodes that nobody uses; false: it can't be asked for that.
+	Prune(fids []uint64) bool
 	// Covered tells whether something is mounted on a name of the drive, as far as this process can see.
 	Covered() bool
 	// Writeback tells whether the kernel collects writes, and believes only itself about sizes and times of files that it knows.
@@ -68,3 +70,4 @@ func (noKernel) EntryChanged(uint64, string) {}
 func (noKernel) InodeChanged(uint64, bool)   {}
 func (noKernel) Writeback() bool             { return false }
 func (noKernel) Covered() bool               { return false }
+func (noKernel) Prune([]uint64) bool         { return false }

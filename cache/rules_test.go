@@ -214,11 +214,12 @@ type slowKernel struct {
 	calls  atomic.Int32
 }
 
-func (k *slowKernel) Register(int) int32 { return 0 }
-func (k *slowKernel) Covered() bool      { return false }
-func (k *slowKernel) Dear() bool         { return false }
-func (k *slowKernel) Unregister(int32)   {}
-func (k *slowKernel) Writeback() bool    { return false }
+func (k *slowKernel) Register(int) int32  { return 0 }
+func (k *slowKernel) Covered() bool       { return false }
+func (k *slowKernel) Prune([]uint64) bool { return false }
+func (k *slowKernel) Dear() bool          { return false }
+func (k *slowKernel) Unregister(int32)    {}
+func (k *slowKernel) Writeback() bool     { return false }
 
 func (k *slowKernel) call() {
 	k.calls.Add(1)

@@ -203,6 +203,23 @@ func (f *filesystem) InodeChanged(fid uint64, data bool) {
 	}
 }
 
+// pruneNotify is a seam for tests of kernels that have no such notification: before Linux 6.18.
+var pruneNotify = (*fuse.Server).PruneNotify
+
+func (f *filesystem) Prune(fids []uint64) bool {
+	if f.home != nil {
+		for i := range fids {
+			fids[i] |= f.tag
+		}
+		return f.home.Prune(fids)
+	}
+	st := pruneNotify(f.srv, fids)
+	if !st.Ok() && st != fuse.ENOSYS {
+		f.warn("let the kernel forget nodes", st)
+	}
+	return st.Ok()
+}
+
 func (f *filesystem) Covered() bool {
 	if f.home != nil {
 		return f.home.Covered()

@@ -18,6 +18,14 @@ import (
 // The kernel remembers what programs met, and each node that it remembers costs memory here. A walk through a drive with
 // many more than there is memory for leaves no more than that, and what is in use keeps its names.
 func TestKernelForgetsWhatMemoryHasNoRoomFor(t *testing.T) {
+	t.Run("the kernel is asked to forget nodes", forgets)
+	t.Run("names are dropped", func(t *testing.T) {
+		fusefs.WithoutPrune(t)
+		forgets(t)
+	})
+}
+
+func forgets(t *testing.T) {
 	const memory, dirs, each = 1 << 20, 30, 100
 	cacheDir, server := t.TempDir(), newSoleServer()
 	d, dir, unmount := mountWith(t, cache.Config{Dir: cacheDir, Remote: server}, fusefs.Options{})
