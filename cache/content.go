@@ -42,7 +42,8 @@ type content struct {
 }
 
 // maxIdle is how many content files nobody has open stay open and registered; and as many of files that
-// wait to be sent, but for those that were written since the last two syncs.
+// wait to be sent, but for those that were written since the last two syncs. Where descriptors are
+// few it is an eighth of them.
 const maxIdle = 4096
 
 func (d *Drive) slotPath(slot uint64) string {
@@ -200,14 +201,7 @@ func (d *Drive) park(n *node) {
 	}
 	c.idle = true
 	d.slots.idle = append(d.slots.idle, idleContent{c, n})
-	for len(d.slots.idle) > d.cfg.seam.maxIdle() {
-		i := d.slots.idle[0]
-		d.slots.idle = d.slots.idle[1:]
-		if i.c.idle && i.n.c == i.c && i.n.opens == 0 && i.n.hot == nil {
-			i.n.c, i.c.idle = nil, false
-			d.slots.later(func() { d.closeContent(i.c) })
-		}
-	}
+	d.idleDown(d.cfg.seam.maxIdle())
 }
 
 // rest closes the content file of an unsent file that is durable and that nobody uses when many wait to be sent: however

@@ -20,6 +20,9 @@ func writing(flags uint32) bool { return flags&unix.O_ACCMODE != unix.O_RDONLY }
 func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, intr Interrupt) (Attr, Opened, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.spare(); err != nil {
+		return Attr{}, Opened{}, err
+	}
 	p, l, stays, err := d.vacant(parent, name, false, intr)
 	if err == errExists && flags&unix.O_EXCL == 0 {
 		_, _, n, err := d.present(parent, name, intr)
@@ -67,6 +70,9 @@ func (d *Drive) Open(fid uint64, flags uint32, c Cred, intr Interrupt) (Opened, 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.known(fid)
+	if err == nil {
+		err = d.spare()
+	}
 	if err != nil {
 		return Opened{}, err
 	}

@@ -11,6 +11,9 @@ func (d *Drive) Tmpfile(parent uint64, mode, flags uint32, c Cred) (Attr, Opened
 	if err := d.roomy(); err != nil {
 		return Attr{}, Opened{}, err
 	}
+	if err := d.spare(); err != nil {
+		return Attr{}, Opened{}, err
+	}
 	p, err := d.known(parent)
 	if err != nil {
 		return Attr{}, Opened{}, err

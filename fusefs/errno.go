@@ -48,6 +48,9 @@ func status(err error) fuse.Status {
 		return fuse.Status(e)
 	}
 	var errno syscall.Errno
+	if errors.As(err, &errno) && errno == syscall.EMFILE {
+		return fuse.Status(syscall.ENFILE) // the daemon's descriptors, not the program's
+	}
 	if errors.As(err, &errno) && errno != syscall.ENOSYS {
 		return fuse.Status(errno)
 	}
