@@ -14,8 +14,8 @@ import (
 // spareDescriptors is how many are kept for all else: the replica's tables, connections, what is sent and fetched.
 const spareDescriptors = 2048
 
-// descriptorLimit is how many this process may have (RLIMIT_NOFILE; Go has raised it to what it may be).
-var descriptorLimit = sync.OnceValue(func() int {
+// descriptors is how many this process may have (RLIMIT_NOFILE; Go has raised it to what it may be).
+var descriptors = sync.OnceValue(func() int {
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
 		return 1024
@@ -23,17 +23,10 @@ var descriptorLimit = sync.OnceValue(func() int {
 	return int(min(l.Cur, 1<<30))
 })
 
-func (k *seam) descriptors() int {
-	if k.limit > 0 {
-		return k.limit
-	}
-	return descriptorLimit()
-}
-
 // spare fails with ENFILE when a program may open no further file: not with EMFILE, which would speak of the program's own
 // descriptors (open(2)). What is open though nobody uses it is closed then, for the next one; locked.
 func (d *Drive) spare() error {
-	limit := d.cfg.seam.descriptors()
+	limit := descriptors()
 	fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0) // the lowest number that is free: all below are in use
 	if err == nil {
 		unix.Close(fd)

@@ -60,7 +60,6 @@ type seam struct {
 	clock   clock                       // tells of suspensions
 	disk    func() disk                 // what the disk under the cache says of its room
 	idle    int                         // instead of maxIdle; 0 = that
-	limit   int                         // how many descriptors there are; 0 = RLIMIT_NOFILE
 }
 
 func (k *seam) fs() vfs.FS {
@@ -74,7 +73,7 @@ func (k *seam) maxIdle() int {
 	if k.idle > 0 {
 		return k.idle
 	}
-	if n := k.descriptors(); n < 4*maxIdle {
+	if n := descriptors(); n < 4*maxIdle {
 		return n / 8
 	}
 	return maxIdle

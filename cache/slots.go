@@ -146,7 +146,7 @@ func (s *slots) settled(d *Drive, from []*content, sheds int64) {
 func (s *slots) recycle(d *Drive, c *content) {
 	path := d.slotPath(c.slot)
 	d.mu.Lock()
-	room := len(s.free) < min(keepFree, d.cfg.seam.descriptors()/8)
+	room := len(s.free) < min(keepFree, descriptors()/8)
 	d.mu.Unlock()
 	// Somebody may still have it mapped, though no handle is open.
 	if room && c.unused() && os.Truncate(path, 0) == nil {
