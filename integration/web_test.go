@@ -105,6 +105,7 @@ func (s *surfer) press(form string, fields map[string]string) {
 // give puts a file into a page's chooser, as a person does who picked it.
 func (s *surfer) give(input, name, content string) {
 	s.t.Helper()
+	s.becomes("complete", "document.readyState") // its scripts listen
 	s.js(`{const d = new DataTransfer(); d.items.add(new File([%q], %q)); const i = document.querySelector(%q); i.files = d.files; i.dispatchEvent(new Event("change")); 1}`, content, name, input)
 }
 

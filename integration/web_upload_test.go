@@ -27,6 +27,7 @@ const uploadVariable = "SATCHEL_TEST_UPLOAD_MIB"
 // choose picks files of this machine in a page's chooser.
 func (s *surfer) choose(selector string, files ...string) {
 	s.t.Helper()
+	s.becomes("complete", "document.readyState") // its scripts listen
 	if _, err := do(s, chromedp.SetUploadFiles(chromedp.CSS(selector), files)); err != nil {
 		s.t.Fatal(err)
 	}
