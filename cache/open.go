@@ -85,6 +85,7 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 		return Opened{}, errIsDir
 	}
 	n.again = true // it is in use, though its name was not looked up
+	d.remembered.keep(n)
 	if n.ahead {
 		d.opened(n)
 	}
@@ -133,6 +134,7 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 }
 
 // smallRead is up to how many bytes a file is read through the daemon, which is one READ, rather than registered where that is dear.
+// Not one that may still be written: a mapping from before the daemon was killed writes to the content file, past what the kernel remembers of READs.
 const smallRead = 128 << 10
 
 // handle counts an open handle of a file whose content is local, or partly so; locked.
@@ -153,7 +155,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 		return Opened{}, api.Errorf(kindOf(err), "open: %w", err)
 	}
 	if n.opens == 0 {
-		if c.backing == 0 && !(d.kernel().Dear() && !writing(flags) && n.size <= smallRead) {
+		if c.backing == 0 && !(d.kernel().Dear() && !writing(flags) && n.size <= smallRead && n.hot == nil) {
 			c.backing = d.kernel().Register(c.fd)
 		}
 		n.pass = c.backing != 0 && !(writing(flags) && d.tight())

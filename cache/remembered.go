@@ -1,5 +1,7 @@
 package cache
 
+import "slices"
+
 // The kernel remembers the nodes that programs met, and what it remembers has to be in memory here: its requests name it by
 // number. Since it may remember a million of them, it is asked to forget files that it heard of longest ago when they are
 // more than the memory is for. A name that it forgot it looks up again, here, when a program uses it.
@@ -18,6 +20,8 @@ type remembered struct {
 	count int
 	asked int      // of which the kernel was asked to forget
 	queue []uint64 // FUSE node ids, who is to be asked for first in front; some may be forgotten already
+
+	pending []uint64 // those that were asked for, who was first in front; some may be forgotten or needed again
 }
 
 // met counts a reference to a node that the kernel is about to get; locked.
@@ -27,9 +31,8 @@ func (d *Drive) met(n *node) {
 	switch {
 	case n.lookups == 1:
 		k.count++
-	case n.asked: // it was needed again
-		n.asked = false
-		k.asked--
+	case n.asked:
+		k.keep(n)
 	default:
 		n.again = true
 	}
@@ -47,9 +50,19 @@ func (d *Drive) met(n *node) {
 // unmet notes that the kernel has no reference to a node any more; locked.
 func (d *Drive) unmet(n *node) {
 	d.remembered.count--
-	if n.asked {
-		n.asked = false
-		d.remembered.asked--
+	d.remembered.keep(n)
+}
+
+// keep takes back that a node is to be forgotten.
+func (k *remembered) keep(n *node) {
+	if !n.asked {
+		return
+	}
+	n.asked = false
+	k.asked--
+	if n.lookups > 0 && !n.queued {
+		n.queued = true
+		k.queue = append(k.queue, n.fid)
 	}
 }
 
@@ -58,9 +71,12 @@ func (d *Drive) unmet(n *node) {
 // (getcwd(2)), and for nothing while something is mounted there (forget). Locked.
 func (d *Drive) askToForget() {
 	k := &d.remembered
+	if k.full() && k.count-k.asked <= k.limit {
+		k.askAgain(d)
+	}
 	for range askAtOnce {
 		if len(k.queue) == 0 || k.count-k.asked <= k.limit {
-			return
+			break
 		}
 		n := d.byFID[k.queue[0]]
 		k.queue = k.queue[1:]
@@ -78,7 +94,25 @@ func (d *Drive) askToForget() {
 		}
 		n.queued, n.asked = false, true
 		k.asked++
+		k.pending = append(k.pending, n.fid)
 		d.notes.put(note{fid: p.fid, name: string(n.name), kid: n.fid})
+	}
+	if len(k.pending) > 2*k.asked+1024 {
+		k.pending = slices.DeleteFunc(k.pending, func(fid uint64) bool { n := d.byFID[fid]; return n == nil || !n.asked })
+	}
+}
+
+// askAgain puts back into the queue some of those that the kernel was asked to forget first and has not: they were in use, something was mounted,
+// or it is slow.
+func (k *remembered) askAgain(d *Drive) {
+	for range askAtOnce {
+		if len(k.pending) == 0 {
+			return
+		}
+		if n := d.byFID[k.pending[0]]; n != nil {
+			k.keep(n)
+		}
+		k.pending = k.pending[1:]
 	}
 }
 

@@ -154,7 +154,7 @@ func (s *slots) recycle(d *Drive, c *content) {
 		c.dismount()
 		c.extra = 0
 		c.look()
-		if c.backing == 0 {
+		if c.backing == 0 && d.ctx.Err() == nil {
 			c.backing = d.kernel().Register(c.fd)
 		}
 		d.mu.Lock()

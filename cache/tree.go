@@ -49,15 +49,12 @@ func (d *Drive) load(id api.ID) (*node, error) {
 // loadAtOnce is how many nodes of a directory are brought into memory together: about as many as one READDIRPLUS of a page tells of.
 const loadAtOnce = 32
 
-// loadKids brings the first few of these entries' nodes into memory that are not there, and returns them; locked.
+// loadKids brings the nodes of the first few of these entries into memory, where they are not, and returns them; locked.
 func (d *Drive) loadKids(kids []*kid) (loaded []*node, err error) {
 	var keys [][]byte
-	for _, k := range kids {
+	for _, k := range kids[:min(len(kids), loadAtOnce)] {
 		if k.name != "" && d.byID[k.id] == nil {
 			keys = append(keys, nodeKey(k.id))
-		}
-		if len(keys) == loadAtOnce {
-			break
 		}
 	}
 	slices.SortFunc(keys, bytes.Compare)
@@ -288,6 +285,9 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 			d.letGo(kid)
 		}
 	}()
+	if plus != nil && d.remembered.full() {
+		d.askToForget()
+	}
 	kids := l.after(off - 2)
 	for i, k := range kids {
 		if k.name == "" {
@@ -303,7 +303,10 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 		if d.byID[k.id] == nil {
 			more, err := d.loadKids(kids[i:])
 			loaded = append(loaded, more...)
-			if err != nil {
+			if err != nil && d.byID[k.id] == nil {
+				if i > 0 { // the kernel counts what it is told of; who reads on gets the error
+					return nil
+				}
 				return err
 			}
 		}

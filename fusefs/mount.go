@@ -1,10 +1,12 @@
 package fusefs
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -137,24 +139,28 @@ func (f *filesystem) Register(fd int) int32 {
 	if f.home != nil {
 		return f.home.Register(fd)
 	}
-	if !f.pass.Load() {
+	if !f.pass.Load() || f.gone.Load() {
 		return 0
 	}
+	var id int32
+	var err error
 	if f.helper != nil {
-		id, err := f.helper.Register(fd)
-		if err != nil {
-			f.pass.Store(false)
-			f.warn("satchel-helper refuses; content goes through the daemon from now on", err)
-		}
+		id, err = f.helper.Register(fd)
+	} else if n, errno := registerBacking(f.srv, fd); errno != 0 {
+		err = errno
+	} else {
+		id = n
+	}
+	switch {
+	case err == nil:
 		return id
-	}
-	id, errno := registerBacking(f.srv, fd)
-	if errno != 0 {
+	case f.gone.Load(), errors.Is(err, syscall.EBADF): // it was unmounted meanwhile
+	case errors.Is(err, syscall.EMFILE): // this user has as many as one may, in all his mounts
+	default:
 		f.pass.Store(false)
-		f.warn("passthrough is not to be had; content goes through the daemon", errno)
-		return 0
+		f.warn("passthrough is not to be had; content goes through the daemon from now on", err)
 	}
-	return id
+	return 0
 }
 
 func (f *filesystem) Dear() bool {
@@ -224,7 +230,7 @@ func (f *filesystem) Covered() bool {
 	if f.home != nil {
 		return f.home.Covered()
 	}
-	return f.mounts.mountedBelow(f.dir)
+	return f.gone.Load() || f.mounts.mountedBelow(f.dir)
 }
 
 func (f *filesystem) Writeback() bool {

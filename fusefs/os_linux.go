@@ -73,14 +73,14 @@ type mountTable struct {
 }
 
 // mountedBelow tells whether something is mounted below a directory, always the same one. The table is read anew when it has
-// changed (proc_pid_mountinfo(5)).
+// changed (proc_pid_mountinfo(5)). Where that can't be told, something may be.
 func (t *mountTable) mountedBelow(dir string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.open {
 		fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return false
+			return true
 		}
 		t.open, t.fd = true, fd
 	} else if n, err := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLPRI}}, 0); n == 0 && err == nil {
@@ -88,7 +88,12 @@ func (t *mountTable) mountedBelow(dir string) bool {
 	}
 	dir = strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(dir)
 	table, err := readAll(t.fd)
-	t.below = err == nil && bytes.Contains(table, []byte(" "+dir+"/"))
+	if err != nil {
+		unix.Close(t.fd)
+		t.open = false // else what changed by now would not be looked at until more does
+		return true
+	}
+	t.below = bytes.Contains(table, []byte(" "+dir+"/"))
 	return t.below
 }
 

@@ -47,6 +47,8 @@ type boundFolders struct {
 	asked chan chan<- error // who waits until what is bound now is shown; each has room for the answer
 	twin  atomic.Bool       // something of the drive itself is bound in it: its feed must tell all
 
+	hidden map[api.ID]bool // binds that could not be shown when they were last to be; of show and who calls it
+
 	mu     sync.Mutex // guards what is below; only run changes shown
 	shown  map[api.ID]*boundFolder
 	over   map[api.ID]bool // binds that show nothing any more, and whose directories are still there
@@ -71,6 +73,7 @@ func (b *boundFolders) stir() {
 // run keeps what is shown true until ctx ends.
 func (b *boundFolders) run(ctx context.Context) {
 	wait := time.Duration(0)
+	told := b.hidden // which were the reason of an answer, or could not be shown from the beginning
 	for {
 		var asking chan<- error
 		select {
@@ -81,29 +84,34 @@ func (b *boundFolders) run(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		wait = askBinds
-		err := b.update(ctx)
+		binds, err := b.ask(ctx)
 		if err != nil {
 			if ctx.Err() == nil && api.KindOf(err) != api.Unavailable {
-				b.log.Warn("show shared folders", "err", err)
+				b.log.Warn("ask for shared folders", "err", err)
 			}
+			wait = 5 * time.Second
+		} else if err := b.show(ctx, binds); err != nil {
+			b.log.Warn("show shared folders", "err", err)
 			wait = 5 * time.Second
 		}
 		if asking != nil {
-			asking <- err
+			asking <- errors.Join(err, newly(b.hidden, told))
+			told = b.hidden
 		}
 	}
 }
 
-// update shows what the server says is bound.
-func (b *boundFolders) update(ctx context.Context) error {
-	binds, err := b.ask(ctx)
-	if err != nil {
-		return err
+// newly is an error (Unavailable) when more is hidden than was told of.
+func newly(hidden, told map[api.ID]bool) error {
+	for id := range hidden {
+		if !told[id] {
+			return api.Errorf(api.Unavailable, "a shared folder can't be shown")
+		}
 	}
-	return b.show(ctx, binds)
+	return nil
 }
 
-// refresh returns when what is bound now is shown.
+// refresh returns when what is bound now is shown. The error is of kind Unavailable when something new can't be, or the server can't be asked.
 func (b *boundFolders) refresh(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
@@ -153,7 +161,11 @@ func (b *boundFolders) first(ctx context.Context) {
 	b.known(ctx)
 	ctx, cancel := context.WithTimeout(ctx, bindsAtMount)
 	defer cancel()
-	if err := b.update(ctx); err != nil {
+	binds, err := b.ask(ctx)
+	if err == nil {
+		err = b.show(ctx, binds)
+	}
+	if err != nil {
 		b.log.Debug("what is bound is heard later", "err", err)
 	}
 }
@@ -197,16 +209,19 @@ func (b *boundFolders) show(ctx context.Context, binds []api.Bind) error {
 			f.binding.Allow(w.Permissions)
 		}
 	}
+	hidden := map[api.ID]bool{}
 	for id, bind := range wanted {
 		if b.shown[id] == nil && ctx.Err() == nil {
 			f, err := b.open(bind)
 			if err != nil {
 				failed = errors.Join(failed, err)
+				hidden[id] = true
 				continue
 			}
 			b.set(id, f)
 		}
 	}
+	b.hidden = hidden
 	return errors.Join(failed, b.noteOver(binds), b.save(binds))
 }
 

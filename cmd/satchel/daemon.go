@@ -322,12 +322,11 @@ func (d *daemon) await(ctx context.Context, n news) error {
 	if n.Drive != d.drive.ID() {
 		return nil
 	}
+	var err error
 	if n.Binds {
-		if err := d.bound.refresh(ctx); err != nil {
-			return err
-		}
+		err = d.bound.refresh(ctx)
 	}
-	return d.drive.Await(ctx, n.Seq)
+	return errors.Join(err, d.drive.Await(ctx, n.Seq))
 }
 
 func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error) {

@@ -14,7 +14,7 @@ import (
 const settlePatience = 5 * time.Second
 
 // settle returns when the folders of this machine in which a drive is mounted show what a command changed on the server, so that the next program finds
-// it there. One that is offline, takes too long or can't show it is told of; one of an earlier release does not know what is asked (Invalid).
+// it there. One that is offline, or takes too long, is told of.
 func (sh *shell) settle(n news) {
 	ctx, cancel := context.WithTimeout(sh.ctx, settlePatience)
 	defer cancel()
@@ -26,7 +26,7 @@ func (sh *shell) settle(n news) {
 				return
 			}
 			_, err := m.ask(ctx, controlRequest{Op: opAwait, News: &n}, nil)
-			if sh.json || err == nil || api.KindOf(err) == api.Invalid {
+			if sh.json || api.KindOf(err) != api.Unavailable && ctx.Err() == nil {
 				return
 			}
 			telling.Lock()
