@@ -24,7 +24,8 @@ type filesystem struct {
 	srv                *fuse.Server
 	dir                string          // where it is mounted
 	mounts             mountTable      // what else is
-	pass               atomic.Bool     // passthrough is to be had
+	pass               atomic.Bool     // passthrough is to be had now
+	never              atomic.Bool     // it is not, whatever comes
 	writeback          atomic.Bool     // the kernel collects writes
 	gone               atomic.Bool     // it is mounted no more
 	helper             *backing.Client // registers backing files for those who are not root; nil = we do

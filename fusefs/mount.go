@@ -12,6 +12,7 @@ import (
 
 	"satchel/cache"
 	"satchel/cache/locks"
+	"satchel/fusefs/backing"
 )
 
 // Options of a mount.
@@ -98,6 +99,7 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	// The kernel has said what it can (FUSE_INIT) before NewServer returned.
 	offered := srv.KernelSettings().Flags64()
 	f.pass.Store(passes && offered&fuse.CAP_PASSTHROUGH != 0)
+	f.never.Store(!f.pass.Load())
 	f.writeback.Store(o.Writeback && !passes && offered&fuse.CAP_WRITEBACK_CACHE != 0)
 	d.Start(f)
 	go srv.Serve()
@@ -139,7 +141,7 @@ func (f *filesystem) Register(fd int) int32 {
 	if f.home != nil {
 		return f.home.Register(fd)
 	}
-	if !f.pass.Load() || f.gone.Load() {
+	if f.never.Load() || f.gone.Load() {
 		return 0
 	}
 	var id int32
@@ -153,10 +155,16 @@ func (f *filesystem) Register(fd int) int32 {
 	}
 	switch {
 	case err == nil:
+		f.pass.Store(true) // satchel-helper may have been away
 		return id
 	case f.gone.Load(), errors.Is(err, syscall.EBADF): // it was unmounted meanwhile
 	case errors.Is(err, syscall.EMFILE): // this user has as many as one may, in all his mounts
+	case errors.Is(err, backing.ErrGone):
+		if f.pass.Swap(false) {
+			f.warn("satchel-helper is gone; until it is back, content of files that are opened for the first time goes through the daemon", err)
+		}
 	default:
+		f.never.Store(true)
 		f.pass.Store(false)
 		f.warn("passthrough is not to be had; content goes through the daemon from now on", err)
 	}
@@ -180,7 +188,7 @@ func (f *filesystem) Unregister(id int32) {
 	}
 	if f.helper == nil {
 		unregisterBacking(f.srv, id)
-	} else if err := f.helper.Unregister(id); err != nil {
+	} else if err := f.helper.Unregister(id); err != nil && !errors.Is(err, backing.ErrGone) && !errors.Is(err, syscall.ENOENT) { // the kernel keeps what a helper registered that is gone
 		f.warn("give a backing file back", err)
 	}
 }

@@ -48,8 +48,8 @@ func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
 	}
 	c.Close()
 	if without != "" {
-		return finding{State: warned, Found: without + " was mounted without satchel-helper, which listens now: content goes through the daemon, a little slower",
-			Do: "unmount and mount again"}
+		return finding{State: warned, Found: without + " does not use satchel-helper, which listens now: content goes through the daemon, a little slower",
+			Do: "open a file there, which finds a helper that was restarted; or unmount and mount again"}
 	}
 	return finding{State: ok, Found: "mounts will have it: satchel-helper listens at " + cmd.HelperSocket}
 }

@@ -111,6 +111,11 @@ func (sh *shell) notHere(given string, err error) error {
 	if api.KindOf(err) != api.NotFound || strings.Contains(err.Error(), "\n") || !looksLocal(given) {
 		return err
 	}
+	if abs, failed := filepath.Abs(given); failed == nil {
+		if _, _, mounted := sh.places.mountOf(abs); mounted {
+			return err // it is on the drive that it is missing
+		}
+	}
 	var mounts []string
 	for _, m := range sh.mine() {
 		if kind, err := mountedType(m.Mountpoint); err == nil && kind == fsType {

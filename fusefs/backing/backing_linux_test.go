@@ -215,3 +215,56 @@ func TestBounds(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
+
+// A service that was away, as for an upgrade, is found again.
+func TestClientConnectsAnew(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	start := func() (stop func()) {
+		t.Helper()
+		s := &Server{Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+			Register:   func(int, int) (int32, error) { return 1, nil },
+			Unregister: func(int, int32) error { return nil }}
+		l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: socket, Net: "unixpacket"})
+		must(t, err)
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(l) }()
+		return func() {
+			l.Close()
+			must(t, <-done)
+		}
+	}
+	fuse, content := device(t), file(t, unix.O_RDONLY, nil)
+	stop := start()
+	client, err := Dial(socket, fuse)
+	must(t, err)
+	defer client.Close()
+	_, err = client.Register(content)
+	must(t, err)
+	stop()
+	stop = start()
+	_, err = client.Register(content) // nothing was noticed
+	must(t, err)
+	stop()
+	for range 3 {
+		if _, err := client.Register(content); !errors.Is(err, ErrGone) {
+			t.Fatalf("without a service: %v", err)
+		}
+	}
+	stop = start()
+	defer stop()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if _, err = client.Register(content); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	if err := client.Unregister(99); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("what it never had: %v", err)
+	}
+	must(t, client.Close())
+	if _, err := client.Register(content); !errors.Is(err, ErrGone) {
+		t.Errorf("after Close: %v", err)
+	}
+}

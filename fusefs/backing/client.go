@@ -1,35 +1,58 @@
 package backing
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A Client asks the service for one mount. It is safe for concurrent use;
-// requests go one at a time.
+// requests go one at a time. When the service was away and is back, the client connects anew.
 type Client struct {
-	fuse int // of /dev/fuse
+	socket string
+	fuse   int // of /dev/fuse
 
-	mu sync.Mutex
-	c  *net.UnixConn
+	mu   sync.Mutex
+	c    *net.UnixConn // nil: the service is gone
+	lost time.Time     // when it was last found to be gone
+	over bool          // it is looked for no more
 }
+
+// ErrGone is the error when the service does not answer: not now, and perhaps later.
+var ErrGone = errors.New("satchel-helper is gone")
 
 // Dial connects to the service for the mount whose /dev/fuse descriptor is given.
 func Dial(socket string, fuse int) (*Client, error) {
-	c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
-	if err != nil {
-		return nil, fmt.Errorf("connect to satchel-helper: %w", err)
+	c := &Client{socket: socket, fuse: fuse}
+	if err := c.connect(); err != nil {
+		return nil, err
 	}
-	return &Client{fuse: fuse, c: c}, nil
+	return c, nil
 }
 
-// timeout is how long the service may take; it does one system call.
-const timeout = 2 * time.Second
+func (c *Client) connect() error {
+	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: c.socket, Net: "unixpacket"})
+	if err != nil {
+		c.lost = time.Now()
+		return fmt.Errorf("connect to satchel-helper: %w", err)
+	}
+	c.c = conn
+	return nil
+}
+
+// timeout is how long the service may take; it does one system call. Once it is gone it is looked for every lookEvery.
+const (
+	timeout   = 2 * time.Second
+	lookEvery = time.Second
+)
 
 // Register registers a content file (O_RDONLY) and returns its backing id.
 func (c *Client) Register(file int) (int32, error) {
@@ -45,14 +68,41 @@ func (c *Client) Unregister(id int32) error {
 func (c *Client) ask(msg []byte, fds ...int) (int32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.c.SetDeadline(time.Now().Add(timeout))
-	if _, _, err := c.c.WriteMsgUnix(msg, unix.UnixRights(fds...), nil); err != nil {
-		return 0, fmt.Errorf("ask satchel-helper: %w", err)
+	before := c.c != nil
+	id, err := c.tell(msg, fds)
+	if errors.Is(err, syscall.EPIPE) && before { // it was restarted meanwhile
+		id, err = c.tell(msg, fds)
 	}
+	if err != nil && c.c == nil {
+		return 0, fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	return id, err
+}
+
+// tell sends a request and returns the answer. With mu held; c is nil after an error of the connection.
+func (c *Client) tell(msg []byte, fds []int) (int32, error) {
+	if c.c == nil {
+		if c.over || time.Since(c.lost) < lookEvery {
+			return 0, net.ErrClosed
+		}
+		if err := c.connect(); err != nil {
+			return 0, err
+		}
+	}
+	c.c.SetDeadline(time.Now().Add(timeout))
+	_, _, err := c.c.WriteMsgUnix(msg, unix.UnixRights(fds...), nil)
 	var b [4]byte
-	if n, err := c.c.Read(b[:]); err != nil || n != 4 {
+	n := 0
+	if err == nil {
+		n, err = c.c.Read(b[:])
+	}
+	if err != nil || n != len(b) {
 		c.c.Close() // a late answer must not be taken for the next one's
-		return 0, fmt.Errorf("satchel-helper did not answer: %w", err)
+		c.c = nil
+		if !errors.Is(err, syscall.EPIPE) {
+			c.lost = time.Now()
+		}
+		return 0, fmt.Errorf("no answer from satchel-helper: %w", cmp.Or(err, io.ErrUnexpectedEOF))
 	}
 	id := int32(binary.LittleEndian.Uint32(b[:]))
 	if id < 0 {
@@ -62,4 +112,14 @@ func (c *Client) ask(msg []byte, fds ...int) (int32, error) {
 }
 
 // Close ends the connection; what is registered stays until the unmount.
-func (c *Client) Close() error { return c.c.Close() }
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.c == nil {
+		return nil
+	}
+	err := c.c.Close()
+	c.c = nil
+	return err
+}
