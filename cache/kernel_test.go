@@ -15,6 +15,7 @@ import (
 // A dcache is the kernel as far as it remembers: names and attributes for as
 // long as it was told to, unless it was told otherwise.
 type dcache struct {
+	noKernel
 	d  *Drive
 	mu lock
 
@@ -37,13 +38,6 @@ type dname struct {
 func newDcache(d *Drive) *dcache {
 	return &dcache{d: d, mu: make(lock, 1), names: map[dname]uint64{}, attrs: map[uint64]Attr{}}
 }
-
-func (k *dcache) Register(int) int32  { return 0 }
-func (k *dcache) Covered() bool       { return false }
-func (k *dcache) Prune([]uint64) bool { return false }
-func (k *dcache) Dear() bool          { return false }
-func (k *dcache) Unregister(int32)    {}
-func (k *dcache) Writeback() bool     { return false }
 
 func (k *dcache) EntryChanged(parent uint64, name string) {
 	k.mu.Lock()

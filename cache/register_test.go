@@ -24,7 +24,10 @@ func newFile(t *testing.T, d *Drive, name string, size int64) (passes bool) {
 	t.Helper()
 	a, o, err := d.Create(rootFID, name, 0o600, unix.O_RDWR, Cred{}, nil)
 	must(t, err)
-	must(t, unix.Truncate(d.slotPath(d.byFID[a.FID].slot), size))
+	d.mu.Lock()
+	path := d.slotPath(d.byFID[a.FID].slot)
+	d.mu.Unlock()
+	must(t, unix.Truncate(path, size))
 	d.Release(a.FID, unix.O_RDWR)
 	return o.Backing != 0
 }

@@ -206,6 +206,7 @@ func TestOneNotifier(t *testing.T) {
 // A slowKernel waits in its first call, and asks the drive in each: whoever
 // held a lock while notifying would wait for ever.
 type slowKernel struct {
+	noKernel
 	d      *Drive
 	gate   chan struct{}
 	once   sync.Once
@@ -213,13 +214,6 @@ type slowKernel struct {
 	most   atomic.Int32
 	calls  atomic.Int32
 }
-
-func (k *slowKernel) Register(int) int32  { return 0 }
-func (k *slowKernel) Covered() bool       { return false }
-func (k *slowKernel) Prune([]uint64) bool { return false }
-func (k *slowKernel) Dear() bool          { return false }
-func (k *slowKernel) Unregister(int32)    {}
-func (k *slowKernel) Writeback() bool     { return false }
 
 func (k *slowKernel) call() {
 	k.calls.Add(1)
