@@ -68,14 +68,14 @@ func (d *Drive) fetchSmall(n *node) *fetch {
 	return f
 }
 
-// chase fetches on while programs go on reading.
+// chase fetches on while programs go on reading, as long as anything comes: what can't be had may be met again, by another name.
 func (d *Drive) chase() {
-	for {
+	for came := true; ; {
 		d.mu.Lock()
 		r := &d.readers
 		n := d.byID[r.at]
 		var group []*node
-		if n != nil && time.Since(r.last) < walking && r.unused < maxUnused && !d.full.Load() && d.slots.bytes+r.bytes < d.cfg.Limit && d.ctx.Err() == nil {
+		if came && n != nil && time.Since(r.last) < walking && r.unused < maxUnused && !d.full.Load() && d.slots.bytes+r.bytes < d.cfg.Limit && d.ctx.Err() == nil {
 			group = d.following(n, true)
 		}
 		if len(group) == 0 {
@@ -85,7 +85,7 @@ func (d *Drive) chase() {
 		}
 		r.at = group[len(group)-1].id
 		d.mu.Unlock()
-		d.fetchGroup(group)
+		came = d.fetchGroup(group)
 	}
 }
 
@@ -184,8 +184,8 @@ func (w *walker) kids(kids []*kid, deep bool) bool {
 	return true
 }
 
-// fetchGroup fetches small files in one request. Each is there as soon as it has arrived.
-func (d *Drive) fetchGroup(group []*node) {
+// fetchGroup fetches small files in one request. Each is there as soon as it has arrived; false when none has.
+func (d *Drive) fetchGroup(group []*node) (came bool) {
 	d.mu.Lock()
 	refs := make([]api.ContentRef, len(group))
 	for i, n := range group {
@@ -204,7 +204,7 @@ func (d *Drive) fetchGroup(group []*node) {
 	err := d.cfg.Remote.Contents(ctx, refs, func(i int, v api.Version, body io.Reader) error {
 		timer.Reset(patience)
 		err := d.store(group[i], refs[i].Version, v, body)
-		done[i] = true
+		done[i], came = true, came || err == nil
 		d.fetched(group[i], err)
 		return nil
 	})
@@ -221,6 +221,7 @@ func (d *Drive) fetchGroup(group []*node) {
 	d.mu.Lock()
 	d.wakeEvict()
 	d.mu.Unlock()
+	return came
 }
 
 // fetched ends the fetch of a file.

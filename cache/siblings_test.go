@@ -99,6 +99,35 @@ func TestSiblingsFailAlone(t *testing.T) {
 	}
 }
 
+// What can't be had, and is met again by another of its names, is not asked for again and again.
+func TestWhatCannotBeHadEndsTheChase(t *testing.T) {
+	s := newShelf()
+	s.add(api.ID{}, "a", []byte("first"))
+	dir, later := s.mkdir(api.ID{}, "d"), s.mkdir(api.ID{}, "e")
+	s.add(dir, "a", []byte("second"))
+	bad := s.add(dir, "b", []byte("right"))
+	bad.Nlink = 2
+	s.put(later, "c", bad)
+	s.content[bad.Version] = []byte("wrong")
+	d := openShelf(t, s, t.TempDir(), 0)
+	first, last := find(t, d, "d"), find(t, d, "e")
+	for _, dir := range []uint64{first, last} { // the file goes by the name listed first
+		if err := d.ReadDir(dir, 0, nil, func(Dirent) bool { return true }, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.Lookup(first, "b", nil); err != nil { // it stays in memory
+		t.Fatal(err)
+	}
+	cat(t, d, rootFID, "a")
+	settled(t, d)
+	cat(t, d, first, "a")
+	settled(t, d)
+	if requests, _, _ := s.counts(); requests > 4 {
+		t.Errorf("%d requests for three files", requests)
+	}
+}
+
 // plant makes directories of so many small files each, three deep, and returns the files' number.
 func plant(s *shelf, dirs, files int) int {
 	n := 0
