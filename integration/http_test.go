@@ -39,6 +39,11 @@ func (a *account) ask(t *testing.T, method, path string, header map[string]strin
 	for k, v := range header {
 		req.Header.Set(k, v)
 	}
+	return answerTo(t, req)
+}
+
+func answerTo(t *testing.T, req *http.Request) answer {
+	t.Helper()
 	res, err := http.DefaultClient.Do(req)
 	must(t, err)
 	defer res.Body.Close()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"satchel/integration/require"
@@ -37,6 +38,32 @@ func s3Streams(t *testing.T, b *buckets) {
 		req.ContentLength = streamSize(t)
 		return req
 	})
+}
+
+// s3Cut sends bodies in chunks that end before their last, which the length of the request does not tell.
+func s3Cut(t *testing.T, b *buckets) {
+	name := b.anna.bucket(t)
+	must(t, b.anna.put(t.Context(), name, "k", []byte("all of it")))
+	put := func(body string) answer {
+		t.Helper()
+		const payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+		req := newRequest(t, "PUT", b.endpoint+"/"+name+"/k", "", strings.NewReader(body))
+		req.Header.Set("X-Amz-Content-Sha256", payload)
+		req.Header.Set("X-Amz-Decoded-Content-Length", "10")
+		key := aws.Credentials{AccessKeyID: b.anna.key.Key, SecretAccessKey: b.anna.key.Secret}
+		must(t, v4.NewSigner().SignHTTP(t.Context(), key, req, payload, "s3", "us-east-1", time.Now()))
+		return answerTo(t, req)
+	}
+	whole := "5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n"
+	for n := range len(whole) - len("\r\n") {
+		if got := put(whole[:n]); got.status != 400 || !bytes.Contains(got.body, []byte("IncompleteBody")) {
+			t.Errorf("%q: %v", whole[:n], got)
+		}
+	}
+	if got, err := b.anna.get(t.Context(), name, "k"); err != nil || string(got) != "all of it" {
+		t.Errorf("the object is %q, %v", got, err)
+	}
+	put(whole).must(t, 200)
 }
 
 // environment is what AWS's tools and rclone take a user's key from.

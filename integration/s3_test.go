@@ -75,6 +75,7 @@ func TestS3(t *testing.T) {
 	b := newBuckets(t)
 	for name, show := range map[string]func(*testing.T, *buckets){
 		"listing has S3's order, delimiters and pages": s3Listing,
+		"an upload that breaks off stores nothing":     s3Cut,
 		"uploads and downloads stream":                 s3Streams,
 		"aws: multipart, presigned, sync":              s3AWS,
 		"s3cmd: multipart, presigned, sync":            s3Cmd,

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -309,7 +308,7 @@ func (s *packScan) broken(err error) error {
 	switch {
 	case s.limited.N <= 0:
 		return tooLarge()
-	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		return truncated()
 	}
 	return fmt.Errorf("read pack: %w", err)

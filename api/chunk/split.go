@@ -9,7 +9,6 @@
 package chunk
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -46,25 +45,26 @@ var splitters = sync.Pool{New: func() any {
 func Split(r io.Reader, fn func(data []byte) error) error {
 	head := heads.Get().(*[MinSize + 1]byte)
 	defer heads.Put(head)
-	n, err := io.ReadFull(r, head[:])
+	content := source{r}
+	n, err := io.ReadFull(content, head[:])
 	switch {
 	case err == io.EOF:
 		return nil
 	case err == io.ErrUnexpectedEOF: // all of it is here, and the library would not cut it
 		return fn(head[:n])
 	case err != nil:
-		return fmt.Errorf("read content: %w", err)
+		return err
 	}
 
 	c := splitters.Get().(*chunkers.Chunker)
 	defer splitters.Put(c)
 	defer c.Reset(nil) // let go of r
-	c.Reset(&prefixed{head[:], r})
+	c.Reset(&prefixed{head[:], content})
 	holes := holesOf(r)
 	for off := int64(0); ; {
 		data, err := c.Next()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read content: %w", err)
+		if err != nil && err != io.EOF {
+			return err
 		}
 		if len(data) > 0 {
 			if err := fn(data); err != nil {
@@ -88,8 +88,20 @@ func Split(r io.Reader, fn func(data []byte) error) error {
 		if err := holes.goOn(off); err != nil {
 			return fmt.Errorf("read content: %w", err)
 		}
-		c.Reset(r)
+		c.Reset(content)
 	}
+}
+
+// source wraps every error of r but its end: none is taken for what
+// [io.ReadFull] says of an end that comes early.
+type source struct{ r io.Reader }
+
+func (s source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("read content: %w", err)
+	}
+	return n, err
 }
 
 // prefixed reads head and then the rest, straight into the caller's buffer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -143,16 +144,17 @@ func TestInsertionChangesFewChunks(t *testing.T) {
 }
 
 func TestSplitErrors(t *testing.T) {
-	broken := errors.New("disk on fire")
-	for _, n := range []int{0, 10, MinSize + 1, 5 << 20} {
-		r := io.MultiReader(bytes.NewReader(noise(n)), iotest.ErrReader(broken))
-		total := 0
-		err := Split(r, func(data []byte) error { total += len(data); return nil })
-		if !errors.Is(err, broken) {
-			t.Errorf("after %d bytes: error %v", n, err)
-		}
-		if n > 0 && total >= n {
-			t.Errorf("after %d bytes: the torn last chunk was handed out", n)
+	for _, broken := range []error{errors.New("disk on fire"), io.ErrUnexpectedEOF, fmt.Errorf("the connection: %w", io.EOF)} {
+		for _, n := range []int{0, 10, MinSize + 1, 5 << 20} {
+			r := io.MultiReader(bytes.NewReader(noise(n)), iotest.ErrReader(broken))
+			total := 0
+			err := Split(r, func(data []byte) error { total += len(data); return nil })
+			if !errors.Is(err, broken) {
+				t.Errorf("%v after %d bytes: error %v", broken, n, err)
+			}
+			if n > 0 && total >= n {
+				t.Errorf("%v after %d bytes: the torn last chunk was handed out", broken, n)
+			}
 		}
 	}
 	stop := errors.New("enough")

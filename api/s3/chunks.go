@@ -113,29 +113,25 @@ func (c *chunks) endChunk() error {
 // maxTrailers is the most lines behind the last chunk: sums and their signature.
 const maxTrailers = 16
 
-// end reads what follows the last chunk.
+// end reads what follows the last chunk: trailers, and a line break, which some clients leave out.
 func (c *chunks) end() error {
-	if !c.has {
-		io.Copy(io.Discard, c.r) // a line break
-		return io.EOF
-	}
 	var signed strings.Builder
 	for lines := 0; ; lines++ {
-		line, err := c.line()
-		if err == io.ErrUnexpectedEOF {
-			line = ""
-		} else if err != nil {
-			return err
+		var line string
+		if _, err := c.r.Peek(1); err != io.EOF {
+			if line, err = c.line(); err != nil {
+				return err
+			}
 		}
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
 		switch {
 		case line == "":
-			if c.key != nil {
+			if c.has && c.key != nil {
 				return errBroken() // without its signature
 			}
 			return io.EOF
-		case !ok || lines == maxTrailers:
+		case !c.has || !ok || lines == maxTrailers:
 			return errBroken()
 		case name == "x-amz-trailer-signature":
 			sum := sha256.Sum256([]byte(signed.String()))
@@ -171,7 +167,7 @@ func (c *chunks) line() (string, error) {
 	for len(b) < maxLine {
 		ch, err := c.r.ReadByte()
 		if err == io.EOF {
-			return "", io.ErrUnexpectedEOF
+			return "", errBroken()
 		}
 		if err != nil {
 			return "", err

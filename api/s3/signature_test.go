@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"satchel/api/chunk"
 )
 
 // The examples of AWS's documentation: Signature Calculations, and Signature
@@ -115,10 +117,36 @@ func TestChunkedExampleOfAWS(t *testing.T) {
 			t.Errorf("a body with another byte %d: no error", i)
 		}
 	}
-	for _, n := range []int{0, 10, 50, 65700, len(body) - 200} {
-		if _, err := io.ReadAll(signedChunks(body[:n])); err == nil {
-			t.Errorf("a body that ends after %d bytes: no error", n)
+}
+
+// A body that ends early stores nothing, wherever it is cut: between chunks, too.
+func TestCutChunks(t *testing.T) {
+	body := chunkedExample()
+	for _, near := range []int{75, 65630, len(body) - 77} { // the lines between
+		for n := near - 75; n < near+75; n++ {
+			var broken *coded
+			err := chunk.Split(signedChunks(body[:n]), func([]byte) error { return nil })
+			if !errors.As(err, &broken) || broken.code != "IncompleteBody" {
+				t.Errorf("%d bytes of %d: %v", n, len(body), err)
+			}
 		}
+	}
+	if err := chunk.Split(signedChunks(body[:len(body)-2]), func([]byte) error { return nil }); err != nil {
+		t.Errorf("without the last line break: %v", err)
+	}
+}
+
+// What is behind a body's end is not read.
+func TestChunksEnd(t *testing.T) {
+	for _, payload := range []string{streamSigned, streamUnsignedTrailer} {
+		rest := &repeated{text: []byte("more")}
+		got, err := io.ReadAll(newChunks(io.MultiReader(strings.NewReader("5\r\nhello\r\n0\r\n\r\n"), rest), payload))
+		if err != nil || string(got) != "hello" || rest.read > 64<<10 {
+			t.Errorf("%s: %q, %v, and %d bytes of the rest", payload, got, err, rest.read)
+		}
+	}
+	if _, err := io.ReadAll(newChunks(strings.NewReader("0\r\na:b\r\n\r\n"), streamSigned)); err == nil {
+		t.Error("a trailer that was not announced: no error")
 	}
 }
 
@@ -152,13 +180,13 @@ func TestEndlessTrailers(t *testing.T) {
 
 // repeated is a text without end.
 type repeated struct {
-	text []byte
-	at   int
+	text     []byte
+	at, read int
 }
 
 func (r *repeated) Read(p []byte) (int, error) {
 	n := copy(p, r.text[r.at:])
-	r.at = (r.at + n) % len(r.text)
+	r.at, r.read = (r.at+n)%len(r.text), r.read+n
 	return n, nil
 }
 

@@ -23,7 +23,7 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err != nil {
 		return api.Errorf(api.Invalid, "this is not the upload form: %w", err)
 	}
-	fields := map[string]string{}
+	var in string
 	for {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -32,19 +32,19 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 		if err != nil {
 			return api.Errorf(api.Invalid, "the upload broke off: %w", err)
 		}
-		if part.FormName() != "file" {
-			b, err := io.ReadAll(io.LimitReader(part, 64<<10))
+		body := formBody{part}
+		if part.FormName() == "in" {
+			b, err := io.ReadAll(io.LimitReader(body, 64<<10))
 			if err != nil {
 				return err
 			}
-			fields[part.FormName()] = string(b)
-			continue
+			in = string(b)
 		}
-		if part.FileName() == "" {
-			continue // no file was chosen
+		if part.FormName() != "file" || part.FileName() == "" {
+			continue // or no file was chosen
 		}
 		// The form's path comes after the files, so without script they go into the folder shown.
-		path, err := webPath(strings.TrimSuffix(fields["in"], "/") + "/" + part.FileName())
+		path, err := webPath(strings.TrimSuffix(in, "/") + "/" + part.FileName())
 		if err != nil {
 			return err
 		}
@@ -52,15 +52,15 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 		if err != nil {
 			return err
 		}
-		if _, err := here.Store(r.Context(), at, part, nil); err != nil {
+		if _, err := here.Store(r.Context(), at, body, nil); err != nil {
 			return err
 		}
 	}
-	in, err := webPath(fields["in"])
+	folder, err := webPath(in)
 	if err != nil {
 		return err
 	}
-	return back(w, r, browseURL(in))
+	return back(w, r, browseURL(folder))
 }
 
 func (s *server) webMkdir(w http.ResponseWriter, r *http.Request, id auth.Identity) error {

@@ -250,6 +250,26 @@ func TestWebOddBytes(t *testing.T) {
 	b.post("/do/move", "from", from[1], "to", "café").want(t, "a better name", "/browse/", "café")
 }
 
+// A form that ends before its last boundary replaces nothing.
+func TestWebCutUpload(t *testing.T) {
+	f := newFixture(t)
+	b := f.browser()
+	b.signIn(alice)
+	b.upload("", "kept.txt", "all of it").want(t, "an upload", "/browse/", "kept.txt")
+	const form = "--B\r\nContent-Disposition: form-data; name=\"in\"\r\n\r\n\r\n" +
+		"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"kept.txt\"\r\n\r\nits beg"
+	r, err := http.NewRequest(http.MethodPost, f.url+"/do/upload", strings.NewReader(form))
+	if err == nil {
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=B")
+	}
+	if p := b.send(r, err); p.status != http.StatusBadRequest {
+		t.Errorf("a form that was cut: %d", p.status)
+	}
+	if got := b.get("/download/kept.txt").body; got != "all of it" {
+		t.Errorf("the file is %q", got)
+	}
+}
+
 func TestWebLargeFolder(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()

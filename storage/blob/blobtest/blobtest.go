@@ -150,14 +150,15 @@ func nothing(t *testing.T, s blob.Store) {
 }
 
 func failingReader(t *testing.T, s blob.Store) {
-	broken := api.Errorf(api.Invalid, "the line broke")
-	for _, after := range []int{0, 1, 6 << 20, 30 << 20} {
-		err := s.Put(t.Context(), key(1), io.MultiReader(bytes.NewReader(random(after)), iotest.ErrReader(broken)))
-		if !errors.Is(err, broken) || api.KindOf(err) != api.Invalid {
-			t.Errorf("Put from a reader that fails after %d bytes: %v", after, err)
-		}
-		if _, err := get(t.Context(), s, key(1), 0, -1); api.KindOf(err) != api.NotFound {
-			t.Errorf("Get afterwards: %v", err)
+	for _, broken := range []error{api.Errorf(api.Invalid, "the line broke"), io.ErrUnexpectedEOF} {
+		for _, after := range []int{0, 1, 6 << 20, 30 << 20} {
+			err := s.Put(t.Context(), key(1), io.MultiReader(bytes.NewReader(random(after)), iotest.ErrReader(broken)))
+			if !errors.Is(err, broken) || api.KindOf(err) != api.KindOf(broken) {
+				t.Errorf("Put from a reader that fails after %d bytes: %v", after, err)
+			}
+			if _, err := get(t.Context(), s, key(1), 0, -1); api.KindOf(err) != api.NotFound {
+				t.Errorf("Get afterwards: %v", err)
+			}
 		}
 	}
 	nothing(t, s)

@@ -128,9 +128,9 @@ func (s *Store) fill(ctx context.Context, upload string, r io.Reader) (size int6
 	buf := buffers.Get().(*[window * partSize]byte)
 	defer buffers.Put(buf)
 	for part := 0; ; part += window {
-		n, err := io.ReadFull(&cancellable{ctx, r}, buf[:])
+		n, err := io.ReadFull(source{ctx, r}, buf[:])
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-			return 0, &sourceError{err}
+			return 0, err
 		}
 		if n > 0 {
 			if err := s.sendParts(ctx, upload, part, buf[:n]); err != nil {
@@ -262,15 +262,19 @@ func (s *Store) try(ctx context.Context, fn func(context.Context) error) error {
 	return err
 }
 
-// cancellable fails once its context is over.
-type cancellable struct {
+// source fails once its context is over. All its errors but its end are a
+// [sourceError]: none is taken for what [io.ReadFull] says of an end that comes early.
+type source struct {
 	ctx context.Context
 	r   io.Reader
 }
 
-func (c *cancellable) Read(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+func (s source) Read(b []byte) (n int, err error) {
+	if err = s.ctx.Err(); err == nil {
+		n, err = s.r.Read(b)
 	}
-	return c.r.Read(b)
+	if err != nil && err != io.EOF {
+		err = &sourceError{err}
+	}
+	return n, err
 }
