@@ -223,9 +223,10 @@ func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending boo
 		d.syn.hots[id] = n
 	}
 	winner := d.adopt(n.id, n.record)
-	if theirs != nil {
+	if theirs != nil { // its names are compared with what is here when the answer's state is applied
 		winner.record = fromNode(theirs)
-		winner.up, winner.name = n.up, n.name
+		winner.up, winner.name, winner.nlink = n.up, n.name, n.nlink
+		winner.flags |= n.flags & (flagCounted | flagFewer)
 	} else {
 		winner.slot, winner.size, winner.version = 0, 0, api.ID{}
 	}

@@ -200,6 +200,27 @@ func TestFewerNamesInAGap(t *testing.T) {
 	})
 }
 
+// The same, where what was written here became a conflict copy.
+func TestFewerNamesAfterAConflict(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("a", "0"))
+		must(t, x.link("a", "b"))
+		must(t, x.write("new", "1"))
+		mustQuiet(t, x, y)
+		y.wire.cut()
+		must(t, x.write("b", "x's"))
+		must(t, x.unlink("a"))
+		must(t, x.sync())
+		must(t, y.write("b", "y's"))
+		y.deafen(true)
+		must(t, y.sync())
+		must(t, y.rename("new", "a", 0))
+		must(t, y.check())
+		y.deafen(false)
+		hasOnce(t, s.quiet(t, x, y), "x's", "y's")
+	})
+}
+
 // A directory that is gone, and that what is pending in it brings back, comes back without what was in it, also where the feed has
 // a gap, and so does not tell what that was.
 func TestDirectoryComesBackInAGap(t *testing.T) {
