@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -35,78 +36,148 @@ func (d *Drive) unhold(slot uint64) {
 	}
 }
 
+// A pass is one round of making room, at so many content files at a time, so that programs don't wait for all of them.
+type pass struct {
+	left  []candidate // what was not looked at yet, that which was used longest ago first
+	goal  int64       // bytes that may stay
+	began time.Time
+	went  bool // something did
+}
+
+// A candidate is a content file that may go, unless it was used again since the pass began.
+type candidate struct {
+	slot uint64
+	used int64
+}
+
+const (
+	evictAtOnce = 64              // content files that are looked at before others get the lock
+	evictRest   = 2 * time.Second // at least, after a pass in which too little could go
+)
+
 // wakeEvict looks in the background whether something must go; locked.
 func (d *Drive) wakeEvict() {
-	if d.slots.evicting {
+	s := d.slots
+	if s.evicting {
 		return
 	}
-	d.slots.evicting = true
-	d.slots.later(func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.slots.evicting = false
+	if wait := time.Until(s.rested); wait > 0 && len(s.pass.left) == 0 {
+		if !s.resting {
+			s.resting = true
+			time.AfterFunc(wait, func() {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				s.resting = false
+				d.wakeEvict()
+			})
+		}
+		return
+	}
+	s.evicting = true
+	s.later(d.evictOn)
+}
+
+// evictOn is evict in the background.
+func (d *Drive) evictOn() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slots.evicting = false
+	if d.ctx.Err() == nil {
 		d.evict()
-	})
+	}
 }
 
 // evict makes room: the content that was used longest ago goes first. What is
-// open, mapped, pinned, or not proven to be on the server stays. Locked. It tells
-// whether anything went.
+// open, mapped, pinned, or not proven to be on the server stays. Locked. The rest of a pass that is a long one is gone
+// through in the background. It tells whether anything went in this pass, or may yet.
 func (d *Drive) evict() bool {
+	s := d.slots
 	limit, spare := d.limit()
-	before := d.slots.bytes
-	if before <= limit {
+	p := &s.pass
+	switch over := s.bytes > limit; {
+	case len(p.left) == 0 && !over:
 		return false
+	case len(p.left) == 0:
+		*p = d.newPass(limit - spare)
+	case over:
+		p.goal = min(p.goal, limit-spare)
 	}
-	slots := make([]uint64, 0, len(d.slots.held))
-	for s := range d.slots.held {
-		slots = append(slots, s)
-	}
-	slices.SortFunc(slots, func(a, b uint64) int {
-		if d.slots.held[a].used < d.slots.held[b].used {
-			return -1
-		}
-		return 1
-	})
+	before := s.bytes
 	t := d.begin()
-	for _, s := range slots {
-		if d.slots.bytes <= limit-spare {
+	for range evictAtOnce {
+		if len(p.left) == 0 || s.bytes <= p.goal {
 			break
 		}
-		if p := d.parts[d.slots.held[s].node]; p != nil && p.slot == s {
-			n, err := d.load(p.node)
-			if err == nil && !p.busy() && (n == nil || !d.pinned(n)) {
-				d.doom(t, p)
-			}
-			if n != nil {
-				d.letGo(n)
-			}
-			continue
+		c := p.left[0]
+		p.left = p.left[1:]
+		if h := s.held[c.slot]; h != nil && h.used == c.used {
+			d.evictOne(t, c.slot)
 		}
-		n, err := d.load(d.slots.held[s].node)
-		if err != nil || n == nil || n.slot != s {
-			continue
-		}
-		if n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || n.name == ignoreFile || d.pinned(n) {
-			d.letGo(n)
-			continue
-		}
-		if c, err := d.attach(n); err != nil || c.rec.dirty || !c.unused() {
-			d.park(n)
-			continue
-		}
-		d.shed(t, n)
-		t.node(n)
-		d.letGo(n)
 	}
 	if err := t.commit(); err != nil {
 		d.log.Error("evict", "err", err)
 	}
-	d.st.hurry() // discarded content takes up room until this is durable
-	if d.slots.bytes == before {
-		return false
+	if s.bytes < before {
+		p.went = true
+		s.shed = time.Now()
+		s.sheds++
 	}
-	d.slots.shed = time.Now()
-	d.slots.sheds++
-	return true
+	if s.bytes <= p.goal {
+		p.left = nil
+	}
+	if len(p.left) > 0 {
+		if len(s.limbo) < limboMax { // else once these are recycled: so many are open
+			d.wakeEvict()
+		}
+		return true
+	}
+	if s.bytes > p.goal {
+		s.rested = time.Now().Add(max(evictRest, 10*time.Since(p.began)))
+	}
+	if p.went {
+		d.st.hurry() // discarded content takes up room until this is durable
+	}
+	return p.went
+}
+
+// newPass begins a pass after which no more than goal bytes are to be here; locked.
+func (d *Drive) newPass(goal int64) pass {
+	p := pass{goal: goal, began: time.Now(), left: make([]candidate, 0, len(d.slots.held))}
+	for slot, h := range d.slots.held {
+		p.left = append(p.left, candidate{slot, h.used})
+	}
+	slices.SortFunc(p.left, func(a, b candidate) int { return cmp.Compare(a.used, b.used) })
+	return p
+}
+
+// evictOne makes a content file go if it may; locked.
+func (d *Drive) evictOne(t *tx, slot uint64) {
+	id := d.slots.held[slot].node
+	n, err := d.load(id)
+	if err != nil {
+		return
+	}
+	if p := d.parts[id]; p != nil && p.slot == slot {
+		if !p.busy() && (n == nil || !d.pinned(n)) {
+			d.doom(t, p)
+		}
+		if n != nil {
+			d.letGo(n)
+		}
+		return
+	}
+	if n == nil {
+		return
+	}
+	if n.slot != slot || n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || n.name == ignoreFile || d.pinned(n) {
+		d.letGo(n)
+		return
+	}
+	if c, err := d.attach(n); err != nil || c.rec.dirty || !c.unused() {
+		d.park(n)
+	} else {
+		d.shed(t, n)
+		t.node(n)
+	}
+	d.letGo(n)
 }

@@ -154,6 +154,84 @@ func TestReadsMakeRoomOnAFullDisk(t *testing.T) {
 	}
 }
 
+// Nobody waits for the lock until all that may go is gone.
+func TestEvictionGivesTheLockUp(t *testing.T) {
+	const files = 5 * evictAtOnce
+	s := newShelf()
+	for i := range files {
+		s.add(api.ID{}, api.Name(fmt.Sprintf("f%d", i)), noise(1000))
+	}
+	d := openShelf(t, s, t.TempDir(), 0)
+	cat(t, d, rootFID, "f0")
+	settled(t, d)
+	count := func() int { return len(d.slots.held) }
+	d.mu.Lock()
+	had := count()
+	d.cfg.Limit = 10_000
+	went := d.evict()
+	left := count()
+	d.mu.Unlock()
+	if had != files || !went || left != files-evictAtOnce {
+		t.Errorf("at once: of %d files %d are left", had, left)
+	}
+	soon(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.slots.bytes <= d.cfg.Limit
+	})
+}
+
+// What went takes up room until that is durable, and nothing more goes for it.
+func TestEvictsOnceForAShortDisk(t *testing.T) {
+	s := shelfOf(6)
+	d := openShelf(t, s, t.TempDir(), 0)
+	for i := range 6 {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	const size = 1 << 30
+	d.diskNow = func() disk { return disk{free: d.floor(disk{size: size}) - 1<<20, size: size} }
+	if !d.evict() {
+		t.Fatal("nothing went")
+	}
+	left := d.slots.bytes
+	if d.evict(); d.slots.bytes != left {
+		t.Errorf("%d bytes were here, then %d", left, d.slots.bytes)
+	}
+}
+
+// When nothing can go it is not tried again and again; what can go later goes.
+func TestEvictionRests(t *testing.T) {
+	s := shelfOf(3)
+	d := openShelf(t, s, t.TempDir(), 0)
+	fids := make([]uint64, 3)
+	for i := range fids {
+		cat(t, d, rootFID, fmt.Sprintf("f%d", i))
+		fids[i] = find(t, d, fmt.Sprintf("f%d", i))
+		open(t, d, fids[i], unix.O_RDONLY)
+	}
+	soon(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return !d.slots.evicting // after the fetches
+	})
+	d.mu.Lock()
+	d.cfg.Limit = 1 << 20
+	went := d.evict()
+	rested := d.slots.rested
+	d.wakeEvict()
+	queued := d.slots.evicting
+	d.mu.Unlock()
+	if went || queued || time.Until(rested) <= 0 {
+		t.Errorf("went %v, queued %v, until %v", went, queued, rested)
+	}
+	for _, fid := range fids {
+		d.Release(fid, unix.O_RDONLY)
+	}
+	soon(t, func() bool { return d.Status().CacheBytes <= 1<<20 })
+}
+
 func TestPinnedFolderStaysAndFollows(t *testing.T) {
 	s := newShelf()
 	keep := s.mkdir(api.ID{}, "keep")

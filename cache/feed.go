@@ -318,7 +318,7 @@ func (d *Drive) resolve() error {
 	d.mu.Lock()
 	var dirs []api.ID
 	for id := range d.syn.doubt {
-		if n, err := d.load(id); err == nil && (n == nil || !d.unsentBelow(n)) {
+		if d.nothingUnsentBelow(id) {
 			dirs = append(dirs, id)
 		}
 	}
@@ -337,7 +337,7 @@ func (d *Drive) resolve() error {
 		return err
 	}
 	for _, id := range dirs {
-		if n, err := d.load(id); err == nil && (n == nil || !d.unsentBelow(n) && !again[id]) {
+		if !again[id] && d.nothingUnsentBelow(id) {
 			delete(d.syn.doubt, id)
 		}
 	}
@@ -345,6 +345,16 @@ func (d *Drive) resolve() error {
 	t.behind = true
 	t.b.Set(metaKey("doubt"), mustJSON(d.syn.doubt), nil)
 	return t.commit()
+}
+
+// nothingUnsentBelow tells whether nothing is pending in a directory or below it, which may be gone; locked.
+func (d *Drive) nothingUnsentBelow(id api.ID) bool {
+	n, err := d.load(id)
+	if err != nil || n == nil {
+		return err == nil
+	}
+	defer d.letGo(n)
+	return !d.unsentBelow(n)
 }
 
 // relisted applies a fresh listing of a directory that was complete: what it

@@ -84,8 +84,11 @@ func (d *Drive) tellFull(full bool) {
 // limit is how many bytes of content may be kept now: the configured limit, less when the disk is short of room or a quota is used up. spare
 // is how much more goes when it is exceeded, so that not every file that comes makes others go.
 func (d *Drive) limit() (limit, spare int64) {
-	k := d.diskNow()
-	limit = min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
+	limit = d.cfg.Limit
+	if s := d.slots; s.sheds == s.freed.Load() { // else what went takes up room until that is durable
+		k := d.diskNow()
+		limit = min(limit, s.bytes+k.free-d.floor(k))
+	}
 	if lid := d.slots.lid; lid < limit && time.Since(d.slots.lidSet) < lidHolds {
 		return lid, min(lid/10, d.space.size/2)
 	}

@@ -44,6 +44,10 @@ type slots struct {
 	settling         int  // files that were settled since the last hurry for them
 	making, evicting bool // a job is queued
 
+	pass    pass
+	rested  time.Time // no pass begins by itself before,
+	resting bool      // and one is to begin then
+
 	mu   locks.Mutex // guards jobs and open
 	jobs []func()
 	open map[*content]struct{} // those with a descriptor, whoever has them
@@ -134,6 +138,9 @@ func (s *slots) settled(d *Drive, from []*content, sheds int64) {
 		}
 		if k := len(s.free); k > 0 && k < stock && d.ctx.Err() == nil { // none: nothing was made yet
 			s.prepare(d, stock-k)
+		}
+		if len(s.pass.left) > 0 {
+			d.wakeEvict()
 		}
 		d.mu.Unlock()
 		if news {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -169,4 +170,21 @@ func TestSameWrittenWhileItIsSent(t *testing.T) {
 	close(goOn)
 	h.close()
 	mustQuiet(t, a, b)
+}
+
+// What waits for programs to be quiet does not wait for a clock that was set back to come forward again.
+func TestClockSetBackHoldsNothingUp(t *testing.T) {
+	d := openShelf(t, newShelf(), t.TempDir(), 0)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	for _, c := range []struct {
+		stirred time.Time
+		waits   bool
+	}{{now, true}, {now.Add(-time.Second), false}, {now.Add(time.Hour), false}} {
+		d.stirred.Store(c.stirred.UnixNano())
+		if at := d.leisure(&lane{}, now); at.After(now) != c.waits {
+			t.Errorf("changed %v from now: goes on %v from now", c.stirred.Sub(now), at.Sub(now))
+		}
+	}
 }

@@ -142,8 +142,8 @@ func (d *Drive) takeDue(l *lane) (group []*node, next time.Time) {
 // leisure is when the work behind may go on: programs come first. While calls keep
 // coming content waits, but for no longer than overdue. Locked.
 func (d *Drive) leisure(l *lane, now time.Time) time.Time {
-	calm := time.Unix(0, d.stirred.Load()).Add(calm)
-	if !calm.After(now) || d.syn.waiting.Load() > 0 {
+	left := time.Unix(0, d.stirred.Load()).Add(calm).Sub(now)
+	if left <= 0 || left > calm || d.syn.waiting.Load() > 0 { // more is left only after the clock was set back
 		return now
 	}
 	for _, n := range l.queue {
@@ -151,7 +151,7 @@ func (d *Drive) leisure(l *lane, now time.Time) time.Time {
 			return now
 		}
 	}
-	return calm
+	return now.Add(left)
 }
 
 // postpone tries a failed group again later, the later the more often it failed.
