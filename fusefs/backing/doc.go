@@ -14,7 +14,11 @@
 //     the credentials of whoever registered it. The service therefore also takes on the
 //     caller's file system identity for the ioctl and has no capability to override
 //     permissions, so nobody can write through it what he could not write himself;
-//   - how many files a user has registered is bounded, and so are his connections.
+//   - how many files a user has registered over his connections is bounded, and so are these.
+//
+// What a connection registered stays registered when it ends, since the mount may go on and has no other way to open what it
+// showed the kernel; the kernel lets go with the mount. So who wants to can register more, by connecting anew, as long as he keeps a mount:
+// some hundred bytes of the kernel's memory for each.
 //
 // # Protocol
 //

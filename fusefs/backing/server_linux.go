@@ -250,17 +250,17 @@ func (s *Server) register(fuse, file int, peer *unix.Ucred) (int32, error) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	own := unix.Geteuid()
-	ownGroup := unix.Getegid()
+	own, ownGroup := unix.Geteuid(), unix.Getegid()
+	defer func() {
+		if err := become(own, ownGroup); err != nil {
+			panic("the helper's thread could not return to its own identity")
+		}
+	}()
 	if err := become(int(peer.Uid), int(peer.Gid)); err != nil {
-		become(own, ownGroup)
 		return 0, err
 	}
 	m := backingMap{fd: int32(file)}
 	id, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fuse), backingOpen, uintptr(unsafe.Pointer(&m)))
-	if err := become(own, ownGroup); err != nil {
-		panic("the helper's thread could not return to its own identity")
-	}
 	if errno != 0 {
 		return 0, errno
 	}
