@@ -41,6 +41,7 @@ setup: ## install what is missing (PostgreSQL, fuse3, git, …); says so first
 	@integration/setup.sh $(SETUP)
 
 build: ## bin/satcheld, bin/satchel and bin/satchel-helper
+	@[ -x bin/satcheld ] || echo 'building; the first time this takes some minutes'
 	@$(GO) build -trimpath -buildvcs=false -o bin/ ./cmd/satcheld ./cmd/satchel ./cmd/satchel-helper
 
 dist: ## static binaries and Debian packages for VERSION, into dist/

@@ -150,7 +150,7 @@ func (sh *shell) noteKept(done loggedOut) {
 		fmt.Fprintf(sh.stderr, "note: kept on this machine: %s\nlog in as %s again, at %s or where that server is then, and mount the drive to go on with it\n", keeps, done.Email, done.Server)
 	}
 	for _, k := range done.Caches {
-		fmt.Fprintf(sh.stderr, "note: %s of the drive stay on this machine, in %s\n", size(k.Bytes), k.Dir)
+		fmt.Fprintf(sh.stderr, "note: the drive's cache stays on this machine, %s in %s\n", size(k.Bytes), k.Dir)
 		if k.Unsent != "" {
 			fmt.Fprintf(sh.stderr, "the server lacks of it: %s\ncopy that out with: %s\n", k.Unsent, sh.command("export-unsent DIR"))
 		} else {

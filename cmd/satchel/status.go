@@ -75,7 +75,22 @@ func (r report) diskShort() string {
 	return fmt.Sprintf("%s are free where content is kept, less than a twentieth: what the server has is fetched each time; make room there, or mount with --cache-dir on another disk", size(r.DiskFreeBytes))
 }
 
-// toLookAt is what somebody has to look at; "" when it is nothing.
+// lookAt counts what somebody has to look at.
+func (r report) lookAt() (ended, copies, refused int) {
+	for _, e := range r.Events {
+		switch {
+		case e.What == cache.EventEnded:
+			ended++
+		case e.What == cache.EventRefused: // also of a shared folder's, which says no place
+			refused++
+		case !e.Dir.IsZero():
+			copies++
+		}
+	}
+	return ended, copies, refused
+}
+
+// toLookAt says what somebody has to look at; "" when it is nothing.
 func (r report) toLookAt() string {
 	var parts []string
 	add := func(n int, what string) {
@@ -83,23 +98,12 @@ func (r report) toLookAt() string {
 			parts = append(parts, plural(n, what))
 		}
 	}
-	ended, copies, recovered := 0, 0, 0
-	for _, e := range r.Events {
-		switch {
-		case e.What == cache.EventEnded:
-			ended++
-		case e.What == cache.EventRefused: // also of a shared folder's, which says no place
-			recovered++
-		case e.Dir.IsZero():
-		default:
-			copies++
-		}
-	}
+	ended, copies, refused := r.lookAt()
 	add(ended, "ended share")
 	add(copies, "conflict copy")
-	add(recovered, "refused file")
+	add(refused, "refused file")
 	text := strings.Join(parts, ", ")
-	if recovered > 0 {
+	if refused > 0 {
 		text += " in Recovered"
 	}
 	return text
@@ -136,6 +140,9 @@ func (r report) print(w io.Writer, goOn string) {
 			head = "news:"
 		}
 		fmt.Fprintf(w, "%-9s%s %s\n", head, e.Time.Local().Format("2006-01-02 15:04"), cli.Printable(eventLine(e)))
+	}
+	if _, copies, _ := r.lookAt(); copies > 0 {
+		fmt.Fprintln(w, "do:      take from each conflict copy what you want, then delete or rename it; the web page shows both files side by side")
 	}
 	if here := r.LocalOnly - r.Undecided; here > 0 {
 		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(here, "name"))
