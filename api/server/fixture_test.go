@@ -77,12 +77,7 @@ func (b *lockedBuffer) String() string {
 	return b.Buffer.String()
 }
 
-func newFixture(t *testing.T) *fixture { return newFixtureTLS(t, false) }
-
-func newFixtureTLS(t *testing.T, isTLS bool) *fixture {
-	t.Helper()
-	return newFixtureWith(t, func(c *Config, _ string) { c.TLS = isTLS })
-}
+func newFixture(t *testing.T) *fixture { return newFixtureWith(t, func(*Config, string) {}) }
 
 // newFixtureWith is a server whose configuration is changed first, by what
 // knows its address.

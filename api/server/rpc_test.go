@@ -95,16 +95,26 @@ func TestLoginThrottled(t *testing.T) {
 	t.Fatal("50 wrong passwords were let through")
 }
 
-// Cookie: `Secure` and `__Host-` under TLS.
+// Cookie: `Secure` and `__Host-` under TLS, the server's own or that of a proxy which people reach it by.
 func TestCookieUnderTLS(t *testing.T) {
-	f := newFixtureTLS(t, true)
-	a := f.login(alice, password)
-	c := (&http.Response{Header: a.header}).Cookies()[0]
-	if !c.Secure || !strings.HasPrefix(c.Name, "__Host-") || c.Path != "/" || c.Domain != "" {
-		t.Errorf("cookie = %+v", c)
-	}
-	if a.header.Get("Strict-Transport-Security") == "" {
-		t.Error("no Strict-Transport-Security")
+	for what, c := range map[string]struct {
+		change func(*Config)
+		secure bool
+	}{
+		"TLS":                {func(c *Config) { c.TLS = true }, true},
+		"a proxy with TLS":   {func(c *Config) { c.PublicURL = "https://drive.example.org" }, true},
+		"neither":            {func(*Config) {}, false},
+		"a public http: URL": {func(c *Config) { c.PublicURL = "http://drive.example.org" }, false},
+	} {
+		f := newFixtureWith(t, func(config *Config, _ string) { c.change(config) })
+		a := f.login(alice, password)
+		cookie := (&http.Response{Header: a.header}).Cookies()[0]
+		if cookie.Secure != c.secure || strings.HasPrefix(cookie.Name, "__Host-") != c.secure || cookie.Path != "/" || cookie.Domain != "" {
+			t.Errorf("with %s: cookie = %+v", what, cookie)
+		}
+		if got := a.header.Get("Strict-Transport-Security") != ""; got != c.secure {
+			t.Errorf("with %s: Strict-Transport-Security is there: %v", what, got)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ type Config struct {
 	Admin    *admin.Office
 	Ready    func(context.Context) error // nil error: requests can be served
 	Stopping <-chan struct{}             // closed when the server ends: requests that wait then end too
-	TLS      bool                        // clients reach the server by https
+	TLS      bool                        // it is served by https; see PublicURL
 	Bans     BanConfig                   // what becomes of attackers
 	BanStore banStore                    // where it is kept; nil: only paths are refused, and nobody
 	Limits   Limits
@@ -48,7 +48,7 @@ type Config struct {
 	OpenSignup  bool       // anyone may make an account
 	CORSOrigins []string   // whose pages may use the APIs, by tokens; see [CheckOrigin]
 	OIDC        *auth.OIDC // who else signs people in; nil: nobody
-	PublicURL   string     // where people reach the server; "": what their requests say
+	PublicURL   string     // where people reach the server; "": what their requests say. An https one says that browsers come by https, through a proxy
 }
 
 type server struct {
@@ -57,7 +57,7 @@ type server struct {
 	admin    *admin.Office
 	ready    func(context.Context) error
 	stopping <-chan struct{}
-	tls      bool
+	tls      bool // browsers come by https
 	log      *slog.Logger
 	stall    time.Duration // how long a peer may neither take nor give a byte
 
@@ -91,7 +91,7 @@ func New(c Config) http.Handler {
 }
 
 func newServer(c Config) *server {
-	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS, log: c.Log, stall: stall, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
+	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS || strings.HasPrefix(c.PublicURL, "https:"), log: c.Log, stall: stall, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
 		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}

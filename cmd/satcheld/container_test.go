@@ -45,6 +45,9 @@ func TestContainerFiles(t *testing.T) {
 	if to := found(compose, `--to satcheld:(\d+)`); to != port || found(dockerfile, `EXPOSE (\d+)`) != port {
 		t.Errorf("the server listens at %s, the proxy goes to %s", port, to)
 	}
+	if public := found(compose, `SATCHELD_PUBLIC_URL: https://(\S+)`); found(compose, `--from (\S+)`) != public {
+		t.Errorf("the proxy is not https://%s", public)
+	}
 	if data := found(dockerfile, `SATCHELD_DATA=(\S+)`); found(compose, `volumes: \[data:(\S+)\]`) != data || found(dockerfile, `VOLUME (\S+)`) != data {
 		t.Errorf("what is in %s is not kept", data)
 	}

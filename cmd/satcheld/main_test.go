@@ -309,6 +309,8 @@ func TestWrongUsage(t *testing.T) {
 		{"user role a@example.org emperor", "emperor"},
 		{"bans lift everyone", "neither an address nor a network"},
 		{"serve --acme-listen :80", "--acme-domain"},
+		{"serve --public-url drive.example.org", "--public-url"},
+		{"serve --public-url ftp://drive.example.org", "--public-url"},
 		{"serve --acme-domain a.example.org --tls-cert x --tls-key y", "exclude each other"},
 	} {
 		code, _, errs := satcheld(t, "pw\n", append(strings.Fields(tt.args), "--data", data)...)

@@ -19,6 +19,12 @@ type oidcFlags struct {
 	OIDCSignup           bool   `setting:"" name:"oidc-signup" help:"Make an account for whoever the provider knows with a verified address; by default the account must be there."`
 }
 
+// isAddress tells whether a URL is that of a server of the web.
+func isAddress(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (strings.HasPrefix(address, "https:") || strings.HasPrefix(address, "http:"))
+}
+
 // checkOIDC finds wrong usage, and reads what the flags name.
 func (f *oidcFlags) checkOIDC() error {
 	if f.OIDCIssuer == "" {
@@ -27,8 +33,7 @@ func (f *oidcFlags) checkOIDC() error {
 		}
 		return nil
 	}
-	issuer, err := url.Parse(f.OIDCIssuer)
-	if err != nil || issuer.Host == "" || issuer.Scheme != "https" && issuer.Scheme != "http" {
+	if !isAddress(f.OIDCIssuer) {
 		return usageError{fmt.Sprintf("--oidc-issuer %s is not an address such as https://login.example.org", f.OIDCIssuer)}
 	}
 	if f.OIDCClientID == "" {
@@ -42,6 +47,7 @@ func (f *oidcFlags) checkOIDC() error {
 		f.OIDCClientSecret = strings.TrimSpace(string(b))
 	}
 	if f.OIDCName == "" {
+		issuer, _ := url.Parse(f.OIDCIssuer)
 		f.OIDCName = issuer.Hostname()
 	}
 	return nil

@@ -408,6 +408,13 @@ func TestDeploymentFiles(t *testing.T) {
 			}
 		}
 	}
+	// Without it cookies that came through the proxy would not be Secure.
+	const public = "https://drive.example.org"
+	for file, says := range map[string]string{"nginx.conf": "--public-url " + public, "Caddyfile": "--public-url " + public, "satcheld.conf": "public-url = " + public} {
+		if !strings.Contains(read(file), says) {
+			t.Errorf("%s does not say %s", file, says)
+		}
+	}
 	cert, key, _ := selfSigned(t)
 	conf := strings.NewReplacer("/etc/letsencrypt/live/drive.example.org/fullchain.pem", cert, "/etc/letsencrypt/live/drive.example.org/privkey.pem", key,
 		"listen [::]:443 ssl;", "", "listen [::]:80;", "", "443 ssl", "unix:"+units+"/tls ssl", "listen 80", "listen unix:"+units+"/plain", "http2 on;", "").Replace(read("nginx.conf"))

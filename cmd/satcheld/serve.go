@@ -35,7 +35,7 @@ type serveCmd struct {
 
 	OpenSignup bool     `setting:"" help:"Let anyone make an account."`
 	CORSOrigin []string `setting:"" name:"cors-origin" placeholder:"URL" help:"Let this site's pages use the APIs, with tokens; may be given again."`
-	PublicURL  string   `setting:"" name:"public-url" placeholder:"URL" help:"Where people reach this server, such as https://drive.example.org; by default what their requests say. Behind a proxy that speaks https it is needed for --oidc-issuer."`
+	PublicURL  string   `setting:"" name:"public-url" placeholder:"URL" help:"Where people reach this server, such as https://drive.example.org; by default what their requests say. Needed behind a proxy that speaks https: it makes cookies Secure."`
 	oidcFlags
 	VFSConfig string `setting:"" name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
 
@@ -111,6 +111,9 @@ func (cmd *serveCmd) start(p *program) (_ *daemon, err error) {
 		if err := server.CheckOrigin(origin); err != nil {
 			return nil, usageError{fmt.Sprintf("--cors-origin: %v", err)}
 		}
+	}
+	if cmd.PublicURL != "" && !isAddress(cmd.PublicURL) {
+		return nil, usageError{fmt.Sprintf("--public-url %s is not an address such as https://drive.example.org", cmd.PublicURL)}
 	}
 	if err := cmd.checkOIDC(); err != nil {
 		return nil, err
