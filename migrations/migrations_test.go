@@ -142,6 +142,55 @@ func TestAppRoleIsBound(t *testing.T) {
 	}
 }
 
+// What version 32 knew by an address is from 33 on whose it was then.
+func TestAddressesOfBefore(t *testing.T) {
+	db := pgtest.New(t)
+	url, err := migrations.As(db.Admin, migrations.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := migrations.BeginRebuild(t.Context(), url, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	do := func(sql string) {
+		t.Helper()
+		if _, err := r.Tx().Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	if err := errors.Join(r.Clear(t.Context()), r.UpTo(t.Context(), 32)); err != nil {
+		t.Fatal(err)
+	}
+	const add = `INSERT INTO satchel.users (id, email, role, password_hash) VALUES `
+	do(`SET LOCAL ROLE ` + private.Superuser)
+	// Signed up, added by an operator, added by an admin, signed up by a provider, and from before the audit log.
+	do(`SELECT set_config('satchel.via', 'request', true); ` + add + `('a0000000-0000-0000-0000-000000000000', 'a@x', 'editor', 'h')`)
+	do(`SELECT set_config('satchel.via', 'command', true); ` + add + `('b0000000-0000-0000-0000-000000000000', 'b@x', 'editor', 'h'), ('f0000000-0000-0000-0000-000000000000', 'f@x', 'admin', 'h')`)
+	do(`SELECT set_config('satchel.via', 'request', true), set_config('satchel.user_id', 'f0000000-0000-0000-0000-000000000000', true); ` +
+		add + `('c0000000-0000-0000-0000-000000000000', 'c@x', 'editor', 'h')`)
+	do(`SELECT set_config('satchel.user_id', '', true); ` + add + `('d0000000-0000-0000-0000-000000000000', 'd@x', 'editor', 'h');
+		INSERT INTO satchel.identities (issuer, subject, user_id) VALUES ('i', 'd', 'd0000000-0000-0000-0000-000000000000')`)
+	do(add + `('e0000000-0000-0000-0000-000000000000', 'e@x', 'editor', 'h'); DELETE FROM satchel.audit WHERE subject = 'e@x'`)
+	do(`SET LOCAL session_replication_role = replica; -- they are of no drive
+		INSERT INTO satchel.buckets (name, drive, node, owner, rules) VALUES
+		('one', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '[{"effect": "Allow", "principals": ["a@x", "nobody@x"]}, {"effect": "Deny", "principals": ["nobody@x"]}]'),
+		('two', gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), '[]')`)
+	do(`SET LOCAL ROLE ` + migrations.Owner)
+	if err := errors.Join(r.Up(t.Context()), r.Commit(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	admin := connect(t, db.Admin)
+	var made, rules string
+	err = admin.QueryRow(t.Context(), `
+		SELECT (SELECT string_agg(email, ' ' ORDER BY email) FROM satchel.users WHERE signed_up), (SELECT string_agg(rules::text, ' ' ORDER BY name) FROM satchel.buckets)`).Scan(&made, &rules)
+	const want = `[{"effect": "Allow", "principals": ["a0000000-0000-0000-0000-000000000000"]}, {"effect": "Deny", "principals": []}] []`
+	if err != nil || made != "a@x e@x" || rules != want {
+		t.Errorf("signed up: %s; rules: %s; %v", made, rules, err)
+	}
+}
+
 // A given database's role may not be allowed to make roles: then its
 // administrator runs the SQL, and all goes on.
 func TestGivenDatabase(t *testing.T) {

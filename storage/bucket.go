@@ -170,7 +170,7 @@ func (s *Service) BucketPolicy(ctx context.Context, c Caller, name string) (poli
 }
 
 // SetBucketPolicy replaces the policy of a bucket of the caller's; nil removes
-// it. What it says beyond what is enforced here is [api.Invalid].
+// it. What it says beyond what is enforced here, and a principal that is nobody, is [api.Invalid]; one that is somebody stays that account's.
 func (s *Service) SetBucketPolicy(ctx context.Context, c Caller, name string, policy json.RawMessage) error {
 	if _, err := s.ownBucket(ctx, c, name); err != nil {
 		return err

@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"satchel/api"
@@ -30,6 +31,42 @@ func TestParsePolicy(t *testing.T) {
 		if rules, err := parsePolicy(json.RawMessage(bad), "b"); api.KindOf(err) != api.Invalid {
 			t.Errorf("%s: %+v %v", bad, rules, err)
 		}
+	}
+}
+
+// A policy means the accounts that there are when it is set: nobody gains what it
+// gives by signing up later with an address that it names.
+func TestPolicyNamesWhoIsThere(t *testing.T) {
+	w := newWorld(t)
+	me, friend := w.user(t, "editor"), w.user(t, "editor")
+	if err := w.CreateBucket(t.Context(), me, "bucket"); err != nil {
+		t.Fatal(err)
+	}
+	set := func(principal string) error {
+		return w.SetBucketPolicy(t.Context(), me, "bucket", json.RawMessage(`{"Statement":{"Effect":"Allow","Principal":{"AWS":"`+principal+`"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}}`))
+	}
+	may := func(who Caller) bool {
+		_, err := w.Bucket(t.Context(), who, "bucket", "s3:GetObject", "k")
+		return err == nil
+	}
+	address := friend.User.String() + "@example.org"
+	if err := set(strings.ToUpper(address)); err != nil || !may(friend) {
+		t.Fatalf("a friend by his address: %v", err)
+	}
+	for _, nobody := range []string{"later@example.org", api.NewID().String(), "AKIANOBODY", "%", friend.User.String()[1:]} {
+		if err := set(nobody); api.KindOf(err) != api.Invalid {
+			t.Errorf("a policy for %s: %v, want invalid", nobody, err)
+		}
+	}
+	if !may(friend) {
+		t.Error("a policy that was refused replaced the one before")
+	}
+	later := api.NewID()
+	if err := w.db.SignUp(t.Context(), later, "later@example.org", "", "hash", nil); err != nil {
+		t.Fatal(err)
+	}
+	if may(Caller{User: later}) {
+		t.Error("who came later may read")
 	}
 }
 

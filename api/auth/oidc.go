@@ -13,6 +13,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -35,12 +36,16 @@ type OIDC struct {
 	config OIDCConfig
 	http   *http.Client
 
+	asking   singleflight.Group
 	mu       sync.Mutex
 	provider *oidc.Provider // asked for when it is first needed: it may be down when we start
+	failed   time.Time      // when it last did not answer
 }
 
-// oidcPatience is how long one answer of the provider may take.
-const oidcPatience = 10 * time.Second
+const (
+	oidcPatience = 10 * time.Second // how long one answer of the provider may take
+	oidcPause    = 10 * time.Second // how long one that did not answer is not asked again
+)
 
 // NewOIDC makes no call yet.
 func NewOIDC(a *Auth, c OIDCConfig) *OIDC {
@@ -50,19 +55,42 @@ func NewOIDC(a *Auth, c OIDCConfig) *OIDC {
 // Name is what people call the provider.
 func (o *OIDC) Name() string { return o.config.Name }
 
+// discover is what the provider says of itself. It is asked once for all who
+// wait for it, each as long as his request lives. One that does not answer is [api.Unavailable].
 func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.provider == nil {
+	p, resting := o.provider, time.Since(o.failed) < oidcPause
+	o.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	if resting {
+		return nil, o.down()
+	}
+	answer := o.asking.DoChan("", func() (any, error) {
 		// The provider keeps the context for its keys: it must not end with this request.
 		p, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.http), o.config.Issuer)
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		if err != nil {
 			o.auth.log.Error("the identity provider does not answer", "issuer", o.config.Issuer, "err", err)
-			return nil, api.Errorf(api.Unavailable, "%s does not answer: try again, or sign in with a password", o.config.Name)
+			o.failed = time.Now()
+			return nil, o.down()
 		}
 		o.provider = p
+		return p, nil
+	})
+	select {
+	case r := <-answer:
+		p, _ := r.Val.(*oidc.Provider)
+		return p, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return o.provider, nil
+}
+
+func (o *OIDC) down() error {
+	return api.Errorf(api.Unavailable, "%s does not answer: try again, or sign in with a password", o.config.Name)
 }
 
 func (o *OIDC) oauth(p *oidc.Provider, redirect string) *oauth2.Config {
@@ -84,8 +112,9 @@ func (o *OIDC) Begin(ctx context.Context, redirect string) (to, flight string, e
 
 // Finish reads what the provider led back with and finds the account: that
 // which the provider's subject signed in to before, else the one of its verified
-// address, else a new one where that is allowed. A refusal of either side is
-// [api.Unauthenticated] or [api.Permission].
+// address, else a new one where that is allowed. An account that was made by signing up with that
+// address is not it: whoever made it may not be its owner, and would keep his password, and what he has
+// shared, when the owner fills it. A refusal of either side is [api.Unauthenticated] or [api.Permission].
 func (o *OIDC) Finish(ctx context.Context, from netip.Addr, redirect, flight string, answer url.Values) (postgres.Account, error) {
 	parts := strings.Split(flight, ".")
 	if len(parts) != 3 || subtle.ConstantTimeCompare([]byte(parts[0]), []byte(answer.Get("state"))) != 1 {
@@ -153,7 +182,8 @@ func (o *OIDC) claims(ctx context.Context, p *oidc.Provider, token *oauth2.Token
 
 func (o *OIDC) account(ctx context.Context, from netip.Addr, id *oidc.IDToken, who person) (postgres.Account, error) {
 	a := o.auth
-	account, err := a.db.IdentityAccount(ctx, id.Issuer, id.Subject)
+	subject := postgres.Subject{Issuer: id.Issuer, ID: id.Subject}
+	account, err := a.db.SubjectAccount(ctx, subject)
 	if api.KindOf(err) != api.NotFound {
 		return account, err
 	}
@@ -163,22 +193,23 @@ func (o *OIDC) account(ctx context.Context, from netip.Addr, id *oidc.IDToken, w
 		return postgres.Account{}, api.Errorf(api.Permission, "%s does not say that it has verified your e-mail address", o.config.Name)
 	}
 	account, err = a.db.LoginAccount(ctx, email)
-	if api.KindOf(err) == api.NotFound && o.config.Signup {
+	switch {
+	case err == nil:
+		err = a.db.As(ctx, account.ID, func(ctx context.Context, tx *postgres.Tx) error { return tx.AddSubject(ctx, subject) })
+	case api.KindOf(err) == api.NotFound && o.config.Signup:
 		name, unfit := PersonName(who.Name)
 		if unfit != nil { // many providers name people by their addresses
 			name = ""
 		}
-		account, err = a.Register(ctx, from, Registration{Email: email, Name: name, Password: newSecret()})
+		account, err = a.Register(ctx, from, Registration{Email: email, Name: name, Password: newSecret(), By: &subject})
 	}
-	if api.KindOf(err) == api.NotFound || api.KindOf(err) == api.Exists { // Exists: a disabled account's
+	switch api.KindOf(err) {
+	case api.NotFound, api.Exists: // Exists: a disabled account's
 		return postgres.Account{}, api.Errorf(api.Permission, "%s has no account here: ask whoever runs this server", email)
+	case api.Permission:
+		a.log.Warn("an identity was not linked to an account for whose address nobody vouches", "user", account.ID, "issuer", id.Issuer, "from", from)
+		return postgres.Account{}, api.Errorf(api.Permission, "%s can't sign in to the account %s, which somebody made with a password: use that, or ask whoever runs this server", o.config.Name, email)
 	}
-	if err != nil {
-		return postgres.Account{}, err
-	}
-	err = a.db.As(ctx, account.ID, func(ctx context.Context, tx *postgres.Tx) error {
-		return tx.AddIdentity(ctx, id.Issuer, id.Subject)
-	})
 	if err == nil {
 		a.log.Info("an identity was linked to an account", "user", account.ID, "issuer", id.Issuer, "from", from)
 	}

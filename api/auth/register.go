@@ -24,6 +24,8 @@ type Registration struct {
 	Email    string
 	Name     string
 	Password string
+	// By vouches for the address, and signs in to the account from then on; nil: nobody does.
+	By *postgres.Subject
 }
 
 // Register makes an editor's account. A taken address is [api.Exists], an
@@ -51,7 +53,7 @@ func (a *Auth) Register(ctx context.Context, from netip.Addr, r Registration) (p
 		return postgres.Account{}, err
 	}
 	account := postgres.Account{ID: api.NewID(), Email: email, Name: name, Role: Editor, PasswordHash: hash}
-	if err := a.db.SignUp(ctx, account.ID, email, name, hash); err != nil {
+	if err := a.db.SignUp(ctx, account.ID, email, name, hash, r.By); err != nil {
 		return postgres.Account{}, err
 	}
 	a.log.Info("account made by signing up", "user", account.ID, "from", from)

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -67,9 +68,52 @@ func TestOIDCSignup(t *testing.T) {
 		p.Serve(known, "shared", url+"/oidc/end")
 		c.OIDC = auth.NewOIDC(c.Auth, auth.OIDCConfig{Issuer: p.URL, ClientID: identity.Client, Secret: "shared", Name: "Example", Signup: true})
 	})
-	at, text := identity.NewPerson(t).SignIn(f.url+"/oidc/begin", "new")
-	if at.Path != "/browse/" || !strings.Contains(text, "New One") {
-		t.Errorf("somebody new is led to %s:\n%s", at, text)
+	for range 2 { // the account is the subject's from the first time on
+		at, text := identity.NewPerson(t).SignIn(f.url+"/oidc/begin", "new")
+		if at.Path != "/browse/" || !strings.Contains(text, "New One") {
+			t.Errorf("somebody new is led to %s:\n%s", at, text)
+		}
+	}
+}
+
+// Whoever signed up with another one's address keeps the password of the account: the address's owner must not be led to it.
+func TestOIDCLeavesWhatSomebodySignedUp(t *testing.T) {
+	const victim = "victim@example.org"
+	known := identity.Known{"victim": {ID: "v", Email: victim, EmailVerified: true}}
+	f := newFixtureWith(t, func(c *Config, url string) {
+		p := identity.New(t)
+		p.Serve(known, "shared", url+"/oidc/end")
+		c.OIDC = auth.NewOIDC(c.Auth, auth.OIDCConfig{Issuer: p.URL, ClientID: identity.Client, Secret: "shared", Name: "Example", Signup: true})
+	})
+	signIn := func() (*url.URL, string) { return identity.NewPerson(t).SignIn(f.url+"/oidc/begin", "victim") }
+	const theirs = "a password of the attacker"
+	if a := f.do(request{method: "POST", path: "/rpc/register", body: map[string]string{"email": victim, "name": "V", "password": theirs}}); a.status != 200 {
+		t.Fatalf("%+v", a)
+	}
+	if at, text := signIn(); at.Path != "/oidc/end" || !strings.Contains(text, "somebody made with a password") {
+		t.Errorf("the address's owner is led to %s:\n%s", at, text)
+	}
+
+	// That they change the password themselves vouches for nothing.
+	_, token, err := f.auth.LoginBrowser(t.Context(), netip.MustParseAddr("192.0.2.1"), victim, theirs, "a browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := f.do(request{method: "POST", path: "/rpc/change_password", header: map[string]string{"Authorization": "Bearer " + token.Token},
+		body: map[string]string{"current_password": theirs, "new_password": theirs + "!"}})
+	if changed.status != 204 {
+		t.Fatalf("%+v", changed)
+	}
+	if at, _ := signIn(); at.Path != "/oidc/end" {
+		t.Errorf("after a change of the password the address's owner is led to %s", at)
+	}
+
+	// Once the operator has set a password, the account is whose he says.
+	if err := f.operator.SetPassword(t.Context(), victim, "a hash"); err != nil {
+		t.Fatal(err)
+	}
+	if at, text := signIn(); at.Path != "/browse/" || !strings.Contains(text, victim) {
+		t.Errorf("when the operator has taken it over the address's owner is led to %s:\n%s", at, text)
 	}
 }
 

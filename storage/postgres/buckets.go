@@ -84,11 +84,19 @@ func (tx *Tx) BucketPolicy(ctx context.Context, name string) (policy json.RawMes
 	return policy, err
 }
 
-// SetBucketPolicy replaces the policy of a bucket of the user's; nil removes it.
+// noPrincipal is what satchel.keep_principals refuses with.
+const noPrincipal = "SA002"
+
+// SetBucketPolicy replaces the policy of a bucket of the user's; nil removes
+// it. The rules keep the accounts that their principals are now; a principal that is nobody is
+// [api.Invalid].
 func (tx *Tx) SetBucketPolicy(ctx context.Context, name string, policy json.RawMessage, rules []Rule) error {
 	tag, err := tx.conn.Exec(ctx, `UPDATE buckets SET policy = $2, rules = $3 WHERE name = $1`, name, policy, nonNil(rules))
 	if err == nil && tag.RowsAffected() == 0 {
 		err = api.Errorf(api.NotFound, "there is no bucket %q", name)
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == noPrincipal {
+		err = api.Errorf(api.Invalid, "%s", pg.Message)
 	}
 	return err
 }

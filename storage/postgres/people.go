@@ -77,10 +77,21 @@ func (tx *Tx) TouchSession(ctx context.Context, id api.ID) error {
 	return err
 }
 
-// SignUp makes an editor's account. A taken address is [api.Exists].
-func (db *DB) SignUp(ctx context.Context, id api.ID, email, name, passwordHash string) error {
-	err := db.As(ctx, api.ID{}, func(ctx context.Context, tx *Tx) error {
-		_, err := tx.conn.Exec(ctx, `SELECT satchel.sign_up($1, $2, $3, $4)`, id, email, name, passwordHash)
+// Subject is somebody as an identity provider knows him.
+type Subject struct {
+	Issuer string // the provider
+	ID     string
+}
+
+// SignUp makes an editor's account, to which the subject that vouches for the
+// address signs in from then on; without one nobody vouches for it. A taken address is [api.Exists].
+func (db *DB) SignUp(ctx context.Context, id api.ID, email, name, passwordHash string, by *Subject) error {
+	err := db.As(ctx, api.ID{}, func(ctx context.Context, tx *Tx) (err error) {
+		if by == nil {
+			_, err = tx.conn.Exec(ctx, `SELECT satchel.sign_up($1, $2, $3, $4)`, id, email, name, passwordHash)
+		} else {
+			_, err = tx.conn.Exec(ctx, `SELECT satchel.sign_up_by($1, $2, $3, $4, $5, $6)`, id, email, name, passwordHash, by.Issuer, by.ID)
+		}
 		return err
 	})
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == uniqueViolation {

@@ -59,7 +59,7 @@ func TestPeopleShowsNamesOnly(t *testing.T) {
 
 func TestSignUpMakesEditors(t *testing.T) {
 	a := newAccounts(t)
-	if err := a.db.SignUp(t.Context(), api.NewID(), "New@example.org", "New", "hash"); err != nil {
+	if err := a.db.SignUp(t.Context(), api.NewID(), "New@example.org", "New", "hash", nil); err != nil {
 		t.Fatal(err)
 	}
 	got, err := a.db.LoginAccount(t.Context(), "new@example.org")
@@ -67,7 +67,7 @@ func TestSignUpMakesEditors(t *testing.T) {
 		t.Errorf("the account is %+v, %v", got, err)
 	}
 	for _, taken := range []string{"NEW@example.org", "alice@example.org"} {
-		if err := a.db.SignUp(t.Context(), api.NewID(), taken, "", "hash"); api.KindOf(err) != api.Exists {
+		if err := a.db.SignUp(t.Context(), api.NewID(), taken, "", "hash", nil); api.KindOf(err) != api.Exists {
 			t.Errorf("signing up as %s = %v, want exists", taken, err)
 		}
 	}

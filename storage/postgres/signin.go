@@ -63,10 +63,10 @@ func errNoDevice() error {
 	return api.Errorf(api.NotFound, "no device shows this code, or not any more")
 }
 
-// IdentityAccount is the account that an identity provider's subject signs in
+// SubjectAccount is the account that an identity provider's subject signs in
 // to; [api.NotFound] when there is none, or it is disabled.
-func (db *DB) IdentityAccount(ctx context.Context, issuer, subject string) (a Account, err error) {
-	err = db.pool.QueryRow(ctx, `SELECT id, email, name, role FROM satchel.identity_account($1, $2)`, issuer, subject).
+func (db *DB) SubjectAccount(ctx context.Context, s Subject) (a Account, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT id, email, name, role FROM satchel.identity_account($1, $2)`, s.Issuer, s.ID).
 		Scan(&a.ID, &a.Email, &a.Name, &a.Role)
 	if errors.Is(err, pgx.ErrNoRows) || invalidText(err) {
 		return Account{}, api.Errorf(api.NotFound, "there is no such account")
@@ -74,13 +74,14 @@ func (db *DB) IdentityAccount(ctx context.Context, issuer, subject string) (a Ac
 	return a, classify(err)
 }
 
-// AddIdentity lets an identity provider's subject sign in to the transaction's
-// user from now on. One that signs in to another account is [api.Exists].
-func (tx *Tx) AddIdentity(ctx context.Context, issuer, subject string) error {
+// AddSubject lets an identity provider's subject sign in to the transaction's
+// user from now on. It is [api.Permission] when the subject signs in to another account, or when
+// the user signed up by himself: nobody vouches for the address by which the subject was led to him.
+func (tx *Tx) AddSubject(ctx context.Context, s Subject) error {
 	var added bool
-	err := tx.conn.QueryRow(ctx, `SELECT satchel.add_identity($1, $2)`, issuer, subject).Scan(&added)
+	err := tx.conn.QueryRow(ctx, `SELECT satchel.add_identity($1, $2)`, s.Issuer, s.ID).Scan(&added)
 	if err == nil && !added {
-		return api.Errorf(api.Exists, "this identity signs in to another account")
+		return api.Errorf(api.Permission, "this identity can't sign in to the account")
 	}
 	return classify(err)
 }
