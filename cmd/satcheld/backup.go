@@ -96,7 +96,8 @@ func (cmd *backupCmd) save(p *program, db *database, src backup.Source, to place
 }
 
 // saveFile writes a file that has its name when it is whole; "-" is standard
-// output.
+// output. One that lacks content does not take the place of another: it has
+// [incomplete] after its name.
 func saveFile(p *program, src backup.Source, path string, o backup.Options) (r backup.Report, err error) {
 	if path == "-" {
 		return backup.Save(p.ctx, src, p.stdout, o)
@@ -114,7 +115,14 @@ func saveFile(p *program, src backup.Source, path string, o backup.Options) (r b
 		f.Close()
 		return r, err
 	}
-	if err := cmp.Or(f.Close(), os.Rename(f.Name(), path)); err != nil {
+	if err := f.Close(); err != nil {
+		return r, err
+	}
+	if _, err := os.Lstat(path); err == nil && !r.Whole() {
+		path += incomplete
+		r.Name = path
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
 		return r, err
 	}
 	d, err := os.Open(filepath.Dir(path))
@@ -124,6 +132,10 @@ func saveFile(p *program, src backup.Source, path string, o backup.Options) (r b
 	defer d.Close()
 	return r, d.Sync()
 }
+
+// incomplete ends the name of a backup that lacks content, where a file of the
+// name that was asked for is there already.
+const incomplete = ".incomplete"
 
 // tell says what was saved, and what was not.
 func (cmd *backupCmd) tell(p *program, r backup.Report) error {
@@ -145,6 +157,9 @@ func (cmd *backupCmd) tell(p *program, r backup.Report) error {
 			fmt.Fprintf(out, "the sealing key, %s, is not in it: keep a copy elsewhere, or give --with-key\n", p.keyPath())
 		} else {
 			fmt.Fprintln(out, "the sealing key is in it: who reads the backup can sign in as anyone")
+		}
+		if path, ok := strings.CutSuffix(r.Name, incomplete); ok {
+			fmt.Fprintf(out, "%s stays as it was: what is lacking now may be in it\n", path)
 		}
 		if r.Removed > 0 {
 			fmt.Fprintf(out, "%d older backups were removed\n", r.Removed)

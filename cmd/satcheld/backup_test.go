@@ -214,6 +214,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	fails := func(s *site, words string, args ...string) {
 		t.Helper()
+		defer s.must("fsck", "--deep")
 		if code, out, errs := s.run(append([]string{"restore"}, args...)...); code == 0 || !strings.Contains(errs, words) {
 			t.Errorf("restore %v: %d %s%s, want %q", args, code, out, errs, words)
 		}

@@ -63,7 +63,7 @@ func (cmd *blobsCopyCmd) Run(p *program) error {
 func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Store) error {
 	bars := newStepBars(p.stderr, p.json)
 	defer bars.close()
-	r, err := mirror.Copy(ctx, from, to, mirror.Options{Parallel: cmd.Parallel, Quick: cmd.Quick, Progress: bars.show})
+	r, err := mirror.Copy(ctx, from, to, mirror.Options{Parallel: cmd.Parallel, Quick: func(string) bool { return cmd.Quick }, Progress: bars.show})
 	bars.close()
 	if err != nil {
 		return fmt.Errorf("%w\n%d objects are copied; the same command goes on from there", err, r.Copied+r.Skipped)

@@ -18,7 +18,7 @@ type restoreCmd struct {
 	List         bool   `help:"List the backups in a blob store, and do nothing else."`
 	Check        bool   `help:"Read the backup to its end and compare its hashes, and do nothing else."`
 	Replace      bool   `help:"Let the backup take the place of the users and files that are there."`
-	AllowMissing bool   `help:"Restore although content is missing that the backup names; satcheld fsck then tells which files it is of."`
+	AllowMissing bool   `help:"Restore although content is missing or damaged that the backup names; satcheld fsck --deep then tells which files it is of."`
 }
 
 // Run restores a backup, while no server runs.

@@ -65,6 +65,12 @@ type Summary struct {
 	Damaged []api.ID `json:"damaged"` // packs that were not what their hashes say, saved as they were
 }
 
+// lacks is the content that is not whole.
+func (s Summary) lacks() []api.ID { return union(s.Missing, s.Damaged) }
+
+// Whole tells that no content is missing, and that all is what its hashes say.
+func (s Summary) Whole() bool { return len(s.Missing)+len(s.Damaged) == 0 }
+
 // writer writes a stream. The first error stays.
 type writer struct {
 	w   io.Writer

@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"satchel/api"
+	"satchel/storage/mirror"
 	"satchel/storage/postgres"
 )
 
@@ -131,7 +132,7 @@ func Check(r io.Reader, o Options) (report Report, err error) {
 			return err
 		},
 		pack: func(p postgres.KeptPack, body io.Reader) error {
-			whole, err := drainPack(body)
+			whole, err := mirror.DrainPack(body)
 			if !whole && err == nil {
 				damaged = append(damaged, p.ID)
 			}

@@ -19,7 +19,7 @@ func (o Options) progress(step string, done, total int64) {
 
 // Report tells what was saved, restored or checked. Sizes are in bytes.
 type Report struct {
-	Name string `json:"name,omitempty"` // in a blob store
+	Name string `json:"name,omitempty"` // in a blob store; of a file that has another one than was asked for
 	Header
 	Summary
 	Size    int64   `json:"size"`    // of the stream; in a blob store content is beside it
@@ -27,6 +27,3 @@ type Report struct {
 	Removed int64   `json:"removed"` // older backups
 	Seconds float64 `json:"seconds"` // that it took
 }
-
-// Whole tells that no content is missing, and that all is what its hashes say.
-func (r Report) Whole() bool { return len(r.Missing)+len(r.Damaged) == 0 }

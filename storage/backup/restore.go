@@ -30,7 +30,8 @@ type Target struct {
 	// done. What it returns stores it, and is called last of all before the commit.
 	Key func(key []byte) (store func() error, err error)
 
-	// AllowMissing restores although content is missing that the backup knew.
+	// AllowMissing restores although content is missing or damaged that was whole
+	// when the backup was made.
 	AllowMissing bool
 }
 
@@ -39,23 +40,24 @@ type restoring struct {
 	Target
 	Options
 	report Report
-	lacks  []api.ID // content that the backup itself has not, or not whole
+	lacks  []api.ID // content that the backup never had, or not whole
 	store  func() error
 
 	packs   []postgres.KeptPack // that the rows name, once they are there
 	there   map[string]int64    // objects that were in the store
+	damaged []string            // packs that are not whole there now
 	content int64               // bytes of content that are done
 	copies  *errgroup.Group
 	copying context.Context
-	mu      sync.Mutex // of report and content while packs are copied
+	mu      sync.Mutex // of report, damaged and content while packs are copied
 }
 
 // parallel is how many packs are stored at once, each in memory.
 const parallel = 3
 
 // Restore brings back what [Save] wrote. Until it has returned nil nothing
-// happened but that the store may have more objects; it can be called again,
-// with a new transaction.
+// happened but that the store may have more objects, and whole packs where it
+// had damaged ones; it can be called again, with a new transaction.
 func Restore(ctx context.Context, from io.Reader, to Target, o Options) (Report, error) {
 	begin := time.Now()
 	r := newRestoring(to, o)
@@ -64,7 +66,7 @@ func Restore(ctx context.Context, from io.Reader, to Target, o Options) (Report,
 	total, err := walk(from, r.visitor(ctx))
 	err = errors.Join(r.copies.Wait(), err)
 	if err == nil {
-		r.report.Summary, r.lacks = total, union(total.Missing, total.Damaged)
+		r.report.Summary, r.lacks = total, total.lacks()
 		err = r.finish(ctx)
 	}
 	r.report.time(begin)
@@ -99,22 +101,18 @@ func (r *restoring) from(ctx context.Context, from blob.Store, name string) erro
 	if _, err := walk(body, r.visitor(ctx)); err != nil {
 		return err
 	}
-	r.report.Name, r.report.Summary, r.lacks = name, n.Summary, union(n.Missing, n.Damaged)
+	r.report.Name, r.report.Summary, r.lacks = name, n.Summary, n.lacks()
 	if err := r.filled(ctx); err != nil {
 		return err
 	}
 	if n.Content == Beside {
-		want := make(map[string]bool, len(r.packs))
-		for _, p := range r.packs {
-			want[p.ID.String()] = true
-		}
 		copied, err := mirror.Copy(ctx, from, r.Blobs, mirror.Options{
 			Parallel: parallel,
-			Only:     func(key string) bool { return want[key] },
+			Only:     sizes(r.packs),
 			Progress: func(_ string, done, total int64) { r.progress("content", done, total) },
 			Each:     func() { fault.At(fault.PackRestored) },
 		})
-		r.report.Copied = copied.Copied
+		r.report.Copied, r.damaged = copied.Copied, copied.Damaged
 		if err != nil {
 			return fmt.Errorf("restore the content: %w", err)
 		}
@@ -180,39 +178,49 @@ func (r *restoring) filled(ctx context.Context) (err error) {
 	return err
 }
 
-// pack stores content, unless it is there.
+// pack stores content. A whole pack that is there stays; one that is not gives
+// way to a whole one only, since the backup may be the one that is damaged.
 func (r *restoring) pack(ctx context.Context, p postgres.KeptPack, content []byte) error {
-	key, sum := p.ID.String(), sha256.Sum256(content)
+	key := p.ID.String()
 	size, known := r.there[key]
-	same := false
+	whole := false
 	var err error
-	if known && size == int64(len(content)) {
-		same, err = holds(ctx, r.Blobs, key, sum)
+	if known && size == p.Bytes {
+		whole, err = mirror.Whole(ctx, r.Blobs, key)
 	}
-	if err == nil && !same {
-		if known {
-			err = r.Blobs.Delete(ctx, key)
+	if err == nil && !whole {
+		if whole, err = mirror.DrainPack(bytes.NewReader(content)); int64(len(content)) != p.Bytes {
+			whole = false
 		}
-		if err == nil {
-			err = r.Blobs.Put(ctx, key, bytes.NewReader(content))
+		if err == nil && (whole || !known) {
+			err = r.put(ctx, key, content)
 		}
-		if err == nil {
-			same, err = holds(ctx, r.Blobs, key, sum)
-		}
-		if err == nil && !same {
-			err = errors.New("the store does not give back what was put")
-		}
-		fault.At(fault.PackRestored)
 	}
 	if err != nil {
 		return fmt.Errorf("restore the pack %s: %w", key, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !whole {
+		r.damaged = append(r.damaged, key)
+	}
 	r.report.Copied++
 	r.content += int64(len(content))
 	r.progress("content", r.content, r.report.Bytes)
 	return nil
+}
+
+// put stores an object and reads it back.
+func (r *restoring) put(ctx context.Context, key string, content []byte) error {
+	if err := r.Blobs.Put(ctx, key, bytes.NewReader(content)); err != nil {
+		return err
+	}
+	same, err := holds(ctx, r.Blobs, key, sha256.Sum256(content))
+	if err == nil && !same {
+		err = errors.New("the store does not give back what was put")
+	}
+	fault.At(fault.PackRestored)
+	return err
 }
 
 // holds tells whether an object has a SHA-256.
@@ -237,21 +245,20 @@ func (r *restoring) finish(ctx context.Context) error {
 	if err := r.filled(ctx); err != nil { // there was no content
 		return err
 	}
-	sizes, err := list(ctx, r.Blobs)
+	there, err := list(ctx, r.Blobs)
 	if err != nil {
 		return err
 	}
-	var missing []api.ID
-	for _, p := range r.packs {
-		if size, ok := sizes[p.ID.String()]; (!ok || size != p.Bytes) && !slices.Contains(r.lacks, p.ID) {
-			missing = append(missing, p.ID)
+	missing, damaged := lacking(r.packs, there, r.damaged)
+	r.report.Missing, r.report.Damaged = missing, damaged
+	var lost []api.ID // that the backup once had
+	for _, id := range union(missing, damaged) {
+		if !slices.Contains(r.lacks, id) {
+			lost = append(lost, id)
 		}
 	}
-	if len(missing) > 0 {
-		r.report.Missing = union(r.report.Missing, missing)
-		if !r.AllowMissing {
-			return api.Errorf(api.NotFound, "%d of %d packs that the backup names are not in the blob store, such as %s: nothing was restored", len(missing), len(r.packs), missing[0])
-		}
+	if len(lost) > 0 && !r.AllowMissing {
+		return api.Errorf(api.NotFound, "%d of %d packs that the backup names are not in the blob store, or not whole there, such as %s: nothing was restored", len(lost), len(r.packs), lost[0])
 	}
 	fault.At(fault.ContentThere)
 	if r.store != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"satchel/api"
-	"satchel/api/chunk"
 	"satchel/storage/blob"
 	"satchel/storage/fault"
+	"satchel/storage/mirror"
 	"satchel/storage/postgres"
 )
 
@@ -175,7 +175,7 @@ func (s *stream) pack(ctx context.Context, blobs blob.Store, p postgres.KeptPack
 		return err
 	}
 	written := &counter{w: s.writer}
-	whole, err := drainPack(io.TeeReader(body, written))
+	whole, err := mirror.DrainPack(io.TeeReader(body, written))
 	if err != nil {
 		return err
 	}
@@ -184,18 +184,6 @@ func (s *stream) pack(ctx context.Context, blobs blob.Store, p postgres.KeptPack
 	}
 	r.Copied++
 	return s.frame(frameEnd, nil)
-}
-
-// drainPack reads a pack to its end and tells whether it is what its hashes say.
-func drainPack(body io.Reader) (whole bool, err error) {
-	packErr := chunk.ReadPack(body, func(api.Hash, int64, []byte) error { return nil })
-	if _, err := io.Copy(io.Discard, body); err != nil {
-		return false, err
-	}
-	if kind := api.KindOf(packErr); packErr != nil && kind != api.Invalid && kind != api.TooLarge {
-		return false, packErr
-	}
-	return packErr == nil, nil
 }
 
 // finish ends the stream and tells its SHA-256.

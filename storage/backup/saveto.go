@@ -38,7 +38,7 @@ type named struct {
 const maxNamed = 256 << 20
 
 // SaveTo puts a backup into a blob store, where the packs of earlier ones are
-// not copied again.
+// not copied again. What the newest of those had not whole is looked for again.
 func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report, err error) {
 	defer r.time(time.Now())
 	r.Content = Beside
@@ -121,14 +121,14 @@ func whole(stream io.Reader, n *named) error {
 // copyPacks copies the packs that the rows name and tells which of them are
 // not whole.
 func copyPacks(ctx context.Context, from, to blob.Store, packs []postgres.KeptPack, o Options, r *Report) error {
-	want := make(map[string]bool, len(packs))
-	for _, p := range packs {
-		want[p.ID.String()] = true
+	sound, err := sound(ctx, to)
+	if err != nil {
+		return err
 	}
 	copied, err := mirror.Copy(ctx, from, to, mirror.Options{
 		Parallel: 4,
-		Quick:    true, // what is there was compared when it was put there
-		Only:     func(key string) bool { return want[key] },
+		Quick:    func(key string) bool { return sound[key] },
+		Only:     sizes(packs),
 		Progress: func(_ string, done, total int64) { o.progress("content", done, total) },
 		Each:     func() { fault.At(fault.PackSaved) },
 	})
@@ -136,23 +136,60 @@ func copyPacks(ctx context.Context, from, to blob.Store, packs []postgres.KeptPa
 	if err != nil {
 		return err
 	}
-	damaged := map[string]bool{}
-	for _, key := range copied.Damaged {
-		damaged[key] = true
-	}
-	sizes, err := list(ctx, to)
+	there, err := list(ctx, to)
 	if err != nil {
 		return err
 	}
+	r.Missing, r.Damaged = lacking(packs, there, copied.Damaged)
+	return nil
+}
+
+// sound is the packs that were whole when the newest backup in a store was
+// made. What else is there, of one that was broken off, nobody knows to be whole.
+func sound(ctx context.Context, in blob.Store) (map[string]bool, error) {
+	packs := map[string]bool{}
+	n, _, err := find(ctx, in, "")
+	if kind := api.KindOf(err); kind == api.NotFound || kind == api.Invalid {
+		return packs, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range n.PackList {
+		packs[id.String()] = true
+	}
+	for _, id := range n.lacks() {
+		delete(packs, id.String())
+	}
+	return packs, nil
+}
+
+// sizes is the packs' sizes by their keys.
+func sizes(packs []postgres.KeptPack) map[string]int64 {
+	sizes := make(map[string]int64, len(packs))
 	for _, p := range packs {
-		switch size, ok := sizes[p.ID.String()]; {
+		sizes[p.ID.String()] = p.Bytes
+	}
+	return sizes
+}
+
+// lacking tells which packs are missing from a store with these objects, and
+// which are damaged: those that are known to be, and those of another size.
+func lacking(packs []postgres.KeptPack, there map[string]int64, known []string) (missing, damaged []api.ID) {
+	bad := make(map[string]bool, len(known))
+	for _, key := range known {
+		bad[key] = true
+	}
+	missing, damaged = []api.ID{}, []api.ID{}
+	for _, p := range packs {
+		switch size, ok := there[p.ID.String()]; {
 		case !ok:
-			r.Missing = append(r.Missing, p.ID)
-		case size != p.Bytes || damaged[p.ID.String()]:
-			r.Damaged = append(r.Damaged, p.ID)
+			missing = append(missing, p.ID)
+		case size != p.Bytes || bad[p.ID.String()]:
+			damaged = append(damaged, p.ID)
 		}
 	}
-	return nil
+	return missing, damaged
 }
 
 // list is the objects of a store and their sizes.

@@ -11,6 +11,7 @@ import (
 
 	"satchel/api"
 	"satchel/storage/blob"
+	"satchel/storage/mirror"
 )
 
 // Names lists the backups in a blob store, the oldest first.
@@ -93,7 +94,7 @@ func CheckIn(ctx context.Context, from blob.Store, name string, o Options) (repo
 		if err != nil {
 			return report, err
 		}
-		whole, err := drainPack(body)
+		whole, err := mirror.DrainPack(body)
 		body.Close()
 		if err != nil {
 			return report, err
@@ -107,20 +108,32 @@ func CheckIn(ctx context.Context, from blob.Store, name string, o Options) (repo
 }
 
 // Prune removes all backups in a store but the newest ones, and what none of
-// those names: also what a backup left that was broken off. No other backup may
-// be on its way into the store.
+// those names: also what a backup left that was broken off. If none of the
+// newest is whole, the newest whole one stays too. No other backup may be on its
+// way into the store.
 func Prune(ctx context.Context, in blob.Store, keep int) (removed int64, err error) {
 	names, err := Names(ctx, in)
 	if err != nil {
 		return 0, err
 	}
-	old := names[:max(0, len(names)-max(1, keep))]
+	var old []string
 	needed := map[string]bool{}
-	for _, name := range names[len(old):] {
+	whole := false // one of those that stay is
+	for i, name := range slices.Backward(names) {
+		extra := i < len(names)-max(1, keep)
+		if extra && whole {
+			old = append(old, name)
+			continue
+		}
 		n, _, err := find(ctx, in, name)
 		if err != nil {
 			return 0, err
 		}
+		if extra && !n.Whole() {
+			old = append(old, name)
+			continue
+		}
+		whole = whole || n.Whole()
 		needed[name], needed[n.Rows] = true, true
 		for _, id := range n.PackList {
 			needed[id.String()] = true

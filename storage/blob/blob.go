@@ -22,8 +22,9 @@ type Store interface {
 	// object is durable and whole; when it fails, because of r, ctx or the
 	// store, nothing is found under key. (But if the store went away with its
 	// answer, and can't be told to remove it, the whole object may be.) An error
-	// of r is returned wrapped. A key is written once in its life: putting the
-	// same bytes again does no harm, what other bytes do is not defined.
+	// of r is returned wrapped. Where there is an object already, the new one
+	// takes its place at once: until then, and when r fails, the old one is
+	// found; when the store fails, one of both or none.
 	Put(ctx context.Context, key string, r io.Reader) error
 
 	// Get reads n bytes from offset off; n < 0 means to the end. A missing

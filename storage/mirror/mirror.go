@@ -2,6 +2,7 @@
 package mirror
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -26,7 +27,7 @@ type Report struct {
 	Copied      int64    `json:"copied"`
 	CopiedBytes int64    `json:"copied_bytes"`
 	Replaced    int64    `json:"replaced"` // of those copied: that were there with other bytes
-	Damaged     []string `json:"damaged"`  // copied as they are, but not what their hashes say: the source is damaged
+	Damaged     []string `json:"damaged"`  // packs that are not whole at the destination now: they are damaged in the source
 	Seconds     float64  `json:"seconds"`
 }
 
@@ -35,20 +36,23 @@ type Options struct {
 	Parallel int                                  // objects at a time; at least 1
 	Progress func(step string, done, total int64) // told how many bytes are done; may be nil
 
-	// Only says which objects are meant; nil means all.
-	Only func(key string) bool
+	// Only names the packs that are meant, with their true sizes in bytes; nil
+	// means all objects, and that the source's sizes are true.
+	Only map[string]int64
 
-	// Quick takes an object that is there with an equal size for the same.
-	// Without it, its bytes are compared.
-	Quick bool
+	// Quick tells which objects are taken for the same when they are there with
+	// an equal size; nil means none. All others are read.
+	Quick func(key string) bool
 
 	// Each is called after each object that was copied; may be nil.
 	Each func()
 }
 
 // Copy makes every object of from be in to, whole. What is there already is
-// compared, all else is copied, read back and compared. It may be broken off and
-// called again. What is put into from meanwhile may be left out.
+// compared, all else is copied, read back and compared. A whole pack that is
+// there stays, whatever from has; one that is not is replaced by a whole one
+// only, at once. It may be broken off and called again. What is put into from
+// meanwhile may be left out.
 func Copy(ctx context.Context, from, to blob.Store, o Options) (r Report, err error) {
 	begin := time.Now()
 	r.Damaged = []string{}
@@ -66,12 +70,16 @@ func Copy(ctx context.Context, from, to blob.Store, o Options) (r Report, err er
 		if err != nil {
 			return r, fmt.Errorf("list the source: %w", err)
 		}
-		if o.Only != nil && !o.Only(info.Key) {
+		whole, meant := o.Only[info.Key]
+		if o.Only != nil && !meant {
 			continue
 		}
 		r.Objects++
 		r.Bytes += info.Size
-		if size, ok := there[info.Key]; ok && size == info.Size && o.Quick {
+		if meant {
+			info.Size = whole
+		}
+		if size, ok := there[info.Key]; ok && size == info.Size && o.Quick != nil && o.Quick(info.Key) {
 			r.Skipped++
 			continue
 		}
@@ -100,7 +108,7 @@ func copyAll(ctx context.Context, from, to blob.Store, o Options, r *Report, tod
 		}
 		g.Go(func() error {
 			size, known := there[info.Key]
-			state, err := object(gctx, from, to, info, known, known && size == info.Size)
+			state, err := object(gctx, from, to, info, known, size)
 			if err != nil {
 				return fmt.Errorf("copy the object %s: %w", info.Key, err)
 			}
@@ -108,10 +116,13 @@ func copyAll(ctx context.Context, from, to blob.Store, o Options, r *Report, tod
 			defer mu.Unlock()
 			done += info.Size
 			progress(step, done, total)
+			if state.damaged {
+				r.Damaged = append(r.Damaged, info.Key)
+			}
 			switch {
 			case state.gone:
 				return nil
-			case state.same:
+			case state.kept:
 				r.Skipped++
 				return nil
 			case known:
@@ -119,9 +130,6 @@ func copyAll(ctx context.Context, from, to blob.Store, o Options, r *Report, tod
 			}
 			r.Copied++
 			r.CopiedBytes += info.Size
-			if state.damaged {
-				r.Damaged = append(r.Damaged, info.Key)
-			}
 			if o.Each != nil {
 				o.Each()
 			}
@@ -135,18 +143,23 @@ func copyAll(ctx context.Context, from, to blob.Store, o Options, r *Report, tod
 
 // outcome is what became of one object.
 type outcome struct {
-	same    bool // it was there
+	kept    bool // it was there, and there is nothing better
 	gone    bool // it was collected as garbage since it was listed
-	damaged bool // it is no whole pack in the source
+	damaged bool // it is a pack, and not whole
 }
 
-// object copies an object unless it is there, and reads the copy back. What
-// is not as it was read is removed.
-func object(ctx context.Context, from, to blob.Store, info blob.Info, known, alike bool) (o outcome, err error) {
-	if alike {
-		if o.same, err = equal(ctx, from, to, info.Key); err != nil || o.same {
-			return o, err
-		}
+// object copies an object unless it is there, with size bytes, and reads the
+// copy back. What is not as it was read is removed.
+func object(ctx context.Context, from, to blob.Store, info blob.Info, known bool, size int64) (o outcome, err error) {
+	_, noPack := api.ParseID(info.Key)
+	switch {
+	case known && noPack == nil && size >= info.Size:
+		o.kept, err = Whole(ctx, to, info.Key)
+	case known && size == info.Size:
+		o.kept, err = equal(ctx, from, to, info.Key)
+	}
+	if err != nil || o.kept {
+		return o, err
 	}
 	source, err := from.Get(ctx, info.Key, 0, -1)
 	if api.KindOf(err) == api.NotFound {
@@ -157,41 +170,75 @@ func object(ctx context.Context, from, to blob.Store, info blob.Info, known, ali
 		return o, err
 	}
 	defer source.Close()
-	if known { // not ours, or of a store that tears writes
-		if err := to.Delete(ctx, info.Key); err != nil {
+	read := &sum{r: source}
+	if known && noPack == nil { // what is there may be all that there is of most of it
+		pack, err := io.ReadAll(io.LimitReader(source, chunk.MaxPack+1))
+		if err != nil {
 			return o, err
 		}
+		if int64(len(pack)) < info.Size || readPack(bytes.NewReader(pack)) != nil {
+			o.kept, o.damaged = true, true
+			return o, nil
+		}
+		read.r = bytes.NewReader(pack)
 	}
-	read := &sum{r: source}
 	if err := to.Put(ctx, info.Key, read); err != nil {
 		return o, err
 	}
-	return verify(ctx, to, info.Key, read)
+	whole, err := verify(ctx, to, info.Key, read)
+	o.damaged = noPack == nil && (!whole || read.n < info.Size)
+	return o, err
 }
 
-// verify reads a copy back.
-func verify(ctx context.Context, to blob.Store, key string, read *sum) (o outcome, err error) {
+// verify reads a copy back, and tells whether it is a whole pack.
+func verify(ctx context.Context, to blob.Store, key string, read *sum) (whole bool, err error) {
 	copied, err := to.Get(ctx, key, 0, -1)
 	if err != nil {
-		return o, err
+		return false, err
 	}
 	defer copied.Close()
 	back := &sum{r: copied}
-	packErr := chunk.ReadPack(back, func(api.Hash, int64, []byte) error { return nil })
-	if _, err := io.Copy(io.Discard, back); err != nil {
-		return o, err
+	if whole, err = DrainPack(back); err != nil {
+		return false, err
 	}
 	if back.n != read.n || back.sum() != read.sum() {
 		if err := to.Delete(context.WithoutCancel(ctx), key); err != nil {
-			return o, fmt.Errorf("the copy is not what was written, and can't be removed: %w", err)
+			return false, fmt.Errorf("the copy is not what was written, and can't be removed: %w", err)
 		}
-		return o, errors.New("the copy is not what was written; it was removed")
+		return false, errors.New("the copy is not what was written; it was removed")
+	}
+	return whole, nil
+}
+
+// Whole reads an object and tells whether it is a pack and all its chunks are
+// what their hashes say. One that is missing is none. A pack that was cut off
+// between two chunks is whole too: its size tells.
+func Whole(ctx context.Context, s blob.Store, key string) (bool, error) {
+	body, err := s.Get(ctx, key, 0, -1)
+	if api.KindOf(err) == api.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer body.Close()
+	return DrainPack(body)
+}
+
+// DrainPack reads a pack to its end, as [Whole] does.
+func DrainPack(r io.Reader) (whole bool, err error) {
+	packErr := readPack(r)
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return false, err
 	}
 	if kind := api.KindOf(packErr); packErr != nil && kind != api.Invalid && kind != api.TooLarge {
-		return o, packErr
+		return false, packErr
 	}
-	o.damaged = packErr != nil
-	return o, nil
+	return packErr == nil, nil
+}
+
+func readPack(r io.Reader) error {
+	return chunk.ReadPack(r, func(api.Hash, int64, []byte) error { return nil })
 }
 
 // equal compares an object's bytes in two stores. One that is missing in

@@ -131,7 +131,7 @@ func TestCopyReplacesWhatIsWrong(t *testing.T) {
 	wrong := pack(2)
 	wrong[len(wrong)/2]++
 	put(t, to, key(2), wrong)
-	if r, err := Copy(t.Context(), from, to, Options{Parallel: 2, Quick: true}); err != nil || r.Replaced != 1 || r.Skipped != 1 {
+	if r, err := Copy(t.Context(), from, to, Options{Parallel: 2, Quick: func(string) bool { return true }}); err != nil || r.Replaced != 1 || r.Skipped != 1 {
 		t.Errorf("quick: %+v %v", r, err)
 	}
 	if r, err := Copy(t.Context(), from, to, Options{Parallel: 2}); err != nil || r.Replaced != 1 || r.Copied != 1 || r.Skipped != n-1 {
@@ -148,6 +148,57 @@ func TestCopyTellsOfDamage(t *testing.T) {
 	r, err := Copy(t.Context(), from, to, Options{})
 	if err != nil || len(r.Damaged) != 1 || r.Damaged[0] != key(7) {
 		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// What is whole at the destination outlives a source that has rotted, and so does what is not whole: it may be all
+// that there is.
+func TestCopyKeepsWhatIsBetter(t *testing.T) {
+	flipped := pack(1)
+	flipped[len(flipped)-5]++
+	other := pack(1)
+	other[len(other)-9]++
+	var two chunk.PackWriter
+	for _, data := range [][]byte{[]byte("the first chunk"), []byte("the second")} {
+		two.Add(api.Hash(sha256.Sum256(data)), data)
+	}
+	first := two.Bytes()[:len(two.Bytes())-chunk.RecordHeader-len("the second")] // a pack of its own
+	for name, test := range map[string]struct {
+		from, to, want []byte
+		size           int64 // that is known; 0 for none
+		damaged        bool
+	}{
+		"a source that rotted":             {from: flipped, to: pack(1), want: pack(1)},
+		"a source that was cut":            {from: pack(1)[:100], to: pack(1), want: pack(1)},
+		"a source cut between two chunks":  {from: first, to: two.Bytes(), want: two.Bytes()},
+		"a copy cut between two chunks":    {from: two.Bytes(), to: first, want: two.Bytes()},
+		"both cut between two chunks":      {from: first, to: first, want: first, size: int64(two.Size()), damaged: true},
+		"both rotted":                      {from: other, to: flipped, want: flipped, damaged: true},
+		"a copy that rotted":               {from: pack(1), to: flipped, want: pack(1)},
+		"a source that is no pack at all":  {from: []byte("hello"), to: flipped, want: flipped, damaged: true},
+		"a source without what it is said": {from: first, want: first, size: int64(two.Size()), damaged: true},
+	} {
+		from, to := files(t), files(t)
+		put(t, from, key(1), test.from)
+		if test.to != nil {
+			put(t, to, key(1), test.to)
+		}
+		o := Options{}
+		if test.size > 0 {
+			o.Only = map[string]int64{key(1): test.size}
+		}
+		r, err := Copy(t.Context(), from, to, o)
+		if err != nil || (len(r.Damaged) > 0) != test.damaged {
+			t.Errorf("%s: %+v %v", name, r, err)
+		}
+		body, err := to.Get(t.Context(), key(1), 0, -1)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, test.want) {
+			t.Errorf("%s: what is there now is another one, %v", name, err)
+		}
+		body.Close()
 	}
 }
 

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		{"a cancelled put leaves nothing", cancelled},
 		{"delete", deleted},
 		{"put again", again},
+		{"other bytes take the place of the old", replaced},
 		{"readers that are left early", early},
 		{"reading that is cancelled", cancelledGet},
 		{"list", listed},
@@ -197,6 +198,24 @@ func again(t *testing.T, s blob.Store) {
 	if n != 1 {
 		t.Errorf("%d objects are listed", n)
 	}
+}
+
+func replaced(t *testing.T, s blob.Store) {
+	is := func(want []byte) {
+		t.Helper()
+		if got, err := get(t.Context(), s, key(1), 0, -1); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("got %d bytes of %d, %v", len(got), len(want), err)
+		}
+	}
+	first, second := random(20<<20), random(3<<20)
+	put(t, s, key(1), first)
+	broken := errors.New("the line broke")
+	if err := s.Put(t.Context(), key(1), io.MultiReader(bytes.NewReader(second), iotest.ErrReader(broken))); !errors.Is(err, broken) {
+		t.Errorf("Put from a reader that fails: %v", err)
+	}
+	is(first)
+	put(t, s, key(1), second)
+	is(second)
 }
 
 func early(t *testing.T, s blob.Store) {

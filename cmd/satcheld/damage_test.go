@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"satchel/api"
+	"satchel/storage/backup"
+)
+
+// flip damages an object in a directory of blobs; called again, it mends it.
+func flip(t *testing.T, dir, key string) {
+	t.Helper()
+	path := filepath.Join(dir, "objects", key[len(key)-2:], key)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// largest is the site's pack that has most bytes.
+func (s *site) largest() (id api.ID) {
+	s.t.Helper()
+	s.one(`SELECT id FROM satchel.packs ORDER BY bytes DESC, id LIMIT 1`, &id)
+	return id
+}
+
+// reports runs a command whose report names damaged content, and its exit code is 1.
+func (s *site) reports(args ...string) (r backup.Report) {
+	s.t.Helper()
+	code, out, errs := s.run(append(args, "--json")...)
+	if err := json.Unmarshal([]byte(out), &r); err != nil || (code == 0) != r.Whole() || code > 1 {
+		s.t.Fatalf("%v: %d %s%s", args, code, out, errs)
+	}
+	return r
+}
+
+func (s *site) blobs() string { return filepath.Join(s.data, "blobs") }
+
+// Damage is told by every backup that has it, until the content is mended; the last whole backup stays until there
+// is another.
+func TestBackupsTellOfDamage(t *testing.T) {
+	s, a, _ := filled(t, "")
+	store, file := "file:"+filepath.Join(t.TempDir(), "backups"), filepath.Join(t.TempDir(), "backup")
+	whole := s.reports("backup", file)
+	if !whole.Whole() {
+		t.Fatalf("%+v", whole)
+	}
+	pack := s.largest()
+	tells := func(r backup.Report) {
+		t.Helper()
+		if !slices.Equal(r.Damaged, []api.ID{pack}) || len(r.Missing) > 0 {
+			t.Errorf("damaged is %s, told %v, missing %v", pack, r.Damaged, r.Missing)
+		}
+	}
+
+	flip(t, s.blobs(), pack.String())
+	for range 3 {
+		tells(s.reports("backup", store, "--keep", "2"))
+	}
+	tells(s.reports("backup", file))
+	must(t, "", "restore", file, "--check") // the one that is whole
+	if code, _, errs := satcheld(t, "", "restore", file+incomplete, "--check"); code != 1 || !strings.Contains(errs, pack.String()) {
+		t.Errorf("the one that is not: %d %s", code, errs)
+	}
+	to := newSite(t, "damaged", "")
+	tells(to.reports("restore", store))
+	if _, err := os.Stat(filepath.Join(to.blobs(), "objects", pack.String()[34:], pack.String())); err != nil {
+		t.Errorf("the damaged pack was not restored as it is: %v", err)
+	}
+
+	flip(t, s.blobs(), pack.String())
+	mended := s.reports("backup", store, "--keep", "2")
+	if !mended.Whole() || mended.Copied != 1 {
+		t.Errorf("after it was mended: %+v", mended)
+	}
+	a.store("films/newer", random(21<<20))
+	s.one(`SELECT id FROM satchel.packs ORDER BY id DESC LIMIT 1`, &pack)
+	flip(t, s.blobs(), pack.String())
+	var last backup.Report
+	for range 2 {
+		last = s.reports("backup", store, "--keep", "1")
+		tells(last)
+	}
+	if names := listed(t, store); !slices.Equal(names, []string{mended.Name, last.Name}) {
+		t.Errorf("the store has the backups %v, the last whole one is %s", names, mended.Name)
+	}
+	must(t, "", "restore", store, "--check", "--name", mended.Name)
+}
+
+// A backup that rots where it lies is told of by whoever restores it, and does no harm to what is whole.
+func TestRestoreTellsOfRot(t *testing.T) {
+	s, _, stop := filled(t, "")
+	dir := filepath.Join(t.TempDir(), "backups")
+	store := "file:" + dir
+	if r := s.reports("backup", store); !r.Whole() {
+		t.Fatalf("%+v", r)
+	}
+	stop()
+	pack := s.largest()
+	flip(t, dir, pack.String())
+
+	to := newSite(t, "to", "")
+	if code, _, errs := to.run("restore", store); code != 1 || !strings.Contains(errs, pack.String()) {
+		t.Errorf("restored with a pack that rotted: %d %s", code, errs)
+	}
+	var users int
+	if to.one(`SELECT count(*) FROM satchel.users WHERE email LIKE 'alice%'`, &users); users > 0 {
+		t.Error("a refused restore left rows")
+	}
+	if r := to.reports("restore", store, "--allow-missing"); !slices.Equal(r.Damaged, []api.ID{pack}) {
+		t.Errorf("%s rotted, told was %v", pack, r.Damaged)
+	}
+
+	flip(t, s.blobs(), pack.String()) // as in the backup
+	flip(t, dir, pack.String())
+	if r := s.reports("restore", store, "--replace"); !r.Whole() {
+		t.Errorf("the backup has what the installation has not: %+v", r)
+	}
+	flip(t, dir, pack.String())
+	if r := s.reports("restore", store, "--replace"); !r.Whole() {
+		t.Errorf("the installation has what the backup has not: %+v", r)
+	}
+	checkRestored(t, s)
+}
+
+func listed(t *testing.T, store string) (names []string) {
+	t.Helper()
+	var all []backup.Report
+	if err := json.Unmarshal([]byte(must(t, "", "restore", store, "--list", "--json")), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		names = append(names, r.Name)
+	}
+	return names
+}
