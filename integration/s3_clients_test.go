@@ -110,6 +110,13 @@ func s3AWS(t *testing.T, b *buckets) {
 	if got, err := io.ReadAll(res.Body); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("presigned: %s, %d bytes, %v", res.Status, len(got), err)
 	}
+	// One attempt, so that an answer that aws waits for in vain is an error.
+	env = append(env, "AWS_MAX_ATTEMPTS=1")
+	empties := t.TempDir()
+	for i := range 30 {
+		must(t, os.WriteFile(filepath.Join(empties, fmt.Sprint(i)), bytes.Repeat([]byte("x"), i%2), 0o644))
+	}
+	run("sync", empties, "s3://"+name+"/empties", "--no-progress", "--cli-read-timeout", "30")
 	run("mv", "s3://"+name+"/tree/plain.txt", "s3://"+name+"/moved.txt")
 	run("rm", "s3://"+name, "--recursive")
 	run("rb", "s3://"+name)
