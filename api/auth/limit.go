@@ -40,7 +40,7 @@ func (l *Limit) Take(user api.ID, from netip.Addr) error {
 		wait = l.users.take(user)
 	}
 	if wait == 0 {
-		wait = l.addresses.take(network(from))
+		wait = l.addresses.take(Network(from))
 	}
 	if wait > 0 {
 		return &api.Error{Kind: api.RateLimited, Message: "too many " + l.what + ": wait before the next one", RetryAfter: wait}

@@ -70,7 +70,7 @@ func (s *said) note(sum [sha256.Size]byte) {
 // [api.Unauthenticated], and too many of them [api.RateLimited]. One that was right a short time ago is not hashed
 // again. Whoever says it is a stranger: those who have an account don't wait for his turn.
 func (a *Auth) CheckLinkPassword(ctx context.Context, from netip.Addr, link api.ID, password, hash string) error {
-	who := regular{"link " + link.String(), network(from)}
+	who := regular{"link " + link.String(), Network(from)}
 	known := a.throttle.regulars.has(who)
 	if err := a.throttle.limited(who, known); err != nil { // also a right one: a guess learns nothing while it must wait
 		return err

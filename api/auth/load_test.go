@@ -139,8 +139,8 @@ func TestAttackersAreForgotten(t *testing.T) {
 	const attackers = 20 * throttleKeys
 	for i := range attackers {
 		th.accounts.count(fmt.Sprintf("%0250d", i)) // the longest that is asked for
-		th.addresses.count(network(far(i)))
-		th.regulars.note(regular{"a", network(far(i))})
+		th.addresses.count(Network(far(i)))
+		th.regulars.note(regular{"a", Network(far(i))})
 		if err := limit.Take(api.NewID(), far(i)); err != nil {
 			t.Fatal(err)
 		}

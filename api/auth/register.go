@@ -43,7 +43,7 @@ func (a *Auth) Register(ctx context.Context, from netip.Addr, r Registration) (p
 	if err := a.registrations.Take(api.ID{}, from); err != nil {
 		return postgres.Account{}, err
 	}
-	release, err := a.throttle.strangersTurn(ctx, network(from))
+	release, err := a.throttle.strangersTurn(ctx, Network(from))
 	if err != nil {
 		return postgres.Account{}, err
 	}

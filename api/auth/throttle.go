@@ -141,7 +141,7 @@ func errCrowd() error {
 // told whether it was wrong. Too many wrong ones before, or too many logins
 // under way, are [api.RateLimited].
 func (t *throttle) begin(ctx context.Context, from netip.Addr, account string) (done func(wrong bool), err error) {
-	who := regular{account, network(from)}
+	who := regular{account, Network(from)}
 	if t.regulars.has(who) {
 		return t.beginIn(ctx, who, true, t.turn)
 	}
@@ -189,8 +189,8 @@ func (t *throttle) beginIn(ctx context.Context, who regular, known bool, turn fu
 	}, nil
 }
 
-// network is the addresses that one attacker is taken to have.
-func network(a netip.Addr) netip.Prefix {
+// Network is the addresses that one attacker is taken to have.
+func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 32
 	if a.Is6() {

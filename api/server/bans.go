@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"satchel/api"
+	"satchel/api/auth"
 	"satchel/storage/postgres"
 )
 
@@ -86,16 +89,6 @@ func (b *bans) address(r *http.Request) netip.Addr {
 	return from.Unmap()
 }
 
-// network is the addresses that one attacker is taken to have.
-func network(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.WithZone("").Prefix(bits)
-	return p
-}
-
 // banned tells whether an address is refused now.
 func (b *bans) banned(ctx context.Context, from netip.Addr) bool {
 	b.mu.Lock()
@@ -106,7 +99,7 @@ func (b *bans) banned(ctx context.Context, from netip.Addr) bool {
 		b.mu.Lock()
 	}
 	defer b.mu.Unlock()
-	until, ok := b.until[network(from)]
+	until, ok := b.until[auth.Network(from)]
 	return ok && time.Now().Before(until)
 }
 
@@ -132,27 +125,30 @@ func (b *bans) load(ctx context.Context) {
 	b.mu.Unlock()
 }
 
-// caught logs an attack and bans who makes it.
+// caught logs an attack and bans who makes it: but not whose browser was made to by a page of another site, as
+// an image's address does. (Browsers say so over TLS only.)
 func (b *bans) caught(r *http.Request, from netip.Addr, reason string) {
-	path, _, _ := strings.Cut(r.RequestURI, "?") // a query may hold what a log must not
-	if p := decoded(decoded(path)); loggedPath(p) != p {
-		path = loggedPath(p)
+	target, _, _ := strings.Cut(r.RequestURI, "?") // a query may hold what a log must not
+	if p := decoded(decoded(target)); loggedPath(p) != p {
+		target = loggedPath(p)
 	}
-	ban := b.config.Time > 0 && from.IsValid() && (b.config.Loopback || !from.IsLoopback())
-	b.log.Warn("attack refused", "from", from, "method", r.Method, "path", path[:min(300, len(path))], "why", reason, "banned", ban)
+	site := r.Header.Get("Sec-Fetch-Site")
+	ban := b.config.Time > 0 && from.IsValid() && (b.config.Loopback || !from.IsLoopback()) && site != "cross-site" && site != "same-site"
+	b.log.Warn("attack refused", "from", from, "method", r.Method, "path", target[:min(300, len(target))], "why", reason, "banned", ban)
 	if !ban {
 		return
 	}
+	network := auth.Network(from)
 	b.mu.Lock()
 	if b.until == nil {
 		b.until = map[netip.Prefix]time.Time{}
 	}
-	b.until[network(from)] = time.Now().Add(b.config.Time)
+	b.until[network] = time.Now().Add(b.config.Time)
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
 	defer cancel()
-	if err := b.store.Ban(ctx, network(from), reason+" in a path", b.config.Time); err != nil {
-		b.log.Error("a ban can't be kept", "network", network(from), "err", err)
+	if err := b.store.Ban(ctx, network, reason+" in a path", b.config.Time); err != nil {
+		b.log.Error("a ban can't be kept", "network", network, "err", err)
 	}
 }
 
@@ -166,13 +162,9 @@ func attack(target string) string {
 	if _, after, ok := strings.Cut(target, "://"); ok && !strings.HasPrefix(target, "/") {
 		target = after[max(0, strings.IndexByte(after, '/')):] // absolute form, as to a proxy
 	}
-	path, _, _ := strings.Cut(target, "?")
-	levels := []string{path, decoded(path), decoded(decoded(path))}
-	guarded := false
-	for _, p := range levels {
-		guarded = guarded || strings.Contains(strings.ToLower(p), guardedPath)
-	}
-	if !guarded {
+	sent, _, _ := strings.Cut(target, "?")
+	levels := []string{sent, decoded(sent), decoded(decoded(sent))}
+	if !slices.ContainsFunc(levels, guarded) {
 		return ""
 	}
 	for _, p := range append(levels, decoded(target)) {
@@ -191,6 +183,12 @@ func attack(target string) string {
 		}
 	}
 	return ""
+}
+
+// guarded tells whether a path begins as [guardedPath] does, as it stands or as the mux cleans it.
+func guarded(p string) bool {
+	p = "/" + strings.ToLower(strings.TrimLeft(p, "/"))
+	return strings.HasPrefix(p, guardedPath) || strings.HasPrefix(path.Clean(p), guardedPath)
 }
 
 // decoded takes one layer of percent-encoding away; what is none stays.

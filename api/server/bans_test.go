@@ -22,7 +22,8 @@ func TestAttack(t *testing.T) {
 		"/api/vfs/ls/home/a%00": "NUL", "/api/vfs/ls/home/a%2500": "NUL", "/api/vfs/ls/home/a\x00": "NUL", "/api/vfs/ls/home?glob=%00": "NUL",
 
 		"/api/vfs/ls/home/..a": "", "/api/vfs/ls/home/a..": "", "/api/vfs/ls/home/...": "", "/api/vfs/ls/home/100%25.txt": "", "/api/vfs/ls/home/%zz%": "",
-		"/api/vfs/ls/home?glob=../*": "", `/api/vfs/ls/home?glob=\*`: "", "/files/..": "", "/rpc/x%00": "", "*": "", "/api/vfs/get/home/%E2%82%AC": "",
+		"/api/vfs/ls/home?glob=../*": "", `/api/vfs/ls/home?glob=\*`: "", "/files/..": "", "/rpc/x%00": "", "*": "",
+		`/dav/src/api/vfs/a\b`: "", "/browse/api/vfs/a%5Cb": "", "/dav/a%2Fapi%2Fvfs%2F%5C": "", "/api/vfs/get/home/%E2%82%AC": "",
 	} {
 		if got := attack(target); want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%q: %q, want %q", target, got, want)
@@ -73,6 +74,12 @@ func TestBans(t *testing.T) {
 	expect("another /64", from(h, "[2001:db8:1:3::3]:1", "/health"), 200)
 	expect("loopback", from(h, "127.0.0.1:1", attackPath), 403)
 	expect("loopback is exempt", from(h, "127.0.0.1:1", "/health"), 200)
+	for _, site := range []string{"cross-site", "same-site"} {
+		expect("a page of another site", from(h, "192.0.2.3:1", attackPath, "Sec-Fetch-Site", site), 403)
+		expect("who looks at it", from(h, "192.0.2.3:1", "/health"), 200)
+	}
+	expect("a page of this site", from(h, "192.0.2.4:1", attackPath, "Sec-Fetch-Site", "same-origin"), 403)
+	expect("who looks at it", from(h, "192.0.2.4:1", "/health"), 403)
 	expect("a header that nobody asked for", from(h, "192.0.2.9:1", attackPath, "X-Forwarded-For", "192.0.2.10"), 403)
 	expect("who sent it", from(h, "192.0.2.9:1", "/health"), 403)
 	expect("whom it named", from(h, "192.0.2.10:1", "/health"), 200)
@@ -95,7 +102,7 @@ func TestBans(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err := f.operator.Bans(t.Context())
-	if err != nil || len(list) != 4 || list[0].Network != netip.MustParsePrefix("2001:db8:1:2::/64") {
+	if err != nil || len(list) != 5 || list[0].Network != netip.MustParsePrefix("2001:db8:1:2::/64") {
 		t.Errorf("bans %v: %v", list, err)
 	}
 	for end := time.Now().Add(30 * time.Second); from(h, "192.0.2.1:1", "/health") != 200; time.Sleep(100 * time.Millisecond) {

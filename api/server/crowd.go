@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"satchel/api"
+	"satchel/api/auth"
 )
 
 // Limits say how much a server takes on at a time. What is beyond is refused at once, with
@@ -77,7 +78,7 @@ func (c *crowd) enter(r *http.Request) (leave func(), ok bool) {
 		}, true
 	}
 	n, at := weight(r), c.address(r)
-	from := network(at)
+	from := auth.Network(at)
 	// One network, such as that of somebody who sends bodies byte by byte, leaves half to the others. One that nobody knows
 	// may be everyone's.
 	if c.working > 0 && (c.working+n > c.limits.Requests || at.IsValid() && !at.IsLoopback() && c.from[from]+n > c.limits.Requests/2) {

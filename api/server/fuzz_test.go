@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"satchel/api"
+	"satchel/api/auth"
 	"satchel/storage"
 )
 
@@ -267,8 +268,8 @@ func FuzzAddress(f *testing.F) {
 		if !from.IsValid() {
 			return
 		}
-		if from != from.Unmap() || !network(from).Contains(from.WithZone("")) {
-			t.Fatalf("%q is %s, in %s", header, from, network(from))
+		if from != from.Unmap() || !auth.Network(from).Contains(from.WithZone("")) {
+			t.Fatalf("%q is %s, in %s", header, from, auth.Network(from))
 		}
 		last := strings.TrimSpace(header[strings.LastIndexByte(header, ',')+1:])
 		port, err1 := netip.ParseAddrPort(last)
