@@ -267,6 +267,18 @@ func davBinds(t *testing.T, a *account) {
 	boris.webdav(t, "MOVE", "/dav/from%20anna/copy", map[string]string{"Destination": "/dav/from%20anna/moved"}, nil).must(t, 201)
 	must(t, a.stored(t, "for boris/moved", []byte("dear Boris")))
 	must(t, boris.stored(t, "own", []byte("his")))
+
+	// The bind's directory is an entry of his drive, also when it shows nothing any more.
+	boris.webdav(t, "MKCOL", "/dav/friends", nil, nil).must(t, 201)
+	boris.webdav(t, "MOVE", "/dav/from%20anna", map[string]string{"Destination": "/dav/friends/anna"}, nil).must(t, 201)
+	boris.webdav(t, "GET", "/dav/friends/anna/letter", nil, nil).must(t, 200)
+	boris.webdav(t, "DELETE", "/dav/friends/anna", nil, nil).must(t, 204)
+	boris.webdav(t, "GET", "/dav/friends/anna/letter", nil, nil).must(t, 404)
+	must(t, a.stored(t, "for boris/letter", []byte("dear Boris")))
+	boris.bind(t, a, "for boris", "once")
+	a.ask(t, "POST", "/api/vfs/acl/revoke/home", asJSON, []byte(`{"path":"for boris","userId":"`+boris.id(t)+`"}`)).must(t, 200)
+	boris.webdav(t, "DELETE", "/dav/once", nil, nil).must(t, 204)
+	boris.ask(t, "GET", "/api/vfs/ls/home/once", nil, nil).must(t, 404)
 }
 
 func (a *account) id(t *testing.T) string {

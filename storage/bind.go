@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -31,6 +32,17 @@ func (d *Drive) Through(ctx context.Context, path []api.Name) (*Drive, []api.Nam
 		d, path = next, rest
 	}
 	return nil, nil, api.Errorf(api.NotFound, "the path leads through more than %d binds", maxBinds)
+}
+
+// ThroughTo is Through for who means the last name itself, as an entry of the
+// directory above it: a bind there is not followed.
+func (d *Drive) ThroughTo(ctx context.Context, path []api.Name) (*Drive, []api.Name, error) {
+	if len(path) == 0 {
+		return d, path, nil
+	}
+	last := len(path) - 1
+	in, rest, err := d.Through(ctx, path[:last])
+	return in, append(slices.Clip(rest), path[last]), err
 }
 
 // firstBind is the first bind on a path, nil if there is none, and what of the

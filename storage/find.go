@@ -26,7 +26,7 @@ type Finding struct {
 }
 
 // Find finds what a path leads to that begins at the caller's home drive, as [Drive.Through] and then [Drive.Resolve] do, with
-// their errors. Home is nil if there is none for him ([api.Permission]); else it is there with an error, too.
+// their errors. Neither a symlink nor a bind at its end is followed unless both are. Home is nil if there is none for him ([api.Permission]); else it is there with an error, too.
 func (s *Service) Find(ctx context.Context, c Caller, path []api.Name, f Finding) (Reached, error) {
 	if c.Admin {
 		return Reached{}, errHomeless()
@@ -41,7 +41,11 @@ func (s *Service) Find(ctx context.Context, c Caller, path []api.Name, f Finding
 		}
 	}
 	found.Drive, found.Node = found.Home, nil
-	in, rest, err := found.Home.Through(ctx, path)
+	through := found.Home.Through
+	if !f.Follow {
+		through = found.Home.ThroughTo
+	}
+	in, rest, err := through(ctx, path)
 	if err != nil {
 		return found, err
 	}

@@ -50,7 +50,11 @@ func TestFind(t *testing.T) {
 		for _, how := range []Resolving{{}, {Fold: true}, {Follow: true}, {Fold: true, Follow: true}} {
 			for _, content := range []bool{false, true} {
 				got, err := w.Find(t.Context(), c, names(t, path), Finding{Resolving: how, Content: content})
-				in, rest, wantErr := d.Through(t.Context(), names(t, path))
+				through := d.Through
+				if !how.Follow {
+					through = d.ThroughTo
+				}
+				in, rest, wantErr := through(t.Context(), names(t, path))
 				var real []api.Name
 				var node *api.Node
 				if wantErr == nil {

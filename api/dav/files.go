@@ -27,8 +27,8 @@ func (f found) lockPath() string {
 	return storage.LockPath(append(append([]api.Name(nil), f.Bound...), f.Real...))
 }
 
-// find looks a path of the request up. A symlink at its end is followed, unless
-// it is the symlink itself that is meant.
+// find looks a path of the request up. A symlink or a bind at its end is followed,
+// unless it is the entry itself that is meant.
 func (q *request) find(name string, follow bool) found {
 	key := path.Clean("/" + name)
 	if !follow {
@@ -98,9 +98,9 @@ func (q *request) done() {
 	q.cache, q.props = nil, nil
 }
 
-// Stat is part of [webdav.FileSystem].
+// Stat is part of [webdav.FileSystem]. A DELETE is of the entry itself, wherever it leads.
 func (q *request) Stat(_ context.Context, name string) (os.FileInfo, error) {
-	f := q.find(name, true)
+	f := q.find(name, q.method != http.MethodDelete)
 	if f.err != nil {
 		return nil, q.pathError("stat", name, f.err)
 	}

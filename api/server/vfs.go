@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -10,13 +11,41 @@ import (
 	"satchel/storage"
 )
 
-// vfsTarget is what a request under /api/vfs is about: a path in a drive, as
-// its caller may use it.
+// vfsTarget is what a request under /api/vfs is about: a path in a mount, which
+// may lead through binds into another drive, as its caller may use it.
 type vfsTarget struct {
 	caller storage.Caller
 	mount  string
-	drive  *storage.Drive
-	path   []api.Name
+	bound  []api.Name     // the way to the drive's root, in the mount
+	drive  *storage.Drive // where the path ends
+	path   []api.Name     // and on from there
+}
+
+// shown is the target's path in the mount.
+func (t *vfsTarget) shown() []api.Name { return slices.Concat(t.bound, t.path) }
+
+// below is what the paths in the mount of all that is below the target begin with.
+func (t *vfsTarget) below() api.Name {
+	if path := t.shown(); len(path) > 0 {
+		return api.Name("/" + api.JoinPath(path) + "/")
+	}
+	return "/"
+}
+
+// vfsWay follows the binds on a path: all of them ([storage.Drive.Through]), or
+// those on the way to an entry ([storage.Drive.ThroughTo]).
+type vfsWay func(*storage.Drive, context.Context, []api.Name) (*storage.Drive, []api.Name, error)
+
+// enter makes a path in the mount the target's.
+func (s *server) enter(ctx context.Context, t *vfsTarget, path []api.Name, through vfsWay) error {
+	mounted, err := s.drives.Mounted(ctx, t.caller, t.mount)
+	if err != nil {
+		return err
+	}
+	if t.drive, t.path, err = through(mounted, ctx, path); err == nil {
+		t.bound = path[:len(path)-len(t.path)]
+	}
+	return err
 }
 
 // visitor is who asks; the zero caller is a stranger, who has what everyone
@@ -35,22 +64,27 @@ func (s *server) visitor(r *http.Request) (storage.Caller, error) {
 // and then it must have written nothing.
 type vfsHandler func(w http.ResponseWriter, r *http.Request, t *vfsTarget) error
 
-// vfs opens the mount that a path names and does the action. To a stranger all
+// vfs does an action on what a path in a mount leads to. To a stranger all
 // that is hidden or refused is one answer, 401.
-func (s *server) vfs(do vfsHandler) http.HandlerFunc {
+func (s *server) vfs(do vfsHandler) http.HandlerFunc { return s.vfsBy((*storage.Drive).Through, do) }
+
+// vfsEntry is vfs for what is done to the name at the end of the path: a bind there is meant itself.
+func (s *server) vfsEntry(do vfsHandler) http.HandlerFunc {
+	return s.vfsBy((*storage.Drive).ThroughTo, do)
+}
+
+func (s *server) vfsBy(through vfsWay, do vfsHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		t := vfsTarget{mount: r.PathValue("mount")}
 		err := func() (err error) {
 			if t.caller, err = s.visitor(r); err != nil {
 				return err
 			}
-			if t.path, err = api.ParsePath(r.PathValue("path")); err != nil {
+			path, err := api.ParsePath(r.PathValue("path"))
+			if err != nil {
 				return err
 			}
-			if t.drive, err = s.drives.Mounted(r.Context(), t.caller, t.mount); err != nil {
-				return err
-			}
-			if t.drive, t.path, err = t.drive.Through(r.Context(), t.path); err != nil {
+			if err := s.enter(r.Context(), &t, path, through); err != nil {
 				return err
 			}
 			return do(w, r, &t)
@@ -129,10 +163,8 @@ type vfsDone struct {
 	Created bool     `json:"created,omitempty"` // nothing was there before
 }
 
-func (t *vfsTarget) done(w http.ResponseWriter, status int, created bool) {
-	d := vfsDone{Success: true, Path: "/" + api.Name(api.JoinPath(t.path)).Escape(), Created: created}
-	if len(t.path) > 0 {
-		d.Name = t.path[len(t.path)-1]
-	}
-	writeJSON(w, status, d)
+// done tells that the target, which is no mount's root, was changed.
+func (t *vfsTarget) done(created bool) vfsDone {
+	path := t.shown()
+	return vfsDone{Success: true, Path: "/" + api.Name(api.JoinPath(path)).Escape(), Name: path[len(path)-1], Created: created}
 }

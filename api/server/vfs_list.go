@@ -54,10 +54,7 @@ func (s *server) vfsList(w http.ResponseWriter, r *http.Request, t *vfsTarget) e
 	if err != nil {
 		return err
 	}
-	prefix := "/"
-	if len(t.path) > 0 {
-		prefix = "/" + api.JoinPath(t.path) + "/"
-	}
+	below := t.below() // as it was asked for, over whatever symlinks
 	dir, err := t.find(r.Context(), api.PermList)
 	if err != nil {
 		return err
@@ -85,7 +82,7 @@ func (s *server) vfsList(w http.ResponseWriter, r *http.Request, t *vfsTarget) e
 		if n.Type == api.Directory {
 			dirs = append(dirs, n.ID)
 		}
-		entries = append(entries, entryOf(n, api.Name(prefix), name))
+		entries = append(entries, entryOf(n, below, name))
 		return nil
 	})
 	if err != nil {

@@ -19,18 +19,18 @@ func (s *server) routeVFS(mux *http.ServeMux, doc *route.Document) {
 }
 
 // vfsAction adds an action on a path, and on the mount's root if that makes sense.
-func (s *server) vfsAction(f *route.Family, op route.Operation, root bool, do vfsHandler) {
+func (s *server) vfsAction(f *route.Family, op route.Operation, root bool, do http.HandlerFunc) {
 	name := op.ID
 	params := op.Params
 	op.ID, op.Path = "vfs-"+name, "/api/vfs/"+name+"/{mount}/{path...}"
 	op.Params = append([]route.Param{{Name: "mount", In: route.Path, Doc: vfsDoc}, {Name: "path", In: route.Path, Doc: "Names joined by slashes"}}, params...)
-	f.Handle(op, s.vfs(do))
+	f.Handle(op, do)
 	if root {
 		op.ID, op.Path = "vfs-"+name+"-root", "/api/vfs/"+name+"/{mount}"
 		op.Params = append([]route.Param{{Name: "mount", In: route.Path, Doc: vfsDoc}}, params...)
 		op.Summary += " (the mount's root)"
 		op.Examples = vfsRootExamples[name]
-		f.Handle(op, s.vfs(do))
+		f.Handle(op, do)
 	}
 }
 
@@ -61,18 +61,18 @@ func (s *server) vfsReadRoutes(f *route.Family) {
 			{Summary: "Notes, with sizes", As: route.You, Path: "/api/vfs/ls/home/notes?includeSize=true", Status: 200, Contains: "today.txt"},
 			{Summary: "Nobody's", Path: "/api/vfs/ls/user:$you/notes", Status: 401},
 		},
-	}, true, s.vfsList)
+	}, true, s.vfs(s.vfsList))
 	s.vfsAction(f, route.Operation{
 		ID: "read", Method: http.MethodGet, Summary: "A text file's text",
 		Answers:  []route.Answer{{Status: 200, Type: "text/plain", Doc: "The text"}, {Status: 400, Doc: "It is no text"}, {Status: 413, Doc: "It is larger than 16 MiB"}},
 		Examples: []route.Example{{Summary: "A note", As: route.You, Path: "/api/vfs/read/home/notes/today.txt", Status: 200, Contains: "Buy bread."}},
-	}, false, s.vfsRead)
+	}, false, s.vfs(s.vfsRead))
 	s.vfsAction(f, route.Operation{
 		ID: "get", Method: http.MethodGet, Summary: "A file's bytes; Range and conditions work",
 		Answers: []route.Answer{{Status: 200, Type: "application/octet-stream", Doc: "The content"}, {Status: 206, Type: "application/octet-stream", Doc: "The range"}, {Status: 416, Doc: "There is no such range"}},
 		Examples: []route.Example{{Summary: "Three bytes", As: route.You, Path: "/api/vfs/get/home/notes/today.txt",
 			Header: map[string]string{"Range": "bytes=0-2"}, Status: 206, Contains: "Buy"}},
-	}, false, s.vfsGet)
+	}, false, s.vfs(s.vfsGet))
 	s.vfsAction(f, route.Operation{
 		ID: "search", Method: http.MethodGet, Summary: "Find files by their names and the words in them",
 		Params: []route.Param{
@@ -81,12 +81,12 @@ func (s *server) vfsReadRoutes(f *route.Family) {
 		},
 		Answers:  []route.Answer{{Status: 200, Doc: "What was found, the best first"}},
 		Examples: []route.Example{{Summary: "By a part of a name", As: route.You, Path: "/api/vfs/search/home/?q=today", Status: 200, Contains: "today.txt"}},
-	}, true, s.vfsSearch)
+	}, true, s.vfs(s.vfsSearch))
 	s.vfsAction(f, route.Operation{
 		ID: "compress", Method: http.MethodGet, Summary: "A directory as a ZIP archive, 3 a minute", Access: route.Known,
 		Answers:  []route.Answer{{Status: 200, Type: "application/zip", Doc: "The archive, as it is made"}},
 		Examples: []route.Example{{Summary: "The notes", As: route.You, Path: "/api/vfs/compress/home/notes", Status: 200, Contains: "PK"}},
-	}, true, s.vfsCompress)
+	}, true, s.vfs(s.vfsCompress))
 }
 
 func (s *server) vfsWriteRoutes(f *route.Family) {
@@ -101,37 +101,37 @@ func (s *server) vfsWriteRoutes(f *route.Family) {
 		Doc:      "Missing directories are made. Control characters are left out of names; the answer has the path that was used.",
 		Body:     route.Bytes("The content, of any size"),
 		Examples: []route.Example{{Summary: "A list", As: route.You, Path: "/api/vfs/write/home/lists/shop.md", Body: "# Shop\n\n- milk\n", Status: 200, Contains: `"/lists/shop.md"`}},
-	}, false, s.vfsWrite)
+	}, false, s.vfs(s.vfsWrite))
 	s.vfsAction(f, route.Operation{
 		ID: "upload", Method: http.MethodPost, Summary: "Store the files of a form in a directory",
 		Body: &route.Body{Type: "multipart/form-data", Fields: []route.Field{{Name: "file", Type: "file", Required: true, Doc: "Any number of them"}}},
 		Examples: []route.Example{{Summary: "One file", As: route.You, Path: "/api/vfs/upload/home/lists", Status: 200, Contains: `"/lists/books.txt"`,
 			Header: map[string]string{"Content-Type": "multipart/form-data; boundary=x"},
 			Body:   "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"books.txt\"\r\n\r\nMoby-Dick\r\n--x--\r\n"}},
-	}, true, s.vfsUpload)
+	}, true, s.vfs(s.vfsUpload))
 	s.vfsAction(f, route.Operation{
 		ID: "mkdir", Method: http.MethodPost, Summary: "Make a directory, and those above it",
 		Answers:  []route.Answer{{Status: 201, Doc: "It is there"}, {Status: 409, Doc: "The path is taken"}},
 		Examples: []route.Example{{Summary: "One in another", As: route.You, Path: "/api/vfs/mkdir/home/lists/old", Status: 201, Contains: `"/lists/old"`}},
-	}, false, s.vfsMkdir)
+	}, false, s.vfs(s.vfsMkdir))
 	s.vfsAction(f, route.Operation{
 		ID: "rename", Method: http.MethodPost, Summary: "Give something another name or path", Body: to,
 		Answers: []route.Answer{{Status: 200, Doc: "It has it"}, {Status: 409, Doc: "The path is taken"}},
 		Examples: []route.Example{{Summary: "Another name", As: route.You, Path: "/api/vfs/rename/home/lists/books.txt", Header: jsonHeader,
 			Body: `{"name":"read.txt"}`, Status: 200, Contains: `"/lists/read.txt"`}},
-	}, false, s.vfsRename)
+	}, false, s.vfsEntry(s.vfsRename))
 	s.vfsAction(f, route.Operation{
 		ID: "copy", Method: http.MethodPost, Summary: "Copy something", Body: to,
 		Doc:     "Within a drive no bytes are copied.",
 		Answers: []route.Answer{{Status: 200, Doc: "The copy is there"}, {Status: 409, Doc: "The path is taken"}},
 		Examples: []route.Example{{Summary: "A directory", As: route.You, Path: "/api/vfs/copy/home/lists", Header: jsonHeader,
 			Body: `{"to":"/lists-copy"}`, Status: 200, Contains: `"/lists-copy"`}},
-	}, false, s.vfsCopy)
+	}, false, s.vfs(s.vfsCopy))
 	s.vfsAction(f, route.Operation{
 		ID: "delete", Method: http.MethodDelete, Summary: "Remove something, with all below it",
 		Answers:  []route.Answer{{Status: 200, Doc: "It is in the trash"}, {Status: 404, Doc: "There is nothing, or it is hidden"}},
 		Examples: []route.Example{{Summary: "A directory", As: route.You, Path: "/api/vfs/delete/home/lists-copy", Status: 200, Contains: `"/lists-copy"`}},
-	}, false, s.vfsDelete)
+	}, false, s.vfsEntry(s.vfsDelete))
 }
 
 func (s *server) vfsShareRoutes(f *route.Family) {

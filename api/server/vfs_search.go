@@ -42,18 +42,15 @@ func (s *server) vfsSearch(w http.ResponseWriter, r *http.Request, t *vfsTarget)
 	if err != nil {
 		return err
 	}
-	prefix := api.Name("/")
-	if len(t.path) > 0 {
-		prefix = api.Name("/" + api.JoinPath(t.path) + "/")
-	}
+	below := t.below()
 	entries := make([]vfsEntry, len(found))
 	for i, f := range found {
 		path, err := api.ParsePath(string(f.Path))
 		if err != nil {
 			return err
 		}
-		entries[i] = entryOf(f.Node, prefix+api.Name(api.JoinPath(path[:len(path)-1])), path[len(path)-1])
-		entries[i].Path = prefix + f.Path
+		entries[i] = entryOf(f.Node, below+api.Name(api.JoinPath(path[:len(path)-1])), path[len(path)-1])
+		entries[i].Path = below + f.Path
 	}
 	writeJSON(w, http.StatusOK, entries)
 	return nil

@@ -22,7 +22,7 @@ func (s *server) vfsWrite(w http.ResponseWriter, r *http.Request, t *vfsTarget) 
 	if err != nil {
 		return err
 	}
-	t.done(w, http.StatusOK, created)
+	writeJSON(w, http.StatusOK, t.done(created))
 	return nil
 }
 
@@ -55,7 +55,7 @@ func (s *server) vfsUpload(w http.ResponseWriter, r *http.Request, t *vfsTarget)
 		if err != nil {
 			return err
 		}
-		files = append(files, vfsDone{Success: true, Path: "/" + api.Name(api.JoinPath(t.path)).Escape(), Name: t.path[len(t.path)-1], Created: created})
+		files = append(files, t.done(created))
 	}
 	if len(files) == 0 {
 		return api.Errorf(api.Invalid, "the form has no file")
@@ -88,7 +88,7 @@ func (s *server) vfsMkdir(w http.ResponseWriter, r *http.Request, t *vfsTarget) 
 	if _, err := t.drive.Mkdir(r.Context(), t.path, true); err != nil {
 		return err
 	}
-	t.done(w, http.StatusCreated, true)
+	writeJSON(w, http.StatusCreated, t.done(true))
 	return nil
 }
 
@@ -97,7 +97,7 @@ func (s *server) vfsDelete(w http.ResponseWriter, r *http.Request, t *vfsTarget)
 	if err := t.drive.Remove(r.Context(), t.path); err != nil {
 		return err
 	}
-	t.done(w, http.StatusOK, false)
+	writeJSON(w, http.StatusOK, t.done(false))
 	return nil
 }
 
@@ -119,26 +119,22 @@ func (s *server) destination(w http.ResponseWriter, r *http.Request, t *vfsTarge
 		return to, in, api.Errorf(api.Invalid, "the body is not a JSON object with name, or to: %w", err)
 	}
 	to = *t
+	path := t.shown()
 	switch {
-	case in.Name != "" && in.To == "" && len(t.path) > 0:
-		to.path = append(t.path[:len(t.path)-1:len(t.path)-1], api.Name(in.Name))
+	case in.Name != "" && in.To == "" && len(path) > 0:
+		path[len(path)-1] = api.Name(in.Name)
 	case in.To != "" && in.Name == "":
-		if to.path, err = api.ParsePath(in.To); err != nil {
+		if in.Mount != "" {
+			to.mount = in.Mount
+		}
+		if path, err = api.ParsePath(in.To); err != nil {
 			return to, in, err
 		}
 	default:
 		return to, in, api.Errorf(api.Invalid, "say name (in the same directory) or to (a path in the mount)")
 	}
-	if in.Mount != "" && in.Mount != t.mount {
-		to.mount = in.Mount
-	}
-	if in.To != "" { // a bind on the way may lead elsewhere
-		if to.drive, err = s.drives.Mounted(r.Context(), t.caller, to.mount); err != nil {
-			return to, in, err
-		}
-		if to.drive, to.path, err = to.drive.Through(r.Context(), to.path); err != nil {
-			return to, in, err
-		}
+	if err := s.enter(r.Context(), &to, path, (*storage.Drive).ThroughTo); err != nil {
+		return to, in, err
 	}
 	return to, in, to.place(r.Context())
 }
@@ -156,7 +152,7 @@ func (s *server) vfsRename(w http.ResponseWriter, r *http.Request, t *vfsTarget)
 	if err != nil {
 		return err
 	}
-	to.done(w, http.StatusOK, created)
+	writeJSON(w, http.StatusOK, to.done(created))
 	return nil
 }
 
@@ -182,7 +178,7 @@ func (s *server) vfsCopy(w http.ResponseWriter, r *http.Request, t *vfsTarget) e
 	if err != nil {
 		return err
 	}
-	to.done(w, http.StatusOK, created)
+	writeJSON(w, http.StatusOK, to.done(created))
 	return nil
 }
 

@@ -27,8 +27,8 @@ func (s *server) vfsCompress(w http.ResponseWriter, r *http.Request, t *vfsTarge
 		return err
 	}
 	name := api.Name(t.mount)
-	if len(t.path) > 0 {
-		name = t.path[len(t.path)-1]
+	if path := t.shown(); len(path) > 0 {
+		name = path[len(path)-1]
 	}
 	return s.archive(w, r, t.caller.User, string(name)+".zip", func(z *zip.Writer) error {
 		if n.Type == api.Directory {

@@ -15,8 +15,7 @@ func entryAt(ctx context.Context, d *storage.Drive, path []api.Name) (*storage.D
 	if len(path) == 0 {
 		return nil, nil, api.Errorf(api.Invalid, "say which file or folder")
 	}
-	here, rest, err := d.Through(ctx, upOf(path))
-	return here, append(rest[:len(rest):len(rest)], path[len(path)-1]), err
+	return d.ThroughTo(ctx, path)
 }
 
 // remove moves an entry to the trash.

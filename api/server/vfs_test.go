@@ -1,0 +1,153 @@
+package server
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"satchel/api"
+	"satchel/storage"
+)
+
+// boundFixture is a server on which bob sees, as fa in his drive, the folder
+// "in/shared" of alice's, in which he may do everything.
+func boundFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := newFixture(t)
+	f.store(alice, "in/shared/sub/c.txt", "sea")
+	f.store(bob, "own.txt", "his")
+	f.bind(t, "in/shared", "fa", api.AllPermissions)
+	return f
+}
+
+// bind shows a folder of alice's drive in bob's.
+func (f *fixture) bind(t *testing.T, source, target string, p api.Permissions) {
+	t.Helper()
+	hers, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	his, err := f.home(bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hers.Grant(t.Context(), api.Grant{Path: source, UserID: his.Owner().String(), Permissions: p}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.drives.AddBind(t.Context(), storage.Caller{User: his.Owner()}, storage.Bind{
+		Source: storage.Place{Mount: "user:" + hers.Owner().String(), Path: source}, Target: storage.Place{Mount: "home", Path: target},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// entry is what the answers under /api/vfs say of a path.
+type entry struct{ Name, Path string }
+
+// did is the answer to a change by bob.
+func (f *fixture) did(method, path string, body any) (e entry) {
+	f.t.Helper()
+	a := f.do(request{method: method, path: "/api/vfs/" + path, as: bob, body: body})
+	if err := json.Unmarshal([]byte(a.body), &e); err != nil || a.status/100 != 2 {
+		f.t.Fatalf("%s %s: %d %s", method, path, a.status, a.body)
+	}
+	return e
+}
+
+// listed is the paths in a list.
+func (f *fixture) listed(path string) string {
+	f.t.Helper()
+	a := f.do(request{path: "/api/vfs/" + path, as: bob})
+	var all []entry
+	if err := json.Unmarshal([]byte(a.body), &all); err != nil || a.status != 200 {
+		f.t.Fatalf("%s: %d %s", path, a.status, a.body)
+	}
+	paths := make([]string, len(all))
+	for i, e := range all {
+		paths[i] = e.Path
+	}
+	return strings.Join(paths, " ")
+}
+
+// What is answered through a bind has paths in the mount that was asked.
+func TestVFSPathsThroughBinds(t *testing.T) {
+	f := boundFixture(t)
+	for _, path := range []string{"ls/home/fa", "search/home/fa?name=sub"} {
+		if got := f.listed(path); got != "/fa/sub" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	for _, path := range []string{"ls/home/fa/sub", "search/home/fa?name=c.txt", "search/home/fa/sub?name=c.txt"} {
+		if got := f.listed(path); got != "/fa/sub/c.txt" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	form := "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"up.txt\"\r\n\r\nup\r\n--x--\r\n"
+	a := f.do(request{method: "POST", path: "/api/vfs/upload/home/fa", as: bob, body: form, header: map[string]string{"Content-Type": "multipart/form-data; boundary=x"}})
+	if a.status != 200 || !strings.Contains(a.body, `"path":"/fa/up.txt"`) {
+		t.Errorf("upload: %d %s", a.status, a.body)
+	}
+	for _, do := range []struct {
+		method, path string
+		body         any
+		want         entry
+	}{
+		{"PUT", "write/home/fa/w.txt", "w", entry{"w.txt", "/fa/w.txt"}},
+		{"POST", "mkdir/home/fa/d", nil, entry{"d", "/fa/d"}},
+		{"POST", "rename/home/fa/w.txt", map[string]any{"name": "v.txt"}, entry{"v.txt", "/fa/v.txt"}},
+		{"POST", "rename/home/fa/v.txt", map[string]any{"to": "/fa/d/v.txt"}, entry{"v.txt", "/fa/d/v.txt"}},
+		{"POST", "copy/home/own.txt", map[string]any{"to": "/fa/own.txt"}, entry{"own.txt", "/fa/own.txt"}},
+		{"POST", "copy/home/fa/d", map[string]any{"to": "/mine"}, entry{"mine", "/mine"}},
+		{"POST", "copy/home/fa/sub/c.txt", map[string]any{"name": "d.txt"}, entry{"d.txt", "/fa/sub/d.txt"}},
+		{"DELETE", "delete/home/fa/own.txt", nil, entry{"own.txt", "/fa/own.txt"}},
+	} {
+		if got := f.did(do.method, do.path, do.body); got != do.want {
+			t.Errorf("%s %s: %v, want %v", do.method, do.path, got, do.want)
+		}
+	}
+	if got := f.stored(t, alice, "in/shared/d/v.txt"); got != "w" {
+		t.Errorf("she has %q", got)
+	}
+	if got := f.stored(t, bob, "mine/v.txt"); got != "w" {
+		t.Errorf("he has %q", got)
+	}
+	a = f.do(request{path: "/api/vfs/compress/home/fa", as: bob})
+	if h := a.header.Get("Content-Disposition"); a.status != 200 || !strings.Contains(h, "fa.zip") {
+		t.Errorf("the archive is called %s (%d)", h, a.status)
+	}
+}
+
+// A bind's directory is an entry of its drive: it is renamed, copied from and
+// removed by its name, and what is bound stays where it is.
+func TestVFSBindIsAnEntry(t *testing.T) {
+	f := boundFixture(t)
+	if got := f.did("POST", "rename/home/fa", map[string]any{"name": "fb"}); got != (entry{"fb", "/fb"}) {
+		t.Errorf("renamed: %v", got)
+	}
+	f.did("POST", "mkdir/home/in", nil)
+	if got := f.did("POST", "rename/home/fb", map[string]any{"to": "/in/fc"}); got != (entry{"fc", "/in/fc"}) {
+		t.Errorf("moved: %v", got)
+	}
+	if got := f.listed("ls/home/in/fc/sub"); got != "/in/fc/sub/c.txt" {
+		t.Errorf("the bind went along to %s", got)
+	}
+	if got := f.did("POST", "copy/home/in/fc", map[string]any{"name": "copied"}); got != (entry{"copied", "/in/copied"}) {
+		t.Errorf("copied: %v", got)
+	}
+	if got := f.stored(t, bob, "in/copied/sub/c.txt"); got != "sea" {
+		t.Errorf("the copy has %q", got)
+	}
+	if a := f.do(request{method: "POST", path: "/api/vfs/copy/home/own.txt", as: bob, body: map[string]any{"to": "/in/fc"}}); a.status != 409 {
+		t.Errorf("over it: %d %s", a.status, a.body)
+	}
+	if got := f.did("DELETE", "delete/home/in/fc", nil); got != (entry{"fc", "/in/fc"}) {
+		t.Errorf("removed: %v", got)
+	}
+	if got := f.listed("ls/home/in"); got != "/in/copied" {
+		t.Errorf("left: %s", got)
+	}
+	if got := f.stored(t, alice, "in/shared/sub/c.txt"); got != "sea" {
+		t.Errorf("she has %q", got)
+	}
+}
