@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -30,10 +31,9 @@ type Options struct {
 
 // A Server is a mounted drive.
 type Server struct {
-	fs     *filesystem
-	srv    *fuse.Server
-	dir    string
-	byUser bool // mounted through fusermount3
+	fs  *filesystem
+	srv *fuse.Server
+	dir string
 
 	mu   locks.Mutex // held while what is bound changes
 	tags uint64      // how many drives were ever bound
@@ -90,12 +90,12 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	srv, err := fuse.NewServer(&router{RawFileSystem: f.RawFileSystem, home: f}, target, mo)
 	if err != nil {
 		if target != dir {
-			userUnmount(dir)
+			unmount(dir)
 		}
 		return nil, fmt.Errorf("mount on %s: %w", dir, err)
 	}
 	f.srv, f.dir = srv, dir
-	s := &Server{fs: f, srv: srv, dir: dir, byUser: target != dir}
+	s := &Server{fs: f, srv: srv, dir: dir}
 	// The kernel has said what it can (FUSE_INIT) before NewServer returned.
 	offered := srv.KernelSettings().Flags64()
 	f.pass.Store(passes && offered&fuse.CAP_PASSTHROUGH != 0)
@@ -127,12 +127,16 @@ func (s *Server) Wait() {
 	}
 }
 
-// Unmount unmounts; it fails while a program uses the mount.
-func (s *Server) Unmount() error {
-	if s.byUser {
-		return userUnmount(s.dir)
+// Unmount unmounts; it fails while a program uses the mount. It does not wait for the end of what [Server.Wait] waits for: another
+// mount namespace (of a container, or of a service of the system) may have a copy of the mount, which lives until that ends or this process does.
+func (s *Server) Unmount() (err error) {
+	for wait := 5 * time.Millisecond; wait < 200*time.Millisecond; wait *= 2 {
+		if err = unmount(s.dir); err == nil {
+			break
+		}
+		time.Sleep(wait) // the kernel may not know yet of files that were just closed
 	}
-	return s.srv.Unmount()
+	return err
 }
 
 // The cache's Kernel

@@ -19,7 +19,7 @@ func systemOptions() []string { return []string{"volname=Satchel"} }
 // target: macFUSE's program mounts for everybody.
 func (f *filesystem) target(dir string, _ Options) (string, error) { return dir, nil }
 
-func userUnmount(dir string) error { return syscall.Unmount(dir, 0) }
+func unmount(dir string) error { return syscall.Unmount(dir, 0) }
 
 func widenReads(string) {}
 

@@ -67,8 +67,11 @@ func receiveDescriptor(sock int) (int, error) {
 	return fds[0], nil
 }
 
-// userUnmount unmounts what userMount mounted.
-func userUnmount(dir string) error {
+// unmount unmounts; what userMount mounted by fusermount3.
+func unmount(dir string) error {
+	if os.Getuid() == 0 {
+		return unix.Unmount(dir, 0)
+	}
 	out, err := exec.Command("fusermount3", "-u", "--", dir).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s (fusermount3: %w)", strings.TrimSpace(string(out)), err)

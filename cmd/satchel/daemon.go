@@ -44,8 +44,10 @@ type daemon struct {
 
 	unfollow func() // ends the following of binds
 
-	served chan struct{} // closed when the file system is unmounted, by whomever
+	served chan struct{} // closed when the file system is unmounted, by whomever, everywhere
+	ended  chan struct{} // closed when it was unmounted here because somebody asked for it
 	finish func() error  // closes the drive, once; after served
+	end    func()        // closes ended, once
 	mu     sync.Mutex
 	last   report // once the drive is closed
 	hold   hold   // why sending waits
@@ -105,10 +107,10 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		}
 	}
 	bound.base, bound.profile = config, sh.profile
-	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{}), readOnly: cmd.ReadOnly}
+	d := &daemon{login: l, drive: drive, bound: bound, log: log, served: make(chan struct{}), ended: make(chan struct{}), readOnly: cmd.ReadOnly}
 	d.self = mounted{PID: os.Getpid(), Mountpoint: dir, Profile: sh.profile, CacheDir: cmd.CacheDir, Device: l.Device}
 	d.left = sh.places.leftFile(cmd.CacheDir)
-	d.finish = sync.OnceValue(d.close)
+	d.finish, d.end = sync.OnceValue(d.close), sync.OnceFunc(func() { close(d.ended) })
 	d.stayPaused() // before anything is sent
 	if err := d.run(sh, cmd); err != nil {
 		drive.Close()
@@ -193,6 +195,7 @@ func (d *daemon) run(sh *shell, cmd *mountCmd) error {
 
 	select {
 	case <-d.served:
+	case <-d.ended:
 	case <-sh.ctx.Done():
 		tellSystemd("STOPPING=1")
 		signal.Reset(os.Interrupt, syscall.SIGTERM) // a second one ends the process
@@ -223,12 +226,13 @@ func (d *daemon) leave() {
 }
 
 // close closes the drive once nothing calls it any more. If programs do not let
-// go of their files, it stays as after a crash, from which every start recovers.
+// go of their files, or a container of its copy of the mount, the drive stays as after a crash, from which every start recovers.
 func (d *daemon) close() error {
+	idle := true
 	select {
 	case <-d.served:
 	case <-time.After(lastCalls):
-		return fmt.Errorf("programs still have files open after %v", lastCalls)
+		idle = false
 	}
 	d.unfollow()
 	now := d.reportOf(d.bound.status(d.drive.Status()))
@@ -237,6 +241,10 @@ func (d *daemon) close() error {
 	d.mu.Unlock()
 	if err := now.leave(d.left, d.self); err != nil {
 		d.log.Warn("other commands will not know what is kept until the next mount", "err", err)
+	}
+	if !idle {
+		d.log.Warn("something still uses the mount: programs that have files open, or a container or service that has a copy of it", "after", lastCalls)
+		return nil
 	}
 	return errors.Join(d.drive.Close(), d.bound.closeAll())
 }
@@ -352,6 +360,7 @@ func (d *daemon) umount(ctx context.Context, wait bool, progress func(report)) e
 		d.log.Info("still in use", "err", err)
 		return inUse(d.self.Mountpoint, holders(d.self.Mountpoint))
 	}
+	d.end()
 	return d.finish()
 }
 
