@@ -62,6 +62,9 @@ func (d *Drive) RestoreAt(ctx context.Context, p api.Point, dry bool) (done api.
 			if done.Point, err = tx.SeqAt(ctx, d.id, p.Time); err != nil {
 				return err
 			}
+			if done.Point == 0 && a.drive.Seq > 0 { // rather a year that was mistyped; the change 0 says it
+				return api.Errorf(api.Invalid, "the drive had nothing in it yet at %s", p.Time.Format(time.RFC3339))
+			}
 		}
 		switch {
 		case done.Point < a.drive.Since:

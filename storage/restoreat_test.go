@@ -227,3 +227,35 @@ func TestRestoreAtWithoutWhatIsGone(t *testing.T) {
 		t.Errorf("restore at now: %+v, %v", done, err)
 	}
 }
+
+// What a restore takes away is in the trash as what somebody deleted: a directory with all that was in it.
+func TestRestoreAtLeavesWholeDirectories(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	d.store(t, "stays", "0")
+	seq := d.info(t).Seq
+	for _, p := range []string{"top/a", "top/sub/b", "top/sub/below/c", "other/d"} {
+		d.store(t, p, p)
+	}
+	if _, err := d.RestoreAt(t.Context(), api.Point{Seq: seq}, false); err != nil {
+		t.Fatal(err)
+	}
+	page, err := d.Trash(t.Context(), 0, 0)
+	if err != nil || len(page.Items) != 2 {
+		t.Fatalf("in the trash %+v, %v", page, err)
+	}
+	for _, gone := range page.Items {
+		if _, err := d.RestoreTrash(t.Context(), gone.Node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []string{"top/a", "top/sub/b", "top/sub/below/c", "other/d"} {
+		if got := d.read(t, p); got != p {
+			t.Errorf("%s: %q", p, got)
+		}
+	}
+	w.verify(t, d.ID())
+	if _, err := d.RestoreAt(t.Context(), api.Point{Time: time.Now().AddDate(-20, 0, 0)}, false); api.KindOf(err) != api.Invalid {
+		t.Errorf("restore at a time before the drive was there: %v", err)
+	}
+}

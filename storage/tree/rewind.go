@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -103,8 +104,23 @@ func (s *Set) revive(ids []api.ID, p Past, time int64) {
 	}
 }
 
-// buryLeft puts into the trash what has no entry any more.
+// buryLeft puts into the trash what has no entry any more: what is in a directory before it, so that they count as deleted together.
 func (s *Set) buryLeft(left []Entry, time int64) error {
+	in := make(map[api.ID]api.ID, len(left))
+	for _, e := range left {
+		in[e.Node] = e.Key.Parent
+	}
+	depths := make(map[api.ID]int, len(in))
+	var depth func(dir api.ID) int
+	depth = func(dir api.ID) int {
+		n, known := depths[dir]
+		if up, ok := in[dir]; ok && !known {
+			n = 1 + depth(up)
+			depths[dir] = n
+		}
+		return n
+	}
+	slices.SortStableFunc(left, func(a, b Entry) int { return cmp.Compare(depth(b.Parent), depth(a.Parent)) })
 	last := make(map[api.ID]int, len(left))
 	for i, e := range left {
 		last[e.Node] = i
