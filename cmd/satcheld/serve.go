@@ -191,7 +191,7 @@ func (d *daemon) serve(l net.Listener, h http.Handler, config *tls.Config, stop 
 	s.RegisterOnShutdown(stop)
 	serve, scheme := s.Serve, "http"
 	if config != nil {
-		s.TLSConfig = config
+		s.TLSConfig = config.Clone() // net/http writes to it
 		serve, scheme = func(l net.Listener) error { return s.ServeTLS(l, "", "") }, "https"
 	}
 	d.servers, d.listening = append(d.servers, s), append(d.listening, l)
