@@ -125,7 +125,7 @@ func TestAppRoleIsBound(t *testing.T) {
 	db := pgtest.New(t)
 	app := connect(t, db.App)
 	for _, sql := range []string{
-		`SET ROLE satchel_owner`, `SET ROLE satchel_auth`, `SET ROLE postgres`,
+		`SET ROLE satchel_owner`, `SET ROLE satchel_auth`, `SET ROLE postgres`, `RESET ROLE; SELECT set_config('role', 'satchel_owner', false)`,
 		`CREATE TABLE satchel.mine (x int)`,
 		`ALTER TABLE satchel.users DISABLE ROW LEVEL SECURITY`,
 		`DROP POLICY own_read ON satchel.users`,

@@ -24,7 +24,7 @@ import (
 type installation struct {
 	Data           string `setting:"" default:"${data}" placeholder:"DIR" help:"Where the server keeps its data (${data})."`
 	DatabaseURL    string `setting:"" placeholder:"URL" help:"Use this PostgreSQL database, not a private one under --data."`
-	AppDatabaseURL string `setting:"" placeholder:"URL" help:"Log in to it as satchel_app with this URL, where one role may not become another."`
+	AppDatabaseURL string `setting:"" placeholder:"URL" help:"Serve requests over this log-in, as satchel_app: one that can't become another role, as that of --database-url can."`
 	Blobs          string `setting:"" placeholder:"STORE" help:"Where content is kept: file:DIR (file:DATA/blobs), s3://BUCKET/PREFIX?endpoint=URL&region=NAME, or postgres: (in the database)."`
 	KeyFile        string `setting:"" placeholder:"FILE" help:"The key that seals secrets in the database; servers of one database share it (DATA/key)."`
 }

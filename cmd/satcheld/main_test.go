@@ -400,6 +400,14 @@ func TestGivenDatabase(t *testing.T) {
 		t.Error("a private PostgreSQL was made beside the given one")
 	}
 
+	// Without a log-in of their own requests are served all the same, and the log says what that means.
+	for _, own := range [][]string{nil, {"--app-database-url", s.URL("satchel_app", "given")}} {
+		_, _, errs := satcheld(t, "", append(given("serve", "--listen", "127.0.0.1:0", "--vfs-config", "/nonexistent"), own...)...)
+		if warned := strings.Contains(errs, "as long as it stays satchel_app"); warned != (own == nil) || !strings.Contains(errs, "/nonexistent") {
+			t.Errorf("serve with %q warns: %v\n%s", own, warned, errs)
+		}
+	}
+
 	tenant := pgtest.Rented(t)
 	code, out, errs := satcheld(t, "", "migrate", "--data", data, "--database-url", tenant)
 	if code != 1 || !strings.Contains(out, "satchel_app LOGIN") || !strings.Contains(errs, "administrator") {

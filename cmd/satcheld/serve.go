@@ -235,6 +235,9 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 	if d.metrics != nil && p.Blobs != "" && !strings.HasPrefix(p.Blobs, "file:") { // files are the kernel's to measure
 		blobs = countedStore{blobs, d.metrics}
 	}
+	if p.DatabaseURL != "" && p.AppDatabaseURL == "" {
+		p.log.Warn("requests are served over the log-in of --database-url, which row-level security binds only as long as it stays satchel_app: --app-database-url gives them one of their own")
+	}
 	db, err := postgres.Open(p.ctx, database.app)
 	if err != nil {
 		return stopper{}, server.Config{}, err
