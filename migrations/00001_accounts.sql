@@ -182,14 +182,3 @@ ALTER FUNCTION satchel.clean_sessions()                          OWNER TO satche
 ALTER FUNCTION satchel.add_signing_key(text, bytea, interval)    OWNER TO satchel_auth;
 ALTER FUNCTION satchel.is_admin()                                OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP FUNCTION satchel.is_admin();
-DROP FUNCTION satchel.add_signing_key(text, bytea, interval);
-DROP FUNCTION satchel.clean_sessions();
-DROP FUNCTION satchel.session_by_secret(bytea, text);
-DROP FUNCTION satchel.session_by_id(uuid);
-DROP FUNCTION satchel.login_account(text);
-DROP TABLE satchel.signing_keys;
-DROP TABLE satchel.sessions;
-DROP TABLE satchel.users;

@@ -262,9 +262,3 @@ GRANT EXECUTE ON FUNCTION satchel.all_files() TO satchel_app;
 GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 ALTER FUNCTION satchel.all_files() OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP FUNCTION satchel.all_files();
-ALTER TABLE satchel.drives DROP CONSTRAINT drives_id_root_fkey;
-DROP TABLE satchel.chunks, satchel.packs, satchel.batches, satchel.changes, satchel.documents, satchel.trash,
-	satchel.entries, satchel.dirs, satchel.nodes, satchel.versions, satchel.drives;

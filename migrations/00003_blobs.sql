@@ -168,14 +168,3 @@ ALTER FUNCTION satchel.delete_blob(text)                   OWNER TO satchel_auth
 ALTER FUNCTION satchel.list_blobs(text, int)               OWNER TO satchel_auth;
 ALTER FUNCTION satchel.clean_blob_uploads(interval)        OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP FUNCTION satchel.clean_blob_uploads(interval);
-DROP FUNCTION satchel.list_blobs(text, int);
-DROP FUNCTION satchel.delete_blob(text);
-DROP FUNCTION satchel.read_blob(text, int, int, int);
-DROP FUNCTION satchel.drop_blob_upload(uuid);
-DROP FUNCTION satchel.finish_blob(text, uuid, bigint);
-DROP FUNCTION satchel.put_blob_part(uuid, int, bytea);
-DROP TABLE satchel.blob_parts;
-DROP TABLE satchel.blobs;

@@ -82,21 +82,3 @@ BEGIN
 	END LOOP;
 END $$;
 -- +goose StatementEnd
-
--- +goose Down
--- +goose StatementBegin
-DO $$
-DECLARE
-	p record;
-BEGIN
-	FOR p IN SELECT tablename, policyname FROM pg_policies WHERE schemaname = 'satchel' AND policyname LIKE 'keeper\_%' LOOP
-		EXECUTE format('DROP POLICY %I ON satchel.%I', p.policyname, p.tablename);
-	END LOOP;
-END $$;
--- +goose StatementEnd
-DROP TABLE satchel.condemned, satchel.discarded_packs;
-ALTER TABLE satchel.packs DROP CONSTRAINT packs_id_key;
-ALTER TABLE satchel.drives DROP COLUMN forgotten;
-ALTER TABLE satchel.versions DROP COLUMN verified;
-REVOKE ALL ON ALL TABLES IN SCHEMA satchel FROM satchel_keeper;
-REVOKE USAGE ON SCHEMA satchel FROM satchel_keeper;

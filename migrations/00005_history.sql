@@ -109,14 +109,3 @@ CREATE POLICY auth_change ON satchel.drives FOR UPDATE TO satchel_auth USING (tr
 GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 ALTER FUNCTION satchel.all_drives() OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-REVOKE UPDATE (document) ON satchel.versions FROM satchel_app;
-DROP POLICY auth_change ON satchel.drives;
-REVOKE UPDATE (epoch) ON satchel.drives FROM satchel_auth;
-DROP FUNCTION satchel.all_drives();
-REVOKE DELETE ON satchel.versions, satchel.nodes, satchel.documents FROM satchel_app;
-DROP INDEX satchel.trash_seq;
-ALTER TABLE satchel.drives DROP COLUMN since, DROP COLUMN stored;
-ALTER TABLE satchel.entries DROP COLUMN born;
-DROP TABLE satchel.past_nodes, satchel.past_entries;

@@ -66,9 +66,3 @@ GRANT UPDATE (expires)     ON satchel.locks      TO satchel_app;
 -- An app password is a session's secret too.
 ALTER TABLE satchel.sessions DROP CONSTRAINT sessions_kind_check;
 ALTER TABLE satchel.sessions ADD CONSTRAINT sessions_kind_check CHECK (kind IN ('device', 'browser', 'app'));
-
--- +goose Down
-DELETE FROM satchel.sessions WHERE kind = 'app';
-ALTER TABLE satchel.sessions DROP CONSTRAINT sessions_kind_check;
-ALTER TABLE satchel.sessions ADD CONSTRAINT sessions_kind_check CHECK (kind IN ('device', 'browser'));
-DROP TABLE satchel.objects, satchel.locks, satchel.properties;

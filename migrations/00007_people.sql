@@ -72,10 +72,3 @@ REVOKE EXECUTE ON FUNCTION satchel.sign_up(uuid, text, text, text), satchel.chan
 GRANT EXECUTE ON FUNCTION satchel.sign_up(uuid, text, text, text), satchel.change_password(text, uuid), satchel.people() TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.people();
-DROP FUNCTION satchel.change_password(text, uuid);
-DROP FUNCTION satchel.sign_up(uuid, text, text, text);
-SET LOCAL ROLE satchel_owner;

@@ -311,27 +311,3 @@ END $$;
 -- +goose StatementEnd
 
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP POLICY shared_read ON satchel.binds;
-ALTER POLICY own_read ON satchel.versions USING (owner = (SELECT nullif(current_setting('satchel.user_id', true), '')::uuid));
-ALTER POLICY own_read ON satchel.dirs USING (owner = (SELECT nullif(current_setting('satchel.user_id', true), '')::uuid));
-ALTER POLICY own_read ON satchel.entries USING (owner = (SELECT nullif(current_setting('satchel.user_id', true), '')::uuid));
-ALTER POLICY own_read ON satchel.nodes USING (owner = (SELECT nullif(current_setting('satchel.user_id', true), '')::uuid));
-DROP FUNCTION satchel.shared_chunks(uuid, uuid[], bytea[]), satchel.walk_shared(uuid, uuid, text[]),
-	satchel.shared_drive(uuid, uuid, text), satchel.version_in_zones(uuid, uuid, uuid[]), satchel.dir_in_zones(uuid, uuid, uuid[]),
-	satchel.node_in_zones(uuid, uuid, uuid[]), satchel.zones_for(int), satchel.zones_held(uuid, int);
-DROP TABLE satchel.grants, satchel.zones, satchel.binds;
-DROP POLICY auth_change ON satchel.dirs;
-DROP POLICY auth_read ON satchel.chunks;
-DROP POLICY auth_insert ON satchel.chunks;
-DROP POLICY auth_change ON satchel.chunks;
-DROP POLICY auth_read ON satchel.packs;
-DROP POLICY auth_insert ON satchel.packs;
-DROP POLICY auth_read ON satchel.condemned;
-DROP POLICY auth_delete ON satchel.condemned;
-DROP POLICY auth_read ON satchel.trash;
-REVOKE UPDATE (zone) ON satchel.dirs FROM satchel_auth;
-ALTER TABLE satchel.dirs DROP COLUMN zone;
-ALTER TABLE satchel.drives DROP COLUMN imported;
-REVOKE ALL ON satchel.chunks, satchel.packs, satchel.condemned, satchel.trash FROM satchel_auth;

@@ -378,11 +378,3 @@ CREATE TRIGGER changes_by_guest AFTER INSERT ON satchel.changes
 	EXECUTE FUNCTION satchel.check_guest();
 ALTER FUNCTION satchel.check_guest() OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP TRIGGER changes_by_guest ON satchel.changes;
-DROP FUNCTION satchel.permissions_on(uuid, uuid), satchel.grants_of(uuid), satchel.drop_bind(uuid),
-	satchel.make_bind(uuid, uuid, uuid, uuid, uuid, boolean), satchel.revoke_access(uuid, uuid, text, int),
-	satchel.grant_access(uuid, uuid, text, int), satchel.zone_root(uuid), satchel.ensure_system(), satchel.make_zone(uuid, uuid), satchel.grants_are_mine(uuid),
-	satchel.set_zone(uuid, uuid, uuid), satchel.rezone(uuid, uuid[]), satchel.check_guest(), satchel.act(uuid, uuid[], int[]),
-	satchel.add_shared_pack(uuid, uuid, bigint, bytea[], int[], int[]), satchel.lock_shared(uuid);

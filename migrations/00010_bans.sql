@@ -39,7 +39,3 @@ GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 ALTER FUNCTION satchel.ban(cidr, text, interval) OWNER TO satchel_auth;
 ALTER FUNCTION satchel.banned()                  OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP FUNCTION satchel.banned(), satchel.ban(cidr, text, interval);
-DROP TABLE satchel.bans;

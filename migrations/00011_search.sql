@@ -94,8 +94,3 @@ GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 ALTER FUNCTION satchel.search_below(uuid, uuid, text, text, int) OWNER TO satchel_auth;
 ALTER FUNCTION satchel.forget_texts()                            OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP FUNCTION satchel.forget_texts(), satchel.search_below(uuid, uuid, text, text, int);
-ALTER TABLE satchel.drives DROP COLUMN indexed;
-DROP TABLE satchel.texts;

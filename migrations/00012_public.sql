@@ -72,15 +72,3 @@ REVOKE EXECUTE ON FUNCTION satchel.is_public(uuid, uuid), satchel.follow_documen
 GRANT EXECUTE ON FUNCTION satchel.is_public(uuid, uuid), satchel.follow_documents(uuid, bigint, uuid[]) TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.follow_documents(uuid, bigint, uuid[]);
-DROP FUNCTION satchel.is_public(uuid, uuid);
-SET LOCAL ROLE satchel_owner;
-DROP POLICY auth_read ON satchel.past_nodes;
-REVOKE SELECT (drive, id, until, document) ON satchel.past_nodes FROM satchel_auth;
-DROP POLICY auth_change ON satchel.zones;
-REVOKE UPDATE (node) ON satchel.zones FROM satchel_auth;
-DROP POLICY shared_read ON satchel.documents;
-ALTER TABLE satchel.documents DROP COLUMN metadata;

@@ -179,19 +179,3 @@ REVOKE EXECUTE ON FUNCTION satchel.access_key(text), satchel.bucket_access(text,
 GRANT EXECUTE ON FUNCTION satchel.access_key(text), satchel.bucket_access(text, text, text), satchel.bucket_policy(text), satchel.free_bucket(text) TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.free_bucket(text);
-DROP FUNCTION satchel.bucket_policy(text);
-DROP FUNCTION satchel.bucket_access(text, text, text);
-DROP FUNCTION satchel.access_key(text);
-SET LOCAL ROLE satchel_owner;
-REVOKE SELECT (nlink) ON satchel.nodes FROM satchel_auth;
-DROP TABLE satchel.parts, satchel.uploads, satchel.buckets, satchel.access_keys;
-ALTER TABLE satchel.sessions DROP CONSTRAINT sessions_user_id_id_key;
-ALTER TABLE satchel.sessions NO FORCE ROW LEVEL SECURITY;
-DELETE FROM satchel.sessions WHERE kind = 'key';
-ALTER TABLE satchel.sessions FORCE ROW LEVEL SECURITY;
-ALTER TABLE satchel.sessions DROP CONSTRAINT sessions_kind_check;
-ALTER TABLE satchel.sessions ADD CONSTRAINT sessions_kind_check CHECK (kind IN ('device', 'browser', 'app'));

@@ -19,8 +19,3 @@ REVOKE EXECUTE ON FUNCTION satchel.accounts() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION satchel.accounts() TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.accounts();
-SET LOCAL ROLE satchel_owner;

@@ -20,8 +20,3 @@ GRANT EXECUTE ON FUNCTION satchel.shared_bucket(text) TO satchel_app;
 GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 ALTER FUNCTION satchel.shared_bucket(text) OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.shared_bucket(text);
-SET LOCAL ROLE satchel_owner;

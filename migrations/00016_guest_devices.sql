@@ -266,10 +266,3 @@ CREATE TRIGGER bind_changed AFTER INSERT OR DELETE ON satchel.binds FOR EACH ROW
 REVOKE EXECUTE ON FUNCTION satchel.bind_changed() FROM PUBLIC;
 ALTER FUNCTION satchel.bind_changed() OWNER TO satchel_auth;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-DROP TRIGGER bind_changed ON satchel.binds;
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.bind_changed(), satchel.guest_changes(uuid, bigint, uuid, int), satchel.place_in_zones(uuid, uuid, uuid[]),
-	satchel.guest_batch(uuid, uuid, uuid), satchel.holds(uuid, uuid[], int[]), satchel.guest_missing(uuid, bytea[]);
-SET LOCAL ROLE satchel_owner;

@@ -141,12 +141,3 @@ GRANT EXECUTE ON FUNCTION satchel.begin_device(bytea, text, text, text, interval
 	satchel.identity_account(text, text), satchel.add_identity(text, text) TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.begin_device(bytea, text, text, text, interval), satchel.waiting_device(text),
-	satchel.answer_device(text, boolean), satchel.poll_device(bytea, interval),
-	satchel.identity_account(text, text), satchel.add_identity(text, text);
-SET LOCAL ROLE satchel_owner;
-DROP TABLE satchel.identities;
-DROP TABLE satchel.device_codes;

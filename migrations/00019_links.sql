@@ -141,26 +141,3 @@ GRANT EXECUTE ON FUNCTION satchel.add_link(uuid, uuid, uuid, text, text, timesta
 	satchel.person_at(text), satchel.shared_with_me() TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.shared_with_me();
-DROP FUNCTION satchel.person_at(text);
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION satchel.zones_for(wanted int)
-RETURNS uuid[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	who CONSTANT uuid := nullif(current_setting('satchel.user_id', true), '')::uuid;
-BEGIN
-	IF who IS NULL AND coalesce(current_setting('satchel.anonymous', true), '') <> 'on' THEN
-		RETURN '{}';
-	END IF;
-	RETURN satchel.zones_held(who, wanted);
-END $$;
--- +goose StatementEnd
-DROP FUNCTION satchel.zones_of_link(text);
-DROP FUNCTION satchel.link_target(text);
-DROP FUNCTION satchel.add_link(uuid, uuid, uuid, text, text, timestamptz);
-SET LOCAL ROLE satchel_owner;
-DROP TABLE satchel.links;

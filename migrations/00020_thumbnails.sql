@@ -18,6 +18,3 @@ CREATE POLICY own_insert ON satchel.thumbnails FOR INSERT TO satchel_app
 	WITH CHECK (owner = (SELECT nullif(current_setting('satchel.user_id', true), '')::uuid));
 CREATE POLICY own_delete ON satchel.thumbnails FOR DELETE TO satchel_app
 	USING (owner = (SELECT nullif(current_setting('satchel.user_id', true), '')::uuid));
-
--- +goose Down
-DROP TABLE satchel.thumbnails;

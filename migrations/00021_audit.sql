@@ -260,21 +260,3 @@ CREATE TRIGGER audit AFTER UPDATE OF sealed ON satchel.access_keys FOR EACH ROW 
 CREATE TRIGGER audit AFTER INSERT ON satchel.signing_keys FOR EACH ROW EXECUTE FUNCTION satchel.audit_signing_keys();
 CREATE TRIGGER audit_begin AFTER INSERT ON satchel.bans FOR EACH ROW EXECUTE FUNCTION satchel.audit_bans();
 CREATE TRIGGER audit_end AFTER DELETE ON satchel.bans FOR EACH ROW WHEN (OLD.until > now()) EXECUTE FUNCTION satchel.audit_bans();
-
--- +goose Down
-DROP TRIGGER audit ON satchel.users;
-DROP TRIGGER audit_begin ON satchel.sessions;
-DROP TRIGGER audit_end ON satchel.sessions;
-DROP TRIGGER audit ON satchel.grants;
-DROP TRIGGER audit ON satchel.binds;
-DROP TRIGGER audit ON satchel.buckets;
-DROP TRIGGER audit ON satchel.access_keys;
-DROP TRIGGER audit ON satchel.signing_keys;
-DROP TRIGGER audit_begin ON satchel.bans;
-DROP TRIGGER audit_end ON satchel.bans;
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.audit_users(), satchel.audit_sessions(), satchel.audit_grants(), satchel.audit_binds(), satchel.audit_policies(), satchel.audit_access_keys(),
-	satchel.audit_signing_keys(), satchel.audit_bans(), satchel.drive_note(uuid, text, jsonb), satchel.login_refused(text), satchel.path_to(uuid, uuid),
-	satchel.record(text, text, jsonb, uuid);
-SET LOCAL ROLE satchel_owner;
-DROP TABLE satchel.audit;

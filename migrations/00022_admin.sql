@@ -280,14 +280,3 @@ CREATE TRIGGER activity AFTER UPDATE OF seq, stored ON satchel.drives FOR EACH R
 CREATE TRIGGER audit_begin AFTER INSERT ON satchel.runs FOR EACH ROW EXECUTE FUNCTION satchel.audit_runs();
 CREATE TRIGGER audit_end AFTER UPDATE OF finished ON satchel.runs FOR EACH ROW
 	WHEN (OLD.finished IS NULL AND NEW.finished IS NOT NULL) EXECUTE FUNCTION satchel.audit_runs();
-
--- +goose Down
-DROP TRIGGER activity ON satchel.drives;
-DROP TRIGGER audit_begin ON satchel.runs;
-DROP TRIGGER audit_end ON satchel.runs;
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.admin_files(uuid, uuid, uuid, text, text[], bigint, bigint, bigint, bigint, int), satchel.admin_lift_bans(cidr),
-	satchel.admin_end_session(uuid), satchel.all_sessions(), satchel.admin_change_user(uuid, text, text, bigint, boolean, text),
-	satchel.admin_add_user(uuid, text, text, text, bigint, text), satchel.must_be_admin(), satchel.audit_runs(), satchel.count_activity();
-SET LOCAL ROLE satchel_owner;
-DROP TABLE satchel.counted, satchel.extensions, satchel.activity, satchel.runs;

@@ -34,9 +34,3 @@ REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
 -- A link that goes with its node, collected as garbage, was nobody's doing either, and ended before.
 CREATE TRIGGER audit AFTER INSERT OR DELETE ON satchel.links FOR EACH ROW
 	WHEN (nullif(current_setting('satchel.user_id', true), '') IS NOT NULL) EXECUTE FUNCTION satchel.audit_links();
-
--- +goose Down
-DROP TRIGGER audit ON satchel.links;
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.audit_links();
-SET LOCAL ROLE satchel_owner;

@@ -20,9 +20,3 @@ REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
 
 CREATE TRIGGER wake AFTER UPDATE OF revoked ON satchel.sessions FOR EACH ROW
 	WHEN (OLD.revoked IS NULL AND NEW.revoked IS NOT NULL) EXECUTE FUNCTION satchel.session_ended();
-
--- +goose Down
-DROP TRIGGER wake ON satchel.sessions;
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.session_ended();
-SET LOCAL ROLE satchel_owner;

@@ -23,20 +23,3 @@ END $$;
 
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-GRANT CREATE ON SCHEMA satchel TO satchel_auth;
-SET LOCAL ROLE satchel_auth;
-
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION satchel.session_by_secret(hash bytea, of_kind text)
-RETURNS TABLE (session uuid, kind text, device text, user_id uuid, email text, name text, role text)
-LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
-	SELECT f.*
-	FROM satchel.sessions s, satchel.session_by_id(s.id) f
-	WHERE s.secret_sha256 = hash AND s.kind = of_kind AND (s.idle IS NULL OR s.seen > now() - s.idle)
-$$;
--- +goose StatementEnd
-
-SET LOCAL ROLE satchel_owner;
-REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;

@@ -52,10 +52,3 @@ REVOKE EXECUTE ON FUNCTION satchel.follow_documents(uuid, bigint, uuid[], uuid[]
 GRANT EXECUTE ON FUNCTION satchel.follow_documents(uuid, bigint, uuid[], uuid[]) TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.follow_documents(uuid, bigint, uuid[], uuid[]);
-SET LOCAL ROLE satchel_owner;
-DROP POLICY auth_change ON satchel.links;
-REVOKE UPDATE (node) ON satchel.grants, satchel.links FROM satchel_auth;

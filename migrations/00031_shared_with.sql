@@ -61,31 +61,3 @@ REVOKE EXECUTE ON FUNCTION satchel.address_grant(uuid, uuid, uuid, text), satche
 GRANT EXECUTE ON FUNCTION satchel.address_grant(uuid, uuid, uuid, text), satchel.grant_addresses(uuid) TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-GRANT CREATE ON SCHEMA satchel TO satchel_auth;
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.address_grant(uuid, uuid, uuid, text);
-DROP FUNCTION satchel.grant_addresses(uuid);
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION satchel.shared_with_me()
-RETURNS TABLE (drive uuid, node uuid, owner uuid, sharer text, name text, type text, size bigint, mtime bigint, permissions int)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT g.drive, g.node, g.owner, u.name, coalesce(e.name, ''), n.type::text, n.size, n.mtime, g.permissions
-	FROM (
-		SELECT g.drive, g.node, g.owner, bit_or(g.permissions) AS permissions
-		FROM satchel.grants g
-		WHERE g.principal IN (nullif(current_setting('satchel.user_id', true), ''), 'authenticated')
-		  AND g.owner::text <> current_setting('satchel.user_id', true)
-		GROUP BY g.drive, g.node, g.owner) g
-	JOIN satchel.users u ON u.id = g.owner AND u.disabled IS NULL
-	JOIN satchel.nodes n ON n.drive = g.drive AND n.id = g.node AND n.nlink > 0
-	LEFT JOIN LATERAL (
-		SELECT e.name FROM satchel.entries e WHERE e.drive = g.drive AND e.node = g.node ORDER BY e.parent, e.name LIMIT 1) e ON true
-	ORDER BY u.name, e.name, g.node
-	LIMIT 1000
-$$;
--- +goose StatementEnd
-SET LOCAL ROLE satchel_owner;
-REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-ALTER TABLE satchel.grants DROP COLUMN address;

@@ -30,8 +30,3 @@ REVOKE EXECUTE ON FUNCTION satchel.theirs() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION satchel.theirs() TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-
--- +goose Down
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.theirs();
-SET LOCAL ROLE satchel_owner;

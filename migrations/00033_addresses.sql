@@ -123,32 +123,3 @@ WHERE b.rules <> '[]';
 ALTER TABLE satchel.buckets FORCE ROW LEVEL SECURITY;
 CREATE TRIGGER principals BEFORE INSERT OR UPDATE OF rules ON satchel.buckets FOR EACH ROW
 	WHEN (NEW.rules <> '[]') EXECUTE FUNCTION satchel.keep_principals();
-
--- +goose Down
-DROP TRIGGER principals ON satchel.buckets;
-DROP TRIGGER vouch ON satchel.users;
-DROP FUNCTION satchel.vouch();
-GRANT CREATE ON SCHEMA satchel TO satchel_auth;
-SET LOCAL ROLE satchel_auth;
-DROP FUNCTION satchel.keep_principals(), satchel.principal(text), satchel.sign_up_by(uuid, text, text, text, text, text);
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION satchel.sign_up(new_id uuid, address text, new_name text, hash text)
-RETURNS void
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	INSERT INTO satchel.users (id, email, name, role, password_hash) VALUES (new_id, lower(address), new_name, 'editor', hash)
-$$;
--- +goose StatementEnd
--- +goose StatementBegin
-CREATE OR REPLACE FUNCTION satchel.add_identity(of_issuer text, of_subject text)
-RETURNS boolean
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	me uuid := nullif(current_setting('satchel.user_id', true), '')::uuid;
-BEGIN
-	INSERT INTO satchel.identities (issuer, subject, user_id) VALUES (of_issuer, of_subject, me) ON CONFLICT DO NOTHING;
-	RETURN EXISTS (SELECT FROM satchel.identities i WHERE i.issuer = of_issuer AND i.subject = of_subject AND i.user_id = me);
-END $$;
--- +goose StatementEnd
-SET LOCAL ROLE satchel_owner;
-REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
-ALTER TABLE satchel.users DROP COLUMN signed_up;

@@ -1,5 +1,6 @@
 // Package migrations makes the database: its roles, and its schema by numbered
-// SQL files that goose applies in order, each once and whole.
+// SQL files that goose applies in order, each once and whole. No file has a
+// way back: an older server refuses the database, and the backup from before has what it was.
 //
 // Five roles share the work. satchel_owner owns the schema and runs the
 // files. satchel_app serves requests; it owns nothing, may become no other
@@ -14,11 +15,14 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -36,6 +40,11 @@ const versionTable = Schema + ".goose_db_version"
 // which must be satchel_owner or may become it. Several servers may call it at
 // once: one works, the others wait. A schema newer than the program is
 // [api.Invalid].
+//
+// Servers of the version before go on meanwhile. A file that changes a table waits for all
+// transactions that use it, a backup's too, and whoever asks for the table then waits behind the file.
+// So it waits for a short while only, is undone, and is tried again, for five minutes in all; after
+// that it is [api.Unavailable].
 func Up(ctx context.Context, ownerURL string, log *slog.Logger) error {
 	db, err := open(ownerURL)
 	if err != nil {
@@ -49,7 +58,25 @@ func Up(ctx context.Context, ownerURL string, log *slog.Logger) error {
 	if err := tooNew(ctx, p); err != nil {
 		return err
 	}
-	results, err := p.Up(ctx)
+	var results []*goose.MigrationResult
+	_, err = backoff.Retry(ctx, func() (struct{}, error) {
+		done, err := p.Up(ctx)
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
+			done = partial.Applied
+		}
+		results = append(results, done...)
+		if err == nil {
+			err = grantBackup(ctx, db)
+		}
+		if !contended(err) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		log.Warn("the database is in use: it is migrated when that is over", "err", err)
+		return struct{}{}, err
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(lockPause)), backoff.WithMaxElapsedTime(patience))
+	if contended(err) {
+		return api.Errorf(api.Unavailable, "migrate the database, which others use (a backup?): %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("migrate the database: %w", err)
 	}
@@ -61,7 +88,20 @@ func Up(ctx context.Context, ownerURL string, log *slog.Logger) error {
 	if n := len(results); n > 0 {
 		log.Info("database migrated", "migrations", n, "last", results[n-1].Source.Path, "took", took)
 	}
-	return grantBackup(ctx, db)
+	return nil
+}
+
+const (
+	lockTimeout = 2 * time.Second // how long a file waits for a table, and others behind it
+	lockPause   = 3 * time.Second // that they then have before it is tried again
+	patience    = 5 * time.Minute // in all, and for another server that migrates
+)
+
+// contended tells whether others held what a file wanted to lock (55P03), or it was
+// broken off for them (40P01).
+func contended(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "55P03" || pg.Code == "40P01")
 }
 
 // open opens a database with satchel_owner's rights.
@@ -70,13 +110,13 @@ func open(ownerURL string) (*sql.DB, error) {
 	if err != nil {
 		return nil, api.Errorf(api.Invalid, "the database URL: %w", err)
 	}
+	c.RuntimeParams["lock_timeout"] = lockTimeout.String()
 	return stdlib.OpenDB(*c), nil
 }
 
 func provider(db *sql.DB, log *slog.Logger) (*goose.Provider, error) {
-	// Tries every second for five minutes: a long migration of another
-	// server may be under way.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	// Tries every second: a long migration of another server may be under way.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(patience/time.Second)))
 	if err != nil {
 		return nil, err
 	}

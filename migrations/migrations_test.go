@@ -142,9 +142,9 @@ func TestAppRoleIsBound(t *testing.T) {
 	}
 }
 
-// What version 32 knew by an address is from 33 on whose it was then.
-func TestAddressesOfBefore(t *testing.T) {
-	db := pgtest.New(t)
+// before makes a database anew with what the files up to a version say; the caller commits it.
+func before(t *testing.T, db pgtest.Database, version int64) *migrations.Rebuild {
+	t.Helper()
 	url, err := migrations.As(db.Admin, migrations.Owner)
 	if err != nil {
 		t.Fatal(err)
@@ -153,15 +153,62 @@ func TestAddressesOfBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(r.Close)
+	if err := errors.Join(r.Clear(t.Context()), r.UpTo(t.Context(), version)); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A file waits for the transactions that use its tables, a backup's too. Whoever asks for a table meanwhile must not wait as long.
+func TestUpBesideALongTransaction(t *testing.T) {
+	db := pgtest.New(t)
+	if err := before(t, db, 32).Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	backup, server, watch := connect(t, db.Admin), connect(t, db.Admin), connect(t, db.Admin)
+	const read = `SELECT count(*) FROM satchel.users`
+	for _, sql := range []string{`BEGIN ISOLATION LEVEL REPEATABLE READ`, read} {
+		if _, err := backup.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up := make(chan error, 1)
+	go func() { up <- migrations.Up(t.Context(), db.Owner, quiet) }()
+	for waits := false; !waits; { // for the table
+		select {
+		case err := <-up:
+			t.Fatalf("migrated a table that is in use: %v", err)
+		default:
+		}
+		err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'satchel.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted)`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := server.Exec(t.Context(), `SET lock_timeout = '20s'; `+read); err != nil {
+		t.Errorf("a request meanwhile: %v", err)
+	}
+	if _, err := backup.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-up; err != nil {
+		t.Fatalf("after the backup: %v", err)
+	}
+	if _, err := server.Exec(t.Context(), `SELECT signed_up FROM satchel.users`); err != nil {
+		t.Errorf("the database is not migrated: %v", err)
+	}
+}
+
+// What version 32 knew by an address is from 33 on whose it was then.
+func TestAddressesOfBefore(t *testing.T) {
+	db := pgtest.New(t)
+	r := before(t, db, 32)
 	do := func(sql string) {
 		t.Helper()
 		if _, err := r.Tx().Exec(t.Context(), sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
-	}
-	if err := errors.Join(r.Clear(t.Context()), r.UpTo(t.Context(), 32)); err != nil {
-		t.Fatal(err)
 	}
 	const add = `INSERT INTO satchel.users (id, email, role, password_hash) VALUES `
 	do(`SET LOCAL ROLE ` + private.Superuser)
@@ -183,7 +230,7 @@ func TestAddressesOfBefore(t *testing.T) {
 	}
 	admin := connect(t, db.Admin)
 	var made, rules string
-	err = admin.QueryRow(t.Context(), `
+	err := admin.QueryRow(t.Context(), `
 		SELECT (SELECT string_agg(email, ' ' ORDER BY email) FROM satchel.users WHERE signed_up), (SELECT string_agg(rules::text, ' ' ORDER BY name) FROM satchel.buckets)`).Scan(&made, &rules)
 	const want = `[{"effect": "Allow", "principals": ["a0000000-0000-0000-0000-000000000000"]}, {"effect": "Deny", "principals": []}] []`
 	if err != nil || made != "a@x e@x" || rules != want {
