@@ -76,6 +76,10 @@ func TestS3(t *testing.T) {
 	for name, show := range map[string]func(*testing.T, *buckets){
 		"listing has S3's order, delimiters and pages": s3Listing,
 		"an upload that breaks off stores nothing":     s3Cut,
+		"what is not offered is refused":               s3Refusals,
+		"headers are as S3 has them":                   s3Headers,
+		"copies hold to their conditions":              s3CopyConditions,
+		"completing twice is completing once":          s3CompletesTwice,
 		"uploads and downloads stream":                 s3Streams,
 		"aws: multipart, presigned, sync":              s3AWS,
 		"s3cmd: multipart, presigned, sync":            s3Cmd,

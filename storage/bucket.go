@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -84,7 +85,8 @@ func (s *Service) CreateBucket(ctx context.Context, c Caller, name string) error
 }
 
 // CheckBucketName holds a name to S3's rules: 3 to 63 lower-case letters,
-// digits, dots and hyphens, a letter or digit at both ends, no IP address.
+// digits, dots and hyphens, a letter or digit at both ends, no IP address, and none that S3
+// keeps for itself.
 func CheckBucketName(name string) error {
 	ok := len(name) >= 3 && len(name) <= 63
 	dots, letters := 0, false
@@ -105,6 +107,15 @@ func CheckBucketName(name string) error {
 	}
 	if !ok || dots == 3 && !letters {
 		return api.Errorf(api.Invalid, "%.70q can't be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens", name)
+	}
+	for _, p := range []string{"xn--", "sthree-", "amzn-s3-demo-"} {
+		ok = ok && !strings.HasPrefix(name, p)
+	}
+	for _, s := range []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"} {
+		ok = ok && !strings.HasSuffix(name, s)
+	}
+	if !ok {
+		return api.Errorf(api.Invalid, "%.70q can't be a bucket's name: S3 keeps such names for itself", name)
 	}
 	return nil
 }

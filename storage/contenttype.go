@@ -41,6 +41,7 @@ var byExtension = map[string]string{
 	"eml": "message/rfc822", "rtf": "application/rtf", "tex": "application/x-tex",
 	"c": "text/x-c; charset=utf-8", "h": "text/x-c; charset=utf-8", "go": "text/x-go; charset=utf-8",
 	"py": "text/x-python; charset=utf-8", "sh": "application/x-sh", "sql": "application/sql", "wasm": "application/wasm",
+	"xhtml": "application/xhtml+xml", "vtt": "text/vtt; charset=utf-8", "m3u8": "application/vnd.apple.mpegurl",
 
 	"pdf": "application/pdf", "ps": "application/postscript", "epub": "application/epub+zip",
 	"doc":  "application/msword",
@@ -56,7 +57,7 @@ var byExtension = map[string]string{
 
 	"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp",
 	"avif": "image/avif", "heic": "image/heic", "bmp": "image/bmp", "ico": "image/vnd.microsoft.icon",
-	"tif": "image/tiff", "tiff": "image/tiff", "svg": "image/svg+xml",
+	"tif": "image/tiff", "tiff": "image/tiff", "svg": "image/svg+xml", "svgz": "image/svg+xml-compressed", "jxl": "image/jxl",
 
 	"mp3": "audio/mpeg", "m4a": "audio/mp4", "aac": "audio/aac", "ogg": "audio/ogg", "opus": "audio/ogg",
 	"flac": "audio/flac", "wav": "audio/wav", "mid": "audio/midi", "midi": "audio/midi",
@@ -66,7 +67,7 @@ var byExtension = map[string]string{
 	"zip": "application/zip", "gz": "application/gzip", "tgz": "application/gzip", "bz2": "application/x-bzip2",
 	"xz": "application/x-xz", "zst": "application/zstd", "tar": "application/x-tar", "7z": "application/x-7z-compressed",
 	"rar": "application/vnd.rar", "jar": "application/java-archive", "iso": "application/x-iso9660-image",
-	"deb": "application/vnd.debian.binary-package", "rpm": "application/x-rpm", "exe": "application/vnd.microsoft.portable-executable",
+	"deb": "application/vnd.debian.binary-package", "rpm": "application/x-rpm", "apk": "application/vnd.android.package-archive", "exe": "application/vnd.microsoft.portable-executable",
 
 	"ttf": "font/ttf", "otf": "font/otf", "woff": "font/woff", "woff2": "font/woff2",
 	"sqlite": "application/vnd.sqlite3", "db": "application/vnd.sqlite3",

@@ -266,9 +266,23 @@ func TestChildrenComeInPages(t *testing.T) {
 func TestContentType(t *testing.T) {
 	for name, want := range map[string]string{
 		"a/b.PDF": "application/pdf", "x.tar.gz": "application/gzip", "none": Unknown, ".png": "image/png", "dir.png/none": Unknown, "a.": Unknown,
+		"subtitles.vtt": "text/vtt; charset=utf-8", "list.m3u8": "application/vnd.apple.mpegurl", "program.apk": "application/vnd.android.package-archive",
+		"picture.jxl": "image/jxl", "drawing.svgz": "image/svg+xml-compressed", "page.xhtml": "application/xhtml+xml",
 	} {
 		if got := ContentType(name); got != want {
 			t.Errorf("%s is %s, not %s", name, got, want)
+		}
+	}
+}
+
+func TestBucketNames(t *testing.T) {
+	for name, good := range map[string]bool{
+		"abc": true, "a.b-c.9": true, "xn-abc": true, "s3alias": true, "a-s3alias-b": true, "1.2.3.four": true,
+		"ab": false, "Abc": false, "-abc": false, "abc-": false, "a..b": false, "a.-b": false, "1.2.3.4": false, "a_b": false,
+		"xn--abc": false, "sthree-x": false, "amzn-s3-demo-x": false, "abc-s3alias": false, "abc--ol-s3": false, "abc.mrap": false, "abc--x-s3": false, "abc--table-s3": false,
+	} {
+		if err := CheckBucketName(name); good != (err == nil) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

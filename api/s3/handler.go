@@ -41,6 +41,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q.bucket, q.key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	err := q.authenticate()
 	if err == nil {
+		err = q.offered()
+	}
+	if err == nil {
 		err = q.route()
 	}
 	if err != nil {
@@ -58,7 +61,8 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *request {
 	q := &request{Handler: h, w: w, r: r, ctx: r.Context(), id: api.NewID().String(), query: r.URL.Query()}
 	w.Header().Set("X-Amz-Request-Id", q.id)
 	w.Header().Set("Server", "Satchel")
-	w.Header().Del("Cache-Control") // an object may have its own
+	w.Header().Del("Cache-Control")                // an object may have its own
+	w.Header().Del("Cross-Origin-Resource-Policy") // pages elsewhere show objects: no cookie opens one
 	return q
 }
 
@@ -157,6 +161,8 @@ func (q *request) routeBucket() error {
 	switch method := q.r.Method; {
 	case q.has("policy"):
 		return q.policy()
+	case q.has("acl") && method == http.MethodGet:
+		return q.acl()
 	case q.has(bucketParts...):
 		if method == http.MethodGet {
 			return q.absentPart()
@@ -190,6 +196,8 @@ func (q *request) routeBucket() error {
 
 func (q *request) routeObject() error {
 	switch method := q.r.Method; {
+	case q.has("acl") && method == http.MethodGet:
+		return q.acl()
 	case q.has(objectParts...):
 		return errNotImplemented("this part of an object")
 	case q.has("versionId") && q.query.Get("versionId") != "null":

@@ -97,10 +97,14 @@ func (q *request) get() error {
 	h := q.w.Header()
 	h.Set("Content-Type", storage.ContentType(q.key))
 	for name, value := range object.Headers {
-		h.Set(name, value)
+		if strings.HasPrefix(name, metaPrefix) {
+			h[name] = []string{value} // in lower case, as S3 has them: clients take the names as they come
+		} else {
+			h.Set(name, value)
+		}
 	}
 	if object.ETag == "" { // not written by S3: clients ask here for a file's time
-		h.Set(metaMtime, strconv.FormatFloat(float64(n.Mtime)/1e9, 'f', 9, 64))
+		h[metaMtime] = []string{strconv.FormatFloat(float64(n.Mtime)/1e9, 'f', 9, 64)}
 	}
 	for _, name := range kept { // a presigned URL may say how it is shown
 		if v := q.query.Get("response-" + name); v != "" {
@@ -311,8 +315,45 @@ func (q *request) deleteMany() error {
 	return nil
 }
 
-// copySource is what the X-Amz-Copy-Source header names, if the caller may read it.
-func (q *request) copySource() (*storage.Bucket, *api.Node, string, error) {
+// copySource is what the X-Amz-Copy-Source header names, if the caller may read it and
+// it is what the request's conditions want.
+func (q *request) copySource() (b *storage.Bucket, n *api.Node, object storage.Object, key string, err error) {
+	b, n, key, err = q.source()
+	if err != nil {
+		return nil, nil, object, "", err
+	}
+	objects, err := b.Objects(q.ctx, []api.ID{n.Version})
+	if err == nil {
+		object = objects[n.Version]
+		object.ETag = strings.Trim(etag(n, object), `"`)
+		err = q.sourceHolds(n, object)
+	}
+	return b, n, object, key, err
+}
+
+// sourceHolds holds the source of a copy to the conditions of the request, of which
+// those by tag decide over those by time, as with GET (RFC 9110 section 13.2.2).
+func (q *request) sourceHolds(n *api.Node, object storage.Object) error {
+	const prefix = "X-Amz-Copy-Source-If-"
+	tagged := func(name string) (given, same bool) {
+		tag := q.r.Header.Get(prefix + name)
+		return tag != "", tag == "*" || strings.Trim(tag, `"`) == object.ETag
+	}
+	changedSince := func(name string) (given, changed bool) {
+		at, err := http.ParseTime(q.r.Header.Get(prefix + name))
+		return err == nil, time.Unix(0, n.Mtime).Truncate(time.Second).After(at)
+	}
+	match, same := tagged("Match")
+	none, unwanted := tagged("None-Match")
+	until, late := changedSince("Unmodified-Since")
+	since, changed := changedSince("Modified-Since")
+	if match && !same || none && unwanted || !match && until && late || !none && since && !changed {
+		return refuse(http.StatusPreconditionFailed, "PreconditionFailed", "the source is not the object that is wanted")
+	}
+	return nil
+}
+
+func (q *request) source() (*storage.Bucket, *api.Node, string, error) {
 	source, _, _ := strings.Cut(q.r.Header.Get("X-Amz-Copy-Source"), "?versionId=")
 	source, err := url.PathUnescape(source)
 	bucket, key, ok := strings.Cut(strings.TrimPrefix(source, "/"), "/")
@@ -338,7 +379,7 @@ func (q *request) copy() error {
 	if err != nil {
 		return err
 	}
-	from, n, key, err := q.copySource()
+	from, n, object, key, err := q.copySource()
 	if err != nil {
 		return err
 	}
@@ -349,20 +390,12 @@ func (q *request) copy() error {
 	if n.Type == api.Directory || dir {
 		return q.putDirectory(b, path)
 	}
-	objects, err := from.Objects(q.ctx, []api.ID{n.Version})
-	if err != nil {
-		return err
-	}
-	object := storage.Object{ETag: strings.Trim(etag(n, objects[n.Version]), `"`), Headers: objects[n.Version].Headers}
 	if strings.EqualFold(q.r.Header.Get("X-Amz-Metadata-Directive"), "REPLACE") {
 		if object.Headers, err = q.headers(); err != nil {
 			return err
 		}
 	} else if from.ID() == b.ID() && from.Root() == b.Root() && key == q.key {
 		return refuse(http.StatusBadRequest, "InvalidRequest", "an object can be copied onto itself only with other headers")
-	}
-	if tag := q.r.Header.Get("X-Amz-Copy-Source-If-Match"); tag != "" && strings.Trim(tag, `"`) != object.ETag {
-		return refuse(http.StatusPreconditionFailed, "PreconditionFailed", "the source is another object by now")
 	}
 	if err := q.copyObject(from, b, n, key, path, object); err != nil {
 		return taken(err)

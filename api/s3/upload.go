@@ -110,7 +110,7 @@ func (q *request) putPart() error {
 
 // copyRange opens the part of another object that is copied.
 func (q *request) copyRange() (io.ReadCloser, error) {
-	from, n, _, err := q.copySource()
+	from, n, _, _, err := q.copySource()
 	if err != nil {
 		return nil, err
 	}
@@ -253,8 +253,11 @@ func (q *request) completeUpload() error {
 		return err
 	}
 	u, stored, err := b.Upload(q.ctx, id, q.key, 0, storage.MaxParts)
+	if api.KindOf(err) == api.NotFound {
+		return q.completed(b, in.Part)
+	}
 	if err != nil {
-		return ofUpload(err)
+		return err
 	}
 	parts, tag, err := chosen(in.Part, stored)
 	if err != nil {
@@ -284,13 +287,7 @@ func (q *request) completeUpload() error {
 		}
 		break
 	}
-	out := struct {
-		XMLName     xml.Name `xml:"CompleteMultipartUploadResult"`
-		XMLNS       string   `xml:"xmlns,attr"`
-		Location    string
-		Bucket, Key string
-		ETag        string
-	}{XMLNS: namespace, Location: "/" + q.bucket + "/" + q.key, Bucket: q.bucket, Key: q.key, ETag: `"` + tag + `"`}
+	out := q.whole(tag)
 	switch err = taken(ofUpload(err)); {
 	case err != nil && began:
 		_, _, body := q.describe(err)
@@ -305,8 +302,47 @@ func (q *request) completeUpload() error {
 	return nil
 }
 
-// chosen are the parts that a client names, and the tag of the whole: the MD5
-// of their MD5s and their number.
+// completed answers once more for an upload that is complete, since whoever lost the first
+// answer asks again: the key has the object that these parts make.
+func (q *request) completed(b *storage.Bucket, named []part) error {
+	n, err := q.object(b, q.key)
+	if err != nil {
+		return errNoUpload()
+	}
+	objects, err := b.Objects(q.ctx, []api.ID{n.Version})
+	if err != nil {
+		return err
+	}
+	tag := tagOf(named)
+	if objects[n.Version].ETag != tag {
+		return errNoUpload()
+	}
+	q.xml(http.StatusOK, q.whole(tag))
+	return nil
+}
+
+// whole says what an upload has become.
+func (q *request) whole(tag string) any {
+	return struct {
+		XMLName     xml.Name `xml:"CompleteMultipartUploadResult"`
+		XMLNS       string   `xml:"xmlns,attr"`
+		Location    string
+		Bucket, Key string
+		ETag        string
+	}{XMLNS: namespace, Location: "/" + q.bucket + "/" + q.key, Bucket: q.bucket, Key: q.key, ETag: `"` + tag + `"`}
+}
+
+// tagOf is the tag of a whole: the MD5 of its parts' MD5s and their number.
+func tagOf(parts []part) string {
+	sums := md5.New()
+	for _, p := range parts {
+		sum, _ := hex.DecodeString(strings.Trim(p.ETag, `"`)) // what is none makes a tag that nothing has
+		sums.Write(sum)
+	}
+	return fmt.Sprintf("%x-%d", sums.Sum(nil), len(parts))
+}
+
+// chosen are the parts that a client names, and the tag of the whole.
 func chosen(named []part, stored []storage.Part) (parts []storage.Part, tag string, err error) {
 	if len(named) == 0 {
 		return nil, "", refuse(http.StatusBadRequest, "MalformedXML", "no part is named")
@@ -315,7 +351,6 @@ func chosen(named []part, stored []storage.Part) (parts []storage.Part, tag stri
 	for _, p := range stored {
 		byNumber[p.Number] = p
 	}
-	sums := md5.New()
 	for i, n := range named {
 		p, ok := byNumber[n.PartNumber]
 		if !ok || strings.Trim(n.ETag, `"`) != hex.EncodeToString(p.MD5[:]) {
@@ -324,8 +359,7 @@ func chosen(named []part, stored []storage.Part) (parts []storage.Part, tag stri
 		if i > 0 && n.PartNumber <= named[i-1].PartNumber {
 			return nil, "", refuse(http.StatusBadRequest, "InvalidPartOrder", "the parts are not in their order")
 		}
-		sums.Write(p.MD5[:])
 		parts = append(parts, p)
 	}
-	return parts, fmt.Sprintf("%x-%d", sums.Sum(nil), len(named)), nil
+	return parts, tagOf(named), nil
 }
