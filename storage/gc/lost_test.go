@@ -17,6 +17,20 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
+// aged makes all objects of a directory an hour old.
+func aged(t *testing.T, dir string) {
+	t.Helper()
+	if err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			old := time.Now().Add(-time.Hour)
+			err = os.Chtimes(path, old, old)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLostLockEndsTheRun: a run whose connection is cut has no lock any more. It deletes nothing from then on, and
 // the next one goes on.
 func TestLostLockEndsTheRun(t *testing.T) {
@@ -33,15 +47,7 @@ func TestLostLockEndsTheRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			old := time.Now().Add(-time.Hour)
-			err = os.Chtimes(path, old, old)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	aged(t, dir)
 	left := func() (n int) {
 		for _, err := range blobs.List(t.Context()) {
 			if n++; err != nil {

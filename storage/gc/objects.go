@@ -10,8 +10,8 @@ import (
 )
 
 // beforeRows is the longest that an object may be durable before its row is
-// committed, and by how much the blob store's clock may differ from ours. No
-// younger object is taken for an orphan, whatever the grace period.
+// committed, and by how much the blob store's clock may be behind the database's
+// and ours. No younger object is taken for an orphan, whatever the grace period.
 const beforeRows = 10 * time.Minute
 
 // page is how many objects are asked about at once.
@@ -44,7 +44,12 @@ func (c *collector) discarded(ctx context.Context) error {
 // were cut off, and of accounts that were removed.
 func (c *collector) orphans(ctx context.Context) error {
 	const step = "orphans"
-	cutoff := time.Now().Add(-max(c.Grace, beforeRows))
+	// A store has its own clock, or this machine's: an orphan is old by ours and by the database's.
+	cutoff := c.before.Add(c.Grace)
+	if now := time.Now(); now.Before(cutoff) {
+		cutoff = now
+	}
+	cutoff = cutoff.Add(-max(c.Grace, beforeRows))
 	var listed int64
 	var old []blob.Info
 	look := func() error {
