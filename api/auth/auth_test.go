@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -246,5 +247,28 @@ func TestServersShareKeys(t *testing.T) {
 	}
 	if _, err := stranger.Token(t.Context(), c.Secret); err != nil {
 		t.Errorf("the device's secret outlives the keys: %v", err)
+	}
+	// The first one leaves it at that: else they would replace each other's for ever.
+	if err := f.keys.refresh(t.Context()); api.KindOf(err) != api.Invalid {
+		t.Errorf("a server whose key was replaced under another key file: %v", err)
+	}
+	if err := stranger.keys.refresh(t.Context()); err != nil {
+		t.Errorf("the one that replaced it: %v", err)
+	}
+	// While a server runs, none with another key file starts.
+	ctx, stop := context.WithCancel(t.Context())
+	listening, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- f.db.Listen(ctx, func() { close(listening) }, func(api.ID) {}) }()
+	<-listening
+	if _, err := New(t.Context(), f.db, SealingKey{3}, quiet); api.KindOf(err) != api.Invalid {
+		t.Errorf("another key file beside a server that runs: %v", err)
+	}
+	if _, err := New(t.Context(), f.db, SealingKey{2}, quiet); err != nil {
+		t.Errorf("the same key file beside it: %v", err)
+	}
+	stop()
+	<-ended
+	if _, err := Rotate(t.Context(), f.operator, SealingKey{3}, Overlap); api.KindOf(err) != api.Invalid {
+		t.Errorf("rotated under another key file than the servers': %v", err)
 	}
 }

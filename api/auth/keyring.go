@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"satchel/api"
 	"satchel/storage/postgres"
 )
 
@@ -41,10 +42,14 @@ type signingKey struct {
 }
 
 // refresh reads the keys, after adding a new one if the newest is too old or
-// can't be opened.
+// can't be opened. The latter only when the server starts and no other runs: with
+// two key files, servers would retire each other's keys for ever.
 func (k *Keyring) refresh(ctx context.Context) error {
 	for try := range 2 {
-		keys, newest, err := k.load(ctx)
+		keys, newest, sealed, err := k.load(ctx)
+		if err == nil && newest == nil && sealed {
+			err = k.alone(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -65,21 +70,37 @@ func (k *Keyring) refresh(ctx context.Context) error {
 	return fmt.Errorf("the signing key that was just made is not in the database")
 }
 
+// alone is an error if another server uses keys that this one can't open.
+func (k *Keyring) alone(ctx context.Context) (err error) {
+	k.mu.RLock()
+	others := k.signing != "" // it had a key of its own, which another one has replaced
+	k.mu.RUnlock()
+	if !others {
+		others, err = k.db.Served(ctx)
+	}
+	if err == nil && others {
+		err = api.Errorf(api.Invalid, "the signing keys in the database are sealed under another key file, and another server uses them: give all servers of a database the same one (--key-file)")
+	}
+	return err
+}
+
 // load opens the keys in the database. newest is the newest that signs, nil if
-// there is none.
-func (k *Keyring) load(ctx context.Context) (keys map[string]signingKey, newest *postgres.SigningKey, err error) {
+// there is none; sealed tells that there are such that can't be opened.
+func (k *Keyring) load(ctx context.Context) (keys map[string]signingKey, newest *postgres.SigningKey, sealed bool, err error) {
 	stored, err := k.db.SigningKeys(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the signing keys: %w", err)
+		return nil, nil, false, fmt.Errorf("read the signing keys: %w", err)
 	}
 	keys = make(map[string]signingKey, len(stored))
 	for i, s := range stored {
+		signs := s.Retired.Year() <= 1
 		seed, err := k.sealing.open(s.Sealed, keyPurpose(s.ID))
 		if err != nil || len(seed) != ed25519.SeedSize {
 			k.log.Warn("a signing key was sealed under another key file; its tokens are refused", "kid", s.ID)
+			sealed = sealed || signs
 			continue
 		}
-		if s.Retired.Year() <= 1 {
+		if signs {
 			s.Retired = time.Time{}
 			if newest == nil {
 				newest = &stored[i]
@@ -87,7 +108,7 @@ func (k *Keyring) load(ctx context.Context) (keys map[string]signingKey, newest 
 		}
 		keys[s.ID] = signingKey{private: ed25519.NewKeyFromSeed(seed), retired: s.Retired}
 	}
-	return keys, newest, nil
+	return keys, newest, sealed, nil
 }
 
 func (k *Keyring) add(ctx context.Context, maxAge time.Duration) error {

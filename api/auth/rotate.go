@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
+	"satchel/api"
 	"satchel/storage/postgres"
 )
 
@@ -18,8 +20,20 @@ const Overlap = 2 * time.Hour
 // Rotate makes a new signing key, sealed, and retires the others after the
 // overlap; 0 ends all tokens, as after a leak (devices buy new ones by
 // themselves, people log in again). The result is the new key's id. Running servers learn of it
-// within keyReload.
+// within keyReload. A sealing key that opens none of those that are there is another one than the
+// servers': [api.Invalid].
 func Rotate(ctx context.Context, o *postgres.Operator, sealing SealingKey, overlap time.Duration) (kid string, err error) {
+	keys, err := o.SigningKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	opens := func(k postgres.SigningKey) bool {
+		_, err := sealing.open(k.Sealed, keyPurpose(k.ID))
+		return err == nil
+	}
+	if len(keys) > 0 && !slices.ContainsFunc(keys, opens) {
+		return "", api.Errorf(api.Invalid, "the key file opens none of the signing keys in the database: it is not the servers', who could not use a key that is sealed under it")
+	}
 	kid, sealed, err := newSigningKey(sealing)
 	if err != nil {
 		return "", err

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"strings"
 	"time"
 
+	"satchel/api"
 	"satchel/api/auth"
 	"satchel/storage/postgres"
 )
@@ -51,7 +54,10 @@ type keysRotateCmd struct {
 
 // Run replaces the signing key.
 func (cmd *keysRotateCmd) Run(p *program) error {
-	sealing, err := p.sealingKey()
+	sealing, err := auth.ReadSealingKey(p.keyPath()) // one that is made here would be no server's
+	if errors.Is(err, fs.ErrNotExist) {
+		return api.Errorf(api.NotFound, "there is no key file %s: check --data, or --key-file", p.keyPath())
+	}
 	if err != nil {
 		return err
 	}

@@ -189,6 +189,18 @@ func (db *DB) AddSigningKey(ctx context.Context, id string, sealed []byte, maxAg
 	return classify(err)
 }
 
+// Served tells whether a server runs on the database, and has got as far as to
+// [DB.Listen].
+func (db *DB) Served(ctx context.Context) (served bool, err error) {
+	// A lock's key of eight bytes is in two columns of four. A try for the lock would be in the way of who else tries.
+	err = db.pool.QueryRow(ctx, `
+		SELECT EXISTS (
+			SELECT FROM pg_locks
+			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			  AND classid::bigint << 32 | objid::bigint = `+servingLock+` AND objsubid = 1 AND mode = 'ShareLock' AND granted)`).Scan(&served)
+	return served, classify(err)
+}
+
 // invalidText tells whether PostgreSQL refused a text that it can't store: a
 // NUL, or bytes that are not UTF-8. No account has such a name.
 func invalidText(err error) bool {
