@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"satchel/api"
 	"satchel/api/auth"
 	"satchel/cmd/internal/cli"
 	"satchel/storage/backup"
-	"satchel/storage/blob"
 	"satchel/storage/postgres"
 )
 
@@ -45,10 +42,7 @@ func (cmd *backupCmd) Run(p *program) error {
 	}}
 	var report backup.Report
 	err = p.keep(func(u *upkeep, db *database) error {
-		src := backup.Source{Blobs: u.blobs}
-		if !cmd.Content {
-			src.Blobs = nil
-		}
+		src := backup.Source{Blobs: u.blobs, RowsOnly: !cmd.Content}
 		if src.Key, err = cmd.key(p); err != nil {
 			return err
 		}
@@ -125,12 +119,7 @@ func saveFile(p *program, src backup.Source, path string, o backup.Options) (r b
 	if err := os.Rename(f.Name(), path); err != nil {
 		return r, err
 	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return r, err
-	}
-	defer d.Close()
-	return r, d.Sync()
+	return r, syncDir(filepath.Dir(path))
 }
 
 // incomplete ends the name of a backup that lacks content, where a file of the
@@ -197,83 +186,12 @@ func unwhole(w io.Writer, r backup.Report) error {
 	return nil
 }
 
-// place is where a backup is: a file, or a blob store.
-type place struct {
-	path string
-	open openBlobs // nil for a file
-}
-
-// place understands what a backup's place was called. The store that content
-// is kept in is none.
-func (p *program) place(name string) (place, error) {
-	if err := p.check(); err != nil {
-		return place{}, err
+// syncDir makes names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
 	}
-	switch kind, _, _ := strings.Cut(name, ":"); {
-	case kind == "postgres":
-		return place{}, usageError{"a backup in the database itself is none: give a file, file:DIR or s3://…"}
-	case kind != "file" && kind != "s3":
-		if info, err := os.Stat(name); err == nil && info.IsDir() {
-			return place{}, usageError{fmt.Sprintf("%s is a directory: give a file in it, or file:%[1]s for a store of backups", name)}
-		}
-		return place{path: name}, nil
-	}
-	in := p.installation
-	in.Blobs = name
-	if in.sameStore(p.installation) {
-		return place{}, usageError{"content is kept there: a backup must be elsewhere"}
-	}
-	open, err := in.blobStore()
-	return place{path: name, open: open}, err
-}
-
-// sameStore tells whether two installations keep content in one place.
-func (in installation) sameStore(other installation) bool {
-	where := func(i installation) string {
-		if i.Blobs == "" {
-			return filepath.Join(i.Data, "blobs")
-		}
-		dir, ok := strings.CutPrefix(i.Blobs, "file:")
-		if !ok {
-			return i.Blobs
-		}
-		dir, err := filepath.Abs(dir)
-		if err != nil {
-			return i.Blobs
-		}
-		return dir
-	}
-	return where(in) == where(other)
-}
-
-// storeKey makes a restored sealing key the installation's. One that is there
-// already and differs is moved aside if replace says so.
-func (p *program) storeKey(key []byte, replace bool) (store func() error, err error) {
-	if len(key) != len(auth.SealingKey{}) {
-		return nil, api.Errorf(api.Invalid, "the sealing key in the backup is damaged")
-	}
-	path := p.keyPath()
-	there, err := auth.ReadSealingKey(path)
-	switch {
-	case err == nil && there == auth.SealingKey(key):
-		return func() error { return nil }, nil
-	case err == nil && !replace:
-		return nil, api.Errorf(api.Exists, "the key file %s holds another key than the backup: move it away, or give --replace", path)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, err
-	}
-	other := err == nil
-	return func() error {
-		if other {
-			if err := os.Rename(path, path+".replaced"); err != nil {
-				return err
-			}
-		}
-		return auth.WriteSealingKey(path, auth.SealingKey(key))
-	}, nil
-}
-
-// openPlace opens a store of backups.
-func (p *program) openPlace(ctx context.Context, at place) (blob.Store, func(), error) {
-	return at.open(ctx, nil, p.log) // only postgres: needs the database
+	defer d.Close()
+	return d.Sync()
 }

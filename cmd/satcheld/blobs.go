@@ -23,13 +23,10 @@ type blobsCopyCmd struct {
 
 // Run copies what is not there yet, verified.
 func (cmd *blobsCopyCmd) Run(p *program) error {
-	if cmd.From == cmd.To {
-		return usageError{"the two stores are the same"}
-	}
 	if err := p.check(); err != nil {
 		return err
 	}
-	stores := [2]openBlobs{}
+	stores, places := [2]openBlobs{}, [2]installation{}
 	for i, name := range []string{cmd.From, cmd.To} {
 		in := p.installation
 		in.Blobs = name
@@ -37,7 +34,10 @@ func (cmd *blobsCopyCmd) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		stores[i] = open
+		stores[i], places[i] = open, in
+	}
+	if places[0].sameStore(places[1]) {
+		return usageError{"the two stores are the same"}
 	}
 	db := &database{}
 	if cmd.From == "postgres:" || cmd.To == "postgres:" {
@@ -81,7 +81,7 @@ func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Sto
 	}
 	if len(r.Damaged) > 0 {
 		for _, key := range r.Damaged {
-			fmt.Fprintln(p.stderr, "damaged in the source:", printable(key))
+			fmt.Fprintln(p.stderr, "damaged in the source:", cli.Printable(key))
 		}
 		return errors.New("some objects are damaged in the source, and so in the copy: see satcheld fsck --deep")
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"satchel/api"
 	"satchel/api/admin"
@@ -70,7 +69,7 @@ func describeFsck(w io.Writer, r fsck.Report, cmd *fsckCmd) {
 		if f.Repaired {
 			parts = append(parts, "repaired")
 		}
-		fmt.Fprintln(w, printable(strings.Join(parts, ": ")))
+		fmt.Fprintln(w, cli.Printable(strings.Join(parts, ": ")))
 		for _, file := range f.Files {
 			state := ""
 			switch {
@@ -79,7 +78,7 @@ func describeFsck(w io.Writer, r fsck.Report, cmd *fsckCmd) {
 			case !file.Current:
 				state = " (an old version)"
 			}
-			fmt.Fprintf(w, "    %s%s\n", printable(file.Path), state)
+			fmt.Fprintf(w, "    %s%s\n", cli.Printable(file.Path), state)
 		}
 	}
 	fmt.Fprintf(w, "checked %d drives, %d nodes, %d versions, %d chunks in %d packs (%s)", r.Drives, r.Nodes, r.Versions, r.Chunks, r.Packs, bytesText(r.PackBytes))
@@ -103,14 +102,4 @@ func describeFsck(w io.Writer, r fsck.Report, cmd *fsckCmd) {
 	default:
 		fmt.Fprintf(w, "%d faults; --repair mends what follows from other rows\n", len(r.Faults))
 	}
-}
-
-// printable replaces what could steer a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, s)
 }

@@ -62,17 +62,23 @@ func (in *installation) check() error {
 // openBlobs opens the store of --blobs. What it returns beside closes it.
 type openBlobs func(context.Context, *database, *slog.Logger) (blob.Store, func(), error)
 
+// blobsDir is the directory that --blobs names, if it does.
+func (in *installation) blobsDir() (dir string, ok bool) {
+	if in.Blobs == "" {
+		return filepath.Join(in.Data, "blobs"), true
+	}
+	dir, ok = strings.CutPrefix(in.Blobs, "file:")
+	return dir, ok && dir != ""
+}
+
 // blobStore understands --blobs.
 func (in *installation) blobStore() (openBlobs, error) {
-	if in.Blobs == "" {
-		return openFiles(filepath.Join(in.Data, "blobs")), nil
-	}
-	store, rest, _ := strings.Cut(in.Blobs, ":")
-	switch {
-	case store == "file" && rest != "":
-		dir, err := filepath.Abs(rest)
+	if dir, ok := in.blobsDir(); ok {
+		dir, err := filepath.Abs(dir)
 		return openFiles(dir), err
-	case store == "s3":
+	}
+	switch {
+	case strings.HasPrefix(in.Blobs, "s3:"):
 		location, err := s3.Parse(in.Blobs)
 		if err != nil {
 			return nil, usageError{fmt.Sprintf("--blobs %s: %v", in.Blobs, err)}

@@ -66,6 +66,7 @@ func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (bac
 	if err := p.makeData(); err != nil { // with --database-url too: the key and the blobs
 		return backup.Report{}, err
 	}
+	defer p.dropKey() // it is in its place, or nothing was restored
 	to := backup.Target{
 		AllowMissing: cmd.AllowMissing,
 		Key:          func(key []byte) (func() error, error) { return p.storeKey(key, cmd.Replace) },
@@ -91,7 +92,7 @@ func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (bac
 		return backup.Report{}, err
 	}
 	if !empty && !cmd.Replace {
-		return backup.Report{}, api.Errorf(api.Exists, "this installation has users: restore into an empty one (another --data or --database-url), or give --replace to lose what is in it")
+		return backup.Report{}, api.Errorf(api.Exists, "this installation has users, or files: restore into an empty one (another --data or --database-url), or give --replace to lose what is in it")
 	}
 	return source.restore(p, to, o)
 }

@@ -13,6 +13,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/auth"
+	"satchel/cmd/internal/cli"
 	"satchel/storage/postgres"
 )
 
@@ -90,13 +91,7 @@ func (a accountShown) row() string {
 	if a.Disabled {
 		state = "disabled"
 	}
-	name := strings.Map(func(r rune) rune {
-		if !strconv.IsGraphic(r) {
-			return '?' // the terminal shall not obey it
-		}
-		return r
-	}, a.Name)
-	return strings.Join([]string{a.Email, name, a.Role, size(a.Quota).String(), state, a.Created.Format(time.DateOnly), a.ID.String()}, "\t")
+	return strings.Join([]string{a.Email, cli.Printable(a.Name), a.Role, size(a.Quota).String(), state, a.Created.Format(time.DateOnly), a.ID.String()}, "\t")
 }
 
 // changed is what a command did to an account.

@@ -26,8 +26,9 @@ type Target struct {
 	Rows  *postgres.Restore
 	Blobs blob.Store // nil is the postgres: store in the same database
 
-	// Key is given the sealing key of a backup that has it, before anything is
-	// done. What it returns stores it, and is called last of all before the commit.
+	// Key is given the sealing key of a backup that has it, and does nothing that
+	// counts. What it returns makes the key the installation's, and is called when
+	// all else is committed: until then the one that is there is needed.
 	Key func(key []byte) (store func() error, err error)
 
 	// AllowMissing restores although content is missing or damaged that was whole
@@ -261,13 +262,13 @@ func (r *restoring) finish(ctx context.Context) error {
 		return api.Errorf(api.NotFound, "%d of %d packs that the backup names are not in the blob store, or not whole there, such as %s: nothing was restored", len(lost), len(r.packs), lost[0])
 	}
 	fault.At(fault.ContentThere)
-	if r.store != nil {
-		if err := r.store(); err != nil {
-			return err
-		}
-	}
 	if err := r.Rows.Commit(ctx); err != nil {
 		return err
+	}
+	if r.store != nil {
+		if err := r.store(); err != nil {
+			return fmt.Errorf("all is restored but the sealing key, without which tokens are refused until they are renewed (the same restore with --replace stores it): %w", err)
+		}
 	}
 	fault.At(fault.RestoreDone)
 	return nil

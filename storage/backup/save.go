@@ -19,19 +19,25 @@ import (
 
 // Source is an installation to be saved.
 type Source struct {
-	Rows  *postgres.Backup
-	Blobs blob.Store // nil saves rows only
-	Key   []byte     // the sealing key, to save it too; nil leaves it out
+	Rows     *postgres.Backup
+	Blobs    blob.Store // where content is kept; nil if nobody knows
+	RowsOnly bool       // leaves the content out
+	Key      []byte     // the sealing key, to save it too; nil leaves it out
+}
+
+// content is where the content of a backup goes, if it has some.
+func (s Source) content(where Content) Content {
+	if s.Blobs == nil || s.RowsOnly {
+		return None
+	}
+	return where
 }
 
 // Save writes a backup to w. Content that is missing or damaged does not keep
 // the rest from being saved; the report names it.
 func Save(ctx context.Context, src Source, w io.Writer, o Options) (r Report, err error) {
 	defer r.time(time.Now())
-	r.Content = Inside
-	if src.Blobs == nil {
-		r.Content = None
-	}
+	r.Content = src.content(Inside)
 	s, packs, err := start(ctx, src, w, o, &r)
 	if err != nil {
 		return r, err

@@ -39,18 +39,19 @@ const maxNamed = 256 << 20
 
 // SaveTo puts a backup into a blob store, where the packs of earlier ones are
 // not copied again. What the newest of those had not whole is looked for again.
+// The store that content is kept in, whatever its name here, is [api.Invalid].
 func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report, err error) {
 	defer r.time(time.Now())
-	r.Content = Beside
-	if src.Blobs == nil {
-		r.Content = None
-	}
+	r.Content = src.content(Beside)
 	id := api.NewID().String() // such ids are in the order of their making, and so are the names
 	n := named{Rows: rowsPrefix + id}
 	r.Name = namePrefix + id
 	packs, err := saveRows(ctx, src, to, &n, o, &r)
 	if err != nil {
 		return r, fmt.Errorf("save the rows: %w", err)
+	}
+	if err := apart(ctx, src.Blobs, to, n.Rows); err != nil {
+		return r, err
 	}
 	if r.Content == Beside {
 		if err := copyPacks(ctx, src.Blobs, to, packs, o, &r); err != nil {
@@ -67,6 +68,23 @@ func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report
 		return r, err
 	}
 	return r, to.Put(ctx, r.Name, bytes.NewReader(text))
+}
+
+// apart makes sure that an object which was put into a store of backups is not
+// found where content is kept, too. That is one store then, and has two names.
+func apart(ctx context.Context, content, backups blob.Store, key string) error {
+	if content == nil {
+		return nil
+	}
+	found, err := content.Get(ctx, key, 0, 0)
+	if api.KindOf(err) == api.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	found.Close()
+	return cmp.Or(backups.Delete(ctx, key), api.Errorf(api.Invalid, "content is kept there: a backup must be elsewhere"))
 }
 
 // saveRows puts the stream, and reads it back.

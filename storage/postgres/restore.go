@@ -83,13 +83,17 @@ func (r *Restore) alone(ctx context.Context) error {
 // Close ends the connection; without a Commit before it nothing happened.
 func (r *Restore) Close() { r.rebuild.Close() }
 
-// Empty tells whether the database, as it was before Begin, has no users.
+// Empty tells whether the database, as it was before Begin, has neither users
+// nor content. The accounts that every installation has, of the public and of the
+// system, are no users.
 func (r *Restore) Empty(ctx context.Context) (empty bool, err error) {
 	// The owner sees no rows while row-level security is forced.
 	if _, err := r.tx.Exec(ctx, `SET LOCAL ROLE satchel_backup`); err != nil {
 		return false, classify(err)
 	}
-	err = r.tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM satchel.users WHERE id <> '00000000-0000-0000-0000-000000000000')`).Scan(&empty)
+	err = r.tx.QueryRow(ctx, `
+		SELECT NOT EXISTS (SELECT FROM satchel.users WHERE id NOT IN ('00000000-0000-0000-0000-000000000000', '00000000-0000-0000-0000-000000000001'))
+		   AND NOT EXISTS (SELECT FROM satchel.packs)`).Scan(&empty)
 	if err != nil {
 		return false, classify(err)
 	}

@@ -60,6 +60,24 @@ func Parse(s string) (Location, error) {
 	return l, nil
 }
 
+// Same tells whether two locations are one place, however they are written.
+// Names of a host that only the network knows to be one's are not found out.
+func (l Location) Same(other Location) bool {
+	return l.Bucket == other.Bucket && l.Prefix == other.Prefix && l.host() == other.host()
+}
+
+// host is the endpoint as far as it tells of a place; "" is AWS, whose buckets'
+// names are good for all regions.
+func (l Location) host() string {
+	e, err := url.Parse(l.Endpoint)
+	if err != nil || strings.HasSuffix(strings.ToLower(e.Hostname()), ".amazonaws.com") {
+		return ""
+	}
+	host := strings.ToLower(e.Host)
+	host = strings.TrimSuffix(host, map[string]string{"http": ":80", "https": ":443"}[e.Scheme])
+	return host + strings.TrimRight(e.Path, "/")
+}
+
 // String is the location for messages.
 func (l Location) String() string {
 	s := "s3://" + l.Bucket + "/" + l.Prefix

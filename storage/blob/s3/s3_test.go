@@ -200,3 +200,31 @@ func TestPutOfManyPartsIsWhole(t *testing.T) {
 		r.Close()
 	}
 }
+
+func TestSameLocation(t *testing.T) {
+	const here = "s3://bucket/p?endpoint=https://s3.example.org&region=eu-north-1"
+	for other, same := range map[string]bool{
+		"s3://bucket/p?endpoint=https://s3.example.org&region=eu-north-1":         true,
+		"s3://bucket/p/?region=eu-north-1&endpoint=https%3A%2F%2Fs3.example.org/": true,
+		"s3://bucket/p?endpoint=https://S3.Example.org:443":                       true,
+		"s3://bucket/p?endpoint=https://s3.example.org:444":                       false,
+		"s3://bucket/p?endpoint=https://s3.example.org/other":                     false,
+		"s3://bucket/p?endpoint=https://s3.example.com":                           false,
+		"s3://bucket/q?endpoint=https://s3.example.org":                           false,
+		"s3://bucket?endpoint=https://s3.example.org":                             false,
+		"s3://bucke2/p?endpoint=https://s3.example.org":                           false,
+		"s3://bucket/p": false,
+	} {
+		a, err := Parse(here)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Parse(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Same(b) != same || b.Same(a) != same {
+			t.Errorf("%s and %s are one place: %t", here, other, !same)
+		}
+	}
+}
