@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -46,6 +47,27 @@ func (d *Drive) mkdir(ctx context.Context, tx *postgres.Tx, path []api.Name, par
 // is [api.NotFound], and the root can't be removed ([api.Permission]). More than
 // 100,000 entries go in several transactions, files first; all else goes at once.
 func (d *Drive) Remove(ctx context.Context, path []api.Name) error {
+	return d.remove(ctx, path, func([]api.Mutation) error { return nil })
+}
+
+// RemoveCopied is Remove of what was copied to where it cannot move: copied is the
+// nodes that were, files with their versions. Anything else at the path or below it, or
+// another version, is [api.Conflict], and stays.
+func (d *Drive) RemoveCopied(ctx context.Context, path []api.Name, copied map[api.ID]api.ID) error {
+	return d.remove(ctx, path, func(batch []api.Mutation) error {
+		for i := range batch {
+			version, known := copied[batch[i].Node]
+			if !known {
+				return api.Errorf(api.Conflict, "%q came while the rest was copied", string(batch[i].Name))
+			}
+			batch[i].Base = version
+		}
+		return nil
+	})
+}
+
+// remove is Remove with what check makes of each batch.
+func (d *Drive) remove(ctx context.Context, path []api.Name, check func([]api.Mutation) error) error {
 	if len(path) == 0 {
 		return api.Errorf(api.Permission, "the drive's root can't be removed")
 	}
@@ -58,7 +80,7 @@ func (d *Drive) Remove(ctx context.Context, path []api.Name) error {
 			}
 			batch, all, err := d.removal(ctx, tx, e)
 			whole = all
-			return batch, err
+			return batch, cmp.Or(err, check(batch))
 		})
 		if err != nil || whole {
 			return err

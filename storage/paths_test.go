@@ -154,6 +154,47 @@ func TestLargeTree(t *testing.T) {
 	}
 }
 
+func TestRemoveCopied(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	d.store(t, "dir/a", "copied")
+	copied := map[api.ID]api.ID{}
+	for _, path := range []string{"dir", "dir/a"} {
+		n, err := d.Lookup(t.Context(), names(t, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied[n.ID] = n.Version
+	}
+	conflict := func(what string) {
+		t.Helper()
+		if err := d.RemoveCopied(t.Context(), names(t, "dir"), copied); api.KindOf(err) != api.Conflict {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	d.store(t, "dir/late", "not copied")
+	conflict("another file")
+	if err := d.Remove(t.Context(), names(t, "dir/late")); err != nil {
+		t.Fatal(err)
+	}
+	d.store(t, "dir/a", "a later version")
+	conflict("another version")
+	if got := d.read(t, "dir/a"); got != "a later version" {
+		t.Errorf("what was not copied is %q", got)
+	}
+	n, err := d.Lookup(t.Context(), names(t, "dir/a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied[n.ID] = n.Version
+	if err := d.RemoveCopied(t.Context(), names(t, "dir"), copied); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.all(t); got != "" {
+		t.Errorf("still there: %s", got)
+	}
+}
+
 func TestResolve(t *testing.T) {
 	w := newWorld(t)
 	d := w.home(t, w.user(t, "editor"))

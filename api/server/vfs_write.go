@@ -173,7 +173,7 @@ func (s *server) vfsCopy(w http.ResponseWriter, r *http.Request, t *vfsTarget) e
 	case to.drive.Same(t.drive):
 		created, err = t.drive.Copy(r.Context(), t.path, to.path, o)
 	default:
-		created, err = t.copyOver(r.Context(), n, &to, in.Overwrite)
+		created, _, err = t.copyOver(r.Context(), n, &to, in.Overwrite)
 	}
 	if err != nil {
 		return err
@@ -182,20 +182,20 @@ func (s *server) vfsCopy(w http.ResponseWriter, r *http.Request, t *vfsTarget) e
 	return nil
 }
 
-// copyOver copies a node, with all below it, into another drive.
-func (t *vfsTarget) copyOver(ctx context.Context, n api.Node, to *vfsTarget, overwrite bool) (created bool, err error) {
+// copyOver copies a node, with all below it, into another drive. It tells what it copied: files with their versions.
+func (t *vfsTarget) copyOver(ctx context.Context, n api.Node, to *vfsTarget, overwrite bool) (created bool, copied map[api.ID]api.ID, err error) {
 	_, err = to.drive.Lookup(ctx, to.path)
 	switch {
 	case err == nil && !overwrite:
-		return false, api.Errorf(api.Exists, "the path is taken")
+		return false, nil, api.Errorf(api.Exists, "the path is taken")
 	case err != nil && api.KindOf(err) != api.NotFound:
-		return false, err
+		return false, nil, err
 	}
-	created = err != nil
-	return created, t.copyNode(ctx, n, to.drive, to.path)
+	created, copied = err != nil, map[api.ID]api.ID{}
+	return created, copied, t.copyNode(ctx, n, to.drive, to.path, copied)
 }
 
-func (t *vfsTarget) copyNode(ctx context.Context, n api.Node, to *storage.Drive, path []api.Name) error {
+func (t *vfsTarget) copyNode(ctx context.Context, n api.Node, to *storage.Drive, path []api.Name, copied map[api.ID]api.ID) error {
 	switch n.Type {
 	case api.File:
 		c, err := t.drive.Content(ctx, n.ID, api.ID{})
@@ -207,15 +207,37 @@ func (t *vfsTarget) copyNode(ctx context.Context, n api.Node, to *storage.Drive,
 			return err
 		}
 		defer body.Close()
-		_, _, err = to.Put(ctx, path, body, storage.PutOptions{Mtime: n.Mtime})
+		made, created, err := to.Put(ctx, path, body, storage.PutOptions{Mtime: n.Mtime})
+		if err == nil && created && (made.Mode != n.Mode || len(n.Xattrs) > 0) {
+			err = to.SetAttr(ctx, path, api.Attr{Mode: &n.Mode, Xattrs: n.Xattrs})
+		}
+		copied[n.ID] = c.Version
 		return err
 	case api.Directory:
-		if _, err := to.Mkdir(ctx, path, true); err != nil && api.KindOf(err) != api.Exists {
+		_, err := to.Mkdir(ctx, path, true)
+		if err != nil && api.KindOf(err) != api.Exists {
 			return err
 		}
-		return t.each(ctx, n.ID, func(name api.Name, child api.Node) error {
-			return t.copyNode(ctx, child, to, append(path[:len(path):len(path)], name))
+		created := err == nil
+		err = t.each(ctx, n.ID, func(name api.Name, child api.Node) error {
+			return t.copyNode(ctx, child, to, append(path[:len(path):len(path)], name), copied)
 		})
+		if err == nil && created {
+			err = to.SetAttr(ctx, path, api.Attr{Mode: &n.Mode, Mtime: &n.Mtime, Xattrs: n.Xattrs})
+		}
+		copied[n.ID] = api.ID{}
+		return err
 	}
 	return nil // links and devices mean nothing elsewhere
+}
+
+// copyable refuses what copyNode leaves out.
+func (t *vfsTarget) copyable(ctx context.Context, name api.Name, n api.Node) error {
+	switch n.Type {
+	case api.File:
+		return nil
+	case api.Directory:
+		return t.each(ctx, n.ID, func(name api.Name, child api.Node) error { return t.copyable(ctx, name, child) })
+	}
+	return api.Errorf(api.Invalid, "“%s” is a link or a device, which means nothing among another's files: nothing was moved; delete it, or copy instead", name.Escape())
 }

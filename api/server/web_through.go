@@ -39,10 +39,11 @@ func (s *server) move(ctx context.Context, d *storage.Drive, from, to []api.Name
 		return err
 	}
 	if !source.Same(target) {
-		if err := copyAcross(ctx, d, from, target, there); err != nil {
+		copied, err := copyAcross(ctx, d, from, target, there, true)
+		if err != nil {
 			return err
 		}
-		return source.Remove(ctx, at)
+		return source.RemoveCopied(ctx, at, copied)
 	}
 	_, err = source.Move(ctx, at, there, storage.MoveOptions{Parents: true})
 	return err
@@ -59,23 +60,30 @@ func (s *server) copy(ctx context.Context, d *storage.Drive, from, to []api.Name
 		return err
 	}
 	if !source.Same(target) {
-		return copyAcross(ctx, d, from, target, there)
+		_, err := copyAcross(ctx, d, from, target, there, false)
+		return err
 	}
 	_, err = source.Copy(ctx, at, there, storage.CopyOptions{MoveOptions: storage.MoveOptions{Parents: true}})
 	return err
 }
 
-// copyAcross stores what is at a path of d, and below it, in another drive.
-func copyAcross(ctx context.Context, d *storage.Drive, from []api.Name, target *storage.Drive, there []api.Name) error {
+// copyAcross stores what is at a path of d, and below it, in another drive, and tells what it
+// copied. Where all must be, nothing is if there is what can't be.
+func copyAcross(ctx context.Context, d *storage.Drive, from []api.Name, target *storage.Drive, there []api.Name, all bool) (copied map[api.ID]api.ID, err error) {
 	source, at, err := d.Through(ctx, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	n, err := source.Lookup(ctx, at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := vfsTarget{drive: source, path: at}
-	_, err = t.copyOver(ctx, n, &vfsTarget{drive: target, path: there}, false)
-	return err
+	if all {
+		if err := t.copyable(ctx, from[len(from)-1], n); err != nil {
+			return nil, err
+		}
+	}
+	_, copied, err = t.copyOver(ctx, n, &vfsTarget{drive: target, path: there}, false)
+	return copied, err
 }
