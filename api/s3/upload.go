@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -236,6 +237,20 @@ func (q *request) listUploads() error {
 	return nil
 }
 
+// aside runs fn in a goroutine. If it panics, which would end the process, that is its error.
+func aside(fn func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- api.Errorf(api.Internal, "panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		done <- fn()
+	}()
+	return done
+}
+
 // completeUpload answers CompleteMultipartUpload. The whole is read once for
 // its hash; if that takes long, white space keeps the client waiting, and an error
 // comes in an answer that began as a success, as with S3.
@@ -263,13 +278,12 @@ func (q *request) completeUpload() error {
 	if err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() {
-		done <- b.CompleteUpload(q.ctx, id, path, parts, storage.PutOptions{
+	done := aside(func() error {
+		return b.CompleteUpload(q.ctx, id, path, parts, storage.PutOptions{
 			Mtime: mtime(u.Headers), Check: q.conditions(),
 			Object: func() *storage.Object { return &storage.Object{ETag: tag, Headers: u.Headers} },
 		})
-	}()
+	})
 	began := false
 	for {
 		select {
