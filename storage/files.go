@@ -150,9 +150,8 @@ func (d *Drive) Describe(ctx context.Context, doc api.ID, description string) er
 	})
 }
 
-// describeNode sets the description of a file that was just stored, unless it
-// is nil, and returns the file.
-func (d *Drive) describeNode(ctx context.Context, node api.ID, description *string) (File, error) {
+// storedFile is a file that was just stored.
+func (d *Drive) storedFile(ctx context.Context, node api.ID) (File, error) {
 	var files []File
 	err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		n, err := d.live(ctx, tx, node)
@@ -162,11 +161,6 @@ func (d *Drive) describeNode(ctx context.Context, node api.ID, description *stri
 		if !d.own() { // the file's path is not a guest's to know
 			files = []File{{ID: n.Document, UserID: d.owner, Size: n.Size, Hash: n.SHA256, CreatedAt: time.Unix(0, n.Btime), UpdatedAt: time.Unix(0, n.Ctime)}}
 			return nil
-		}
-		if description != nil {
-			if err := tx.Describe(ctx, d.id, d.owner, n.Document, *description); err != nil {
-				return err
-			}
 		}
 		files, err = tx.Files(ctx, d.tree(), FileQuery{
 			Filters: []Filter{{Column: postgres.ColumnID, Op: postgres.Eq, Values: []string{n.Document.String()}}},

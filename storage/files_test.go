@@ -86,6 +86,44 @@ func TestStoreMoveDelete(t *testing.T) {
 	w.verify(t, d.ID())
 }
 
+// A file comes with its description, or not at all.
+func TestStoreDescribes(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	bad, good := "\x00", "what it is" // the one can't be stored
+	resume := func(path string, description *string) error {
+		u, err := d.BeginResumable(t.Context(), names(t, path), 7, nil)
+		if err == nil {
+			_, err = d.Append(t.Context(), u.ID, 0, strings.NewReader("content"), ResumableOptions{Description: description})
+		}
+		return err
+	}
+	store := func(path string, description *string) error {
+		_, err := d.Store(t.Context(), names(t, path), strings.NewReader("content"), description)
+		return err
+	}
+	for name, put := range map[string]func(string, *string) error{"at once": store, "in parts": resume} {
+		t.Run(name, func(t *testing.T) {
+			if err := put(name, &bad); err == nil {
+				t.Error("a description with a NUL: no error")
+			}
+			if n, err := d.Lookup(t.Context(), names(t, name)); api.KindOf(err) != api.NotFound {
+				t.Errorf("the file that has no description: %+v %v", n, err)
+			}
+			if err := put(name, &good); err != nil {
+				t.Fatal(err)
+			}
+			n, err := d.Lookup(t.Context(), names(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f, err := d.storedFile(t.Context(), n.ID); err != nil || f.Description != good {
+				t.Errorf("the file: %+v %v", f, err)
+			}
+		})
+	}
+}
+
 func paths(files []File) string {
 	p := make([]string, len(files))
 	for i, f := range files {

@@ -272,8 +272,7 @@ func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumabl
 	if err != nil {
 		return err
 	}
-	put := PutOptions{Mtime: o.Mtime}
-	var node api.Node
+	put := PutOptions{Mtime: o.Mtime, Description: o.Description}
 	if target.Same(d) {
 		sum.Sum(v.SHA256[:0])
 		put.with = func(ctx context.Context, tx *postgres.Tx) error {
@@ -282,30 +281,24 @@ func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumabl
 			}
 			return tx.FinishResumable(ctx, d.id, u.ID)
 		}
-		node, _, err = d.commitVersion(ctx, path, v, nil, put)
-	} else {
-		node, err = d.completeElsewhere(ctx, u, last, v, target, path, put)
-	}
-	if err != nil || o.Description == nil {
+		_, _, err = d.commitVersion(ctx, path, v, nil, put)
 		return err
 	}
-	_, err = target.describeNode(ctx, node.ID, o.Description)
-	return err
+	return d.completeElsewhere(ctx, u, last, v, target, path, put)
 }
 
 // completeElsewhere stores an upload's bytes in another drive, whose owner has
 // chunks of his own.
-func (d *Drive) completeElsewhere(ctx context.Context, u Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) (node api.Node, err error) {
+func (d *Drive) completeElsewhere(ctx context.Context, u Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) error {
 	if last.Size > 0 { // so that its chunks stay meanwhile
 		if err := d.setPart(ctx, u.ID, last, func(ctx context.Context, tx *postgres.Tx) error { return d.sameOffset(ctx, tx, u) }); err != nil {
-			return node, err
+			return err
 		}
 	}
 	body := (&Content{Size: v.Size, Version: v.ID, drive: d, owner: d.owner, chunks: v.Chunks}).Reader(ctx)
 	defer body.Close()
-	node, _, err = target.Put(ctx, path, body, put)
-	if err != nil {
-		return node, err
+	if _, _, err := target.Put(ctx, path, body, put); err != nil {
+		return err
 	}
-	return node, d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.FinishResumable(ctx, d.id, u.ID) })
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.FinishResumable(ctx, d.id, u.ID) })
 }

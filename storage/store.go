@@ -20,6 +20,9 @@ type PutOptions struct {
 	Mtime     int64 // ns; 0 = now
 	Size      int64 // bytes that the body is said to have: for which there must be room; 0 = nobody knows
 
+	// Description is set with the content; nil leaves the document's as it is. A guest's is left out.
+	Description *string
+
 	// Check may refuse to replace old, nil if there is no file yet, with what the
 	// S3 API keeps of its version. Nobody else changes the drive between its answer
 	// and the change. It is called while Put waits, by whoever does the write, and
@@ -39,11 +42,11 @@ type PutOptions struct {
 // memory, and the file changes only when all its bytes are stored. Description
 // nil leaves the document's as it is. The errors are those of [Drive.Put].
 func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, description *string) (File, error) {
-	node, _, err := d.Put(ctx, path, body, PutOptions{})
+	node, _, err := d.Put(ctx, path, body, PutOptions{Description: description})
 	if err != nil {
 		return File{}, err
 	}
-	return d.describeNode(ctx, node.ID, description)
+	return d.storedFile(ctx, node.ID)
 }
 
 // Put is Store for those who need the node: it returns it as it is then, and whether it

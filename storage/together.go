@@ -168,6 +168,17 @@ func (d *Drive) writeAll(ctx context.Context, tx *postgres.Tx, group []*write) (
 	if err := d.write(ctx, tx, diffs, d.author(), postgres.Answer{}); err != nil {
 		return nil, err
 	}
+	for i, w := range group {
+		if results[i].err == nil && w.options.Description != nil && d.own() {
+			n, err := d.live(ctx, tx, results[i].node.ID)
+			if err != nil {
+				return nil, err
+			}
+			if err := tx.Describe(ctx, d.id, d.owner, n.Document, *w.options.Description); err != nil {
+				return nil, err
+			}
+		}
+	}
 	fault.At(fault.CommitWritten)
 	return results, nil
 }
