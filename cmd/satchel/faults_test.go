@@ -29,11 +29,25 @@ func TestFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	var batches, packs, contents atomic.Int32
+	var refuse atomic.Bool
 	real := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.addr})
 	line := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case strings.HasSuffix(path, "/packs") && packs.Add(1) == 1:
 			problem(w, 503, api.Unavailable)
+		case strings.HasSuffix(path, "/batches") && refuse.Load():
+			answer := httptest.NewRecorder()
+			r.Header.Del("Accept-Encoding")
+			real.ServeHTTP(answer, r)
+			var c api.Committed
+			if err := json.NewDecoder(answer.Body).Decode(&c); err != nil {
+				t.Error(err)
+			}
+			for i := range c.Outcomes {
+				c.Outcomes[i] = api.Outcome{Status: api.Refused, Kind: api.Quota, Message: "no room"}
+			}
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(c)
 		case strings.HasSuffix(path, "/batches"):
 			switch batches.Add(1) {
 			case 1: // the chunks are gone again
@@ -85,6 +99,14 @@ func TestFaults(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(dir, ".*"))
 	if len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+
+	refuse.Store(true)
+	var out, errs bytes.Buffer
+	var did copied
+	code := run([]string{"put", "--json", filepath.Join(dir, "film"), "films/refused"}, strings.NewReader(""), &out, &errs)
+	if err := json.Unmarshal(out.Bytes(), &did); code == 0 || err != nil || did != (copied{Failed: 1}) {
+		t.Errorf("what the server refused: exit code %d, %s %v %s", code, out.String(), err, errs.String())
 	}
 }
 

@@ -16,8 +16,6 @@ func (p *putter) add(ctx context.Context, local string, m api.Mutation) error {
 	p.queue = append(p.queue, queued{m, local})
 	if m.Version != nil {
 		p.bytes += m.Version.Size
-		p.did.Files++
-		p.did.Bytes += m.Version.Size
 	}
 	if len(p.queue) >= batchSize || p.bytes >= batchBytes {
 		return p.commit(ctx)
@@ -48,8 +46,13 @@ func (p *putter) commit(ctx context.Context) error {
 		if what == "" {
 			what = cli.Printable(string(q.mutation.Name))
 		}
-		if err := refusal(outcomes[i], what); err != nil {
+		err := refusal(outcomes[i], what)
+		if err != nil {
 			p.tell(err)
+		}
+		if v := q.mutation.Version; v != nil && (err == nil || outcomes[i].Status == api.Adjusted) {
+			p.did.Files++
+			p.did.Bytes += v.Size
 		}
 	}
 	p.queue, p.bytes = p.queue[:0], 0
