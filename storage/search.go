@@ -346,7 +346,7 @@ func (w *foundWords) keep(ctx context.Context, d *Drive) error {
 }
 
 // words is the text of a file; empty for one that has none, that can't be
-// understood, or that is gone.
+// understood, whose content is lost, or that is gone. What may be read later is an error.
 func (d *Drive) words(ctx context.Context, f postgres.Unindexed) (string, error) {
 	c, err := d.Content(ctx, f.Node, f.Version)
 	if api.KindOf(err) == api.NotFound {
@@ -359,16 +359,11 @@ func (d *Drive) words(ctx context.Context, f postgres.Unindexed) (string, error)
 	if limit == 0 {
 		return "", nil
 	}
-	body, err := c.Open(ctx, 0, min(limit, c.Size))
-	if err != nil {
+	content, err := c.beginning(ctx, limit)
+	switch {
+	case ctx.Err() != nil || api.KindOf(err) == api.Unavailable:
 		return "", err
-	}
-	defer body.Close()
-	content, err := io.ReadAll(body)
-	if err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
+	case err != nil:
 		d.s.log.Warn("a file's words can't be read", "drive", d.id, "node", f.Node, "err", err)
 		return "", nil
 	}
@@ -377,8 +372,21 @@ func (d *Drive) words(ctx context.Context, f postgres.Unindexed) (string, error)
 		find = d.s.extract
 	}
 	text, err := find(ctx, string(f.Name), content)
+	if api.KindOf(err) == api.Unavailable {
+		return "", err
+	}
 	if err != nil {
 		d.s.log.Debug("a file's words were not understood", "drive", d.id, "node", f.Node, "err", err)
 	}
 	return text, ctx.Err()
+}
+
+// beginning is the first bytes of the content, or all of it.
+func (c *Content) beginning(ctx context.Context, limit int64) ([]byte, error) {
+	body, err := c.Open(ctx, 0, min(limit, c.Size))
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(body)
 }

@@ -1,8 +1,11 @@
 package storage
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -147,5 +150,83 @@ func TestIndexTakesTurns(t *testing.T) {
 	}
 	if words, one := hits(many, "word"), hits(single, "word"); words != files+2 || one != 1 {
 		t.Errorf("after all was to be found again %d and %d files are found", words, one)
+	}
+}
+
+// What can't be read for now is read later; what is lost keeps no others from being found.
+func TestIndexBeyondFailures(t *testing.T) {
+	w := newWorld(t)
+	store := w.ledger()
+	d := w.home(t, w.user(t, "editor"))
+	d.store(t, "lost.txt", "mislaid")
+	var pack string // the only one yet
+	for info, err := range w.blobs.List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		pack = info.Key
+	}
+	d.store(t, "there.txt", "present")
+	var failure error
+	store.damage = func(key string, r io.ReadCloser) (io.ReadCloser, error) {
+		if failure != nil || key == pack {
+			r.Close()
+			return nil, cmp.Or(failure, api.Errorf(api.NotFound, "gone"))
+		}
+		return r, nil
+	}
+	found := func(word string) int {
+		t.Helper()
+		hits, err := d.Search(t.Context(), d.Root(), word, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(hits)
+	}
+	failure = api.Errorf(api.Unavailable, "the store is away")
+	if err := d.index(t.Context(), nil); api.KindOf(err) != api.Unavailable {
+		t.Errorf("while the store is away: %v", err)
+	}
+	failure = nil
+	if err := d.index(t.Context(), nil); err != nil || found("present") != 1 {
+		t.Errorf("when it is back: %v, %d files are found", err, found("present"))
+	}
+	if err := d.snapshot(t.Context(), func(ctx context.Context, tx *postgres.Tx) error {
+		seq, indexed, _, err := tx.IndexState(ctx, d.id)
+		if seq != indexed {
+			t.Errorf("looked at up to %d of %d", indexed, seq)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A thumbnail that could not be made for now is made later.
+func TestThumbnailBeyondFailures(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	d.store(t, "a.png", "an image")
+	failure := api.Errorf(api.Unavailable, "no process to be had")
+	w.ThumbnailWith(func(context.Context, []byte) ([]byte, error) {
+		if failure != nil {
+			return nil, failure
+		}
+		return []byte("a picture"), nil
+	})
+	n, err := d.Lookup(t.Context(), names(t, "a.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.Content(t.Context(), n.ID, api.ID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Thumbnail(t.Context()); api.KindOf(err) != api.Unavailable {
+		t.Errorf("for now: %v", err)
+	}
+	failure = nil
+	if got, err := c.Thumbnail(t.Context()); err != nil || string(got) != "a picture" {
+		t.Errorf("later: %q, %v", got, err)
 	}
 }

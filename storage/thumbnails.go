@@ -24,7 +24,8 @@ func Pictured(name string, size int64) bool {
 }
 
 // ThumbnailWith has another function make thumbnails, such as one that does it
-// in a process of its own. It is for before the service is used.
+// in a process of its own. That an image has no picture is remembered, unless f's error is [api.Unavailable]. It is
+// for before the service is used.
 func (s *Service) ThumbnailWith(f func(ctx context.Context, image []byte) ([]byte, error)) {
 	s.thumbnail = f
 }
@@ -76,6 +77,9 @@ func (c *Content) makeThumbnail(ctx context.Context) ([]byte, error) {
 	picture, err := s.thumbnail(ctx, image)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if api.KindOf(err) == api.Unavailable { // it says nothing of the image
+		return nil, err
 	}
 	if err != nil {
 		s.log.Debug("there is no picture of an image", "version", c.Version, "err", err)
