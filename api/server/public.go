@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"satchel/api"
-	"satchel/api/auth"
 	"satchel/storage"
 )
 
@@ -183,13 +182,13 @@ type place struct {
 // place reads the arguments, and who asks; nobody may, but a wrong token is
 // refused.
 func (s *server) place(w http.ResponseWriter, r *http.Request) (*place, error) {
-	id, err := s.identifyOrNobody(r)
+	who, err := s.visitor(r)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{Bucket: r.URL.Query().Get("p_bucket_path"), File: r.URL.Query().Get("p_file_name"), caller: caller(id)}
+	p := &place{Bucket: r.URL.Query().Get("p_bucket_path"), File: r.URL.Query().Get("p_file_name"), caller: who}
 	if r.Method == http.MethodPost {
-		if id.User.IsZero() { // whatever a stranger sends is not read
+		if who.User.IsZero() { // whatever a stranger sends is not read
 			return nil, errNobody()
 		}
 		if err := readArguments(w, r, p); err != nil {
@@ -241,15 +240,4 @@ func (s *server) readable(r *http.Request, p *place) (drive *storage.Drive, abou
 		return err
 	})
 	return drive, about, err
-}
-
-// identifyOrNobody is identify for what strangers may ask for: without any
-// sign of an identity it is the zero one.
-func (s *server) identifyOrNobody(r *http.Request) (auth.Identity, error) {
-	if r.Header.Get("Authorization") == "" {
-		if _, err := r.Cookie(s.cookieName()); err != nil {
-			return auth.Identity{}, nil
-		}
-	}
-	return s.identify(r)
 }

@@ -22,7 +22,7 @@ func TestRulesRefuse(t *testing.T) {
 		{"api/server", "satchel/cache", false},
 		{"cmd/satchel", "satchel/storage", false},
 	} {
-		if err := allowed(c.folder, c.imported); (err == nil) != c.ok {
+		if _, err := allowed(c.folder, c.imported); (err == nil) != c.ok {
 			t.Errorf("%s importing %s: %v", c.folder, c.imported, err)
 		}
 	}

@@ -44,6 +44,21 @@ type Store interface {
 	List(ctx context.Context) iter.Seq2[Info, error]
 }
 
+// Until is a source for Put that fails once ctx is over.
+func Until(ctx context.Context, r io.Reader) io.Reader { return &until{ctx, r} }
+
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *until) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(b)
+}
+
 // A Sender is what [Store.Get] returns when the bytes are in a file of this
 // machine. SendTo writes the next n bytes to w, by w's [io.ReaderFrom] if it has
 // one, so that the kernel can send them without a copy. Fewer bytes without an

@@ -44,7 +44,7 @@ func (s *Store) put(ctx context.Context, key string, r io.Reader) error {
 func (s *Store) fill(ctx context.Context, f *os.File, r io.Reader) error {
 	buf := pieces.Get().(*[piece]byte)
 	defer pieces.Put(buf)
-	if _, err := io.CopyBuffer(&writer{s: s, f: f}, &cancellable{ctx, r}, buf[:]); err != nil {
+	if _, err := io.CopyBuffer(&writer{s: s, f: f}, blob.Until(ctx, r), buf[:]); err != nil {
 		return err
 	}
 	if err := s.at("sync"); err != nil {
@@ -117,17 +117,4 @@ func (s *Store) makeShard(path string) error {
 		return err
 	}
 	return s.syncDir(s.objects)
-}
-
-// cancellable fails once its context is over.
-type cancellable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *cancellable) Read(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(b)
 }

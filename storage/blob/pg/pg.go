@@ -128,7 +128,7 @@ func (s *Store) fill(ctx context.Context, upload string, r io.Reader) (size int6
 	buf := buffers.Get().(*[window * partSize]byte)
 	defer buffers.Put(buf)
 	for part := 0; ; part += window {
-		n, err := io.ReadFull(source{ctx, r}, buf[:])
+		n, err := io.ReadFull(source{blob.Until(ctx, r)}, buf[:])
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return 0, err
 		}
@@ -262,17 +262,12 @@ func (s *Store) try(ctx context.Context, fn func(context.Context) error) error {
 	return err
 }
 
-// source fails once its context is over. All its errors but its end are a
-// [sourceError]: none is taken for what [io.ReadFull] says of an end that comes early.
-type source struct {
-	ctx context.Context
-	r   io.Reader
-}
+// source makes every error but the end a [sourceError]: none is taken for what
+// [io.ReadFull] says of an end that comes early.
+type source struct{ r io.Reader }
 
-func (s source) Read(b []byte) (n int, err error) {
-	if err = s.ctx.Err(); err == nil {
-		n, err = s.r.Read(b)
-	}
+func (s source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
 	if err != nil && err != io.EOF {
 		err = &sourceError{err}
 	}

@@ -128,7 +128,7 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader) error {
 	if err := blob.CheckKey(key); err != nil {
 		return err
 	}
-	src := &source{ctx: ctx, r: r}
+	src := &source{r: blob.Until(ctx, r)}
 	_, err := s.transfer.UploadObject(ctx, &transfermanager.UploadObjectInput{Bucket: &s.location.Bucket, Key: s.name(key), Body: src})
 	if err == nil {
 		return nil
@@ -156,15 +156,11 @@ func (s *Store) takeBack(ctx context.Context, key string) {
 // source remembers how reading ended, which the transfer manager's errors mix
 // with those of the network.
 type source struct {
-	ctx context.Context
 	r   io.Reader
 	err error
 }
 
 func (s *source) Read(b []byte) (int, error) {
-	if s.err == nil {
-		s.err = s.ctx.Err()
-	}
 	if s.err != nil {
 		return 0, s.err
 	}
