@@ -99,8 +99,8 @@ var examples = cli.Examples{
 	"trash restore": `
 		satchel trash restore Letters/letter.odt`,
 	"trash empty": `
-		satchel trash empty # asks first
-		satchel trash empty --yes # in a script`,
+		satchel trash empty # asks first, at a terminal
+		satchel trash empty --yes`,
 	"share": `
 		satchel share # all that others may use
 		satchel share Photos --with bob@example.org --may write # who finds it with satchel shared

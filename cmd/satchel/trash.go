@@ -150,19 +150,16 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 const toldOthers = 5
 
 type trashEmptyCmd struct {
-	Yes bool `help:"Do not ask; needed where there is no terminal."`
+	Yes bool `help:"Do not ask; who is not at a terminal is not asked."`
 }
 
 func (cmd *trashEmptyCmd) Run(sh *shell) error {
-	if !cmd.Yes && !sh.canAsk() {
-		return errNobodyToAsk
-	}
 	t, err := sh.openTree()
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	if !cmd.Yes {
+	if !cmd.Yes && sh.canAsk() {
 		there, err := t.trashed(sh.ctx)
 		if err != nil {
 			return err
