@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -23,11 +25,11 @@ const getters = 8
 
 type getCmd struct {
 	Paths []string `arg:"" name:"remote… local" help:"What to copy, ${path}, directories whole, and where to: a new name or a directory; by default here. - is standard output." complete:"remote,file"`
-	Check bool     `help:"Fetch files again that are here already with the size and time of the drive's."`
+	Check bool     `help:"Read files in directories, too, that are here already with the size and time of the drive's, and fetch what differs."`
 }
 
 func (cmd *getCmd) Help() string {
-	return intoHelp + "What was broken off goes on where it ended when the same is asked for again: files that are here with the drive's size and time are left as they are, and of the others only what is missing is fetched."
+	return intoHelp + "What was broken off goes on where it ended when the same is asked for again: files in directories that are here with the drive's size and time are left as they are, and of the others only what is missing is fetched."
 }
 
 func (cmd *getCmd) Run(sh *shell) error {
@@ -171,8 +173,8 @@ func (g *getter) expect(n api.Node) {
 }
 
 // get copies a node, a directory whole. Failures that concern one file only
-// are told, and the others go on.
-func (g *getter) get(ctx context.Context, n api.Node, to string) error {
+// are told, and the others go on. With check a file that has the same size and time is read all the same.
+func (g *getter) get(ctx context.Context, n api.Node, to string, check bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -195,7 +197,7 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 		}
 		return g.tree.children(ctx, n.ID, func(c child) error {
 			delete(g.left, filepath.Join(to, string(c.name)))
-			return g.get(ctx, c.node, filepath.Join(to, string(c.name)))
+			return g.get(ctx, c.node, filepath.Join(to, string(c.name)), g.check)
 		})
 	case api.Symlink:
 		if old, err := os.Readlink(to); err == nil && old == string(n.Target) {
@@ -206,7 +208,7 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 		}
 	case api.File:
 		g.group.Go(func() error {
-			err := g.file(ctx, n, to)
+			err := g.file(ctx, n, to, check)
 			if _, remote := errors.AsType[*api.Error](err); remote {
 				if api.KindOf(err) == api.NotFound {
 					g.tell(api.Errorf(api.NotFound, "%s: removed from the drive meanwhile", to))
@@ -227,12 +229,12 @@ func (g *getter) get(ctx context.Context, n api.Node, to string) error {
 
 // file fetches beside the name and renames, so that what was there stays whole
 // until the new content is.
-func (g *getter) file(ctx context.Context, n api.Node, to string) error {
+func (g *getter) file(ctx context.Context, n api.Node, to string, check bool) error {
 	if info, err := os.Lstat(to); err == nil {
 		if info.IsDir() {
 			return api.Errorf(api.IsDirectory, "there is a directory of that name")
 		}
-		if !g.check && info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Mtime {
+		if info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Mtime && (!check || contentIs(to, n.SHA256)) {
 			g.skipped.Add(1)
 			g.bar.add(n.Size)
 			return nil
@@ -268,4 +270,16 @@ func (g *getter) file(ctx context.Context, n api.Node, to string) error {
 func (g *getter) tell(err error) {
 	g.failed.Add(1)
 	g.sh.tell(err)
+}
+
+// contentIs tells whether a file has content of a hash.
+func contentIs(path string, want api.Hash) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return err == nil && api.Hash(h.Sum(nil)) == want
 }

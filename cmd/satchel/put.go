@@ -15,11 +15,11 @@ import (
 
 type putCmd struct {
 	Paths []string `arg:"" name:"local… remote" help:"What to copy, directories whole, and where to: a new name or a directory, ${path}. - is standard input." complete:"file,remote"`
-	Check bool     `help:"Read files again that are on the drive already with the same size and time."`
+	Check bool     `help:"Read files in directories, too, that are on the drive already with the same size and time."`
 }
 
 func (cmd *putCmd) Help() string {
-	return intoHelp + "What was broken off goes on where it ended when the same is asked for again: files that are on the drive with the same size and time are left as they are, and of the others only the pieces that the server lacks are sent."
+	return intoHelp + "What was broken off goes on where it ended when the same is asked for again: files in directories that are on the drive with the same size and time are left as they are, and of the others only the pieces that the server lacks are sent."
 }
 
 func (cmd *putCmd) Run(sh *shell) error {
@@ -210,7 +210,7 @@ func (p *putter) run(locals []string, remote string) error {
 				continue
 			}
 		}
-		if err := p.put(ctx, local, info, dir, name, old); err != nil {
+		if err := p.put(ctx, local, info, dir, name, old, p.check || info != nil && info.Mode().IsRegular()); err != nil {
 			return err
 		}
 	}

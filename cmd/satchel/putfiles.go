@@ -14,8 +14,8 @@ import (
 
 // put copies a file or a directory whole to a name of a directory where old
 // is now (zero: nothing). Failures that concern one file only are told, and
-// the others go on.
-func (p *putter) put(ctx context.Context, local string, info fs.FileInfo, parent api.ID, name api.Name, old api.Node) error {
+// the others go on. With check a file that has the same size and time is read all the same.
+func (p *putter) put(ctx context.Context, local string, info fs.FileInfo, parent api.ID, name api.Name, old api.Node, check bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (p *putter) put(ctx context.Context, local string, info fs.FileInfo, parent
 	case api.Symlink:
 		return p.putSymlink(ctx, local, parent, name, old)
 	}
-	return p.putFile(ctx, local, info, parent, name, old)
+	return p.putFile(ctx, local, info, parent, name, old, check)
 }
 
 func (p *putter) putDir(ctx context.Context, local string, info fs.FileInfo, parent api.ID, name api.Name, old api.Node) error {
@@ -74,7 +74,7 @@ func (p *putter) putDir(ctx context.Context, local string, info fs.FileInfo, par
 			p.tell(fmt.Errorf("%s: %w", path, cause(err)))
 			continue
 		}
-		if err := p.put(ctx, path, info, dir, api.Name(e.Name()), present[api.Name(e.Name())]); err != nil {
+		if err := p.put(ctx, path, info, dir, api.Name(e.Name()), present[api.Name(e.Name())], p.check); err != nil {
 			return err
 		}
 	}
@@ -102,8 +102,8 @@ func (p *putter) putSymlink(ctx context.Context, local string, parent api.ID, na
 	})
 }
 
-func (p *putter) putFile(ctx context.Context, local string, info fs.FileInfo, parent api.ID, name api.Name, old api.Node) error {
-	if !p.check && info != nil && info.Size() == old.Size && info.ModTime().UnixNano() == old.Mtime && uint32(info.Mode().Perm()) == old.Mode {
+func (p *putter) putFile(ctx context.Context, local string, info fs.FileInfo, parent api.ID, name api.Name, old api.Node, check bool) error {
+	if !check && info != nil && info.Size() == old.Size && info.ModTime().UnixNano() == old.Mtime && uint32(info.Mode().Perm()) == old.Mode {
 		p.did.Skipped++
 		p.bar.add(old.Size)
 		return nil
@@ -137,6 +137,7 @@ func (p *putter) putFile(ctx context.Context, local string, info fs.FileInfo, pa
 			return err
 		}
 	} else if mode == old.Mode && mtime == old.Mtime || info == nil {
+		p.did.Skipped++
 		return nil
 	}
 	return p.add(ctx, "", api.Mutation{

@@ -174,7 +174,7 @@ func (cmd *sharedRemoveCmd) Run(sh *shell) error {
 type sharedGetCmd struct {
 	Name  string `arg:"" help:"The file or folder, as satchel shared lists it." complete:"theirs"`
 	Local string `arg:"" optional:"" default:"." help:"Where to: a new name or a directory; by default here. - is standard output." complete:"file"`
-	Check bool   `help:"Fetch files again that are here already with the same size and time."`
+	Check bool   `help:"Read files in directories, too, that are here already with the size and time of the drive's, and fetch what differs."`
 }
 
 func (cmd *sharedGetCmd) Run(sh *shell) error {
@@ -222,7 +222,7 @@ func (g *getter) fetch(n api.Node, what, to string) error {
 		if _, err := os.Lstat(to); err != nil && n.Type == api.Directory {
 			g.fresh = append(g.fresh, to)
 		}
-		return g.get(g.sh.ctx, n, to)
+		return g.get(g.sh.ctx, n, to, g.check || n.Type == api.File)
 	}
 	if n.Type != api.File {
 		return api.Errorf(api.IsDirectory, "%s is not a file: only files go to standard output", what)
