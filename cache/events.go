@@ -91,11 +91,7 @@ func (d *Drive) settled(e Event) bool {
 // noteEvent notes an event for `satchel status`, and for whoever asked to be told. dir is the directory that has
 // what now names, if somebody has to look at that. Locked.
 func (d *Drive) noteEvent(what string, parent api.ID, name, now api.Name, why string, dir api.ID) {
-	at := name
-	if p := d.byID[parent]; p != nil && p != d.root {
-		at = api.Name(d.pathOf(p)) + "/" + at
-	}
-	e := Event{Time: time.Now().UTC(), What: what, Path: at, Now: now, Why: why, Dir: dir}
+	e := Event{Time: time.Now().UTC(), What: what, Path: api.Name(d.wholePath(parent, name)), Now: now, Why: why, Dir: dir}
 	d.syn.events = append(d.syn.events, e)
 	for len(d.syn.events) > maxEvents { // news goes before what somebody has to look at
 		i := max(0, slices.IndexFunc(d.syn.events, func(e Event) bool { return e.Dir.IsZero() && e.What != EventRefused }))

@@ -68,3 +68,21 @@ func TestSettledConflictsAreNotTold(t *testing.T) {
 		t.Errorf("the status has %v", s.Events)
 	}
 }
+
+// The path of a conflict is whole, also when nobody has looked at the directories above it since the start.
+func TestConflictsHaveWholePaths(t *testing.T) {
+	laptop, desk, _, _ := pair(t)
+	must(t, desk.mkdir("deep"))
+	must(t, desk.mkdir("deep/er"))
+	must(t, desk.write("deep/er/note", "0"))
+	mustQuiet(t, laptop, desk)
+	laptop.wire.cut()
+	must(t, laptop.write("deep/er/note", "laptop's"))
+	must(t, desk.write("deep/er/note", "desk's"))
+	must(t, desk.sync())
+	laptop.restart()
+	mustQuiet(t, laptop, desk)
+	if s := laptop.d.Status(); len(s.Events) != 1 || s.Events[0].Path != "deep/er/note" {
+		t.Errorf("the status has %v", s.Events)
+	}
+}

@@ -21,13 +21,16 @@ import (
 // content file that may hold some describes itself in an extended attribute, and
 // when the replica turns out to be damaged, a new one is made and what was
 // unsent goes to the Recovered folder.
-const describedAttr = "user.satchel"
+const (
+	describedAttr = "user.satchel"
+	maxDescribed  = 2000 // bytes of a path: an extended attribute has little room
+)
 
 // A description says what an unsent content file is.
 type description struct {
 	Node api.ID   `json:"node"`
 	Base api.ID   `json:"base,omitzero"` // the version that was edited
-	Path api.Name `json:"path"`          // when it was described; may be a name only
+	Path api.Name `json:"path"`          // when it was described; of a long one the end
 	Mode uint32   `json:"mode"`
 }
 
@@ -39,7 +42,11 @@ func (d *Drive) describe(n *node) {
 	if c == nil || c.described || n.hot == nil || n.dead || n.stale {
 		return
 	}
-	v := mustJSON(description{Node: n.id, Base: n.version, Path: api.Name(d.pathOf(n)), Mode: n.mode})
+	path := d.wholePath(n.up, n.name)
+	for len(path) > maxDescribed && strings.Contains(path, "/") {
+		_, path, _ = strings.Cut(path, "/")
+	}
+	v := mustJSON(description{Node: n.id, Base: n.version, Path: api.Name(path), Mode: n.mode})
 	// It moves the ctime, as a write would: the content is not taken for changed by it.
 	clean := c.ctime() == c.synced
 	err := unix.Fsetxattr(c.fd, describedAttr, v, 0)
@@ -88,15 +95,6 @@ func (c *content) nondescript() {
 		unix.Fremovexattr(c.fd, describedAttr)
 		c.described, c.describing = false, 0
 	}
-}
-
-// pathOf is a node's path as far as the directories above it are in memory; locked.
-func (d *Drive) pathOf(n *node) string {
-	path := string(n.name)
-	for p := d.byID[n.up]; p != nil && p != d.root && len(path) < 2000; p = d.byID[p.up] {
-		path = string(p.name) + "/" + path
-	}
-	return path
 }
 
 // damaged tells whether an error of opening means that the replica can't be trusted.
