@@ -76,6 +76,11 @@ func (s *Service) CreateBucket(ctx context.Context, c Caller, name string) error
 			node.ID, batch, err = d.mkdir(ctx, tx, path, false)
 		case err == nil && node.Type != api.Directory:
 			err = api.Errorf(api.Exists, "%q is a file in your drive", name)
+		case err == nil:
+			var binds []postgres.Bind
+			if binds, err = tx.BindsAt(ctx, d.id, []api.ID{node.ID}); len(binds) > 0 {
+				err = api.Errorf(api.Exists, "in %q another directory is shown: a bucket has its own", name)
+			}
 		}
 		if err != nil {
 			return nil, err

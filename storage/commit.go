@@ -88,7 +88,7 @@ func (d *Drive) apply(ctx context.Context, tx *postgres.Tx, locked postgres.Lock
 
 func (d *Drive) workingSet(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author) *tree.Set {
 	return tree.NewSet(locked.Drive, tx.Working(ctx, d.id, by.Device), tree.Env{
-		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: locked.Chunks, NewID: api.NewID,
+		Device: by.Device, DeviceName: d.caller.DeviceName, Chunks: locked.Chunks, NewID: api.NewID, Bare: by.Incarnation.IsZero(),
 	})
 }
 

@@ -54,7 +54,8 @@ func (s *Service) importDir(ctx context.Context, d *Drive, m Mount) (done Import
 		if err == nil && path != "." {
 			err = d.importEntry(ctx, root, path, e, &done)
 		}
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		// The last is of a directory in which a bind shows another one.
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || api.KindOf(err) == api.Permission {
 			s.log.Warn("not imported", "mount", m.Name, "path", path, "err", err)
 			done.Skipped++
 			return nil

@@ -22,8 +22,16 @@ const publicPermissions = api.PermRead | api.PermList
 // path in it. A path whose first name is the caller's own means his own drive. Any
 // other must begin with the owner's id or a bucket's name, so that nobody can put
 // something where another expects his own; the zero caller is a stranger, who
-// has nothing of his own. A drive of which the caller sees nothing is [api.NotFound].
+// has nothing of his own. Binds are followed. A drive of which the caller sees nothing is [api.NotFound].
 func (s *Service) Resolve(ctx context.Context, c Caller, path []api.Name) (*Drive, []api.Name, error) {
+	d, rest, err := s.resolve(ctx, c, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d.Through(ctx, rest)
+}
+
+func (s *Service) resolve(ctx context.Context, c Caller, path []api.Name) (*Drive, []api.Name, error) {
 	if len(path) == 0 {
 		return nil, nil, errNoNode()
 	}

@@ -40,8 +40,12 @@ type PutOptions struct {
 // Store puts content at a path: it makes directories that are missing, and a
 // new version of the document that is there already. It streams, with flat
 // memory, and the file changes only when all its bytes are stored. Description
-// nil leaves the document's as it is. The errors are those of [Drive.Put].
+// nil leaves the document's as it is, which all but its owner must ([api.Permission]).
+// The other errors are those of [Drive.Put].
 func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, description *string) (File, error) {
+	if description != nil && !d.own() {
+		return File{}, errNotYours()
+	}
 	node, _, err := d.Put(ctx, path, body, PutOptions{Description: description})
 	if err != nil {
 		return File{}, err

@@ -96,12 +96,16 @@ func (s *server) storeFile(r *http.Request) (storage.File, error) {
 		}
 		description = &text
 	}
+	drive, path, err := home.Through(r.Context(), path)
+	if err != nil {
+		return storage.File{}, err
+	}
 	if r.ContentLength > 0 { // refused before the body is sent, where the client waits for that
-		if err := home.Room(r.Context(), path, r.ContentLength); err != nil {
+		if err := drive.Room(r.Context(), path, r.ContentLength); err != nil {
 			return storage.File{}, err
 		}
 	}
-	return home.Store(r.Context(), path, r.Body, description)
+	return drive.Store(r.Context(), path, r.Body, description)
 }
 
 // rpcRetrieveFile sends a file of the caller's own. One that is missing,
@@ -143,18 +147,16 @@ func (s *server) retrieveFile(w http.ResponseWriter, r *http.Request) (*storage.
 }
 
 func (s *server) contentAt(r *http.Request, id auth.Identity, path []api.Name) (*storage.Content, error) {
-	home, err := s.drives.Home(r.Context(), caller(id))
-	if err != nil {
+	found, err := s.drives.Find(r.Context(), caller(id), path, storage.Finding{Resolving: storage.Resolving{Follow: true}, Content: true})
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	node, err := home.Lookup(r.Context(), path)
-	if err != nil {
-		return nil, err
-	}
-	if node.Type != api.File {
+	case found.Node == nil:
+		return nil, api.Errorf(api.NotFound, "there is no such file")
+	case found.Node.Type != api.File:
 		return nil, api.Errorf(api.IsDirectory, "this is not a file")
 	}
-	return home.Content(r.Context(), node.ID, api.ID{})
+	return found.Content(r.Context())
 }
 
 // home is the caller's home drive. An admin has none.

@@ -151,3 +151,36 @@ func TestVFSBindIsAnEntry(t *testing.T) {
 		t.Errorf("she has %q", got)
 	}
 }
+
+// The APIs that go by paths lead through binds, as far as the source's owner lets the caller.
+func TestRPCThroughBinds(t *testing.T) {
+	f := boundFixture(t)
+	f.store(bob, "fa/st.txt", "stored")
+	if got := f.stored(t, alice, "in/shared/st.txt"); got != "stored" {
+		t.Errorf("she has %q", got)
+	}
+	for _, path := range []string{"/rpc/retrieve_file?p_file_path=fa/st.txt", "/rpc/get_file?p_bucket_path=fa&p_file_name=st.txt"} {
+		if a := f.do(request{path: path, as: bob}); a.status != 200 || a.body != "stored" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	if a := f.do(request{path: "/rpc/get_metadata?p_bucket_path=fa/sub&p_file_name=c.txt", as: bob}); a.status != 200 || !strings.Contains(a.body, `"bucket_path":"fa/sub"`) {
+		t.Errorf("metadata: %d %s", a.status, a.body)
+	}
+	public := map[string]any{"p_bucket_path": "fa", "p_file_name": "st.txt", "p_public": true}
+	f.fails(f.do(request{method: "POST", path: "/rpc/set_public", as: bob, body: public}), 403, "owner")
+	described := map[string]string{"File-Path": "fa/st.txt", "Description": "his"}
+	f.fails(f.do(request{method: "POST", path: "/rpc/store_file", as: bob, body: "x", header: described}), 403, "owner")
+
+	f.fails(f.do(request{method: "PATCH", path: "/files?file_path=eq.own.txt", as: bob, body: map[string]string{"file_path": "fa/gone.txt"}}), 403, "another directory is shown")
+	if got := f.paths(f.do(request{path: "/files", as: bob})); got != "own.txt" {
+		t.Errorf("his own files: %s", got)
+	}
+
+	f.store(alice, "look/only.txt", "see")
+	f.bind(t, "look", "fl", api.PermRead|api.PermList)
+	if a := f.do(request{path: "/rpc/retrieve_file?p_file_path=fl/only.txt", as: bob}); a.body != "see" {
+		t.Errorf("what he may only read: %d %s", a.status, a.body)
+	}
+	f.fails(f.do(request{method: "POST", path: "/rpc/store_file", as: bob, body: "x", header: map[string]string{"File-Path": "fl/new.txt"}}), 403, "")
+}

@@ -50,12 +50,14 @@ const loadQuery = `
 			WHERE drive = $1 AND parent = k.parent AND name = k.name COLLATE "C" AND device = $8 OFFSET 0) t
 	)
 	SELECT ` + nodeColumns + `, n.created, d.parent, d.zone, coalesce(d.files, 0), coalesce(d.bytes, 0),
-		t.parent, t.name, coalesce(t.seq, 0), coalesce(t.time, 0), t.device, e.parents, e.names
+		t.parent, t.name, coalesce(t.seq, 0), coalesce(t.time, 0), t.device, coalesce(b.bound, false), e.parents, e.names
 	FROM ids
 	CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = ids.id OFFSET 0) n
 	LEFT JOIN LATERAL (SELECT sha256 FROM versions v WHERE v.drive = $1 AND v.id = n.version OFFSET 0) v ON true
 	LEFT JOIN LATERAL (SELECT * FROM dirs d WHERE d.drive = $1 AND d.id = n.id OFFSET 0) d ON true
 	LEFT JOIN LATERAL (SELECT * FROM trash t WHERE t.drive = $1 AND t.node = n.id OFFSET 0) t ON true
+	LEFT JOIN LATERAL (
+		SELECT true AS bound FROM binds b WHERE n.type = 'd' AND b.drive = $1 AND b.node = n.id OFFSET 0) b ON true
 	CROSS JOIN LATERAL (
 		SELECT array_agg(parent) AS parents, array_agg(name) AS names
 		FROM entries e WHERE e.drive = $1 AND e.node = n.id OFFSET 0) e`
@@ -90,7 +92,7 @@ func scanInodes(r pgx.Rows, rows *tree.Rows) error {
 		var parents []api.ID
 		var names []api.Name
 		err := r.Scan(append(nodeTargets(&n.Node), &n.Created, &n.Dir.Parent, &n.Dir.Zone, &n.Dir.Files, &n.Dir.Bytes,
-			&n.Trash.Parent, &n.Trash.Name, &n.Trash.Seq, &n.Trash.Time, &n.Trash.Device, &parents, &names)...)
+			&n.Trash.Parent, &n.Trash.Name, &n.Trash.Seq, &n.Trash.Time, &n.Trash.Device, &n.Bound, &parents, &names)...)
 		if err != nil {
 			return err
 		}

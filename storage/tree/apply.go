@@ -14,6 +14,10 @@ type Env struct {
 	// author uploaded it or may read it already.
 	Chunks map[api.Hash]uint32
 	NewID  func() api.ID // for documents and conflict copies that the device gave no id
+	// Bare keeps directories empty in which a bind shows another one: what comes
+	// into them would not be seen. A device that was away may not know of the
+	// bind, and its work is kept.
+	Bare bool
 }
 
 // takeover is how long after a deletion a new file of that name continues
@@ -67,6 +71,9 @@ func (s *Set) apply(m api.Mutation) api.Outcome {
 	seq := s.drive.Seq
 	outcome := api.Outcome{Status: api.Applied}
 	err := s.check(m)
+	if err == nil {
+		err = s.checkBound(m)
+	}
 	if err == nil {
 		err = s.run(m, &outcome)
 	}

@@ -120,6 +120,22 @@ func (s *Set) checkVersion(v *api.Version) error {
 	return nil
 }
 
+// checkBound refuses what would come where a bind shows another directory.
+func (s *Set) checkBound(m api.Mutation) error {
+	into := m.Parent
+	switch m.Op {
+	case api.OpCreate, api.OpLink, api.OpWrite:
+	case api.OpRename:
+		into = m.ToParent
+	default:
+		return nil
+	}
+	if dir := s.node(s.resolve(into)); s.env.Bare && dir != nil && dir.Bound {
+		return api.Errorf(api.Permission, "another directory is shown in this one: what is put into it here would not be seen")
+	}
+	return nil
+}
+
 func checkAttr(a *api.Attr) error {
 	if a == nil {
 		return nil

@@ -4,8 +4,8 @@ import "satchel/api"
 
 // Recover brings nodes back from the trash, the first of them to where it was
 // and the others into the directories that came back before them: a directory
-// stands before what was in it. What was in a directory that is gone for good
-// comes back in the root. The result is where the first one is now. Nodes that
+// stands before what was in it. What was in a directory that is gone for good,
+// or in which a bind shows another one, comes back in the root. The result is where the first one is now. Nodes that
 // are not in the trash are left as they are; if the first is not there the
 // error is [api.NotFound].
 func (s *Set) Recover(ids []api.ID, time int64) (Key, error) {
@@ -27,7 +27,7 @@ func (s *Set) Recover(ids []api.ID, time int64) (Key, error) {
 				return Key{}, err
 			}
 		}
-		if parent := s.node(n.Trash.Parent); parent == nil {
+		if parent := s.node(n.Trash.Parent); parent == nil || parent.Bound {
 			s.edit(id).Trash.Parent = s.drive.Root
 		}
 		key, err := s.restore(id, time)

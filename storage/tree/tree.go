@@ -21,6 +21,7 @@ type Inode struct {
 	Created int64 // birth of the document, ns; files only
 	Dir     Dir   // of live directories only
 	Trash   Trash // of deleted nodes that can come back
+	Bound   bool  // a directory in which a bind shows another one
 }
 
 // Live tells whether an entry leads to the node; the root always lives.

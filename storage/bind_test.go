@@ -1,0 +1,70 @@
+package storage
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"satchel/api"
+)
+
+// Nothing comes into the directory of a bind, where nobody would see it, whichever way; it goes through the bind.
+func TestNothingComesBehindABind(t *testing.T) {
+	s := newSharing(t)
+	d := s.world.home(t, s.bob)
+	s.put(t, d.Drive, "box-of-alice/old", "old")
+	s.put(t, d.Drive, "own", "his")
+	if err := d.Remove(t.Context(), names(t, "box-of-alice/old")); err != nil {
+		t.Fatal(err)
+	}
+	s.grant(t, "shared", s.bob.User.String(), "read", "list")
+	if _, err := s.BindShared(t.Context(), s.bob, s.home.ID(), s.home.lookup(t, "shared").ID, names(t, "box-of-alice")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateBucket(t.Context(), s.bob, "box-of-alice"); api.KindOf(err) != api.Exists {
+		t.Errorf("a bucket of it: %v", err)
+	}
+	own, err := d.Files(t.Context(), FileQuery{})
+	if err != nil || len(own) != 1 {
+		t.Fatalf("files: %v, %v", own, err)
+	}
+	below := names(t, "box-of-alice/new")
+	for name, do := range map[string]func() error{
+		"put": func() error {
+			_, _, err := d.Put(t.Context(), below, strings.NewReader("x"), PutOptions{})
+			return err
+		},
+		"put deep": func() error {
+			_, _, err := d.Put(t.Context(), append(slices.Clip(below), "deep"), strings.NewReader("x"), PutOptions{})
+			return err
+		},
+		"mkdir": func() error { _, err := d.Mkdir(t.Context(), below, true); return err },
+		"move":  func() error { _, err := d.Move(t.Context(), names(t, "own"), below, MoveOptions{}); return err },
+		"copy":  func() error { _, err := d.Copy(t.Context(), names(t, "own"), below, CopyOptions{}); return err },
+		"move of a document": func() error {
+			return d.MoveFile(t.Context(), own[0].ID, below)
+		},
+		"another bind": func() error {
+			_, err := s.BindShared(t.Context(), s.bob, s.home.ID(), s.home.lookup(t, "shared").ID, below)
+			return err
+		},
+	} {
+		if err := do(); api.KindOf(err) != api.Permission {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	trash, err := d.Trash(t.Context(), 0, 0)
+	if err != nil || len(trash.Items) != 1 {
+		t.Fatalf("trash: %+v, %v", trash, err)
+	}
+	back, err := d.RestoreTrash(t.Context(), trash.Items[0].Node)
+	if err != nil || string(back.Path) != "old" && string(back.Path) != "/old" {
+		t.Errorf("out of the trash: %+v, %v", back, err)
+	}
+	if l, err := d.Children(t.Context(), d.lookup(t, "box-of-alice").ID, "", 0); err != nil || len(l.Entries) != 0 {
+		t.Errorf("behind it are %v, %v", l.Entries, err)
+	}
+	if _, err := d.Move(t.Context(), names(t, "box-of-alice"), names(t, "own-place"), MoveOptions{}); err != nil {
+		t.Errorf("itself it moves: %v", err)
+	}
+}
