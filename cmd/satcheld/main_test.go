@@ -129,6 +129,7 @@ func TestServeAndCommands(t *testing.T) {
 	}
 
 	// Beside the server.
+	must(t, "", "migrate", "--data", data)
 	must(t, "second", "user", "add", "bob@example.org", "--role", "admin", "--password-stdin", "--data", data)
 	var users []struct {
 		ID, Email, Role string
