@@ -184,3 +184,16 @@ func TestRPCThroughBinds(t *testing.T) {
 	}
 	f.fails(f.do(request{method: "POST", path: "/rpc/store_file", as: bob, body: "x", header: map[string]string{"File-Path": "fl/new.txt"}}), 403, "")
 }
+
+// An upload cleans the names in a form, as every way to write does.
+func TestVFSUploadCleansNames(t *testing.T) {
+	f := newFixture(t)
+	form := "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\x01b\u0085\t.txt\"\r\n\r\n\x01\r\n--x--\r\n"
+	a := f.do(request{method: "POST", path: "/api/vfs/upload/home", as: bob, body: form, header: map[string]string{"Content-Type": "multipart/form-data; boundary=x"}})
+	if a.status != 200 || !strings.Contains(a.body, `"path":"/ab.txt"`) {
+		t.Fatalf("upload: %d %s", a.status, a.body)
+	}
+	if got := f.stored(t, bob, "ab.txt"); got != "\x01" {
+		t.Errorf("stored is %q", got)
+	}
+}

@@ -29,9 +29,9 @@ func (s *server) vfsWrite(w http.ResponseWriter, r *http.Request, t *vfsTarget) 
 // vfsUpload stores the files of a form in the directory at the path. They are
 // stored as they come; those before one that fails stay.
 func (s *server) vfsUpload(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
-	form, err := r.MultipartReader()
+	form, err := multipartOf(r)
 	if err != nil {
-		return api.Errorf(api.Invalid, "the body is not multipart/form-data: %w", err)
+		return err
 	}
 	dir := t.path
 	files := []vfsDone{}
