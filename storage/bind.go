@@ -186,46 +186,82 @@ func (d *Drive) bindDir(ctx context.Context, path []api.Name) (node api.ID, undo
 // Binds lists the binds in the caller's drives, and those that show others
 // something of his. Paths that he can't know are empty.
 func (s *Service) Binds(ctx context.Context, c Caller) ([]Bind, error) {
-	binds := []Bind{}
-	err := s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
-		rows, err := tx.Binds(ctx)
-		if err != nil {
-			return err
+	var rows []postgres.Bind
+	var shared []Shared
+	err := s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) (err error) {
+		if rows, err = tx.Binds(ctx); err == nil {
+			shared, err = tx.SharedWithMe(ctx)
 		}
-		for _, row := range rows {
-			b := Bind{ID: row.ID, ACL: SourceACL}
-			if row.Inherit {
-				b.ACL = InheritACL
-			}
-			if b.Source, err = c.placeOf(ctx, tx, row.SourceOwner, row.SourceDrive, row.SourceNode); err != nil {
-				return err
-			}
-			if b.Target, err = c.placeOf(ctx, tx, row.Owner, row.Drive, row.Node); err != nil {
-				return err
-			}
-			binds = append(binds, b)
-		}
-		return nil
+		return err
 	})
-	return binds, err
+	if err != nil {
+		return nil, err
+	}
+	binds := make([]Bind, len(rows))
+	for i, row := range rows {
+		b := Bind{ID: row.ID, ACL: SourceACL}
+		if row.Inherit {
+			b.ACL = InheritACL
+		}
+		if b.Source, err = s.placeOf(ctx, c, row.SourceOwner, row.SourceDrive, row.SourceNode, shared); err != nil {
+			return nil, err
+		}
+		if b.Target, err = s.placeOf(ctx, c, row.Owner, row.Drive, row.Node, shared); err != nil {
+			return nil, err
+		}
+		binds[i] = b
+	}
+	return binds, nil
 }
 
 // placeOf names a directory as the caller would.
-func (c Caller) placeOf(ctx context.Context, tx *postgres.Tx, owner, drive, node api.ID) (p Place, err error) {
-	path, err := tx.PathOfNode(ctx, drive, node)
+func (s *Service) placeOf(ctx context.Context, c Caller, owner, drive, node api.ID, shared []Shared) (Place, error) {
+	p := Place{Mount: "user:" + owner.String()}
+	if owner == c.User {
+		p.Mount = postgres.HomeName
+	}
+	d, err := s.Drive(ctx, c, drive)
+	if api.KindOf(err) == api.NotFound {
+		return p, nil // he holds nothing in it
+	}
 	if err != nil {
 		return p, err
 	}
-	p = Place{Mount: "user:" + owner.String(), Path: path.Escape()}
-	switch owner {
-	case c.User:
-		p.Mount = postgres.HomeName
-	case api.SystemOwner:
-		d, err := tx.SharedDrive(ctx, drive)
-		if api.KindOf(err) != "" && api.KindOf(err) != api.NotFound {
+	var seen api.Name // the way to it, as far up as he sees it
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if owner == api.SystemOwner {
+			of, err := tx.SharedDrive(ctx, drive)
+			if err != nil {
+				return err
+			}
+			p.Mount = of.Name
+		}
+		seen, err = tx.PathOfNode(ctx, drive, node)
+		return err
+	})
+	if err != nil {
+		return p, err
+	}
+	// It begins at the root, or at what is shared with him, of which he is told the name: which one it is, the path itself tells.
+	ways := []api.Name{seen}
+	for _, top := range shared {
+		if top.Drive == drive {
+			ways = append(ways, "/"+top.Name+seen)
+		}
+	}
+	for _, way := range ways {
+		path, err := api.ParsePath(string(way))
+		if err != nil {
 			return p, err
 		}
-		p.Mount = d.Name
+		n, err := d.Lookup(ctx, path)
+		switch {
+		case err == nil && n.ID == node:
+			p.Path = "/" + api.Name(api.JoinPath(path)).Escape()
+			return p, nil
+		case err != nil && api.KindOf(err) != api.NotFound:
+			return p, err
+		}
 	}
 	return p, nil
 }

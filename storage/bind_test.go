@@ -68,3 +68,56 @@ func TestNothingComesBehindABind(t *testing.T) {
 		t.Errorf("itself it moves: %v", err)
 	}
 }
+
+// The list of binds gives back what was bound, by the paths of whoever asks, and no path that leads elsewhere.
+func TestBindsAreListedAsTheyWereMade(t *testing.T) {
+	s := newSharing(t)
+	s.grant(t, "shared", s.bob.User.String(), "read", "list")
+	hers := "user:" + s.alice.User.String()
+	made := []Bind{
+		{Source: Place{Mount: hers, Path: "/shared"}, Target: Place{Mount: "home", Path: "/hers"}},
+		{Source: Place{Mount: hers, Path: "/shared/sub/deep"}, Target: Place{Mount: "home", Path: "/deep"}},
+	}
+	for _, b := range made {
+		if _, err := s.AddBind(t.Context(), s.bob, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.AddBind(t.Context(), s.alice, Bind{Source: Place{Mount: "home", Path: "/private"}, Target: Place{Mount: "home", Path: "/own"}}); err != nil {
+		t.Fatal(err)
+	}
+	listed := func(c Caller) string {
+		t.Helper()
+		all, err := s.Binds(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, b := range all {
+			lines = append(lines, b.Source.Mount+b.Source.Path+" at "+b.Target.Mount+b.Target.Path)
+		}
+		return strings.Join(lines, ", ")
+	}
+	if got, want := listed(s.bob), hers+"/shared at home/hers, "+hers+"/shared/sub/deep at home/deep"; got != want {
+		t.Errorf("his are %s, want %s", got, want)
+	}
+	his := "user:" + s.bob.User.String()
+	if got, want := listed(s.alice), "home/shared at "+his+", home/shared/sub/deep at "+his+", home/private at home/own"; got != want {
+		t.Errorf("what she sees is %s, want %s", got, want)
+	}
+	if _, err := s.home.Mkdir(t.Context(), names(t, "secret"), false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.home.Move(t.Context(), names(t, "shared"), names(t, "secret/shared"), MoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := listed(s.bob), hers+" at home/hers, "+hers+" at home/deep"; got != want {
+		t.Errorf("once she moved it his are %s, want %s", got, want)
+	}
+	if err := s.home.Revoke(t.Context(), api.Grant{Path: "secret/shared", UserID: s.bob.User.String()}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := listed(s.bob), hers+" at home/hers, "+hers+" at home/deep"; got != want {
+		t.Errorf("once it ended his are %s, want %s", got, want)
+	}
+}
