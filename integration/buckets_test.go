@@ -71,6 +71,11 @@ func apiNeedsToken(t *testing.T, b *buckets) {
 		if got := nobody.ask(t, c.method, c.path, asJSON, []byte(`{"name":"abc"}`)).must(t, 401); got.message() != "Access token required" {
 			t.Errorf("%s %s: %v", c.method, c.path, got)
 		}
+		for _, none := range []string{"Bearer ", "token"} {
+			if got := nobody.ask(t, c.method, c.path, map[string]string{"Authorization": none}, nil).must(t, 401); got.message() != "Access token required" {
+				t.Errorf("%s %s with Authorization %q: %v", c.method, c.path, none, got)
+			}
+		}
 	}
 }
 

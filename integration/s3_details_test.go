@@ -107,6 +107,23 @@ func s3Headers(t *testing.T, b *buckets) {
 	}
 }
 
+// s3HeadersOfErrors shows that an error has nothing of the object that it is about.
+func s3HeadersOfErrors(t *testing.T, b *buckets) {
+	ctx, name := t.Context(), b.anna.bucket(t)
+	must(t, code1(b.anna.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &name, Key: aws.String("key"), Body: bytes.NewReader([]byte("x")), CacheControl: aws.String("public"), ContentEncoding: aws.String("gzip")})))
+	get, err := s3.NewPresignClient(b.anna.client).PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &name, Key: aws.String("key")})
+	must(t, err)
+	req := newRequest(t, "GET", get.URL, "", nil)
+	req.Header.Set("Range", "bytes=5-")
+	res, err := http.DefaultTransport.RoundTrip(req)
+	must(t, err)
+	defer res.Body.Close()
+	h := res.Header
+	if res.StatusCode != 416 || h.Get("Content-Range") != "bytes */1" || h.Get("Content-Encoding") != "" || h.Get("Cache-Control") != "" || h.Get("Content-Type") != "application/xml" {
+		t.Errorf("a range that there is not: %s %v", res.Status, h)
+	}
+}
+
 func s3CopyConditions(t *testing.T, b *buckets) {
 	ctx, c, name := t.Context(), b.anna.client, b.anna.bucket(t)
 	put, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &name, Key: aws.String("key"), Body: bytes.NewReader([]byte("content"))})

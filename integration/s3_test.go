@@ -78,6 +78,7 @@ func TestS3(t *testing.T) {
 		"an upload that breaks off stores nothing":     s3Cut,
 		"what is not offered is refused":               s3Refusals,
 		"headers are as S3 has them":                   s3Headers,
+		"errors have none of an object's headers":      s3HeadersOfErrors,
 		"copies hold to their conditions":              s3CopyConditions,
 		"completing twice is completing once":          s3CompletesTwice,
 		"uploads and downloads stream":                 s3Streams,

@@ -153,7 +153,7 @@ func (a *Auth) ChangePassword(ctx context.Context, from netip.Addr, id Identity,
 }
 
 // Refresh lets the identity's session begin its time without use anew, and
-// sells a new token of it.
+// sells a new token of it. If that time is over, it is [api.Unauthenticated].
 func (a *Auth) Refresh(ctx context.Context, id Identity) (api.Token, error) {
 	err := a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
 		return tx.TouchSession(ctx, id.Session)

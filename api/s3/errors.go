@@ -91,8 +91,11 @@ func (q *request) describe(err error) (int, http.Header, errorBody) {
 func (q *request) fail(err error) {
 	status, header, body := q.describe(err)
 	h := q.w.Header()
-	for _, name := range []string{"Content-Length", "Content-Range", "Content-Disposition", "Etag", "Last-Modified"} {
-		h.Del(name)
+	for _, name := range append([]string{"Content-Length", "Etag", "Last-Modified"}, kept...) {
+		h.Del(name) // they were for the object
+	}
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		h.Del("Content-Range") // where it says how much there is
 	}
 	for name, values := range header {
 		if name != "Www-Authenticate" {

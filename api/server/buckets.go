@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"satchel/api"
@@ -120,7 +121,8 @@ func (s *server) apiUser(r *http.Request, token api.Token) (apiUser, error) {
 // identifyAPI is identify in the words of /api.
 func (s *server) identifyAPI(r *http.Request) (auth.Identity, error) {
 	id, err := s.identify(r)
-	if api.KindOf(err) == api.Unauthenticated && r.Header.Get("Authorization") == "" {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if api.KindOf(err) == api.Unauthenticated && strings.TrimSpace(token) == "" {
 		err = api.Errorf(api.Unauthenticated, "Access token required")
 	}
 	return id, err

@@ -95,9 +95,13 @@ var plain = map[api.Kind]string{
 
 func (f fault) write(w http.ResponseWriter, contentType string, body any) {
 	h := w.Header()
-	for _, name := range []string{"Content-Length", "Content-Range", "Content-Disposition", "Etag", "Last-Modified", "Cache-Control"} {
+	for _, name := range []string{"Content-Length", "Content-Disposition", "Etag", "Last-Modified"} {
 		h.Del(name) // they were for the answer that there is not
 	}
+	if f.status != http.StatusRequestedRangeNotSatisfiable {
+		h.Del("Content-Range") // where it says how much there is
+	}
+	h.Set("Cache-Control", "no-store")
 	for name, values := range f.header {
 		h[name] = values
 	}

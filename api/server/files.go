@@ -37,14 +37,9 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := req.query
-	if r.URL.Query().Get("limit") == "0" {
-		q.Limit = -1 // none are wanted
-	}
-	var files []storage.File
-	if q.Limit >= 0 {
-		if files, err = s.files(r.Context(), id, q); err != nil {
-			return err
-		}
+	files, err := s.files(r.Context(), id, q)
+	if err != nil {
+		return err
 	}
 	total := int64(-1)
 	if prefers(r, "count=exact") {
@@ -212,25 +207,28 @@ func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, files []
 	var path []api.Name
 	var description *string
 	for name, raw := range given {
+		if _, err := filesTable.column(name); err != nil {
+			return nil, err
+		}
+		if name != "description" && name != "file_path" {
+			return nil, api.Errorf(api.Permission, "only file_path and description can be changed")
+		}
 		var text *string
 		if err := json.Unmarshal(raw, &text); err != nil || text != nil && (!utf8.ValidString(*text) || strings.ContainsRune(*text, 0)) {
 			return nil, api.Errorf(api.Invalid, "%s must be a text", name)
 		}
-		var err error
 		switch {
 		case name == "description" && text != nil:
 			description = text
 		case name == "description":
 			description = new(string)
-		case name == "file_path" && text != nil:
+		case text == nil:
+			return nil, api.Errorf(api.Invalid, "%s must be a text", name)
+		default:
+			var err error
 			if path, err = filePath(*text); err != nil {
 				return nil, err
 			}
-		default:
-			if _, err = filesTable.column(name); err == nil {
-				err = api.Errorf(api.Permission, "only file_path and description can be changed")
-			}
-			return nil, err
 		}
 	}
 	if path != nil && len(files) > 1 {

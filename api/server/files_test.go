@@ -74,7 +74,7 @@ func TestFilesQueries(t *testing.T) {
 		if strings.TrimSpace(a.body) != `{"size":1}` {
 			t.Errorf("object = %s", a.body)
 		}
-		f.fails(f.do(request{path: "/files", as: alice, header: header}), 406, "")
+		f.fails(f.do(request{path: "/files", as: alice, header: header}), 406, "JSON object requested, multiple (or no) rows returned")
 	})
 	t.Run("Range", func(t *testing.T) {
 		for _, tt := range []struct {
@@ -105,6 +105,17 @@ func TestFilesQueries(t *testing.T) {
 		}
 		a := f.do(request{path: "/files", as: alice, header: map[string]string{"Range": "9-12", "Prefer": "count=exact"}})
 		f.fails(a, 416, "range")
+		if got := a.header.Get("Content-Range"); got != "*/5" || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("Content-Range of 416: %q, Cache-Control: %q", got, a.header.Get("Cache-Control"))
+		}
+		for _, header := range []map[string]string{{}, {"Range": "0-1"}} {
+			if got := f.paths(f.do(request{path: "/files?limit=0", as: alice, header: header})); got != "" {
+				t.Errorf("limit=0 with %v = %q", header, got)
+			}
+		}
+		if rows := f.rows(f.do(request{path: "/users?limit=0", as: alice})); len(rows) != 0 {
+			t.Errorf("/users?limit=0 = %v", rows)
+		}
 	})
 	t.Run("bad queries", func(t *testing.T) {
 		for _, query := range []string{
@@ -141,6 +152,12 @@ func TestDeleteFiles(t *testing.T) {
 		t.Errorf("delete = %d %s", a.status, a.body)
 	}
 	f.fails(f.do(request{path: "/rpc/retrieve_file?p_file_path=a", as: alice}), 400, "File not found.")
+	if a := f.do(request{method: "DELETE", path: "/files?file_path=like.dir/*&limit=0", as: alice}); a.status != 204 {
+		t.Errorf("delete none = %d %s", a.status, a.body)
+	}
+	if got := f.paths(f.do(request{path: "/files", as: alice})); got != "dir/b dir/c" {
+		t.Errorf("files after none was to be deleted = %q", got)
+	}
 	a := f.do(request{method: "DELETE", path: "/files?file_path=like.dir/*&select=file_path", as: alice, header: map[string]string{"Prefer": "return=representation"}})
 	if a.status != 200 || len(f.rows(a)) != 2 {
 		t.Errorf("delete two = %d %s", a.status, a.body)
@@ -181,10 +198,12 @@ func TestPatchFiles(t *testing.T) {
 		body   any
 		status int
 	}{
+		{"a column of another type", map[string]any{"size": 1}, 403},
+		{"no column, of another type", map[string]any{"nothing": 1}, 400},
 		{"over another file", map[string]string{"file_path": "taken"}, 409},
 		{"`../other/x` in a rename", map[string]string{"file_path": "../" + bob + "/x"}, 400},
 		{"the root", map[string]string{"file_path": "/"}, 400},
-		{"no path", map[string]any{"file_path": nil}, 403},
+		{"no path", map[string]any{"file_path": nil}, 400},
 		{"another column", map[string]string{"user_id": bobs}, 403},
 		{"no column", map[string]string{"nothing": "x"}, 400},
 		{"a number", map[string]any{"description": 1}, 400},

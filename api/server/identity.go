@@ -6,6 +6,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/auth"
+	"satchel/storage"
 )
 
 // identify knows who a request is from, by its token or else its cookie. No
@@ -22,6 +23,19 @@ func (s *server) identify(r *http.Request) (auth.Identity, error) {
 		return s.auth.ByCookie(r.Context(), c.Value)
 	}
 	return auth.Identity{}, errNobody()
+}
+
+// visitor is who asks for what strangers may have too: the zero caller is a stranger. So is a
+// browser whose login has ended, which forgets it; a token that is wrong is refused.
+func (s *server) visitor(w http.ResponseWriter, r *http.Request) (storage.Caller, error) {
+	id, err := s.identify(r)
+	if api.KindOf(err) == api.Unauthenticated && r.Header.Get("Authorization") == "" {
+		if _, none := r.Cookie(s.cookieName()); none == nil {
+			s.dropCookie(w)
+		}
+		return storage.Caller{}, nil
+	}
+	return caller(id), err
 }
 
 func errNobody() error { return api.Errorf(api.Unauthenticated, "log in first") }

@@ -106,6 +106,9 @@ func (t table[R]) parse(rawQuery string) (tableRequest, error) {
 	if req.query.Limit, err = parseCount(values, "limit"); err != nil {
 		return tableRequest{}, err
 	}
+	if req.query.Limit == 0 && values.Get("limit") != "" {
+		req.query.Limit = -1 // none are wanted
+	}
 	if req.query.Offset, err = parseCount(values, "offset"); err != nil {
 		return tableRequest{}, err
 	}

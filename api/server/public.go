@@ -113,7 +113,7 @@ func (s *server) metadata(w http.ResponseWriter, r *http.Request) (row fileMetad
 
 // rpcSetMetadata replaces what the owner says about a file.
 func (s *server) rpcSetMetadata(w http.ResponseWriter, r *http.Request) {
-	p, err := s.place(w, r)
+	p, err := s.ownPlace(w, r)
 	if err == nil {
 		err = s.atPlace(r, p, func(d *storage.Drive, path []api.Name) error {
 			return d.SetMetadata(r.Context(), path, p.Metadata)
@@ -128,7 +128,7 @@ func (s *server) rpcSetMetadata(w http.ResponseWriter, r *http.Request) {
 
 // rpcSetPublic lets everybody read a file or a folder, or no longer.
 func (s *server) rpcSetPublic(w http.ResponseWriter, r *http.Request) {
-	p, err := s.place(w, r)
+	p, err := s.ownPlace(w, r)
 	var public bool
 	if err == nil && p.Public == nil {
 		err = api.Errorf(api.Invalid, "p_public must be true or false")
@@ -179,27 +179,33 @@ type place struct {
 	path   []api.Name
 }
 
-// place reads the arguments, and who asks; nobody may, but a wrong token is
-// refused.
+// place reads the arguments of what strangers may ask for too.
 func (s *server) place(w http.ResponseWriter, r *http.Request) (*place, error) {
-	who, err := s.visitor(r)
+	c, err := s.visitor(w, r)
 	if err != nil {
 		return nil, err
 	}
-	p := &place{Bucket: r.URL.Query().Get("p_bucket_path"), File: r.URL.Query().Get("p_file_name"), caller: who}
+	return readPlace(w, r, c)
+}
+
+// ownPlace reads the arguments of what strangers may not ask for.
+func (s *server) ownPlace(w http.ResponseWriter, r *http.Request) (*place, error) {
+	id, err := s.identify(r)
+	if err != nil {
+		return nil, err
+	}
+	return readPlace(w, r, caller(id))
+}
+
+func readPlace(w http.ResponseWriter, r *http.Request, c storage.Caller) (p *place, err error) {
+	p = &place{Bucket: r.URL.Query().Get("p_bucket_path"), File: r.URL.Query().Get("p_file_name"), caller: c}
 	if r.Method == http.MethodPost {
-		if who.User.IsZero() { // whatever a stranger sends is not read
-			return nil, errNobody()
-		}
 		if err := readArguments(w, r, p); err != nil {
 			return nil, err
 		}
 	}
-	if p.path, err = api.ParsePath(p.Bucket); err != nil {
-		return nil, err
-	}
-	if p.File == "" && r.Method == http.MethodPost || r.URL.Path == "/rpc/is_public" && p.File == "" {
-		return p, nil // the folder itself
+	if p.path, err = api.ParsePath(p.Bucket); err != nil || p.File == "" {
+		return p, err // the folder itself
 	}
 	name := api.Name(p.File)
 	if err := name.Check(); err != nil {
@@ -232,6 +238,9 @@ func (s *server) atPlace(r *http.Request, p *place, do func(*storage.Drive, []ap
 
 // readable is a file that the caller may read.
 func (s *server) readable(r *http.Request, p *place) (drive *storage.Drive, about storage.About, err error) {
+	if err := api.Name(p.File).Check(); err != nil {
+		return nil, about, err
+	}
 	err = s.atPlace(r, p, func(d *storage.Drive, path []api.Name) error {
 		drive = d
 		if about, err = d.About(r.Context(), path); err == nil && about.Type != api.File {

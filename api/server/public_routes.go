@@ -27,12 +27,19 @@ func (s *server) publicRoutes(f *route.Family) {
 			{Summary: "Somebody else's", As: route.Friend, Header: asJSON, Body: `{"p_bucket_path":"$you/notes","p_file_name":"today.txt","p_public":false}`, Status: 403},
 		},
 	}, s.rpcSetPublic)
-	f.Handle(route.Operation{
+	// posted adds a function also with its arguments in the body.
+	posted := func(op route.Operation, h http.HandlerFunc, example route.Example) {
+		f.Handle(op, h)
+		op.ID, op.Method, op.Params, op.Examples = op.ID+"-post", http.MethodPost, nil, []route.Example{example}
+		op.Body = route.JSON(route.Field{Name: "p_bucket_path", Doc: "The directory"}, route.Field{Name: "p_file_name", Doc: "The last name"})
+		f.Handle(op, h)
+	}
+	posted(route.Operation{
 		ID: "rpc-is-public", Method: http.MethodGet, Path: "/rpc/is_public", Summary: "Whether everybody may read a file or a folder",
 		Params: where, Answers: []route.Answer{{Status: 200, Doc: `[{"is_public"}]`}, missing},
 		Examples: []route.Example{{Summary: "A folder", As: route.You, Path: "/rpc/is_public?p_bucket_path=notes", Status: 200, Contains: `[{"is_public":false}]`}},
-	}, s.rpcIsPublic)
-	f.Handle(route.Operation{
+	}, s.rpcIsPublic, route.Example{Summary: "With the names in the body", As: route.You, Header: asJSON, Body: `{"p_bucket_path":"notes","p_file_name":"today.txt"}`, Status: 200, Contains: `[{"is_public":true}]`})
+	posted(route.Operation{
 		ID: "rpc-get-file", Method: http.MethodGet, Path: "/rpc/get_file", Summary: "A file for a browser; Range and conditions work",
 		Doc:     names + "\n\nImages, PDF, plain text, audio and video are shown, all else is saved. Public files may be cached for three days.",
 		Params:  where,
@@ -42,7 +49,7 @@ func (s *server) publicRoutes(f *route.Family) {
 			{Summary: "A public one, as a stranger", Path: "/rpc/get_file?p_bucket_path=$you/notes&p_file_name=today.txt", Status: 200, Contains: "Buy bread."},
 			{Summary: "One that is not there", Path: "/rpc/get_file?p_bucket_path=$you/notes&p_file_name=none", Status: 404, Contains: `"code":"PT404"`},
 		},
-	}, s.rpcGetFile)
+	}, s.rpcGetFile, route.Example{Summary: "With the names in the body", Header: asJSON, Body: `{"p_bucket_path":"$you/notes","p_file_name":"today.txt"}`, Status: 200, Contains: "Buy bread."})
 	f.Handle(route.Operation{
 		ID: "rpc-set-metadata", Method: http.MethodPost, Path: "/rpc/set_metadata", Access: route.Known, Summary: "Say something about a file: a JSON object of your own",
 		Body:    inBody(route.Field{Name: "p_metadata", Type: "object", Required: true, Doc: "At most 64 KiB"}),
@@ -52,7 +59,7 @@ func (s *server) publicRoutes(f *route.Family) {
 			Body: `{"p_bucket_path":"notes","p_file_name":"today.txt","p_metadata":{"colour":"blue","stars":3}}`, Status: 204,
 		}},
 	}, s.rpcSetMetadata)
-	f.Handle(route.Operation{
+	posted(route.Operation{
 		ID: "rpc-get-metadata", Method: http.MethodGet, Path: "/rpc/get_metadata", Summary: "What is known about a file; the hash is its SHA-256",
 		Doc: names, Params: where,
 		Answers: []route.Answer{{Status: 200, Doc: `[{"id","bucket_path","file_name","size","content_type","hash","created_at","metadata"}]`}, missing},
@@ -60,5 +67,5 @@ func (s *server) publicRoutes(f *route.Family) {
 			{Summary: "One of your own", As: route.You, Path: "/rpc/get_metadata?p_bucket_path=notes&p_file_name=today.txt", Status: 200, Contains: `"stars":3`},
 			{Summary: "A public one, as a stranger", Path: "/rpc/get_metadata?p_bucket_path=$you/notes&p_file_name=today.txt", Status: 200, Contains: `"size":11`},
 		},
-	}, s.rpcGetMetadata)
+	}, s.rpcGetMetadata, route.Example{Summary: "With the names in the body", Header: asJSON, Body: `{"p_bucket_path":"$you/notes","p_file_name":"today.txt"}`, Status: 200, Contains: `"size":11`})
 }

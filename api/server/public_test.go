@@ -111,6 +111,27 @@ func TestPublicFiles(t *testing.T) {
 	check(false, true, false)
 	// A wrong token is no stranger.
 	f.fails(f.do(request{path: getFile(me+"/pictures/deep", "two.txt"), header: map[string]string{"Authorization": "Bearer x"}}), 401, "")
+	// A cookie that is no login any more is a stranger's, and the browser forgets it.
+	for _, path := range []string{getFile(me+"/pictures/deep", "two.txt"), "/api/vfs/get/user:" + me + "/pictures/deep/two.txt"} {
+		for _, cookie := range []string{"satchel_session=", "satchel_session=of+yesterday"} {
+			a := f.do(request{path: path, header: map[string]string{"Cookie": cookie}})
+			if a.status != 200 || a.body != "two" || !strings.Contains(a.header.Get("Set-Cookie"), "Max-Age=0") {
+				t.Errorf("%s with %s: %d %s, Set-Cookie: %s", path, cookie, a.status, a.body, a.header.Get("Set-Cookie"))
+			}
+		}
+	}
+	if a := stranger(me+"/pictures/deep", "two.txt"); a.header.Get("Set-Cookie") != "" {
+		t.Errorf("who has no cookie is told to forget it: %v", a.header)
+	}
+	f.fails(f.do(request{method: "POST", path: "/rpc/set_public", header: map[string]string{"Cookie": "satchel_session="}, body: map[string]any{"p_bucket_path": me, "p_public": true}}), 401, "")
+	// The names may come in the body, as PostgREST's clients send them.
+	for function, want := range map[string]string{"get_file": "two", "get_metadata": `"size":3`, "is_public": `"is_public":true`} {
+		a := f.do(request{method: "POST", path: "/rpc/" + function, body: map[string]string{"p_bucket_path": me + "/pictures/deep", "p_file_name": "two.txt"}})
+		if a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("POST %s: %d %s", function, a.status, a.body)
+		}
+	}
+	f.fails(f.do(request{method: "POST", path: "/rpc/get_file", body: map[string]string{"p_bucket_path": me + "/pictures/deep/two.txt"}}), 400, "name")
 	// And a deleted file is gone for all.
 	f.do(request{method: "DELETE", path: "/files?file_path=eq.pictures/deep/two.txt", as: alice})
 	check(false, false, false)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -199,4 +198,4 @@ func headerText(s string) string {
 }
 
 // errRows says that a query did not give the one row that was asked for.
-var errRows = &pgrstStatus{http.StatusNotAcceptable, "PGRST116", errors.New("JSON object requested, multiple (or no) rows returned")}
+var errRows = &pgrstStatus{http.StatusNotAcceptable, "PGRST116", api.Errorf(api.Invalid, "JSON object requested, multiple (or no) rows returned")}

@@ -48,18 +48,6 @@ func (s *server) enter(ctx context.Context, t *vfsTarget, path []api.Name, throu
 	return err
 }
 
-// visitor is who asks; the zero caller is a stranger, who has what everyone
-// has. A wrong identity is refused all the same.
-func (s *server) visitor(r *http.Request) (storage.Caller, error) {
-	if r.Header.Get("Authorization") == "" {
-		if _, err := r.Cookie(s.cookieName()); err != nil {
-			return storage.Caller{}, nil
-		}
-	}
-	id, err := s.identify(r)
-	return caller(id), err
-}
-
 // vfsHandler does an action; an error that it returns is written by its caller,
 // and then it must have written nothing.
 type vfsHandler func(w http.ResponseWriter, r *http.Request, t *vfsTarget) error
@@ -77,7 +65,7 @@ func (s *server) vfsBy(through vfsWay, do vfsHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		t := vfsTarget{mount: r.PathValue("mount")}
 		err := func() (err error) {
-			if t.caller, err = s.visitor(r); err != nil {
+			if t.caller, err = s.visitor(w, r); err != nil {
 				return err
 			}
 			path, err := api.ParsePath(r.PathValue("path"))

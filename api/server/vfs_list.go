@@ -181,7 +181,7 @@ func flag(value string, preset bool) (bool, error) {
 
 // vfsMounts lists what can be opened.
 func (s *server) vfsMounts(w http.ResponseWriter, r *http.Request) {
-	c, err := s.visitor(r)
+	c, err := s.visitor(w, r)
 	var names []string
 	if err == nil {
 		names, err = s.drives.MountNames(r.Context(), c)

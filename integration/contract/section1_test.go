@@ -202,7 +202,7 @@ var section1 = []line{
 			t.Errorf("row %v", row)
 		}
 		p.send(t, "PATCH", "/files?id=eq."+id, nil, object{"file_path": "taken"}).fails(t, 409, "taken")
-		p.send(t, "PATCH", "/files?id=eq."+id, nil, object{"size": 7}).fails(t, 400, "")
+		p.send(t, "PATCH", "/files?id=eq."+id, nil, object{"size": 7}).fails(t, 403, "file_path and description")
 		p.retrieve(t, "new/b").is(t, 200, "1")
 	}},
 	{"An admin sees everyone's rows and can download nobody's (400 `File not found.`)", func(t *testing.T, w *world) {

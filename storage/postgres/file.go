@@ -70,7 +70,7 @@ type Order struct {
 }
 
 // FileQuery asks for files. Filters must all hold. Equal rows come in the
-// order of their paths. Limit 0 means all.
+// order of their paths. Limit 0 means all, a negative one none.
 type FileQuery struct {
 	Filters []Filter
 	Orders  []Order

@@ -134,8 +134,8 @@ func (s *statement) list(q FileQuery) (string, error) {
 	}
 	order = append(order, s.last)
 	query := s.with + ` SELECT ` + s.selected + body + ` ORDER BY ` + strings.Join(order, ", ")
-	if q.Limit > 0 {
-		query += ` LIMIT ` + s.arg(q.Limit)
+	if q.Limit != 0 {
+		query += ` LIMIT ` + s.arg(max(q.Limit, 0))
 	}
 	if q.Offset > 0 {
 		query += ` OFFSET ` + s.arg(q.Offset)

@@ -71,9 +71,13 @@ func (tx *Tx) ChangePassword(ctx context.Context, passwordHash string, keep api.
 	return ended, err
 }
 
-// TouchSession lets a session's time without use begin anew.
+// TouchSession lets a session's time without use begin anew. One whose time is over
+// is [api.Unauthenticated].
 func (tx *Tx) TouchSession(ctx context.Context, id api.ID) error {
-	_, err := tx.conn.Exec(ctx, `UPDATE satchel.sessions SET seen = now() WHERE id = $1 AND revoked IS NULL`, id)
+	tag, err := tx.conn.Exec(ctx, `UPDATE satchel.sessions SET seen = now() WHERE id = $1 AND revoked IS NULL AND (idle IS NULL OR seen > now() - idle)`, id)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errNoSession()
+	}
 	return err
 }
 

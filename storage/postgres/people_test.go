@@ -121,6 +121,19 @@ func TestTokenDoesNotReviveACookie(t *testing.T) {
 	if _, err := a.db.SessionBySecret(t.Context(), s.Secret, postgres.BrowserSession); api.KindOf(err) != api.Unauthenticated {
 		t.Errorf("the cookie after that: %v, want unauthenticated", err)
 	}
+	touch := func(id api.ID) error {
+		return a.db.As(t.Context(), a.alice, func(ctx context.Context, tx *postgres.Tx) error { return tx.TouchSession(ctx, id) })
+	}
+	if err := touch(s.ID); api.KindOf(err) != api.Unauthenticated {
+		t.Errorf("refreshing it by the token: %v, want unauthenticated", err)
+	}
+	if _, err := a.db.SessionBySecret(t.Context(), s.Secret, postgres.BrowserSession); api.KindOf(err) != api.Unauthenticated {
+		t.Errorf("the cookie after the refresh: %v, want unauthenticated", err)
+	}
+	device := a.session(t, a.alice, postgres.NewSession{Kind: postgres.DeviceSession, Lifetime: time.Hour})
+	if err := touch(device.ID); err != nil {
+		t.Errorf("refreshing what has no such time: %v", err)
+	}
 }
 
 func TestOnlyOnesOwnNameChanges(t *testing.T) {
