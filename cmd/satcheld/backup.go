@@ -137,11 +137,14 @@ func (cmd *backupCmd) tell(p *program, r backup.Report) error {
 			return err
 		}
 	} else {
-		name := ""
-		if r.Name != "" {
-			name = " as " + r.Name
+		content := contentText(r)
+		if r.Content == backup.Beside {
+			content += fmt.Sprintf(", %d of them copied now,", r.Copied)
 		}
-		fmt.Fprintf(out, "saved %d rows and %s%s in %v\n", r.Rows, contentText(r), name, seconds(r.Seconds))
+		if r.Name != "" {
+			content += " as " + r.Name
+		}
+		fmt.Fprintf(out, "saved %d rows and %s in %v\n", r.Rows, content, seconds(r.Seconds))
 		if !r.WithKey {
 			fmt.Fprintf(out, "the sealing key, %s, is not in it: keep a copy elsewhere, or give --with-key\n", p.keyPath())
 		} else {
@@ -159,11 +162,8 @@ func (cmd *backupCmd) tell(p *program, r backup.Report) error {
 
 // contentText says in words which content a backup has.
 func contentText(r backup.Report) string {
-	switch r.Content {
-	case backup.None:
+	if r.Content == backup.None {
 		return fmt.Sprintf("no content (%d packs, %s, are elsewhere)", r.Packs, bytesText(r.Bytes))
-	case backup.Beside:
-		return fmt.Sprintf("%d packs (%s), %d of them copied now,", r.Packs, bytesText(r.Bytes), r.Copied)
 	}
 	return fmt.Sprintf("%d packs (%s)", r.Packs, bytesText(r.Bytes))
 }
