@@ -77,20 +77,30 @@ func (d *Drive) wakeEvict() {
 	s.later(d.evictOn)
 }
 
-// evictOn is evict in the background.
+// evictOn goes on with making room in the background.
 func (d *Drive) evictOn() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.slots.evicting = false
-	if d.ctx.Err() == nil {
-		d.evict()
+	if d.ctx.Err() == nil && d.evictSome() && len(d.slots.limbo) < limboMax { // else once these are recycled: so many are open
+		d.wakeEvict()
 	}
 }
 
-// evict makes room: the content that was used longest ago goes first. What is
-// open, mapped, pinned, or not proven to be on the server stays. Locked. The rest of a pass that is a long one is gone
-// through in the background. It tells whether anything went in this pass, or may yet.
+// evict makes room for somebody who waits for it; locked, and given up in between. It tells whether anything went.
 func (d *Drive) evict() bool {
+	before := d.slots.sheds
+	for d.evictSome() {
+		d.mu.Unlock()
+		d.mu.Lock()
+	}
+	return d.slots.sheds != before
+}
+
+// evictSome makes room: the content that was used longest ago goes first. What is
+// open, mapped, pinned, or not proven to be on the server stays. Locked. It tells whether there is more to look at
+// in this pass.
+func (d *Drive) evictSome() (more bool) {
 	s := d.slots
 	limit, spare := d.limit()
 	p := &s.pass
@@ -122,22 +132,18 @@ func (d *Drive) evict() bool {
 		s.shed = time.Now()
 		s.sheds++
 	}
-	if s.bytes <= p.goal {
+	switch {
+	case s.bytes <= p.goal:
 		p.left = nil
-	}
-	if len(p.left) > 0 {
-		if len(s.limbo) < limboMax { // else once these are recycled: so many are open
-			d.wakeEvict()
-		}
+	case len(p.left) > 0:
 		return true
-	}
-	if s.bytes > p.goal {
+	default:
 		s.rested = time.Now().Add(max(evictRest, 10*time.Since(p.began)))
 	}
 	if p.went {
 		d.st.hurry() // discarded content takes up room until this is durable
 	}
-	return p.went
+	return false
 }
 
 // newPass begins a pass after which no more than goal bytes are to be here; locked.
