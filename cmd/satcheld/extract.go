@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"satchel/api"
 	"satchel/storage/extract"
 	"satchel/storage/thumbnail"
 )
@@ -55,7 +57,7 @@ func readApart(p *program) ([]byte, error) {
 }
 
 // runApart runs this program with arguments and content in a process that is
-// bounded, and returns what it writes.
+// bounded, and returns what it writes. One that can't be started is [api.Unavailable].
 func runApart(ctx context.Context, content []byte, args ...string) ([]byte, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -67,7 +69,11 @@ func runApart(ctx context.Context, content []byte, args ...string) ([]byte, erro
 	cmd.Env = []string{"GOMEMLIMIT=512MiB"} // nothing of the server's own secrets
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stdin = bytes.NewReader(content)
-	return cmd.Output()
+	out, err := cmd.Output()
+	if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
+		return nil, api.Errorf(api.Unavailable, "start a process for a document: %w", err) // for now: it says nothing of the document
+	}
+	return out, err
 }
 
 // extractApart runs this program as extractCmd.

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"satchel/api"
 )
 
 // Documents are parsed in a process of their own, within its limits.
@@ -26,5 +28,8 @@ func TestExtractApart(t *testing.T) {
 	}
 	if text, err := extractApart(t.Context(), "a.pdf", []byte("no PDF")); err == nil || text != "" {
 		t.Errorf("what is none: %q, %v", text, err)
+	}
+	if _, err := extractApart(t.Context(), strings.Repeat("a", 4<<20)+".docx", doc.Bytes()); api.KindOf(err) != api.Unavailable {
+		t.Errorf("a process that can't be started: %v", err)
 	}
 }
