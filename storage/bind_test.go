@@ -24,6 +24,16 @@ func TestNothingComesBehindABind(t *testing.T) {
 	if err := s.CreateBucket(t.Context(), s.bob, "box-of-alice"); api.KindOf(err) != api.Exists {
 		t.Errorf("a bucket of it: %v", err)
 	}
+	if err := s.CreateBucket(t.Context(), s.bob, "bucket-of-bob"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.BindShared(t.Context(), s.bob, s.home.ID(), s.home.lookup(t, "shared").ID, names(t, "bucket-of-bob")); err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := s.Bucket(t.Context(), s.bob, "bucket-of-bob", "s3:PutObject", "key")
+	if err != nil {
+		t.Fatal(err)
+	}
 	own, err := d.Files(t.Context(), FileQuery{})
 	if err != nil || len(own) != 1 {
 		t.Fatalf("files: %v, %v", own, err)
@@ -32,6 +42,10 @@ func TestNothingComesBehindABind(t *testing.T) {
 	for name, do := range map[string]func() error{
 		"put": func() error {
 			_, _, err := d.Put(t.Context(), below, strings.NewReader("x"), PutOptions{})
+			return err
+		},
+		"put into a bucket": func() error {
+			_, _, err := bucket.Put(t.Context(), names(t, "key"), strings.NewReader("x"), PutOptions{})
 			return err
 		},
 		"put deep": func() error {
