@@ -118,6 +118,22 @@ func TestVFSPathsThroughBinds(t *testing.T) {
 	}
 }
 
+// A copy into what is shown through a bind, and is below what is copied, does not go into itself.
+func TestVFSCopyBelowItself(t *testing.T) {
+	f := boundFixture(t)
+	f.store(alice, "in/shared/top/sub/c.txt", "sea")
+	f.bind(t, "in/shared/top/sub", "fs", api.AllPermissions)
+	if got := f.did("POST", "copy/home/fa/top", map[string]any{"to": "/fs/all"}); got != (entry{"all", "/fs/all"}) {
+		t.Errorf("copied: %v", got)
+	}
+	if got := f.stored(t, alice, "in/shared/top/sub/all/sub/c.txt"); got != "sea" {
+		t.Errorf("the copy has %q", got)
+	}
+	if a := f.do(request{path: "/api/vfs/ls/home/fs/all/sub", as: bob}); a.status != 200 || strings.Contains(a.body, `"all"`) {
+		t.Errorf("it has itself: %d %s", a.status, a.body)
+	}
+}
+
 // A bind's directory is an entry of its drive: it is renamed, copied from and
 // removed by its name, and what is bound stays where it is.
 func TestVFSBindIsAnEntry(t *testing.T) {

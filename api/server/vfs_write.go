@@ -192,10 +192,14 @@ func (t *vfsTarget) copyOver(ctx context.Context, n api.Node, to *vfsTarget, ove
 		return false, nil, err
 	}
 	created, copied = err != nil, map[api.ID]api.ID{}
-	return created, copied, t.copyNode(ctx, n, to.drive, to.path, copied)
+	return created, copied, t.copyNode(ctx, n, to.drive, to.path, copied, map[api.ID]bool{})
 }
 
-func (t *vfsTarget) copyNode(ctx context.Context, n api.Node, to *storage.Drive, path []api.Name, copied map[api.ID]api.ID) error {
+// copyNode copies a node to a path. made is what it has made: through a bind that may be below what is copied.
+func (t *vfsTarget) copyNode(ctx context.Context, n api.Node, to *storage.Drive, path []api.Name, copied map[api.ID]api.ID, made map[api.ID]bool) error {
+	if made[n.ID] {
+		return nil
+	}
 	switch n.Type {
 	case api.File:
 		c, err := t.drive.Content(ctx, n.ID, api.ID{})
@@ -207,20 +211,24 @@ func (t *vfsTarget) copyNode(ctx context.Context, n api.Node, to *storage.Drive,
 			return err
 		}
 		defer body.Close()
-		made, created, err := to.Put(ctx, path, body, storage.PutOptions{Mtime: n.Mtime})
-		if err == nil && created && (made.Mode != n.Mode || len(n.Xattrs) > 0) {
+		put, created, err := to.Put(ctx, path, body, storage.PutOptions{Mtime: n.Mtime})
+		if err == nil && created && (put.Mode != n.Mode || len(n.Xattrs) > 0) {
 			err = to.SetAttr(ctx, path, api.Attr{Mode: &n.Mode, Xattrs: n.Xattrs})
 		}
+		made[put.ID] = true
 		copied[n.ID] = c.Version
 		return err
 	case api.Directory:
-		_, err := to.Mkdir(ctx, path, true)
+		dir, err := to.Mkdir(ctx, path, true)
 		if err != nil && api.KindOf(err) != api.Exists {
 			return err
 		}
 		created := err == nil
+		if created {
+			made[dir] = true
+		}
 		err = t.each(ctx, n.ID, func(name api.Name, child api.Node) error {
-			return t.copyNode(ctx, child, to, append(path[:len(path):len(path)], name), copied)
+			return t.copyNode(ctx, child, to, append(path[:len(path):len(path)], name), copied, made)
 		})
 		if err == nil && created {
 			err = to.SetAttr(ctx, path, api.Attr{Mode: &n.Mode, Mtime: &n.Mtime, Xattrs: n.Xattrs})

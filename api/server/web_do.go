@@ -19,9 +19,9 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err != nil {
 		return err
 	}
-	parts, err := r.MultipartReader()
+	parts, err := multipartOf(r)
 	if err != nil {
-		return api.Errorf(api.Invalid, "this is not the upload form: %w", err)
+		return err
 	}
 	var in string
 	for {
