@@ -33,7 +33,8 @@ END $$;
 -- +goose StatementEnd
 REVOKE EXECUTE ON FUNCTION satchel.vouch() FROM PUBLIC;
 CREATE TRIGGER vouch BEFORE UPDATE OF password_hash ON satchel.users FOR EACH ROW
-	WHEN (NEW.id::text IS DISTINCT FROM current_setting('satchel.user_id', true)) EXECUTE FUNCTION satchel.vouch();
+	WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash AND NEW.id::text IS DISTINCT FROM current_setting('satchel.user_id', true))
+	EXECUTE FUNCTION satchel.vouch();
 
 GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 SET LOCAL ROLE satchel_auth;

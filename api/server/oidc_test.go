@@ -108,6 +108,15 @@ func TestOIDCLeavesWhatSomebodySignedUp(t *testing.T) {
 		t.Errorf("after a change of the password the address's owner is led to %s", at)
 	}
 
+	// Nor does an admin who changes something else.
+	admin := f.browser()
+	admin.signIn(root)
+	id := f.accountID(victim)
+	admin.post("/do/admin/change", "user", id, "quota", "2 GB").want(t, "quota", "/people/"+id, "2.0 GB")
+	if at, _ := signIn(); at.Path != "/oidc/end" {
+		t.Errorf("with another quota the address's owner is led to %s", at)
+	}
+
 	// Once the operator has set a password, the account is whose he says.
 	if err := f.operator.SetPassword(t.Context(), victim, "a hash"); err != nil {
 		t.Fatal(err)
