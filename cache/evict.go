@@ -38,10 +38,10 @@ func (d *Drive) unhold(slot uint64) {
 
 // A pass is one round of making room, at so many content files at a time, so that programs don't wait for all of them.
 type pass struct {
-	left  []candidate // what was not looked at yet, that which was used longest ago first
-	goal  int64       // bytes that may stay
-	began time.Time
-	went  bool // something did
+	left []candidate // what was not looked at yet, that which was used longest ago first
+	goal int64       // bytes that may stay
+	took time.Duration
+	went bool // something did
 }
 
 // A candidate is a content file that may go, unless it was used again since the pass began.
@@ -82,15 +82,18 @@ func (d *Drive) evictOn() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.slots.evicting = false
-	if d.ctx.Err() == nil && d.evictSome() && len(d.slots.limbo) < limboMax { // else once these are recycled: so many are open
+	if d.ctx.Err() == nil && d.evictSome() && len(d.slots.limbo) < limboMax {
 		d.wakeEvict()
 	}
 }
 
-// evict makes room for somebody who waits for it; locked, and given up in between. It tells whether anything went.
+// evict makes room for somebody who waits for it; locked, and given up in between. It tells whether anything went, or may yet.
 func (d *Drive) evict() bool {
 	before := d.slots.sheds
-	for d.evictSome() {
+	for d.ctx.Err() == nil && d.evictSome() {
+		if len(d.slots.limbo) >= limboMax {
+			return true // the rest once these are recycled: so many are open
+		}
 		d.mu.Unlock()
 		d.mu.Lock()
 	}
@@ -101,7 +104,7 @@ func (d *Drive) evict() bool {
 // open, mapped, pinned, or not proven to be on the server stays. Locked. It tells whether there is more to look at
 // in this pass.
 func (d *Drive) evictSome() (more bool) {
-	s := d.slots
+	s, start := d.slots, time.Now()
 	limit, spare := d.limit()
 	p := &s.pass
 	switch over := s.bytes > limit; {
@@ -127,6 +130,7 @@ func (d *Drive) evictSome() (more bool) {
 	if err := t.commit(); err != nil {
 		d.log.Error("evict", "err", err)
 	}
+	p.took += time.Since(start)
 	if s.bytes < before {
 		p.went = true
 		s.shed = time.Now()
@@ -138,7 +142,7 @@ func (d *Drive) evictSome() (more bool) {
 	case len(p.left) > 0:
 		return true
 	default:
-		s.rested = time.Now().Add(max(evictRest, 10*time.Since(p.began)))
+		s.rested = time.Now().Add(max(evictRest, 10*p.took))
 	}
 	if p.went {
 		d.st.hurry() // discarded content takes up room until this is durable
@@ -148,7 +152,7 @@ func (d *Drive) evictSome() (more bool) {
 
 // newPass begins a pass after which no more than goal bytes are to be here; locked.
 func (d *Drive) newPass(goal int64) pass {
-	p := pass{goal: goal, began: time.Now(), left: make([]candidate, 0, len(d.slots.held))}
+	p := pass{goal: goal, left: make([]candidate, 0, len(d.slots.held))}
 	for slot, h := range d.slots.held {
 		p.left = append(p.left, candidate{slot, h.used})
 	}

@@ -200,6 +200,9 @@ func TestEvictsOnceForAShortDisk(t *testing.T) {
 	if d.evict(); d.slots.bytes != left {
 		t.Errorf("%d bytes were here, then %d", left, d.slots.bytes)
 	}
+	if !d.yield() {
+		t.Error("who waits for room is not told that it is coming")
+	}
 }
 
 // When nothing can go it is not tried again and again; what can go later goes.

@@ -106,8 +106,11 @@ func (d *Drive) press() bool {
 	return d.evict()
 }
 
-// yield is evict, or press when the ballast is gone for want of a quota; locked.
+// yield is evict, or press when the ballast is gone for want of a quota; not while the room of what went is coming. Locked.
 func (d *Drive) yield() bool {
+	if s := d.slots; s.sheds != s.freed.Load() {
+		return true
+	}
 	if d.space.denied() {
 		return d.press()
 	}

@@ -234,7 +234,7 @@ func (g *getter) file(ctx context.Context, n api.Node, to string, check bool) er
 		if info.IsDir() {
 			return api.Errorf(api.IsDirectory, "there is a directory of that name")
 		}
-		if info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Mtime && (!check || contentIs(to, n.SHA256)) {
+		if info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Mtime && (!check || contentIs(ctx, to, n.SHA256)) {
 			g.skipped.Add(1)
 			g.bar.add(n.Size)
 			return nil
@@ -272,14 +272,16 @@ func (g *getter) tell(err error) {
 	g.sh.tell(err)
 }
 
-// contentIs tells whether a file has content of a hash.
-func contentIs(path string, want api.Hash) bool {
+// contentIs tells whether a file has content of a hash; no, when the command ends before.
+func contentIs(ctx context.Context, path string, want api.Hash) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return err == nil && api.Hash(h.Sum(nil)) == want
+	for err == nil && ctx.Err() == nil {
+		_, err = io.CopyN(h, f, 1<<20)
+	}
+	return err == io.EOF && api.Hash(h.Sum(nil)) == want
 }
