@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -87,7 +89,9 @@ func newIndexing() *indexing {
 
 func (x *indexing) wake(drive api.ID) {
 	x.mu.Lock()
-	if _, waits := x.dirty[drive]; !waits {
+	if p := x.dirty[drive]; p != nil {
+		p.changed = true
+	} else {
 		x.dirty[drive] = nil
 	}
 	x.mu.Unlock()
@@ -97,6 +101,8 @@ func (x *indexing) wake(drive api.ID) {
 // goOn has a pass go on when the other drives that changed had their turns.
 func (x *indexing) goOn(drive api.ID, p *pass) {
 	x.mu.Lock()
+	_, changed := x.dirty[drive]
+	p.changed = p.changed || changed || x.all
 	x.dirty[drive] = p
 	x.mu.Unlock()
 	x.signal()
@@ -105,6 +111,11 @@ func (x *indexing) goOn(drive api.ID, p *pass) {
 func (x *indexing) wakeAll() {
 	x.mu.Lock()
 	x.all = true
+	for _, p := range x.dirty {
+		if p != nil {
+			p.changed = true
+		}
+	}
 	x.mu.Unlock()
 	x.signal()
 }
@@ -262,6 +273,9 @@ type pass struct {
 	files        []postgres.Unindexed // to be read next
 	after        api.ID               // the last one of them
 	last         bool                 // there are none after it
+	changed      bool                 // the drive was, between its turns
+	missed       error                // of the first file that can't be read for now
+	inRow        int                  // how many could not, one after the other
 }
 
 // indexPage is how many files are looked up at once.
@@ -270,11 +284,15 @@ const indexPage = 200
 // wordsAtOnce is how many bytes of content, or of the text in it, a turn has, beside the last file's.
 var wordsAtOnce = 1 << 20
 
+// missesInRow is after how many files that can't be read for now, one after the other, a pass is given up: the store is away.
+// One pack may have that many that are lost to it alone.
+var missesInRow = 1000
+
 // index finds words of what changed in the drive since it did so last. It is a turn of the pass, or the first one of a new
-// pass for nil; what is left goes on in the drive's next turn.
+// pass for nil; what is left goes on in the drive's next turn. A file that can't be read for now ends the turn, and keeps
+// none of the others from being found; a later pass reads it.
 func (d *Drive) index(ctx context.Context, p *pass) error {
-	first := p == nil
-	if first {
+	if p == nil {
 		p = &pass{}
 		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
 			p.seq, p.indexed, p.whole, err = tx.IndexState(ctx, d.id)
@@ -305,8 +323,13 @@ func (d *Drive) index(ctx context.Context, p *pass) error {
 		}
 		text, err := d.words(ctx, f)
 		if err != nil {
-			return errors.Join(err, found.keep(ctx, d))
+			p.missed = cmp.Or(p.missed, fmt.Errorf("file %s: %w", f.Node, err))
+			if p.inRow++; ctx.Err() != nil || p.inRow == missesInRow {
+				return errors.Join(p.missed, found.keep(ctx, d))
+			}
+			break
 		}
+		p.inRow = 0
 		found.files, found.texts = append(found.files, f), append(found.texts, text)
 		found.bytes += max(len(text), int(min(limit, f.Size)))
 	}
@@ -317,8 +340,11 @@ func (d *Drive) index(ctx context.Context, p *pass) error {
 		d.s.index.goOn(d.id, p)
 		return nil
 	}
-	if !first { // what changed since then was heard of between its turns
+	if p.changed {
 		d.s.index.wake(d.id)
+	}
+	if p.missed != nil {
+		return p.missed
 	}
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, p.indexed, p.seq) })
 }

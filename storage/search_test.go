@@ -1,11 +1,11 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -83,7 +83,9 @@ func TestIndexRests(t *testing.T) {
 	} {
 		x := newIndexing()
 		for drive, p := range c.dirty {
-			x.goOn(drive, p)
+			if p != nil {
+				x.goOn(drive, p)
+			}
 		}
 		for drive := range c.dirty { // which is changed meanwhile, too
 			x.wake(drive)
@@ -153,53 +155,74 @@ func TestIndexTakesTurns(t *testing.T) {
 	}
 }
 
-// What can't be read for now is read later; what is lost keeps no others from being found.
+// What can't be read for now is read later, and neither that nor what is lost keeps others from being found.
 func TestIndexBeyondFailures(t *testing.T) {
+	defer func(was int) { missesInRow = was }(missesInRow)
 	w := newWorld(t)
 	store := w.ledger()
 	d := w.home(t, w.user(t, "editor"))
-	d.store(t, "lost.txt", "mislaid")
-	var pack string // the only one yet
-	for info, err := range w.blobs.List(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
+	packs := map[string]string{} // of the files
+	put := func(name, word string) {
+		t.Helper()
+		d.store(t, name, word)
+		for info, err := range w.blobs.List(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(slices.Collect(maps.Values(packs)), info.Key) {
+				packs[name] = info.Key
+			}
 		}
-		pack = info.Key
 	}
-	d.store(t, "there.txt", "present")
-	var failure error
+	put("lost.txt", "mislaid")
+	put("barred.txt", "hidden")
+	put("there.txt", "present")
+	failures := map[string]error{} // by pack
 	store.damage = func(key string, r io.ReadCloser) (io.ReadCloser, error) {
-		if failure != nil || key == pack {
+		if err := failures[key]; err != nil {
 			r.Close()
-			return nil, cmp.Or(failure, api.Errorf(api.NotFound, "gone"))
+			return nil, err
 		}
 		return r, nil
 	}
-	found := func(word string) int {
+	away := api.Errorf(api.Unavailable, "the store is away")
+	// look has a whole pass look; done: and nothing is left to a later one.
+	look := func(what string, present, hidden int, done bool) {
 		t.Helper()
-		hits, err := d.Search(t.Context(), d.Root(), word, "", 100)
-		if err != nil {
+		w.index.wake(d.ID())
+		for turns := 0; len(w.index.dirty) > 0; turns++ {
+			if turns == 100 {
+				t.Fatalf("%s: it does not come to an end", what)
+			}
+			w.indexDirty(t.Context())
+		}
+		for word, want := range map[string]int{"present": present, "hidden": hidden} {
+			found, err := d.Search(t.Context(), d.Root(), word, "", 100)
+			if err != nil || len(found) != want {
+				t.Errorf("%s: %d files have %q, not %d (%v)", what, len(found), word, want, err)
+			}
+		}
+		if err := d.snapshot(t.Context(), func(ctx context.Context, tx *postgres.Tx) error {
+			seq, indexed, _, err := tx.IndexState(ctx, d.id)
+			if (seq == indexed) != done {
+				t.Errorf("%s: looked at up to %d of %d", what, indexed, seq)
+			}
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
-		return len(hits)
 	}
-	failure = api.Errorf(api.Unavailable, "the store is away")
-	if err := d.index(t.Context(), nil); api.KindOf(err) != api.Unavailable {
-		t.Errorf("while the store is away: %v", err)
+	for _, key := range packs {
+		failures[key] = away
 	}
-	failure = nil
-	if err := d.index(t.Context(), nil); err != nil || found("present") != 1 {
-		t.Errorf("when it is back: %v, %d files are found", err, found("present"))
-	}
-	if err := d.snapshot(t.Context(), func(ctx context.Context, tx *postgres.Tx) error {
-		seq, indexed, _, err := tx.IndexState(ctx, d.id)
-		if seq != indexed {
-			t.Errorf("looked at up to %d of %d", indexed, seq)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	look("while the store is away", 0, 0, false)
+	failures = map[string]error{packs["lost.txt"]: api.Errorf(api.NotFound, "gone"), packs["barred.txt"]: away}
+	missesInRow = 1
+	look("one in a row is too many", 0, 0, false)
+	missesInRow = 2
+	look("while one can't be read", 1, 0, false)
+	delete(failures, packs["barred.txt"])
+	look("when it can be", 1, 1, true)
 }
 
 // A thumbnail that could not be made for now is made later.
