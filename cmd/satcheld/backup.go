@@ -85,7 +85,7 @@ func (cmd *backupCmd) save(p *program, db *database, src backup.Source, to place
 	if err != nil || cmd.Keep == 0 {
 		return report, err
 	}
-	report.Removed, err = backup.Prune(p.ctx, store, cmd.Keep)
+	report.Removed, err = backup.Prune(p.ctx, store, cmd.Keep, p.log)
 	return report, err
 }
 

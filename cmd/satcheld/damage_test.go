@@ -96,6 +96,37 @@ func TestBackupsTellOfDamage(t *testing.T) {
 	must(t, "", "restore", store, "--check", "--name", mended.Name)
 }
 
+// Rows alone are no whole backup beside others that have content: they neither let the last whole one go, nor have all
+// content read again. An older one that can't be read keeps none from being removed.
+func TestRowsOnlyBesideContent(t *testing.T) {
+	s, a, _ := filled(t, "")
+	dir := filepath.Join(t.TempDir(), "backups")
+	store := "file:" + dir
+	s.reports("backup", store)
+	pack := s.largest().String()
+	s.reports("backup", store, "--no-content")
+	flip(t, dir, pack) // who reads it puts another in its place
+	again := s.reports("backup", store)
+	if !again.Whole() || again.Copied != 0 {
+		t.Errorf("content was read again: %+v", again)
+	}
+	flip(t, dir, pack)
+
+	rows := s.reports("backup", store, "--no-content")
+	if err := os.Truncate(filepath.Join(dir, "objects", rows.Name[len(rows.Name)-2:], rows.Name), 9); err != nil {
+		t.Fatal(err)
+	}
+	a.store("films/newer", random(21<<20))
+	s.one(`SELECT id::text FROM satchel.packs ORDER BY id DESC LIMIT 1`, &pack)
+	flip(t, s.blobs(), pack)
+	lacking := s.reports("backup", store)
+	last := s.reports("backup", store, "--no-content", "--keep", "2")
+	if names := listed(t, store); !slices.Equal(names, []string{again.Name, lacking.Name, last.Name}) {
+		t.Errorf("the store has the backups %v, the last whole one is %s", names, again.Name)
+	}
+	must(t, "", "restore", store, "--check", "--name", again.Name)
+}
+
 // A backup that rots where it lies is told of by whoever restores it, and does no harm to what is whole.
 func TestRestoreTellsOfRot(t *testing.T) {
 	s, _, stop := filled(t, "")

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -162,22 +163,33 @@ func copyPacks(ctx context.Context, from, to blob.Store, packs []postgres.KeptPa
 	return nil
 }
 
-// sound is the packs that were whole when the newest backup in a store was
-// made. What else is there, of one that was broken off, nobody knows to be whole.
+// sound is the packs that were whole when the newest backup with content in a
+// store was made. What else is there, of one that was broken off, nobody knows to
+// be whole.
 func sound(ctx context.Context, in blob.Store) (map[string]bool, error) {
 	packs := map[string]bool{}
-	n, _, err := find(ctx, in, "")
-	if kind := api.KindOf(err); kind == api.NotFound || kind == api.Invalid {
-		return packs, nil
-	}
+	names, err := Names(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range n.PackList {
-		packs[id.String()] = true
-	}
-	for _, id := range n.lacks() {
-		delete(packs, id.String())
+	for _, name := range slices.Backward(names) {
+		n, _, err := find(ctx, in, name)
+		if kind := api.KindOf(err); kind == api.NotFound || kind == api.Invalid {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n.Content == None {
+			continue
+		}
+		for _, id := range n.PackList {
+			packs[id.String()] = true
+		}
+		for _, id := range n.lacks() {
+			delete(packs, id.String())
+		}
+		break
 	}
 	return packs, nil
 }

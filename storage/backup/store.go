@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -109,16 +110,17 @@ func CheckIn(ctx context.Context, from blob.Store, name string, o Options) (repo
 
 // Prune removes all backups in a store but the newest ones, and what none of
 // those names: also what a backup left that was broken off. If none of the
-// newest is whole, the newest whole one stays too. No other backup may be on its
+// newest has all content whole, the newest that has stays too; rows alone are
+// none. One that is to go, and can't be read, goes. No other backup may be on its
 // way into the store.
-func Prune(ctx context.Context, in blob.Store, keep int) (removed int64, err error) {
+func Prune(ctx context.Context, in blob.Store, keep int, log *slog.Logger) (removed int64, err error) {
 	names, err := Names(ctx, in)
 	if err != nil {
 		return 0, err
 	}
 	var old []string
 	needed := map[string]bool{}
-	whole := false // one of those that stay is
+	whole := false // one of those that stay is, with content
 	for i, name := range slices.Backward(names) {
 		extra := i < len(names)-max(1, keep)
 		if extra && whole {
@@ -126,14 +128,20 @@ func Prune(ctx context.Context, in blob.Store, keep int) (removed int64, err err
 			continue
 		}
 		n, _, err := find(ctx, in, name)
-		if err != nil {
-			return 0, err
-		}
-		if extra && !n.Whole() {
+		if kind := api.KindOf(err); extra && (kind == api.NotFound || kind == api.Invalid) {
+			log.Warn("an older backup can't be read, and is removed", "err", err)
 			old = append(old, name)
 			continue
 		}
-		whole = whole || n.Whole()
+		if err != nil {
+			return 0, err
+		}
+		all := n.Content == Beside && n.Whole()
+		if extra && !all {
+			old = append(old, name)
+			continue
+		}
+		whole = whole || all
 		needed[name], needed[n.Rows] = true, true
 		for _, id := range n.PackList {
 			needed[id.String()] = true
