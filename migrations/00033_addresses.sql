@@ -58,9 +58,11 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
 $$;
 -- +goose StatementEnd
 
--- As before, but not to an account for whose address nobody vouches.
+-- Lets a provider's subject sign in to the caller's account from now on; false when it signs in to another one, or
+-- nobody vouches for the account's address. Servers of the former version have add_identity: they make
+-- an account by sign_up for somebody whom a provider vouches for, too, and then call it.
 -- +goose StatementBegin
-CREATE OR REPLACE FUNCTION satchel.add_identity(of_issuer text, of_subject text)
+CREATE FUNCTION satchel.link_identity(of_issuer text, of_subject text)
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -108,8 +110,8 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
-REVOKE EXECUTE ON FUNCTION satchel.sign_up_by(uuid, text, text, text, text, text), satchel.principal(text), satchel.keep_principals() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION satchel.sign_up_by(uuid, text, text, text, text, text) TO satchel_app;
+REVOKE EXECUTE ON FUNCTION satchel.sign_up_by(uuid, text, text, text, text, text), satchel.link_identity(text, text), satchel.principal(text), satchel.keep_principals() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION satchel.sign_up_by(uuid, text, text, text, text, text), satchel.link_identity(text, text) TO satchel_app;
 GRANT EXECUTE ON FUNCTION satchel.principal(text), satchel.keep_principals() TO satchel_owner;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;

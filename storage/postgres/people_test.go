@@ -73,6 +73,26 @@ func TestSignUpMakesEditors(t *testing.T) {
 	}
 }
 
+// A server of the former version beside this one signs somebody in whom a provider
+// vouches for, by an account that it makes first. This one leads nobody to an account of the same making.
+func TestIdentityOfAFormerServer(t *testing.T) {
+	a := newAccounts(t)
+	id, subject := api.NewID(), postgres.Subject{Issuer: "https://id.example.org", ID: "s"}
+	if _, err := a.sql(t, api.ID{}, `SELECT satchel.sign_up($1, 'new@example.org', '', 'hash')`, id.String()); err != nil {
+		t.Fatal(err)
+	}
+	link := func(ctx context.Context, tx *postgres.Tx) error { return tx.AddSubject(ctx, subject) }
+	if err := a.db.As(t.Context(), id, link); api.KindOf(err) != api.Permission {
+		t.Errorf("an account that may have been signed up is linked: %v, want permission", err)
+	}
+	if _, err := a.sql(t, id, `SELECT satchel.add_identity($1, $2)`, subject.Issuer, subject.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.db.SubjectAccount(t.Context(), subject); err != nil || got.ID != id {
+		t.Errorf("the subject signs in to %+v, %v", got, err)
+	}
+}
+
 // Changing a password ends the other sessions.
 func TestChangePasswordEndsOtherSessions(t *testing.T) {
 	a := newAccounts(t)

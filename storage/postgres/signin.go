@@ -79,7 +79,7 @@ func (db *DB) SubjectAccount(ctx context.Context, s Subject) (a Account, err err
 // the user signed up by himself: nobody vouches for the address by which the subject was led to him.
 func (tx *Tx) AddSubject(ctx context.Context, s Subject) error {
 	var added bool
-	err := tx.conn.QueryRow(ctx, `SELECT satchel.add_identity($1, $2)`, s.Issuer, s.ID).Scan(&added)
+	err := tx.conn.QueryRow(ctx, `SELECT satchel.link_identity($1, $2)`, s.Issuer, s.ID).Scan(&added)
 	if err == nil && !added {
 		return api.Errorf(api.Permission, "this identity can't sign in to the account")
 	}
