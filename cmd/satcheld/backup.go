@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"satchel/api"
 	"satchel/api/auth"
 	"satchel/cmd/internal/cli"
 	"satchel/storage/backup"
@@ -40,24 +41,41 @@ func (cmd *backupCmd) Run(p *program) error {
 	options := backup.Options{Progress: bars.show, Waiting: func() {
 		p.log.Info("waiting for garbage collection, or another backup, to end")
 	}}
-	var report backup.Report
-	err = p.keep(func(u *upkeep, db *database) error {
-		src := backup.Source{Blobs: u.blobs, RowsOnly: !cmd.Content}
-		if src.Key, err = cmd.key(p); err != nil {
-			return err
-		}
-		if src.Rows, err = postgres.OpenBackup(p.ctx, db.owner); err != nil {
-			return err
-		}
-		defer src.Rows.Close()
-		report, err = cmd.save(p, db, src, to, options)
-		return err
-	})
+	report, err := cmd.make(p, to, options)
 	bars.close()
 	if err != nil {
 		return err
 	}
 	return cmd.tell(p, report)
+}
+
+func (cmd *backupCmd) make(p *program, to place, o backup.Options) (report backup.Report, err error) {
+	db, err := p.openDatabase(p.ctx, true)
+	if err != nil {
+		return report, err
+	}
+	defer db.close()
+	src := backup.Source{RowsOnly: !cmd.Content}
+	open, err := p.blobStore()
+	if err != nil {
+		return report, err
+	}
+	blobs, closeBlobs, err := open(p.ctx, db, p.log)
+	switch {
+	case err == nil:
+		defer closeBlobs()
+		src.Blobs = blobs
+	case cmd.Content || api.KindOf(err) != api.Unavailable:
+		return report, err
+	}
+	if src.Key, err = cmd.key(p); err != nil {
+		return report, err
+	}
+	if src.Rows, err = postgres.OpenBackup(p.ctx, db.owner); err != nil {
+		return report, err
+	}
+	defer src.Rows.Close()
+	return cmd.save(p, db, src, to, o)
 }
 
 // key is the sealing key, if it is to be saved.
@@ -84,6 +102,10 @@ func (cmd *backupCmd) save(p *program, db *database, src backup.Source, to place
 	report, err := backup.SaveTo(p.ctx, src, store, o)
 	if err != nil || cmd.Keep == 0 {
 		return report, err
+	}
+	if !report.Apart {
+		p.log.Warn("the store that content is kept in can't be asked whether it is another one: no older backup was removed")
+		return report, nil
 	}
 	report.Removed, err = backup.Prune(p.ctx, store, cmd.Keep, p.log)
 	return report, err

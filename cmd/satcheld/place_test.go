@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,6 +86,29 @@ func TestBackupIntoTheStoreByAnotherName(t *testing.T) {
 		}
 	}
 	s.must("backup", "file:"+filepath.Join(t.TempDir(), "backups"), "--no-content")
+}
+
+// Rows are saved while the store of content is away. Nothing is removed then: it may be the same store by another name.
+func TestRowsWhileContentIsAway(t *testing.T) {
+	s3test.Credentials(t, "none", "none")
+	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nowhere.Close()
+	s := newSite(t, "away", fmt.Sprintf("s3://bucket?endpoint=http://%s&region=eu-north-1", nowhere.Addr()))
+	store := "file:" + filepath.Join(t.TempDir(), "backups")
+	s.must("backup", store, "--no-content")
+	code, out, errs := s.run("backup", store, "--no-content", "--keep", "1")
+	if code != 0 || !strings.Contains(errs, "no older backup was removed") {
+		t.Errorf("rows while content is away: %d %s%s", code, out, errs)
+	}
+	if names := listed(t, store); len(names) != 2 {
+		t.Errorf("there were two backups, and there are %v", names)
+	}
+	if code, out, errs := s.run("backup", store); code == 0 {
+		t.Errorf("content was saved that is away: %s%s", out, errs)
+	}
 }
 
 // sickAtClose is a directory in which no file can be closed, as where a quota or a server has the last word.

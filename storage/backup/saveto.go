@@ -40,7 +40,8 @@ const maxNamed = 256 << 20
 
 // SaveTo puts a backup into a blob store, where the packs of earlier ones are
 // not copied again. What the newest of those had not whole is looked for again.
-// The store that content is kept in, whatever its name here, is [api.Invalid].
+// The store that content is kept in, whatever its name here, is [api.Invalid]; where
+// that one can't be asked, rows alone are saved all the same.
 func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report, err error) {
 	defer r.time(time.Now())
 	r.Content = src.content(Beside)
@@ -51,7 +52,8 @@ func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report
 	if err != nil {
 		return r, fmt.Errorf("save the rows: %w", err)
 	}
-	if err := apart(ctx, src.Blobs, to, n.Rows); err != nil {
+	r.Apart, err = apart(ctx, src.Blobs, to, n.Rows)
+	if err != nil && (r.Content == Beside || api.KindOf(err) != api.Unavailable) {
 		return r, err
 	}
 	if r.Content == Beside {
@@ -73,19 +75,19 @@ func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report
 
 // apart makes sure that an object which was put into a store of backups is not
 // found where content is kept, too. That is one store then, and has two names.
-func apart(ctx context.Context, content, backups blob.Store, key string) error {
+func apart(ctx context.Context, content, backups blob.Store, key string) (bool, error) {
 	if content == nil {
-		return nil
+		return false, nil
 	}
 	found, err := content.Get(ctx, key, 0, 0)
 	if api.KindOf(err) == api.NotFound {
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	found.Close()
-	return cmp.Or(backups.Delete(ctx, key), api.Errorf(api.Invalid, "content is kept there: a backup must be elsewhere"))
+	return false, cmp.Or(backups.Delete(ctx, key), api.Errorf(api.Invalid, "content is kept there: a backup must be elsewhere"))
 }
 
 // saveRows puts the stream, and reads it back.
