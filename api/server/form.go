@@ -47,6 +47,9 @@ func (h *partHeaders) Read(p []byte) (int, error) {
 	}
 	for n := 0; ; {
 		c, err := h.r.ReadByte()
+		if err == io.EOF { // what ends a form begins no header: package multipart would take this for such an end
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return n, err
 		}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -26,7 +25,7 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 	var in string
 	for {
 		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

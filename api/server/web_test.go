@@ -250,20 +250,29 @@ func TestWebOddBytes(t *testing.T) {
 	b.post("/do/move", "from", from[1], "to", "café").want(t, "a better name", "/browse/", "café")
 }
 
-// A form that ends before its last boundary replaces nothing.
+// A form that ends before its last boundary is refused, wherever that is, and the file that it cuts replaces nothing.
 func TestWebCutUpload(t *testing.T) {
 	f := newFixture(t)
 	b := f.browser()
 	b.signIn(alice)
 	b.upload("", "kept.txt", "all of it").want(t, "an upload", "/browse/", "kept.txt")
-	const form = "--B\r\nContent-Disposition: form-data; name=\"in\"\r\n\r\n\r\n" +
-		"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"kept.txt\"\r\n\r\nits beg"
-	r, err := http.NewRequest(http.MethodPost, f.url+"/do/upload", strings.NewReader(form))
-	if err == nil {
-		r.Header.Set("Content-Type", "multipart/form-data; boundary=B")
-	}
-	if p := b.send(r, err); p.status != http.StatusBadRequest {
-		t.Errorf("a form that was cut: %d", p.status)
+	const (
+		form   = "--B\r\nContent-Disposition: form-data; name=\"in\"\r\n\r\n\r\n--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"whole.txt\"\r\n\r\nwhole"
+		header = "\r\n--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"kept.txt\"\r\n"
+	)
+	cuts := []string{"", "\r\n--", "\r\n--B", "\r\n--B\r\n", header[:20], header, header + "\r\n", header + "\r\nits beg"}
+	for _, cut := range cuts {
+		r, err := http.NewRequest(http.MethodPost, f.url+"/do/upload", strings.NewReader(form+cut))
+		if err == nil {
+			r.Header.Set("Content-Type", "multipart/form-data; boundary=B")
+		}
+		if p := b.send(r, err); p.status != http.StatusBadRequest {
+			t.Errorf("a form that was cut after %q: %d", cut, p.status)
+		}
+		vfs := request{method: "POST", path: "/api/vfs/upload/home", as: alice, body: form + cut, header: map[string]string{"Content-Type": "multipart/form-data; boundary=B"}}
+		if a := f.do(vfs); a.status != http.StatusBadRequest {
+			t.Errorf("by vfs, cut after %q: %d %s", cut, a.status, a.body)
+		}
 	}
 	if got := b.get("/download/kept.txt").body; got != "all of it" {
 		t.Errorf("the file is %q", got)
