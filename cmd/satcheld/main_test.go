@@ -149,6 +149,9 @@ func TestServeAndCommands(t *testing.T) {
 			t.Errorf("user list lacks %q:\n%s", want, list)
 		}
 	}
+	if no, yes := (accountShown{}).row(), (accountShown{SignedUp: true}).row(); !strings.Contains(no, "\tno\t") || !strings.Contains(yes, "\tyes\t") {
+		t.Errorf("who signed up is shown as %q, who did not as %q", yes, no)
+	}
 	must(t, "", "user", "quota", "alice@example.org", "3T", "--data", data)
 	if list := must(t, "", "user", "list", "--data", data); !strings.Contains(list, "3T") {
 		t.Errorf("the new quota is not in the list:\n%s", list)

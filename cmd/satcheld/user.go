@@ -54,7 +54,7 @@ func (cmd *userAddCmd) Run(p *program) error {
 			return err
 		}
 		user.Email, user.Created = strings.ToLower(cmd.Email), time.Now()
-		return p.answer(accountShown{user.ID, user.Email, user.Name, user.Role, user.Quota, false, user.Created}, "added %s %s", cmd.Role, user.Email)
+		return p.answer(accountShown{user.ID, user.Email, user.Name, user.Role, user.Quota, false, user.Created, false}, "added %s %s", cmd.Role, user.Email)
 	})
 }
 
@@ -69,9 +69,9 @@ func (cmd *userListCmd) Run(p *program) error {
 		}
 		shown := make([]accountShown, len(users))
 		for i, u := range users {
-			shown[i] = accountShown{u.ID, u.Email, u.Name, u.Role, u.Quota, u.Disabled, u.Created}
+			shown[i] = accountShown{u.ID, u.Email, u.Name, u.Role, u.Quota, u.Disabled, u.Created, u.SignedUp}
 		}
-		return list(p, shown, "EMAIL\tNAME\tROLE\tQUOTA\tSTATE\tCREATED\tID", accountShown.row)
+		return list(p, shown, "EMAIL\tNAME\tROLE\tQUOTA\tSTATE\tSIGNED UP\tCREATED\tID", accountShown.row)
 	})
 }
 
@@ -84,14 +84,18 @@ type accountShown struct {
 	Quota    int64     `json:"quota"` // bytes; 0 = none
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created"`
+	SignedUp bool      `json:"signed_up"` // nobody vouches for the address
 }
 
 func (a accountShown) row() string {
-	state := "active"
+	state, signedUp := "active", "no"
 	if a.Disabled {
 		state = "disabled"
 	}
-	return strings.Join([]string{a.Email, cli.Printable(a.Name), a.Role, size(a.Quota).String(), state, a.Created.Format(time.DateOnly), a.ID.String()}, "\t")
+	if a.SignedUp {
+		signedUp = "yes"
+	}
+	return strings.Join([]string{a.Email, cli.Printable(a.Name), a.Role, size(a.Quota).String(), state, signedUp, a.Created.Format(time.DateOnly), a.ID.String()}, "\t")
 }
 
 // changed is what a command did to an account.

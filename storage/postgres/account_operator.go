@@ -27,6 +27,7 @@ type User struct {
 	Quota    int64 // bytes; 0 = none
 	Disabled bool
 	Created  time.Time
+	SignedUp bool // nobody vouches for the address
 }
 
 // OpenOperator connects at the URL of satchel_owner, or of a role that may
@@ -65,7 +66,7 @@ func (o *Operator) AddUser(ctx context.Context, u User, passwordHash string) err
 // Users lists all accounts by address.
 func (o *Operator) Users(ctx context.Context) ([]User, error) {
 	rows, err := o.conn.Query(ctx, `
-		SELECT id, email, name, role, quota, disabled IS NOT NULL, created
+		SELECT id, email, name, role, quota, disabled IS NOT NULL, created, signed_up
 		FROM satchel.users WHERE id <> $1 ORDER BY email`, api.SystemOwner)
 	if err != nil {
 		return nil, classify(err)

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,6 +71,29 @@ func TestSignUpMakesEditors(t *testing.T) {
 		if err := a.db.SignUp(t.Context(), api.NewID(), taken, "", "hash", nil); api.KindOf(err) != api.Exists {
 			t.Errorf("signing up as %s = %v, want exists", taken, err)
 		}
+	}
+	// An operator sees for whom nobody vouches, until he does.
+	signedUp := func() (emails []string) {
+		t.Helper()
+		users, err := a.operator.Users(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range users {
+			if u.SignedUp {
+				emails = append(emails, u.Email)
+			}
+		}
+		return emails
+	}
+	if got := signedUp(); !slices.Equal(got, []string{"new@example.org"}) {
+		t.Errorf("signed up: %q", got)
+	}
+	if err := a.operator.SetPassword(t.Context(), "new@example.org", "another hash"); err != nil {
+		t.Fatal(err)
+	}
+	if got := signedUp(); got != nil {
+		t.Errorf("with the operator's password: %q", got)
 	}
 }
 
