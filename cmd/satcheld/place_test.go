@@ -15,6 +15,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"satchel/integration/require"
 	"satchel/storage/blob/s3/s3test"
 )
 
@@ -122,6 +123,7 @@ func (*sickAtClose) Flush(context.Context, fs.FileHandle) syscall.Errno { return
 
 // A backup that can't be closed does not take the place of the one before.
 func TestBackupThatCannotBeClosed(t *testing.T) {
+	require.Fuse(t)
 	s, _, _ := keyed(t, "closed")
 	below, above := t.TempDir(), t.TempDir()
 	root, err := fs.NewLoopbackRoot(below)
