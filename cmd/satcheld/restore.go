@@ -66,11 +66,9 @@ func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (bac
 	if err := p.makeData(); err != nil { // with --database-url too: the key and the blobs
 		return backup.Report{}, err
 	}
-	defer p.dropKey() // it is in its place, or nothing was restored
-	to := backup.Target{
-		AllowMissing: cmd.AllowMissing,
-		Key:          func(key []byte) (func() error, error) { return p.storeKey(key, cmd.Replace) },
-	}
+	key := &restoredKey{path: p.keyPath(), replace: cmd.Replace}
+	defer key.drop()
+	to := backup.Target{AllowMissing: cmd.AllowMissing, Key: key.write}
 	if p.Blobs != "postgres:" { // those are filled in the same transaction
 		open, err := p.blobStore()
 		if err != nil {

@@ -11,60 +11,77 @@ import (
 	"satchel/api/auth"
 )
 
-// storeKey writes a restored sealing key beside the key file, and returns what
-// makes it the installation's. One that is there already and differs gets another
-// name then, if replace says so.
-func (p *program) storeKey(key []byte, replace bool) (store func() error, err error) {
+// restoredKey is the sealing key of a backup. It waits beside the key file until
+// all else is restored.
+type restoredKey struct {
+	path    string // of the key file
+	replace bool   // another key may be there
+	aside   string // another name of that one; "" if there is none
+	pending bool   // it is written, and not all else is restored
+}
+
+func (k *restoredKey) waiting() string { return k.path + ".restored" }
+
+// write writes the key beside the key file, and gives one that is there and
+// differs another name too, if k.replace says so. Then store makes it the
+// installation's.
+func (k *restoredKey) write(key []byte) (store func() error, err error) {
 	if len(key) != len(auth.SealingKey{}) {
 		return nil, api.Errorf(api.Invalid, "the sealing key in the backup is damaged")
 	}
-	path := p.keyPath()
-	there, err := auth.ReadSealingKey(path)
+	there, err := auth.ReadSealingKey(k.path)
 	switch {
 	case err == nil && there == auth.SealingKey(key):
 		return func() error { return nil }, nil
-	case err == nil && !replace:
-		return nil, api.Errorf(api.Exists, "the key file %s holds another key than the backup: move it away, or give --replace", path)
+	case err == nil && !k.replace:
+		return nil, api.Errorf(api.Exists, "the key file %s holds another key than the backup: move it away, or give --replace", k.path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
 	other := err == nil
-	if err := p.dropKey(); err != nil {
+	if err := os.Remove(k.waiting()); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that was killed
 		return nil, err
 	}
-	if err := auth.WriteSealingKey(p.restoredKey(), auth.SealingKey(key)); err != nil {
+	k.pending = true
+	err = auth.WriteSealingKey(k.waiting(), auth.SealingKey(key))
+	if err == nil && other {
+		k.aside, err = setAside(k.path)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("store the sealing key: %w", err)
 	}
-	return func() error {
-		if other {
-			if err := setAside(path); err != nil {
-				return err
-			}
-		}
-		if err := os.Rename(p.restoredKey(), path); err != nil {
-			return err
-		}
-		return syncDir(filepath.Dir(path))
-	}, nil
+	return k.store, nil
 }
 
-// restoredKey is where the key of a backup waits until all else is restored.
-func (in *installation) restoredKey() string { return in.keyPath() + ".restored" }
-
-// dropKey removes a key that a restore which failed left there.
-func (in *installation) dropKey() error {
-	if err := os.Remove(in.restoredKey()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+func (k *restoredKey) store() error {
+	k.pending = false
+	if err := os.Rename(k.waiting(), k.path); err != nil {
+		return fmt.Errorf("%w\nput it there with: mv -f %s %s", err, k.waiting(), k.path)
 	}
-	return nil
+	return syncDir(filepath.Dir(k.path))
+}
+
+// drop removes what a restore that failed put beside the key file.
+func (k *restoredKey) drop() {
+	if !k.pending {
+		return
+	}
+	os.Remove(k.waiting())
+	if k.aside != "" {
+		os.Remove(k.aside)
+	}
 }
 
 // setAside gives a file another name too, which no file has.
-func setAside(path string) error {
-	name := path + ".replaced"
+func setAside(path string) (name string, err error) {
+	name = path + ".replaced"
 	for n := 2; ; n++ {
-		if err := os.Link(path, name); !errors.Is(err, fs.ErrExist) {
-			return err
+		err := os.Link(path, name)
+		if err == nil {
+			return name, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", err
 		}
 		name = fmt.Sprintf("%s.replaced-%d", path, n)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +73,31 @@ func TestRestoredKey(t *testing.T) {
 	keys(map[string]auth.SealingKey{"key": second, "key.replaced": first})
 	s.must("restore", thirdFile, "--replace")
 	keys(map[string]auth.SealingKey{"key": third, "key.replaced": first, "key.replaced-2": second})
+}
+
+// A key that can't take its place, when all else is restored, is not lost, and neither is the one before.
+func TestKeyThatCannotBeStored(t *testing.T) {
+	s, first, _ := keyed(t, "here")
+	_, second, file := keyed(t, "there")
+	path := filepath.Join(s.data, "key")
+	disarm := fault.Arm(func(step fault.Step) {
+		if step != fault.ContentThere {
+			return
+		}
+		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+			t.Error(err)
+		}
+	})
+	code, _, errs := s.run("restore", file, "--replace")
+	disarm()
+	if code != 1 || !strings.Contains(errs, "mv -f "+path+".restored "+path) {
+		t.Errorf("a key that can't take its place: %d %s", code, errs)
+	}
+	for name, key := range map[string]auth.SealingKey{path + ".restored": second, path + ".replaced": first} {
+		if is, err := auth.ReadSealingKey(name); err != nil || is != key {
+			t.Errorf("%s is another key (%v)", name, err)
+		}
+	}
 }
 
 // A key that is made for the occasion opens nothing, and no server has it.

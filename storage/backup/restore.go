@@ -267,7 +267,7 @@ func (r *restoring) finish(ctx context.Context) error {
 	}
 	if r.store != nil {
 		if err := r.store(); err != nil {
-			return fmt.Errorf("all is restored but the sealing key, without which tokens are refused until they are renewed (the same restore with --replace stores it): %w", err)
+			return fmt.Errorf("all is restored but the sealing key, without which tokens are refused until they are renewed: %w", err)
 		}
 	}
 	fault.At(fault.RestoreDone)
