@@ -17,7 +17,7 @@ func (q *request) offered() error {
 		for name, values := range given {
 			name, value := strings.ToLower(name), strings.Join(values, ",")
 			switch {
-			case name == "x-amz-acl" && !slices.Contains(ownACLs, value), strings.HasPrefix(name, "x-amz-grant-"):
+			case name == "x-amz-acl" && value != "" && !slices.Contains(ownACLs, value), strings.HasPrefix(name, "x-amz-grant-"):
 				return errNotImplemented("letting others in by an ACL (a bucket's policy can)")
 			case strings.HasPrefix(name, "x-amz-server-side-encryption"), strings.HasPrefix(name, "x-amz-copy-source-server-side-encryption"):
 				return errNotImplemented("encryption that the client asks for")

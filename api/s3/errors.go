@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"net/http"
+	"strings"
 
 	"satchel/api"
 )
@@ -93,6 +94,11 @@ func (q *request) fail(err error) {
 	h := q.w.Header()
 	for _, name := range append([]string{"Content-Length", "Etag", "Last-Modified"}, kept...) {
 		h.Del(name) // they were for the object
+	}
+	for name := range h {
+		if strings.HasPrefix(name, metaPrefix) {
+			delete(h, name) // which Del does not find, in lower case
+		}
 	}
 	if status != http.StatusRequestedRangeNotSatisfiable {
 		h.Del("Content-Range") // where it says how much there is

@@ -53,7 +53,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // begin sets what every answer has.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request) *request {
-	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+	if r.ContentLength == 0 && r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		// botocore (boto3, aws) expects it for empty objects too, for which net/http
 		// says nothing, and would take the connection's next answer for this one's.
 		w.WriteHeader(http.StatusContinue)
