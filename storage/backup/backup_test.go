@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"satchel/api"
 	"satchel/migrations"
 	"satchel/storage/backup"
+	"satchel/storage/blob"
 	"satchel/storage/blob/local"
 	"satchel/storage/postgres"
 	"satchel/storage/postgres/pgtest"
@@ -160,5 +162,36 @@ func TestEveryTableIsSaved(t *testing.T) {
 	}
 	if report.Rows != all || all < 4 {
 		t.Errorf("%d of %d rows were saved", report.Rows, all)
+	}
+}
+
+// mute is a store that says of no object whether it is there.
+type mute struct{ blob.Store }
+
+func (mute) Get(context.Context, string, int64, int64) (io.ReadCloser, error) {
+	return nil, api.Errorf(api.Unavailable, "not now")
+}
+
+// Rows are saved although nobody knows whether content is kept in the same store; content is not.
+func TestStoreThatCannotBeAsked(t *testing.T) {
+	db := pgtest.New(t)
+	rows, err := postgres.OpenBackup(t.Context(), db.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	store, err := local.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := backup.SaveTo(t.Context(), backup.Source{Rows: rows, Blobs: mute{}, RowsOnly: true}, store, backup.Options{})
+	if err != nil || r.Apart {
+		t.Errorf("rows were not saved: %+v, %v", r, err)
+	}
+	if _, err := backup.SaveTo(t.Context(), backup.Source{Rows: rows, Blobs: mute{}}, store, backup.Options{}); api.KindOf(err) != api.Unavailable {
+		t.Errorf("content was saved, too: %v", err)
+	}
+	if names, err := backup.Names(t.Context(), store); err != nil || len(names) != 1 {
+		t.Errorf("the store has %v, %v", names, err)
 	}
 }
