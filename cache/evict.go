@@ -38,10 +38,10 @@ func (d *Drive) unhold(slot uint64) {
 
 // A pass is one round of making room, at so many content files at a time, so that programs don't wait for all of them.
 type pass struct {
-	left []candidate // what was not looked at yet, that which was used longest ago first
-	goal int64       // bytes that may stay
-	took time.Duration
-	went bool // something did
+	left []candidate   // what was not looked at yet, that which was used longest ago first
+	goal int64         // bytes that may stay
+	took time.Duration // with the lock held
+	went bool          // something did
 }
 
 // A candidate is a content file that may go, unless it was used again since the pass began.

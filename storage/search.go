@@ -274,7 +274,7 @@ type pass struct {
 	after        api.ID               // the last one of them
 	last         bool                 // there are none after it
 	changed      bool                 // the drive was, between its turns
-	missed       error                // of the first file that can't be read for now
+	missed       error                // of the first file that was unavailable
 	inRow        int                  // how many could not, one after the other
 }
 
@@ -284,12 +284,12 @@ const indexPage = 200
 // wordsAtOnce is how many bytes of content, or of the text in it, a turn has, beside the last file's.
 var wordsAtOnce = 1 << 20
 
-// missesInRow is after how many files that can't be read for now, one after the other, a pass is given up: the store is away.
+// missesInRow is after how many unavailable files, one after the other, a pass is given up: the store is away.
 // One pack may have that many that are lost to it alone.
 var missesInRow = 1000
 
 // index finds words of what changed in the drive since it did so last. It is a turn of the pass, or the first one of a new
-// pass for nil; what is left goes on in the drive's next turn. A file that can't be read for now ends the turn, and keeps
+// pass for nil; what is left goes on in the drive's next turn. An unavailable file ends the turn, and keeps
 // none of the others from being found; a later pass reads it.
 func (d *Drive) index(ctx context.Context, p *pass) error {
 	if p == nil {

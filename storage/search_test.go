@@ -155,7 +155,7 @@ func TestIndexTakesTurns(t *testing.T) {
 	}
 }
 
-// What can't be read for now is read later, and neither that nor what is lost keeps others from being found.
+// What is unavailable is read later, and neither that nor what is lost keeps others from being found.
 func TestIndexBeyondFailures(t *testing.T) {
 	defer func(was int) { missesInRow = was }(missesInRow)
 	w := newWorld(t)
@@ -225,7 +225,7 @@ func TestIndexBeyondFailures(t *testing.T) {
 	look("when it can be", 1, 1, true)
 }
 
-// A thumbnail that could not be made for now is made later.
+// A thumbnail for which no process was to be had is made later.
 func TestThumbnailBeyondFailures(t *testing.T) {
 	w := newWorld(t)
 	d := w.home(t, w.user(t, "editor"))
@@ -246,7 +246,7 @@ func TestThumbnailBeyondFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.Thumbnail(t.Context()); api.KindOf(err) != api.Unavailable {
-		t.Errorf("for now: %v", err)
+		t.Errorf("without a process: %v", err)
 	}
 	failure = nil
 	if got, err := c.Thumbnail(t.Context()); err != nil || string(got) != "a picture" {

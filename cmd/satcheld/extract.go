@@ -71,7 +71,7 @@ func runApart(ctx context.Context, content []byte, args ...string) ([]byte, erro
 	cmd.Stdin = bytes.NewReader(content)
 	out, err := cmd.Output()
 	if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
-		return nil, api.Errorf(api.Unavailable, "start a process for a document: %w", err) // for now: it says nothing of the document
+		return nil, api.Errorf(api.Unavailable, "start a process for a document: %w", err) // which says nothing of the document
 	}
 	return out, err
 }
