@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,17 +57,15 @@ func (cmd *backupCmd) make(p *program, to place, o backup.Options) (report backu
 	}
 	defer db.close()
 	src := backup.Source{RowsOnly: !cmd.Content}
-	open, err := p.blobStore()
-	if err != nil {
-		return report, err
-	}
-	blobs, closeBlobs, err := open(p.ctx, db, p.log)
+	blobs, closeBlobs, err := p.openStore(p.ctx, db)
 	switch {
 	case err == nil:
 		defer closeBlobs()
 		src.Blobs = blobs
-	case cmd.Content || api.KindOf(err) != api.Unavailable:
+	case cmd.Content || !slices.Contains([]api.Kind{api.Unavailable, api.NotFound, api.Exists}, api.KindOf(err)):
 		return report, err
+	default:
+		p.log.Warn("only rows are saved: the blob store is not there, or not this installation's", "err", err)
 	}
 	if src.Key, err = cmd.key(p); err != nil {
 		return report, err
@@ -99,11 +98,19 @@ func (cmd *backupCmd) save(p *program, db *database, src backup.Source, to place
 		return backup.Report{}, err
 	}
 	defer closeStore()
+	me, err := identity(p.ctx, db.owner)
+	if err != nil {
+		return backup.Report{}, err
+	}
+	mayPrune, err := ownBackups(p.ctx, me, me.Marked || p.Blobs == inDatabase, store, to.path)
+	if err != nil {
+		return backup.Report{}, err
+	}
 	report, err := backup.SaveTo(p.ctx, src, store, o)
 	if err != nil || cmd.Keep == 0 {
 		return report, err
 	}
-	if !report.Apart {
+	if !mayPrune {
 		p.log.Warn("the store that content is kept in can't be asked whether it is another one: no older backup was removed")
 		return report, nil
 	}

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 
+	"satchel/api"
 	"satchel/cmd/internal/cli"
 	"satchel/storage/blob"
 	"satchel/storage/mirror"
+	"satchel/storage/postgres"
 )
 
 type blobsCmd struct {
-	Copy blobsCopyCmd `cmd:"" help:"Copy all content from one blob store to another, to move to it."`
+	Copy  blobsCopyCmd  `cmd:"" help:"Copy all content from one blob store to another, to move to it."`
+	Claim blobsClaimCmd `cmd:"" help:"Make a blob store this installation's, of one that is no more."`
 }
 
 type blobsCopyCmd struct {
@@ -39,14 +42,17 @@ func (cmd *blobsCopyCmd) Run(p *program) error {
 	if places[0].sameStore(places[1]) {
 		return usageError{"the two stores are the same"}
 	}
-	db := &database{}
-	if cmd.From == "postgres:" || cmd.To == "postgres:" {
+	db, me := &database{}, postgres.Installation{}
+	if cmd.From == inDatabase || cmd.To == inDatabase {
 		var err error
 		if db, err = p.openDatabase(p.ctx, true); err != nil {
 			return err
 		}
+		defer db.close()
+		if me, err = identity(p.ctx, db.owner); err != nil {
+			return err
+		}
 	}
-	defer db.close()
 	from, closeFrom, err := stores[0](p.ctx, db, p.log)
 	if err != nil {
 		return err
@@ -57,16 +63,25 @@ func (cmd *blobsCopyCmd) Run(p *program) error {
 		return err
 	}
 	defer closeTo()
-	return cmd.copy(p.ctx, p, from, to)
+	mark, err := cmd.mark(p.ctx, me, from, to)
+	if err != nil {
+		return err
+	}
+	return cmd.copy(p.ctx, p, from, to, mark)
 }
 
-func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Store) error {
+func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Store, mark *blob.Mark) error {
 	bars := newStepBars(p.stderr, p.json)
 	defer bars.close()
 	r, err := mirror.Copy(ctx, from, to, mirror.Options{Parallel: cmd.Parallel, Quick: func(string) bool { return cmd.Quick }, Progress: bars.show})
 	bars.close()
 	if err != nil {
 		return fmt.Errorf("%w\n%d objects are copied; the same command goes on from there", err, r.Copied+r.Skipped)
+	}
+	if mark != nil { // last: what has it has all that there was when the copy began
+		if err := mark.Write(ctx, to); err != nil {
+			return err
+		}
 	}
 	if p.json {
 		if err := cli.PrintJSON(p.stdout, r); err != nil {
@@ -86,4 +101,34 @@ func (cmd *blobsCopyCmd) copy(ctx context.Context, p *program, from, to blob.Sto
 		return errors.New("some objects are damaged in the source, and so in the copy: see satcheld fsck --deep")
 	}
 	return nil
+}
+
+// mark is what the copy is to be marked with, nil if nobody has marked the source,
+// or if it is in the database. What another installation has is not written to.
+func (cmd *blobsCopyCmd) mark(ctx context.Context, me postgres.Installation, from, to blob.Store) (*blob.Mark, error) {
+	source, err := cmd.whose(ctx, me, from, cmd.From)
+	if err != nil {
+		return nil, err
+	}
+	there, err := cmd.whose(ctx, me, to, cmd.To)
+	if err != nil {
+		return nil, err
+	}
+	unmarked := source == nil && cmd.To == inDatabase
+	if there != nil && !unmarked && (source == nil || source.Installation != there.Installation || source.Holds != there.Holds) {
+		return nil, api.Errorf(api.Exists, "%s is not for a copy of %s: another installation has it, or another kind of store is there\nchoose an empty place", cmd.To, cmd.From)
+	}
+	if cmd.To == inDatabase {
+		return nil, nil // which needs none
+	}
+	return source, nil
+}
+
+// whose reads a store's mark; that in the database is this installation's.
+func (cmd *blobsCopyCmd) whose(ctx context.Context, me postgres.Installation, s blob.Store, name string) (*blob.Mark, error) {
+	if name == inDatabase {
+		m := newMark(me, blob.Content)
+		return &m, nil
+	}
+	return readMark(ctx, s, name)
 }

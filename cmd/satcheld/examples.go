@@ -45,6 +45,9 @@ var examples = cli.Examples{
 		satcheld restore /backup/satchel.tar --data /srv/new # while no server runs`,
 	"blobs copy": `
 		satcheld blobs copy file:/srv/satchel/blobs 's3://bucket/drive?region=eu-central-1' # then serve with --blobs and the same`,
+	"blobs claim": `
+		satcheld blobs claim # the store of --blobs, whose former installation is no more
+		satcheld blobs claim 's3://backups/satchel?region=eu-central-1' # a store of its backups`,
 	"bans list": `
 		satcheld bans`,
 	"bans lift": `

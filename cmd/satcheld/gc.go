@@ -107,7 +107,7 @@ func (p *program) keep(fn func(*upkeep, *database) error) error {
 		return err
 	}
 	defer closeBlobs()
-	return fn(&upkeep{ownerURL: db.owner, blobs: blobs, log: p.log}, db)
+	return fn(&upkeep{ownerURL: db.owner, blobs: blobs, store: p.storeName(), log: p.log}, db)
 }
 
 // wait waits about an interval, a third more or less, so that servers that start

@@ -87,7 +87,7 @@ func (in *installation) blobStore() (openBlobs, error) {
 			s, err := s3.Open(ctx, location, log)
 			return s, func() {}, err
 		}, nil
-	case in.Blobs == "postgres:":
+	case in.Blobs == inDatabase:
 		return func(ctx context.Context, db *database, _ *slog.Logger) (blob.Store, func(), error) {
 			s, err := pg.Open(ctx, db.app)
 			if err != nil {

@@ -58,7 +58,7 @@ func TestTheStoreItselfIsNoPlace(t *testing.T) {
 	}
 }
 
-// A store that has two names is found out by what is put into it, before anything else is done there.
+// A store that has two names is found out by its mark, before anything is done there.
 func TestBackupIntoTheStoreByAnotherName(t *testing.T) {
 	t.Cleanup(s3test.Stop)
 	bucket := s3test.Bucket(t)
@@ -89,7 +89,8 @@ func TestBackupIntoTheStoreByAnotherName(t *testing.T) {
 	s.must("backup", "file:"+filepath.Join(t.TempDir(), "backups"), "--no-content")
 }
 
-// Rows are saved while the store of content is away. Nothing is removed then: it may be the same store by another name.
+// Rows are saved while the store of content is away. Of an installation that has no store yet nothing is removed then: it may be
+// the same one by another name.
 func TestRowsWhileContentIsAway(t *testing.T) {
 	s3test.Credentials(t, "none", "none")
 	nowhere, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ type restoreCmd struct {
 	List         bool   `help:"List the backups in a blob store, and do nothing else."`
 	Check        bool   `help:"Read the backup to its end and compare its hashes, and do nothing else."`
 	Replace      bool   `help:"Let the backup take the place of the users and files that are there."`
+	Claim        bool   `help:"Let the restored installation have the blob store of another one, which is no more."`
 	AllowMissing bool   `help:"Restore although content is missing or damaged that the backup names; satcheld fsck --deep then tells which files it is of."`
 }
 
@@ -69,7 +71,7 @@ func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (bac
 	key := &restoredKey{path: p.keyPath(), replace: cmd.Replace}
 	defer key.drop()
 	to := backup.Target{AllowMissing: cmd.AllowMissing, Key: key.write}
-	if p.Blobs != "postgres:" { // those are filled in the same transaction
+	if p.Blobs != inDatabase { // that is filled in the same transaction
 		open, err := p.blobStore()
 		if err != nil {
 			return backup.Report{}, err
@@ -79,7 +81,17 @@ func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (bac
 			return backup.Report{}, err
 		}
 		defer closeStore()
+		me, err := identity(p.ctx, db.owner)
+		if err == nil {
+			err = cmd.mayFill(p.ctx, me, store, p.storeName())
+		}
+		if err != nil {
+			return backup.Report{}, err
+		}
 		to.Blobs = store
+		to.Mark = func(ctx context.Context) error {
+			return asKeeper(ctx, db.owner, func(k *postgres.Keeper) error { return put(ctx, k, me, store, p.storeName()) })
+		}
 	}
 	if to.Rows, err = postgres.BeginRestore(p.ctx, db.owner, p.log); err != nil {
 		return backup.Report{}, err
@@ -93,6 +105,25 @@ func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (bac
 		return backup.Report{}, api.Errorf(api.Exists, "this installation has users, or files: restore into an empty one (another --data or --database-url), or give --replace to lose what is in it")
 	}
 	return source.restore(p, to, o)
+}
+
+// mayFill makes sure that a store is this installation's, or nobody's and new.
+func (cmd *restoreCmd) mayFill(ctx context.Context, me postgres.Installation, store blob.Store, name string) error {
+	found, err := readMark(ctx, store, name)
+	switch {
+	case err != nil && api.KindOf(err) == api.Invalid && cmd.Claim:
+		return nil
+	case err != nil:
+		return err
+	case found == nil && me.Marked && !cmd.Claim:
+		return api.Errorf(api.NotFound, "%s has not the mark of this installation's blob store: check that its disk is mounted, and --blobs\n"+
+			"if it is a new one, since the former is lost: the same command with --claim", name)
+	case found == nil:
+		return nil
+	case cmd.Claim:
+		found.Installation = me.ID
+	}
+	return mine(*found, me, blob.Content, name)
 }
 
 // saved is an open backup.
@@ -166,6 +197,9 @@ func (cmd *restoreCmd) tell(p *program, done string, r backup.Report) error {
 	if done == "restored" {
 		if !r.WithKey {
 			fmt.Fprintf(p.stdout, "the sealing key was not in it: put the one of the old server at %s before you start the server; without it all tokens are refused until they are renewed\n", p.keyPath())
+		}
+		if cmd.Claim {
+			fmt.Fprintln(p.stdout, "the blob store is this installation's now; stores of backups stay the former one's until you say: satcheld blobs claim STORE")
 		}
 		fmt.Fprintln(p.stdout, "start the server: every device lists its drive again and sends what is newer on it")
 	}

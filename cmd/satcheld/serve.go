@@ -219,19 +219,15 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 	if err := p.makeData(); err != nil { // with --database-url too: the key and the blobs
 		return stopper{}, server.Config{}, err
 	}
-	key, err := p.sealingKey()
-	if err != nil {
-		return stopper{}, server.Config{}, err
-	}
-	open, err := p.blobStore()
-	if err != nil {
-		return stopper{}, server.Config{}, err
-	}
-	blobs, closeBlobs, err := open(p.ctx, database, p.log)
+	blobs, closeBlobs, err := p.openStore(p.ctx, database)
 	if err != nil {
 		return stopper{}, server.Config{}, err
 	}
 	d.cleanup = append(d.cleanup, closeBlobs)
+	key, err := p.sealingKey() // after the store, which may be another's: a restore shall find no key that was made for nothing
+	if err != nil {
+		return stopper{}, server.Config{}, err
+	}
 	if d.metrics != nil && p.Blobs != "" && !strings.HasPrefix(p.Blobs, "file:") { // files are the kernel's to measure
 		blobs = countedStore{blobs, d.metrics}
 	}
@@ -274,12 +270,13 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 		}
 	})
 	keeping := &upkeep{
-		ownerURL: database.owner, blobs: blobs, expire: expire(drives, cmd.policy()), events: time.Duration(cmd.KeepEvents), log: p.log,
+		ownerURL: database.owner, blobs: blobs, store: p.storeName(), expire: expire(drives, cmd.policy()), events: time.Duration(cmd.KeepEvents), log: p.log,
 		background: ctx, running: &d.background,
 	}
 	if d.metrics != nil {
 		keeping.ended = d.metrics.ended
 	}
+	d.background.Go(func() { keeping.watch(ctx, time.Hour, func(err error) { d.failed <- err }) })
 	if cmd.GCEvery > 0 {
 		d.background.Go(func() { keeping.every(ctx, cmd.GCEvery) })
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +24,7 @@ import (
 type upkeep struct {
 	ownerURL string
 	blobs    blob.Store
+	store    string // what it is called
 	expire   func(context.Context) (postgres.Expired, error)
 	events   time.Duration                // how long the audit log is kept
 	ended    func(kind string, err error) // is told of each run; may be nil
@@ -85,7 +85,7 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 		return nil, err
 	}
 	defer teller.Close()
-	r.Host, _ = os.Hostname()
+	r.Host = hostname()
 	if err := teller.StartRun(ctx, r); err != nil {
 		return nil, err
 	}
@@ -97,12 +97,13 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 			progress(step, done, total)
 		}
 	}
-	if r.Kind == admin.GC {
-		var found gc.Report
-		found, err = gc.Run(ctx, keeper, u.blobs, gc.Options{Grace: grace, Changes: gc.DefaultChanges, Expire: u.expire, Events: u.events,
+	// Also of a server that has run for long: somebody may have taken the store over.
+	switch err = own(ctx, u.ownerURL, u.blobs, u.store); {
+	case err != nil:
+	case r.Kind == admin.GC:
+		report, err = gc.Run(ctx, keeper, u.blobs, gc.Options{Grace: grace, Changes: gc.DefaultChanges, Expire: u.expire, Events: u.events,
 			Extensions: knownExtensions(), Progress: show}, u.log)
-		report = found
-	} else {
+	default:
 		var found fsck.Report
 		found, err = fsck.Run(ctx, keeper, u.blobs, fsck.Options{Repair: r.Repair, Deep: r.Deep, Grace: gc.DefaultGrace, Progress: show})
 		report = found
@@ -172,6 +173,21 @@ func (u *upkeep) every(ctx context.Context, interval time.Duration) {
 		default:
 			u.log.Info("garbage collected", "chunks", found.Chunks, "bytes", found.DeletedBytes+found.OrphanBytes,
 				"repacked", found.Repacked, "damaged", len(found.Damaged), "seconds", found.Seconds)
+		}
+	}
+}
+
+// watch looks about this often whether the store is still this installation's. What is
+// put into another one's would be removed there: lost is told, once.
+func (u *upkeep) watch(ctx context.Context, interval time.Duration, lost func(error)) {
+	for wait(ctx, interval) {
+		switch err := own(ctx, u.ownerURL, u.blobs, u.store); {
+		case err == nil || ctx.Err() != nil:
+		case api.KindOf(err) == api.Exists:
+			lost(err)
+			return
+		default:
+			u.log.Warn("it is not certain whose the blob store is", "err", err)
 		}
 	}
 }

@@ -198,14 +198,17 @@ func (s *Server) database(ctx context.Context, role string, fn func(*pgx.Conn) e
 	return fn(db)
 }
 
-// eachObject calls fn with the file of every object of a "file" or "s3" store.
+// mark is the object that says whose a store is.
+const mark = "satchel-installation"
+
+// eachObject calls fn with the file of every object of a "file" or "s3" store but its mark.
 func (s *Server) eachObject(fn func(path string) error) error {
 	dir := filepath.Join(s.Data, "blobs", "objects")
 	if s.rig.store == "s3" {
 		dir = filepath.Join(s.rig.s3.buckets, bucketName(filepath.Base(filepath.Dir(s.Data))), "packs")
 	}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
+		if err != nil || !e.Type().IsRegular() || e.Name() == mark {
 			return err
 		}
 		return fn(path)

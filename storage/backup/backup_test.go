@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"strings"
 	"testing"
@@ -148,7 +149,7 @@ func TestEveryTableIsSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all int64
-	rows, _ := conn.Query(t.Context(), `SELECT relname::text FROM pg_class WHERE relnamespace = 'satchel'::regnamespace AND relkind = 'r' AND relname <> 'goose_db_version'`)
+	rows, _ := conn.Query(t.Context(), `SELECT relname::text FROM pg_class WHERE relnamespace = 'satchel'::regnamespace AND relkind = 'r' AND relname NOT IN ('goose_db_version', 'installation')`)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		t.Fatal(err)
@@ -165,14 +166,18 @@ func TestEveryTableIsSaved(t *testing.T) {
 	}
 }
 
-// mute is a store that says of no object whether it is there.
+// mute is a store that does not answer.
 type mute struct{ blob.Store }
+
+func (mute) List(context.Context) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) { yield(blob.Info{}, api.Errorf(api.Unavailable, "not now")) }
+}
 
 func (mute) Get(context.Context, string, int64, int64) (io.ReadCloser, error) {
 	return nil, api.Errorf(api.Unavailable, "not now")
 }
 
-// Rows are saved although nobody knows whether content is kept in the same store; content is not.
+// Rows are saved although the store of content does not answer; content is not.
 func TestStoreThatCannotBeAsked(t *testing.T) {
 	db := pgtest.New(t)
 	rows, err := postgres.OpenBackup(t.Context(), db.Owner)
@@ -185,7 +190,7 @@ func TestStoreThatCannotBeAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := backup.SaveTo(t.Context(), backup.Source{Rows: rows, Blobs: mute{}, RowsOnly: true}, store, backup.Options{})
-	if err != nil || r.Apart {
+	if err != nil {
 		t.Errorf("rows were not saved: %+v, %v", r, err)
 	}
 	if _, err := backup.SaveTo(t.Context(), backup.Source{Rows: rows, Blobs: mute{}}, store, backup.Options{}); api.KindOf(err) != api.Unavailable {

@@ -26,6 +26,4 @@ type Report struct {
 	Copied  int64   `json:"copied"`  // packs, without those that were there
 	Removed int64   `json:"removed"` // older backups
 	Seconds float64 `json:"seconds"` // that it took
-
-	Apart bool `json:"-"` // it is certain that content is not kept in the store that it was saved to
 }

@@ -31,6 +31,10 @@ type Target struct {
 	// all else is committed: until then the one that is there is needed.
 	Key func(key []byte) (store func() error, err error)
 
+	// Mark makes Blobs the restored installation's. It is called after the commit,
+	// since until then the database does not know what is there. Nil does nothing.
+	Mark func(context.Context) error
+
 	// AllowMissing restores although content is missing or damaged that was whole
 	// when the backup was made.
 	AllowMissing bool
@@ -265,11 +269,26 @@ func (r *restoring) finish(ctx context.Context) error {
 	if err := r.Rows.Commit(ctx); err != nil {
 		return err
 	}
-	if r.store != nil {
-		if err := r.store(); err != nil {
-			return fmt.Errorf("all is restored but the sealing key, without which tokens are refused until they are renewed: %w", err)
-		}
+	if err := r.committed(ctx); err != nil {
+		return err
 	}
 	fault.At(fault.RestoreDone)
 	return nil
+}
+
+// committed does what comes after the commit; what fails keeps nothing else from
+// being done.
+func (r *restoring) committed(ctx context.Context) error {
+	var errs []error
+	if r.Mark != nil {
+		if err := r.Mark(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("all is restored but the mark of the blob store (satcheld blobs claim makes it): %w", err))
+		}
+	}
+	if r.store != nil {
+		if err := r.store(); err != nil {
+			errs = append(errs, fmt.Errorf("all is restored but the sealing key, without which tokens are refused until they are renewed: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }

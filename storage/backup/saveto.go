@@ -40,8 +40,6 @@ const maxNamed = 256 << 20
 
 // SaveTo puts a backup into a blob store, where the packs of earlier ones are
 // not copied again. What the newest of those had not whole is looked for again.
-// The store that content is kept in, whatever its name here, is [api.Invalid]; where
-// that one can't be asked, rows alone are saved all the same.
 func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report, err error) {
 	defer r.time(time.Now())
 	r.Content = src.content(Beside)
@@ -51,10 +49,6 @@ func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report
 	packs, err := saveRows(ctx, src, to, &n, o, &r)
 	if err != nil {
 		return r, fmt.Errorf("save the rows: %w", err)
-	}
-	r.Apart, err = apart(ctx, src.Blobs, to, n.Rows)
-	if err != nil && (r.Content == Beside || api.KindOf(err) != api.Unavailable) {
-		return r, err
 	}
 	if r.Content == Beside {
 		if err := copyPacks(ctx, src.Blobs, to, packs, o, &r); err != nil {
@@ -71,23 +65,6 @@ func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report
 		return r, err
 	}
 	return r, to.Put(ctx, r.Name, bytes.NewReader(text))
-}
-
-// apart makes sure that an object which was put into a store of backups is not
-// found where content is kept, too. That is one store then, and has two names.
-func apart(ctx context.Context, content, backups blob.Store, key string) (bool, error) {
-	if content == nil {
-		return false, nil
-	}
-	found, err := content.Get(ctx, key, 0, 0)
-	if api.KindOf(err) == api.NotFound {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	found.Close()
-	return false, cmp.Or(backups.Delete(ctx, key), api.Errorf(api.Invalid, "content is kept there: a backup must be elsewhere"))
 }
 
 // saveRows puts the stream, and reads it back.

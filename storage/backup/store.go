@@ -30,6 +30,23 @@ func Names(ctx context.Context, from blob.Store) ([]string, error) {
 	return names, nil
 }
 
+// IsContent tells whether a store has packs and nothing of a backup: some
+// installation keeps content there.
+func IsContent(ctx context.Context, s blob.Store) (packs bool, err error) {
+	for info, err := range s.List(ctx) {
+		if err != nil {
+			return false, err
+		}
+		if strings.HasPrefix(info.Key, namePrefix) || strings.HasPrefix(info.Key, rowsPrefix) {
+			return false, nil
+		}
+		if _, err := api.ParseID(info.Key); err == nil {
+			packs = true
+		}
+	}
+	return packs, nil
+}
+
 // find reads what a backup in a store says of itself; "" means the newest. None
 // of that name is [api.NotFound].
 func find(ctx context.Context, from blob.Store, name string) (n named, found string, err error) {

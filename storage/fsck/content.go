@@ -13,6 +13,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/chunk"
+	"satchel/storage/blob"
 	"satchel/storage/postgres"
 )
 
@@ -67,7 +68,9 @@ func (c *check) objects(ctx context.Context) (map[api.ID]int64, error) {
 		}
 		id, err := api.ParseID(info.Key)
 		if err != nil {
-			c.report.Strangers++
+			if info.Key != blob.MarkKey {
+				c.report.Strangers++
+			}
 			continue
 		}
 		sizes[id] = info.Size

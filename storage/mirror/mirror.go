@@ -52,7 +52,8 @@ type Options struct {
 // compared, all else is copied, read back and compared. A whole pack that is
 // there stays, whatever from has; one that is not is replaced by a whole one
 // only, at once. It may be broken off and called again. What is put into from
-// meanwhile may be left out.
+// meanwhile may be left out. A store's mark is not copied: whose the copy is, the
+// caller says.
 func Copy(ctx context.Context, from, to blob.Store, o Options) (r Report, err error) {
 	begin := time.Now()
 	r.Damaged = []string{}
@@ -71,7 +72,7 @@ func Copy(ctx context.Context, from, to blob.Store, o Options) (r Report, err er
 			return r, fmt.Errorf("list the source: %w", err)
 		}
 		whole, meant := o.Only[info.Key]
-		if o.Only != nil && !meant {
+		if o.Only != nil && !meant || info.Key == blob.MarkKey {
 			continue
 		}
 		r.Objects++

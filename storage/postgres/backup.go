@@ -13,10 +13,10 @@ import (
 )
 
 // notBackedUp are tables that a restored database fills by itself: what it
-// has of migrations, the objects of the postgres: store (which are content), and
-// what garbage collection knows of another cluster's transactions and another
-// store's objects.
-var notBackedUp = []string{"goose_db_version", "blobs", "blob_parts", "condemned", "discarded_packs", "thumbnails"}
+// has of migrations, which installation it is, the objects of the postgres: store
+// (which are content), and what garbage collection knows of another cluster's
+// transactions and another store's objects.
+var notBackedUp = []string{"goose_db_version", "installation", "blobs", "blob_parts", "condemned", "discarded_packs", "thumbnails"}
 
 // Backup reads all rows of all users, as they are at one moment, and keeps the
 // objects that they name from being deleted. No request can: it is a connection

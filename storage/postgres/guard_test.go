@@ -130,6 +130,7 @@ func TestEveryTableIsTried(t *testing.T) {
 		"sessions":         "TestAccountRowsOverSQL",
 		"signing_keys":     "sealed; nobody's",
 		"goose_db_version": "the migrations' own; satchel_app may not read it",
+		"installation":     "satchel_app may not read it",
 		"blobs":            "satchel_app may not read it",
 		"blob_parts":       "satchel_app may not read it",
 		"discarded_packs":  "satchel_app may not read it",

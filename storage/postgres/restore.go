@@ -24,6 +24,8 @@ type Restore struct {
 	tx      pgx.Tx
 	tables  []string // of the backup's version
 	forced  []string // those whose row-level security binds their owner too
+
+	installation Installation // whose database it is
 }
 
 // BeginRestore connects at the URL of satchel_owner, or of a role that may
@@ -41,6 +43,9 @@ func BeginRestore(ctx context.Context, ownerURL string, log *slog.Logger) (_ *Re
 		}
 	}()
 	if err := r.alone(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.keep(ctx); err != nil {
 		return nil, err
 	}
 	for name, value := range copySettings {
@@ -133,11 +138,12 @@ func (r *Restore) Begin(ctx context.Context, schema int64) error {
 	return classify(err)
 }
 
-// list is the names of all tables but the one of migrations.
+// list is the names of all tables but those of migrations and of which
+// installation it is.
 func (r *Restore) list(ctx context.Context) ([]string, error) {
 	rows, _ := r.tx.Query(ctx, `
 		SELECT relname::text FROM pg_class
-		WHERE relnamespace = 'satchel'::regnamespace AND relkind = 'r' AND relname <> 'goose_db_version' ORDER BY 1`)
+		WHERE relnamespace = 'satchel'::regnamespace AND relkind = 'r' AND relname NOT IN ('goose_db_version', 'installation') ORDER BY 1`)
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	return names, classify(err)
 }
@@ -191,6 +197,9 @@ func (r *Restore) Finish(ctx context.Context) error {
 	}
 	if err := r.rebuild.Up(ctx); err != nil {
 		return classify(err)
+	}
+	if err := r.identify(ctx); err != nil {
+		return err
 	}
 	if err := r.note(ctx); err != nil {
 		return err

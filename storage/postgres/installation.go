@@ -1,0 +1,62 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"satchel/api"
+)
+
+// Installation is which one this database is of.
+type Installation struct {
+	ID     api.ID
+	Marked bool // it has marked a blob store, so one without a mark is not its own
+}
+
+// Installation tells which one this database is of.
+func (k *Keeper) Installation(ctx context.Context) (i Installation, err error) {
+	err = k.conn.QueryRow(ctx, `SELECT id, marked FROM installation`).Scan(&i.ID, &i.Marked)
+	return i, classify(err)
+}
+
+// NoteMark notes that the installation has marked a blob store.
+func (k *Keeper) NoteMark(ctx context.Context) error {
+	return k.within(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE installation SET marked = true WHERE NOT marked`)
+		return err
+	})
+}
+
+// HasPacks tells whether any row names content in the blob store.
+func (k *Keeper) HasPacks(ctx context.Context) (some bool, err error) {
+	err = k.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM packs)`).Scan(&some)
+	return some, classify(err)
+}
+
+// keep reads which installation it is, before everything is dropped.
+func (r *Restore) keep(ctx context.Context) error {
+	return r.asKeeper(ctx, func() error {
+		return r.tx.QueryRow(ctx, `SELECT id, marked FROM satchel.installation`).Scan(&r.installation.ID, &r.installation.Marked)
+	})
+}
+
+// identify makes the restored database the one that it was.
+func (r *Restore) identify(ctx context.Context) error {
+	return r.asKeeper(ctx, func() error {
+		_, err := r.tx.Exec(ctx, `UPDATE satchel.installation SET id = $1, marked = $2`, r.installation.ID, r.installation.Marked)
+		return err
+	})
+}
+
+// asKeeper runs fn with the rights of satchel_keeper: row-level security binds the owner too.
+func (r *Restore) asKeeper(ctx context.Context, fn func() error) error {
+	if _, err := r.tx.Exec(ctx, `SET LOCAL ROLE satchel_keeper`); err != nil {
+		return classify(err)
+	}
+	if err := fn(); err != nil {
+		return classify(err)
+	}
+	_, err := r.tx.Exec(ctx, `SET LOCAL ROLE satchel_owner`)
+	return classify(err)
+}
