@@ -66,6 +66,29 @@ func s3Cut(t *testing.T, b *buckets) {
 	put(whole).must(t, 200)
 }
 
+// s3ChunksOfAnyone sends a body in chunks that nobody signed.
+func s3ChunksOfAnyone(t *testing.T, b *buckets) {
+	ctx, name := t.Context(), b.anna.bucket(t)
+	policy := policyFor(name, "*", "Allow", "s3:PutObject")
+	must(t, code1(b.anna.client.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &name, Policy: &policy})))
+	put := func(header map[string]string) answer {
+		t.Helper()
+		req := newRequest(t, "PUT", b.endpoint+"/"+name+"/shared/k", "", strings.NewReader("5\r\nhello\r\n0\r\n\r\n"))
+		for k, v := range header {
+			req.Header.Set(k, v)
+		}
+		return answerTo(t, req)
+	}
+	put(map[string]string{"Content-Encoding": "aws-chunked"}).must(t, 400)
+	put(map[string]string{"Content-Encoding": "gzip, aws-chunked", "X-Amz-Content-Sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "X-Amz-Decoded-Content-Length": "5"}).must(t, 200)
+	got, err := b.anna.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &name, Key: aws.String("shared/k")})
+	must(t, err)
+	defer got.Body.Close()
+	if content, err := io.ReadAll(got.Body); err != nil || string(content) != "hello" || aws.ToString(got.ContentEncoding) != "gzip" {
+		t.Errorf("the object is %q, encoded as %q, %v", content, aws.ToString(got.ContentEncoding), err)
+	}
+}
+
 // environment is what AWS's tools and rclone take a user's key from.
 func (u *s3User) environment(t *testing.T) []string {
 	t.Helper()

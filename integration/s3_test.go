@@ -76,6 +76,7 @@ func TestS3(t *testing.T) {
 	for name, show := range map[string]func(*testing.T, *buckets){
 		"listing has S3's order, delimiters and pages": s3Listing,
 		"an upload that breaks off stores nothing":     s3Cut,
+		"chunks are decoded whoever sends them":        s3ChunksOfAnyone,
 		"what is not offered is refused":               s3Refusals,
 		"headers are as S3 has them":                   s3Headers,
 		"errors have none of an object's headers":      s3HeadersOfErrors,

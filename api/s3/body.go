@@ -25,11 +25,25 @@ const (
 )
 
 // payload is what a request says about its body.
-func (s signature) payload(r *http.Request) string {
+func payload(r *http.Request) string {
 	if p := r.Header.Get("X-Amz-Content-Sha256"); p != "" {
 		return p
 	}
-	return unsigned // presigned; a signed request without the header fails to match otherwise
+	return unsigned // presigned, or anyone's; a signed request without the header fails to match otherwise
+}
+
+// codings is what the request says of its content's encoding, but for aws-chunked: that is
+// of the transfer, and not of the object.
+func codings(r *http.Request) (own string, chunked bool) {
+	var kept []string
+	for c := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
+		if c = strings.TrimSpace(c); strings.EqualFold(c, "aws-chunked") {
+			chunked = true
+		} else if c != "" {
+			kept = append(kept, c)
+		}
+	}
+	return strings.Join(kept, ","), chunked
 }
 
 // body is a request's content, checked against all that the request says of
@@ -65,10 +79,10 @@ var sums = map[string]func() hash.Hash{
 }
 
 // newBody is the body of a request that has been verified; key is the key
-// with which its chunks are signed.
-func newBody(r *http.Request, s signature, payload string, key []byte) (*body, error) {
+// with which its chunks are signed, nil if the request is not.
+func newBody(r *http.Request, s signature, key []byte) (*body, error) {
 	b := &body{r: r.Body, md5: md5.New(), length: r.ContentLength}
-	switch payload {
+	switch payload := payload(r); payload {
 	case unsigned:
 	case streamSigned, streamSignedTrailer, streamUnsignedTrailer:
 		n, err := strconv.ParseInt(r.Header.Get("X-Amz-Decoded-Content-Length"), 10, 64)
@@ -77,6 +91,9 @@ func newBody(r *http.Request, s signature, payload string, key []byte) (*body, e
 		}
 		c := newChunks(r.Body, payload)
 		if payload != streamUnsignedTrailer {
+			if key == nil {
+				return nil, refuse(http.StatusBadRequest, "InvalidRequest", "the chunks of a body are signed only where the request is")
+			}
 			c.sign(s, key)
 		}
 		b.r, b.length, b.trailer = c, n, c.trailer
@@ -86,6 +103,9 @@ func newBody(r *http.Request, s signature, payload string, key []byte) (*body, e
 		}
 		b.sha256 = sha256.New()
 		b.checks = append(b.checks, check{"x-amz-content-sha256", b.sha256, payload})
+	}
+	if _, chunked := codings(r); chunked && b.trailer == nil && r.ContentLength != 0 {
+		return nil, refuse(http.StatusBadRequest, "InvalidRequest", "the body is said to be aws-chunked, but X-Amz-Content-Sha256 names no form of streaming")
 	}
 	if want := r.Header.Get("Content-Md5"); want != "" {
 		b.checks = append(b.checks, check{"content-md5", b.md5, want})

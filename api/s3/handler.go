@@ -78,7 +78,7 @@ func (q *request) authenticate() (err error) {
 			err = matches2(q.r, secret, q.Now())
 		}
 		if err == nil {
-			q.body, err = newBody(q.r, signature{}, unsigned, nil)
+			q.body, err = newBody(q.r, signature{}, nil)
 		}
 		return err
 	}
@@ -87,7 +87,7 @@ func (q *request) authenticate() (err error) {
 		return err
 	}
 	if !ok {
-		q.body, err = newBody(q.r, s, unsigned, nil)
+		q.body, err = newBody(q.r, s, nil)
 		return err
 	}
 	if err := s.fresh(q.Now()); err != nil {
@@ -97,11 +97,10 @@ func (q *request) authenticate() (err error) {
 	if err != nil {
 		return err
 	}
-	payload := s.payload(q.r)
-	if err := s.matches(q.r, payload, secret); err != nil {
+	if err := s.matches(q.r, payload(q.r), secret); err != nil {
 		return err
 	}
-	q.body, err = newBody(q.r, s, payload, s.signingKey(secret))
+	q.body, err = newBody(q.r, s, s.signingKey(secret))
 	return err
 }
 

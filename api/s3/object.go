@@ -37,8 +37,8 @@ func (q *request) headers() (map[string]string, error) {
 			continue
 		}
 		value := strings.Join(values, ",")
-		if name == "content-encoding" { // aws-chunked is of the transfer, not of the object
-			if value = strings.Trim(strings.ReplaceAll(value, "aws-chunked", ""), ", "); value == "" {
+		if name == "content-encoding" {
+			if value, _ = codings(q.r); value == "" {
 				continue
 			}
 		}
