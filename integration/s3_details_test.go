@@ -153,6 +153,13 @@ func s3CopyConditions(t *testing.T, b *buckets) {
 }
 
 func s3CompletesTwice(t *testing.T, b *buckets) {
+	for what, none := range map[string]*string{"": nil, ", where there was none": aws.String("*")} {
+		t.Run("an object"+what, func(t *testing.T) { s3CompletesAtOnce(t, b, none) })
+	}
+}
+
+// s3CompletesAtOnce completes an upload several times at once and once more; none is its If-None-Match.
+func s3CompletesAtOnce(t *testing.T, b *buckets, none *string) {
 	ctx, c, name, key := t.Context(), b.anna.client, b.anna.bucket(t), "key"
 	up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &name, Key: &key})
 	must(t, err)
@@ -163,7 +170,7 @@ func s3CompletesTwice(t *testing.T, b *buckets) {
 		done = append(done, types.CompletedPart{PartNumber: aws.Int32(i + 1), ETag: part.ETag})
 	}
 	complete := func(parts []types.CompletedPart) (string, error) {
-		out, err := c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &name, Key: &key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
+		out, err := c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &name, Key: &key, UploadId: up.UploadId, IfNoneMatch: none, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
 		if err != nil {
 			return "", err
 		}

@@ -130,7 +130,8 @@ func (d *Drive) setPart(ctx context.Context, upload api.ID, p Part, check func(c
 }
 
 // CompleteUpload makes the given parts of an upload, in their order, the content
-// of the file at a path, and ends the upload. No bytes move; they are read
+// of the file at a path, and ends the upload; both happen at once, so an upload makes its
+// file once. One that has ended meanwhile is [api.NotFound]. No bytes move; they are read
 // once, for the hash of the whole.
 func (b *Bucket) CompleteUpload(ctx context.Context, id api.ID, path []api.Name, parts []Part, o PutOptions) error {
 	v := api.Version{ID: api.NewID()}
@@ -149,10 +150,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, id api.ID, path []api.Name,
 		}
 		sum.Sum(v.SHA256[:0])
 	}
-	if _, _, err := b.commitVersion(ctx, path, v, nil, o); err != nil {
-		return err
-	}
-	return b.s.db.As(ctx, b.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
-		return tx.RemoveUpload(ctx, b.id, id)
-	})
+	o.with = func(ctx context.Context, tx *postgres.Tx) error { return tx.RemoveUpload(ctx, b.id, id) }
+	_, _, err := b.commitVersion(ctx, path, v, nil, o)
+	return err
 }

@@ -69,33 +69,3 @@ func TestPolicyNamesWhoIsThere(t *testing.T) {
 		t.Error("who came later may read")
 	}
 }
-
-// A part's chunks stay as long as its upload.
-func TestUploadInParts(t *testing.T) {
-	w := newWorld(t)
-	me := w.user(t, "editor")
-	if err := w.CreateBucket(t.Context(), me, "bucket"); err != nil {
-		t.Fatal(err)
-	}
-	b, err := w.Bucket(t.Context(), me, "bucket", "s3:PutObject", "k")
-	if err != nil || !b.Own {
-		t.Fatal(err)
-	}
-	id, err := b.BeginUpload(t.Context(), "k", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := b.Upload(t.Context(), id, "another key", 0, 1); api.KindOf(err) != api.NotFound {
-		t.Errorf("the upload by another key: %v", err)
-	}
-	stranger := w.user(t, "editor")
-	if _, err := w.Bucket(t.Context(), stranger, "bucket", "s3:GetObject", "k"); api.KindOf(err) != api.Permission {
-		t.Errorf("a stranger: %v", err)
-	}
-	if err := w.CreateBucket(t.Context(), stranger, "bucket"); api.KindOf(err) != api.Exists {
-		t.Errorf("a taken name: %v", err)
-	}
-	if d := w.home(t, stranger); d.all(t) != "" {
-		t.Errorf("the refused bucket left %s", d.all(t))
-	}
-}

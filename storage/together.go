@@ -120,6 +120,11 @@ func (d *Drive) writeAll(ctx context.Context, tx *postgres.Tx, group []*write) (
 	if err != nil {
 		return nil, err
 	}
+	if with := group[0].options.with; with != nil {
+		if err := with(ctx, tx); err != nil {
+			return nil, err
+		}
+	}
 	objects, err := d.objectsFor(ctx, tx, group, walked)
 	if err != nil {
 		return nil, err
@@ -260,11 +265,6 @@ func (d *Drive) plan(w *write, walked []api.Node, objects map[api.ID]Object) ([]
 
 // begin makes the working set for writes, of which the first one that is to be applied has a batch.
 func (d *Drive) begin(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, group []*write, walked [][]api.Node, batch []api.Mutation) (*tree.Set, error) {
-	if with := group[0].options.with; with != nil {
-		if err := with(ctx, tx); err != nil {
-			return nil, err
-		}
-	}
 	if !d.own() {
 		if err := tx.Act(ctx, &locked, needs(batch), chunksOf(group)); err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ func (tx *Tx) Upload(ctx context.Context, drive, bucket, id api.ID) (Upload, err
 	rows, _ := tx.conn.Query(ctx, `SELECT `+uploadColumns+` FROM uploads WHERE drive = $1 AND bucket = $2 AND id = $3`, drive, bucket, id)
 	u, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Upload])
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = api.Errorf(api.NotFound, "there is no such upload")
+		err = errNoUpload()
 	}
 	return u, err
 }
@@ -60,11 +60,16 @@ func (tx *Tx) Uploads(ctx context.Context, drive, bucket api.ID, prefix string, 
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Upload])
 }
 
-// RemoveUpload ends an upload and forgets its parts.
+// RemoveUpload ends an upload and forgets its parts. One that has ended is [api.NotFound].
 func (tx *Tx) RemoveUpload(ctx context.Context, drive, id api.ID) error {
-	_, err := tx.conn.Exec(ctx, `DELETE FROM uploads WHERE drive = $1 AND id = $2`, drive, id)
+	tag, err := tx.conn.Exec(ctx, `DELETE FROM uploads WHERE drive = $1 AND id = $2`, drive, id)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = errNoUpload()
+	}
 	return err
 }
+
+func errNoUpload() error { return api.Errorf(api.NotFound, "there is no such upload") }
 
 // ExpireUploads ends the uploads to a drive that began before a time.
 func (tx *Tx) ExpireUploads(ctx context.Context, drive api.ID, before time.Time) (int64, error) {
