@@ -27,7 +27,8 @@ type CopyOptions struct {
 // Copy copies what is at a path, with all that is below it, in one
 // transaction. It copies no bytes: the new versions name the chunks of the old
 // ones. Properties that WebDAV clients have set come along; shares, history and
-// the names of hard links do not. Over 100,000 entries are [api.TooLarge].
+// the names of hard links do not. Over 100,000 entries are [api.TooLarge]. A guest needs to copy and to read what it is, and
+// to list a directory, else it is [api.Permission].
 func (d *Drive) Copy(ctx context.Context, from, to []api.Name, o CopyOptions) (created bool, err error) {
 	if err := checkPath(to); err != nil {
 		return false, err
@@ -106,7 +107,15 @@ func (d *Drive) copySource(ctx context.Context, path []api.Name, shallow bool) (
 		if s.node, err = d.lookup(ctx, tx, path); err != nil {
 			return err
 		}
-		if s.node.Type == api.Directory && !shallow {
+		whole := s.node.Type == api.Directory && !shallow
+		asked := []api.Permissions{api.PermCopy, api.PermRead}
+		if whole {
+			asked = append(asked, api.PermList)
+		}
+		if err := d.holding(ctx, tx, s.node.ID, asked...); err != nil {
+			return err
+		}
+		if whole {
 			if s.below, err = tx.Subtree(ctx, d.id, s.node.ID, maxTree+1); err != nil {
 				return err
 			}

@@ -129,12 +129,15 @@ func (d *Drive) lookup(ctx context.Context, tx *postgres.Tx, path []api.Name) (a
 }
 
 // Brief lists a whole directory for people: names and what a list shows of their nodes, which
-// is their ids, types, sizes, mtimes, versions and targets, and no more.
+// is their ids, types, sizes, mtimes, versions and targets, and no more. For a guest who may not list it it is [api.Permission].
 func (d *Drive) Brief(ctx context.Context, dir api.ID) (all []postgres.Child, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		self, err := d.live(ctx, tx, dir)
 		if err == nil && self.Type != api.Directory {
 			err = api.Errorf(api.NotDirectory, "this is not a directory")
+		}
+		if err == nil {
+			err = d.holding(ctx, tx, dir, api.PermList)
 		}
 		if err == nil {
 			tx.Last()
@@ -148,8 +151,18 @@ func (d *Drive) Brief(ctx context.Context, dir api.ID) (all []postgres.Child, er
 // Children is a page of the directory dir: itself, at most limit entries
 // ([DefaultPage] if it is not positive, [MaxPage] at most) after a name in
 // byte order of their escaped names, and their nodes. What is no directory is
-// [api.NotDirectory].
-func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (l api.Listing, err error) {
+// [api.NotDirectory], and what a guest may not list [api.Permission].
+func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
+	return d.children(ctx, dir, after, limit, api.PermList)
+}
+
+// Mirrored is Children for a device, which a guest who may read has too: his mount finds by it what he opens by its
+// name, and lists it to nobody who may not.
+func (d *Drive) Mirrored(ctx context.Context, dir api.ID, after api.Name, limit int) (api.Listing, error) {
+	return d.children(ctx, dir, after, limit, api.PermList|api.PermRead)
+}
+
+func (d *Drive) children(ctx context.Context, dir api.ID, after api.Name, limit int, anyOf api.Permissions) (l api.Listing, err error) {
 	if limit <= 0 {
 		limit = DefaultPage
 	}
@@ -168,6 +181,9 @@ func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit 
 		}
 		if self.Type != api.Directory {
 			return api.Errorf(api.NotDirectory, "this is not a directory")
+		}
+		if err := d.holding(ctx, tx, dir, anyOf); err != nil {
+			return err
 		}
 		tx.Last()
 		children, err := tx.Children(ctx, d.id, dir, after, limit+1)

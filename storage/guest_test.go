@@ -192,3 +192,69 @@ func TestAdminsGrantOnSystemDrivesOnly(t *testing.T) {
 		t.Errorf("grants %+v: %v", grants, err)
 	}
 }
+
+// Who may write into a folder is not told what is in it, and who may read it is told by what a mount keeps alone.
+func TestListIsAskedOfGuests(t *testing.T) {
+	for _, c := range []struct {
+		permissions    string
+		lists, mirrors bool
+	}{{"write mkdir delete rename copy", false, false}, {"read", false, true}, {"list", true, true}} {
+		t.Run(c.permissions, func(t *testing.T) {
+			g := newGuestDevice(t, strings.Fields(c.permissions)...)
+			asked := func(what string, allowed bool, err error) {
+				t.Helper()
+				if want := map[bool]api.Kind{false: api.Permission}[allowed]; api.KindOf(err) != want {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			l, err := g.Children(t.Context(), g.shared, "", 0)
+			asked("children", c.lists, err)
+			if len(l.Entries) != 2*map[bool]int{true: 1}[c.lists] {
+				t.Errorf("%+v", l)
+			}
+			_, err = g.Mirrored(t.Context(), g.shared, "", 0)
+			asked("a mirror", c.mirrors, err)
+			_, err = g.Brief(t.Context(), g.shared)
+			asked("a folder's page", c.lists, err)
+			_, err = g.Search(t.Context(), g.shared, "", "one", 10)
+			asked("a search", c.lists, err)
+			asked("the question alone", c.lists, g.MayList(t.Context(), g.shared))
+
+			g.s.put(t, g.s.home.Drive, "shared/new", "x")
+			if got := g.hears(t); (len(got) > 0) != c.mirrors {
+				t.Errorf("the feed tells of %q", got)
+			}
+		})
+	}
+}
+
+// A copy asks for copy, and for what it shows of what it copies.
+func TestCopyIsAskedOfGuests(t *testing.T) {
+	s := newSharing(t)
+	d := func(permissions ...string) *Drive {
+		s.grant(t, "shared", s.bob.User.String(), permissions...)
+		return s.open(t, s.bob)
+	}
+	copies := func(d *Drive, from, to string, want api.Kind) {
+		t.Helper()
+		if _, err := d.Copy(t.Context(), names(t, from), names(t, to), CopyOptions{}); api.KindOf(err) != want {
+			t.Errorf("copy %s: %v, want %q", from, err, want)
+		}
+	}
+	copies(d("write", "mkdir", "read"), "shared/one", "shared/1", api.Permission)
+	copies(d("copy"), "shared/one", "shared/1", "")
+	copies(s.open(t, s.bob), "shared/sub", "shared/2", api.Permission) // its names are not his to know
+	copies(d("list"), "shared/sub", "shared/2", "")
+	if got := s.home.read(t, "shared/2/deep/three"); got != "shared/sub/deep/three" {
+		t.Errorf("the copy has %q", got)
+	}
+}
+
+// Who may copy and not read is told so.
+func TestCopyOfWhatCannotBeRead(t *testing.T) {
+	s := newSharing(t)
+	s.grant(t, "shared", s.bob.User.String(), "write", "copy", "list")
+	if _, err := s.open(t, s.bob).Copy(t.Context(), names(t, "shared/one"), names(t, "shared/1"), CopyOptions{}); api.KindOf(err) != api.Permission {
+		t.Errorf("the copy: %v", err)
+	}
+}

@@ -22,7 +22,7 @@ type Found = postgres.Found
 
 // Search finds at most limit things below a directory: files whose content has
 // the words (as web searches have them: "a phrase", -without, or), and what has
-// the text in its name or, if there is a slash in it, in its path from there. A guest finds what he may read, and list. Of words that
+// the text in its name or, if there is a slash in it, in its path from there. A guest needs to list the directory ([api.Permission]), and finds what he may read, and list. Of words that
 // more than 10,000 files have it is the best of some 10,000 of them.
 func (d *Drive) Search(ctx context.Context, dir api.ID, words, name string, limit int) (found []Found, err error) {
 	for _, text := range []string{words, name} {
@@ -32,6 +32,9 @@ func (d *Drive) Search(ctx context.Context, dir api.ID, words, name string, limi
 	}
 	words, name = strings.ToValidUTF8(words, ""), strings.ToValidUTF8(name, "")
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if err := d.holding(ctx, tx, dir, api.PermList); err != nil {
+			return err
+		}
 		if strings.Contains(name, "/") {
 			found, err = searchPaths(ctx, tx, d.id, dir, words, name, limit)
 		} else {

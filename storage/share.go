@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"satchel/api"
 	"satchel/storage/postgres"
@@ -82,6 +83,33 @@ func (d *Drive) Permissions(ctx context.Context, node api.ID) (p api.Permissions
 		return err
 	})
 	return p, err
+}
+
+// holding refuses a guest ([api.Permission]) who does not hold one of each of some permissions on a node that he sees.
+func (d *Drive) holding(ctx context.Context, tx *postgres.Tx, node api.ID, anyOf ...api.Permissions) error {
+	if d.own() {
+		return nil
+	}
+	needs := make([]postgres.Need, len(anyOf))
+	for i, p := range anyOf {
+		needs[i] = postgres.Need{Node: node, AnyOf: p}
+	}
+	held, err := tx.Holds(ctx, d.id, needs)
+	if err != nil {
+		return err
+	}
+	if i := slices.Index(held, false); i >= 0 {
+		return api.Errorf(api.Permission, "you may not %s here", strings.Join(anyOf[i].Names(), " or "))
+	}
+	return nil
+}
+
+// MayList is [api.Permission] for a guest who may not list a directory.
+func (d *Drive) MayList(ctx context.Context, dir api.ID) error {
+	if d.own() {
+		return nil
+	}
+	return d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error { return d.holding(ctx, tx, dir, api.PermList) })
 }
 
 // Grants lists who has what in the drive, by path, for those who decide that:

@@ -129,8 +129,8 @@ func (q *request) serve(w http.ResponseWriter) {
 // the way down.
 const maxInfinite = 10_000
 
-// beforePropfind answers what must not be walked: more than a reasonable tree
-// with Depth: infinity (RFC 4918 section 9.1, propfind-finite-depth).
+// beforePropfind answers what must not be walked: a directory that a guest may not list, which x/net would show as an empty
+// one, and more than a reasonable tree with Depth: infinity (RFC 4918 section 9.1, propfind-finite-depth).
 func (q *request) beforePropfind(w http.ResponseWriter) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(w, q.r.Body, maxXML))
 	if err != nil {
@@ -144,12 +144,20 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 	q.r.Body = io.NopCloser(bytes.NewReader(body))
 	// They cost a query, so they are told when asked for by name (RFC 4331 section 2).
 	q.quota = bytes.Contains(body, []byte("quota-")) || bytes.Contains(body, []byte("propname"))
-	if d := q.r.Header.Get("Depth"); d != "" && d != "infinity" {
+	depth := q.r.Header.Get("Depth")
+	if depth == "0" {
 		return true
 	}
 	f := q.find(q.path, true)
 	if f.err != nil || f.Node == nil || f.Node.Type != api.Directory {
 		return true // x/net says what is wrong
+	}
+	if err := f.Drive.MayList(q.ctx, f.Node.ID); err != nil {
+		q.fail(w, err)
+		return false
+	}
+	if depth != "" && depth != "infinity" {
+		return true
 	}
 	u, err := f.Drive.Usage(q.ctx, f.Node.ID)
 	if err != nil {

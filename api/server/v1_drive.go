@@ -126,7 +126,7 @@ func (s *server) driveRoutes(v1 huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		l, err := d.Children(ctx, in.Node, api.Unescape(in.After), in.Limit)
+		l, err := d.Mirrored(ctx, in.Node, api.Unescape(in.After), in.Limit)
 		if err != nil {
 			return nil, err
 		}
