@@ -5,6 +5,7 @@ package serve
 import (
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -15,14 +16,21 @@ type Body interface {
 	Err() error
 }
 
+// maxRanges is how many ranges of one request are sent. Each makes the content seek, and look up, read and verify a chunk, however
+// little is wanted of it, and a header has room for 250,000.
+const maxRanges = 32
+
 // Content answers as http.ServeContent does (ranges and conditions: RFC 9110
-// sections 13 and 14), with the headers that w has. An error is returned when not
+// sections 13 and 14), with the headers that w has; more than 32 ranges are none (section 14.2). An error is returned when not
 // even the first byte could be had: then nothing was sent, and the headers of
 // content are gone, so that the caller can answer with the error. Refusals (412, 416) are written
 // to what refusals makes of w. When the
 // content fails later the connection is broken, so that the client
 // can't take what it has for the whole; broke hears of that first, unless the client is gone.
 func Content(w http.ResponseWriter, r *http.Request, modified time.Time, body Body, refusals func(http.ResponseWriter) http.ResponseWriter, broke func(error)) error {
+	if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
+		r.Header.Del("Range")
+	}
 	h := &held{ResponseWriter: w}
 	http.ServeContent(refusals(h), r, "", modified, body)
 	err := body.Err()

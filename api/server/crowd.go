@@ -14,7 +14,7 @@ import (
 // 503 and Retry-After, before anything of it is read: so no more piles up, in memory and before the database, than
 // the server can work off when whatever held it up is over. Zero is the default.
 type Limits struct {
-	Requests int // that are worked on; a JSON body counts as one more for each MiB, since it is held in memory
+	Requests int // that are worked on; a body that is held in memory, as JSON is, counts as one more for each MiB
 	Waiting  int // that wait for changes, which costs little
 }
 
@@ -98,11 +98,19 @@ func (c *crowd) enter(r *http.Request) (leave func(), ok bool) {
 
 // weight is how much room a request needs.
 func weight(r *http.Request) int {
-	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+	if !held(r) {
 		return 1
 	}
 	if r.ContentLength < 0 { // it does not say
 		return 1 + maxJSON>>20
 	}
 	return 1 + int(min(r.ContentLength, maxJSON)>>20)
+}
+
+// held tells whether a request's body is held in memory. Where it is by its path, its type says nothing: what has none, or
+// another one, is read as JSON there.
+func held(r *http.Request) bool {
+	path := r.URL.Path
+	return strings.HasPrefix(path, "/v1/") && !strings.HasSuffix(path, "/packs") || strings.HasPrefix(path, "/api/vfs/acl/") ||
+		strings.HasPrefix(r.Header.Get("Content-Type"), "application/json")
 }

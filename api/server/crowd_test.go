@@ -48,7 +48,7 @@ func TestCrowd(t *testing.T) {
 		path, from, contentType string
 		size                    int64
 	}
-	const one, other, third, here, feed = "192.0.2.1", "192.0.2.2", "192.0.2.3", "127.0.0.1", "/v1/drives/home/changes"
+	const one, other, third, here, feed, batches = "192.0.2.1", "192.0.2.2", "192.0.2.3", "127.0.0.1", "/v1/drives/home/changes", "/v1/drives/home/batches"
 	for name, steps := range map[string][]struct {
 		request
 		status int
@@ -57,6 +57,9 @@ func TestCrowd(t *testing.T) {
 		"half for one": {{request{"/a", one, "", 0}, 0}, {request{"/b", one, "", 0}, 0}, {request{"/c", one, "", 0}, 503}, {request{"/c", other, "", 0}, 0}, {request{"/d", other, "", 0}, 0}, {request{"/e", third, "", 0}, 503}},
 		"JSON":         {{request{"/a", here, "application/json", 2 << 20}, 0}, {request{"/b", here, "application/json; charset=utf-8", 1 << 20}, 503}, {request{"/b", here, "application/json", 1000}, 0}, {request{"/b", here, "", 0}, 503}},
 		"large JSON":   {{request{"/a", here, "application/json", -1}, 0}, {request{"/b", here, "", 0}, 503}}, // alone it may
+		"typeless":     {{request{batches, here, "", 2 << 20}, 0}, {request{batches, here, "application/x+json", 1 << 20}, 503}, {request{batches, here, "text/plain", 1000}, 0}, {request{"/b", here, "", 0}, 503}},
+		"settings":     {{request{"/api/vfs/acl/home", here, "", 3 << 20}, 0}, {request{"/b", here, "", 0}, 503}},
+		"packs":        {{request{"/v1/drives/home/packs", here, "application/octet-stream", 32 << 20}, 0}, {request{"/v1/drives/home/packs", here, "", -1}, 0}},
 		"a large file": {{request{"/a", here, "application/octet-stream", 1 << 40}, 0}, {request{"/b", here, "", -1}, 0}},
 		"the feed":     {{request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 503}, {request{"/a", here, "", 0}, 0}},
 	} {
