@@ -3,12 +3,15 @@ package integration
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"crypto/md5"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -148,6 +151,38 @@ func s3CopyConditions(t *testing.T, b *buckets) {
 		tc.in.Bucket, tc.in.Key, tc.in.CopySource = &name, aws.String("copy"), aws.String(name+"/key")
 		if err := code1(c.CopyObject(ctx, &tc.in)); code(err) != tc.want {
 			t.Errorf("%s: %v, wanted %q", what, err, tc.want)
+		}
+	}
+}
+
+// s3CopyOfWhatIsWritten copies an object that is written to all the time.
+func s3CopyOfWhatIsWritten(t *testing.T, b *buckets) {
+	name := b.anna.bucket(t)
+	must(t, b.anna.put(t.Context(), name, "key", nil))
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	defer stop()
+	for range 2 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				if err := b.anna.put(ctx, name, "key", randomBytes(32)); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for copies := 0; copies < 150; {
+		made, err := b.anna.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &name, Key: aws.String("copy"), CopySource: aws.String(name + "/key")})
+		if code(err) == "ServiceUnavailable" { // it came in between, and clients try again
+			continue
+		}
+		must(t, err)
+		copies++
+		content, err := b.anna.get(ctx, name, "copy")
+		must(t, err)
+		if tag := fmt.Sprintf(`"%x"`, md5.Sum(content)); aws.ToString(made.CopyObjectResult.ETag) != tag {
+			t.Fatalf("the copy %d has the tag %s, and the content of %s", copies, *made.CopyObjectResult.ETag, tag)
 		}
 	}
 }

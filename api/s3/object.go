@@ -415,8 +415,11 @@ func (q *request) copyObject(from, to *storage.Bucket, n *api.Node, key string, 
 		_, err = to.Copy(q.ctx, source, path, storage.CopyOptions{
 			From: from.Drive, MoveOptions: storage.MoveOptions{Replace: true, Parents: true}, Object: &object, Mtime: mtime(object.Headers),
 			Check: func(source, old *api.Node) error {
-				if source.Type != api.File || old != nil && old.Type != api.File {
+				switch {
+				case source.Type != api.File || old != nil && old.Type != api.File:
 					return api.Errorf(api.IsDirectory, "this is a directory")
+				case source.Version != n.Version: // of which the object's tag and headers are not
+					return api.Errorf(api.Unavailable, "the source was written to meanwhile: copy it again")
 				}
 				return nil
 			},
