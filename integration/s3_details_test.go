@@ -3,17 +3,13 @@ package integration
 import (
 	"bytes"
 	"cmp"
-	"context"
-	"crypto/md5"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -125,65 +121,6 @@ func s3HeadersOfErrors(t *testing.T, b *buckets) {
 	h := res.Header
 	if res.StatusCode != 416 || h.Get("Content-Range") != "bytes */1" || h.Get("Content-Encoding") != "" || h.Get("Cache-Control") != "" || h.Get("X-Amz-Meta-Mine") != "" || h.Get("Content-Type") != "application/xml" {
 		t.Errorf("a range that there is not: %s %v", res.Status, h)
-	}
-}
-
-func s3CopyConditions(t *testing.T, b *buckets) {
-	ctx, c, name := t.Context(), b.anna.client, b.anna.bucket(t)
-	put, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &name, Key: aws.String("key"), Body: bytes.NewReader([]byte("content"))})
-	must(t, err)
-	tag, other, before, after := put.ETag, aws.String(`"other"`), aws.Time(time.Now().Add(-time.Hour)), aws.Time(time.Now().Add(time.Hour))
-	for what, tc := range map[string]struct {
-		in   s3.CopyObjectInput
-		want string
-	}{
-		"its tag":                           {s3.CopyObjectInput{CopySourceIfMatch: tag}, ""},
-		"another tag":                       {s3.CopyObjectInput{CopySourceIfMatch: other}, "PreconditionFailed"},
-		"not its tag":                       {s3.CopyObjectInput{CopySourceIfNoneMatch: tag}, "PreconditionFailed"},
-		"not another tag":                   {s3.CopyObjectInput{CopySourceIfNoneMatch: other}, ""},
-		"not changed since before":          {s3.CopyObjectInput{CopySourceIfUnmodifiedSince: before}, "PreconditionFailed"},
-		"not changed since then":            {s3.CopyObjectInput{CopySourceIfUnmodifiedSince: after}, ""},
-		"changed since before":              {s3.CopyObjectInput{CopySourceIfModifiedSince: before}, ""},
-		"changed since then":                {s3.CopyObjectInput{CopySourceIfModifiedSince: after}, "PreconditionFailed"},
-		"its tag, not changed since before": {s3.CopyObjectInput{CopySourceIfMatch: tag, CopySourceIfUnmodifiedSince: before}, ""},
-		"not another tag, changed since":    {s3.CopyObjectInput{CopySourceIfNoneMatch: other, CopySourceIfModifiedSince: after}, ""},
-	} {
-		tc.in.Bucket, tc.in.Key, tc.in.CopySource = &name, aws.String("copy"), aws.String(name+"/key")
-		if err := code1(c.CopyObject(ctx, &tc.in)); code(err) != tc.want {
-			t.Errorf("%s: %v, wanted %q", what, err, tc.want)
-		}
-	}
-}
-
-// s3CopyOfWhatIsWritten copies an object that is written to all the time.
-func s3CopyOfWhatIsWritten(t *testing.T, b *buckets) {
-	name := b.anna.bucket(t)
-	must(t, b.anna.put(t.Context(), name, "key", nil))
-	ctx, stop := context.WithCancel(t.Context())
-	var writers sync.WaitGroup
-	defer writers.Wait()
-	defer stop()
-	for range 2 {
-		writers.Go(func() {
-			for ctx.Err() == nil {
-				if err := b.anna.put(ctx, name, "key", randomBytes(32)); err != nil && ctx.Err() == nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for copies := 0; copies < 150; {
-		made, err := b.anna.client.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &name, Key: aws.String("copy"), CopySource: aws.String(name + "/key")})
-		if code(err) == "ServiceUnavailable" { // it came in between, and clients try again
-			continue
-		}
-		must(t, err)
-		copies++
-		content, err := b.anna.get(ctx, name, "copy")
-		must(t, err)
-		if tag := fmt.Sprintf(`"%x"`, md5.Sum(content)); aws.ToString(made.CopyObjectResult.ETag) != tag {
-			t.Fatalf("the copy %d has the tag %s, and the content of %s", copies, *made.CopyObjectResult.ETag, tag)
-		}
 	}
 }
 

@@ -81,6 +81,8 @@ func TestS3(t *testing.T) {
 		"headers are as S3 has them":                   s3Headers,
 		"errors have none of an object's headers":      s3HeadersOfErrors,
 		"copies hold to their conditions":              s3CopyConditions,
+		"copies and deletions are held to conditions":  s3WriteConditions,
+		"conditions that are not held are refused":     s3OtherConditions,
 		"a copy has what its tag says":                 s3CopyOfWhatIsWritten,
 		"completing twice is completing once":          s3CompletesTwice,
 		"uploads and downloads stream":                 s3Streams,

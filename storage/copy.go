@@ -15,8 +15,9 @@ type CopyOptions struct {
 	Shallow bool   // of a directory only itself, without what is in it
 
 	// Check may refuse to copy content; source is the file, old what it would
-	// replace, nil if there is nothing.
-	Check func(source, old *api.Node) error
+	// replace, nil if there is nothing, and object what the S3 API keeps of that.
+	// Nobody else changes the drive between its answer and the change.
+	Check func(source, old *api.Node, object Object) error
 
 	Mtime int64 // ns, of a file's copy; 0 = now
 
@@ -56,7 +57,11 @@ func (d *Drive) Copy(ctx context.Context, from, to []api.Name, o CopyOptions) (c
 			old = &target.Node
 		}
 		if o.Check != nil {
-			if err := o.Check(&source.node, old); err != nil {
+			object, err := d.objectOf(ctx, tx, old)
+			if err != nil {
+				return nil, err
+			}
+			if err := o.Check(&source.node, old, object); err != nil {
 				return nil, err
 			}
 		}

@@ -90,8 +90,9 @@ func (d *Drive) remove(ctx context.Context, path []api.Name, check func([]api.Mu
 
 // RemoveLeaf removes the file at a path, or the empty directory, and the
 // directories above it that this leaves empty, but not the root. A directory that is not
-// empty is [api.NotEmpty], one where a file is meant [api.IsDirectory].
-func (d *Drive) RemoveLeaf(ctx context.Context, path []api.Name, directory bool) error {
+// empty is [api.NotEmpty], one where a file is meant [api.IsDirectory]. Check, if it is not nil, may refuse to
+// remove what is there, of which it gets what the S3 API keeps; nobody else changes the drive before it is removed.
+func (d *Drive) RemoveLeaf(ctx context.Context, path []api.Name, directory bool, check func(*api.Node, Object) error) error {
 	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
 		e, err := d.entryAt(ctx, tx, path)
 		switch {
@@ -107,6 +108,15 @@ func (d *Drive) RemoveLeaf(ctx context.Context, path []api.Name, directory bool)
 				err = api.Errorf(api.NotEmpty, "the directory is not empty")
 			}
 			if err != nil {
+				return nil, err
+			}
+		}
+		if check != nil {
+			object, err := d.objectOf(ctx, tx, &e.Node)
+			if err != nil {
+				return nil, err
+			}
+			if err := check(&e.Node, object); err != nil {
 				return nil, err
 			}
 		}

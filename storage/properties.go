@@ -148,3 +148,12 @@ func (d *Drive) Objects(ctx context.Context, versions []api.ID) (objects map[api
 	})
 	return objects, err
 }
+
+// objectOf is what the S3 API keeps of a file's present version; nothing of what is no file, or nil.
+func (d *Drive) objectOf(ctx context.Context, tx *postgres.Tx, n *api.Node) (Object, error) {
+	if n == nil || n.Type != api.File {
+		return Object{}, nil
+	}
+	objects, err := tx.Objects(ctx, d.id, []api.ID{n.Version})
+	return objects[n.Version], err
+}

@@ -25,6 +25,10 @@ func (q *request) offered() error {
 				return errNotImplemented("tagging")
 			case strings.HasPrefix(name, "x-amz-object-lock-") && value != "OFF", name == "x-amz-bucket-object-lock-enabled" && !strings.EqualFold(value, "false"):
 				return errNotImplemented("locking objects")
+			case strings.HasPrefix(name, "x-amz-if-match-"):
+				return errNotImplemented("a condition other than If-Match and If-None-Match")
+			case name == "x-amz-write-offset-bytes":
+				return errNotImplemented("adding to an object")
 			case name == "x-amz-website-redirect-location":
 				return errNotImplemented("a website")
 			}

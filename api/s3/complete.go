@@ -65,7 +65,7 @@ func (q *request) completeUpload() error {
 	}
 	done := aside(func() error {
 		return b.CompleteUpload(q.ctx, id, path, parts, storage.PutOptions{
-			Mtime: mtime(u.Headers), Check: q.conditions(),
+			Mtime: mtime(u.Headers), Check: q.conditions().check(),
 			Object: func() *storage.Object { return &storage.Object{ETag: tag, Headers: u.Headers} },
 		})
 	})

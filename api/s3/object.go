@@ -174,24 +174,6 @@ func taken(err error) error {
 	return err
 }
 
-// conditions holds a write to If-Match and If-None-Match.
-func (q *request) conditions() func(*api.Node, storage.Object) error {
-	match, none := q.r.Header.Get("If-Match"), q.r.Header.Get("If-None-Match")
-	if match == "" && none == "" {
-		return nil
-	}
-	return func(old *api.Node, object storage.Object) error {
-		tag := ""
-		if old != nil {
-			tag = etag(old, object)
-		}
-		if none != "" && old != nil && (none == "*" || none == tag) || match != "" && (old == nil || match != "*" && match != tag) {
-			return refuse(http.StatusPreconditionFailed, "PreconditionFailed", "the key has another object, or none")
-		}
-		return nil
-	}
-}
-
 func (q *request) put() error {
 	b, err := q.open(q.bucket, "PutObject", q.key)
 	if err != nil {
@@ -216,7 +198,7 @@ func (q *request) put() error {
 	}
 	var tag string
 	_, _, err = b.Put(q.ctx, path, q.body, storage.PutOptions{
-		Mtime: mtime(headers), Check: q.conditions(),
+		Mtime: mtime(headers), Check: q.conditions().check(),
 		Object: func() *storage.Object {
 			sum := q.body.sum()
 			tag = hex.EncodeToString(sum[:])
@@ -236,6 +218,9 @@ func (q *request) putDirectory(b *storage.Bucket, path []api.Name) error {
 	if q.body.length > 0 {
 		return refuse(http.StatusConflict, "InvalidObjectKey", "a key that ends with a slash is a directory here and has no content")
 	}
+	if q.conditions().check() != nil {
+		return errNotImplemented("making a directory on conditions")
+	}
 	_, err := b.Mkdir(q.ctx, path, true)
 	if api.KindOf(err) == api.Exists {
 		if n, lookupErr := b.Lookup(q.ctx, path); lookupErr == nil && n.Type == api.Directory {
@@ -247,71 +232,6 @@ func (q *request) putDirectory(b *storage.Bucket, path []api.Name) error {
 	}
 	q.w.Header().Set("Etag", `"`+emptyMD5+`"`)
 	q.w.WriteHeader(http.StatusOK)
-	return nil
-}
-
-// delete removes an object, and the directories that this leaves empty. A
-// missing one is no error.
-func (q *request) delete() error {
-	b, err := q.open(q.bucket, "DeleteObject", q.key)
-	if err != nil {
-		return err
-	}
-	return q.noContent(q.remove(b, q.key))
-}
-
-func (q *request) remove(b *storage.Bucket, key string) error {
-	path, dir, err := keyPath(key)
-	if err != nil {
-		return nil // there can be none
-	}
-	err = b.RemoveLeaf(q.ctx, path, dir)
-	switch api.KindOf(err) {
-	case api.NotFound, api.NotDirectory, api.IsDirectory, api.NotEmpty:
-		return nil // a key that is none: a prefix of others, or nothing
-	}
-	return err
-}
-
-// deletion is the body of DeleteObjects.
-type deletion struct {
-	Quiet  bool
-	Object []struct{ Key string }
-}
-
-func (q *request) deleteMany() error {
-	var in deletion
-	if err := q.readXML(&in); err != nil {
-		return err
-	}
-	if len(in.Object) > maxKeys {
-		return refuse(http.StatusBadRequest, "MalformedXML", "at most %d keys can be deleted at once", maxKeys)
-	}
-	type deleted struct{ Key string }
-	type failed struct{ Key, Code, Message string }
-	var out struct {
-		XMLName xml.Name `xml:"DeleteResult"`
-		XMLNS   string   `xml:"xmlns,attr"`
-		Deleted []deleted
-		Error   []failed
-	}
-	out.XMLNS = namespace
-	for _, o := range in.Object {
-		b, err := q.open(q.bucket, "DeleteObject", o.Key)
-		if err == nil {
-			err = q.remove(b, o.Key)
-		}
-		if err != nil {
-			_, _, body := q.describe(err)
-			if body.Code == "NoSuchBucket" {
-				return err
-			}
-			out.Error = append(out.Error, failed{o.Key, body.Code, body.Message})
-		} else if !in.Quiet {
-			out.Deleted = append(out.Deleted, deleted{o.Key})
-		}
-	}
-	q.xml(http.StatusOK, out)
 	return nil
 }
 
@@ -329,28 +249,6 @@ func (q *request) copySource() (b *storage.Bucket, n *api.Node, object storage.O
 		err = q.sourceHolds(n, object)
 	}
 	return b, n, object, key, err
-}
-
-// sourceHolds holds the source of a copy to the conditions of the request, of which
-// those by tag decide over those by time, as with GET (RFC 9110 section 13.2.2).
-func (q *request) sourceHolds(n *api.Node, object storage.Object) error {
-	const prefix = "X-Amz-Copy-Source-If-"
-	tagged := func(name string) (given, same bool) {
-		tag := q.r.Header.Get(prefix + name)
-		return tag != "", tag == "*" || strings.Trim(tag, `"`) == object.ETag
-	}
-	changedSince := func(name string) (given, changed bool) {
-		at, err := http.ParseTime(q.r.Header.Get(prefix + name))
-		return err == nil, time.Unix(0, n.Mtime).Truncate(time.Second).After(at)
-	}
-	match, same := tagged("Match")
-	none, unwanted := tagged("None-Match")
-	until, late := changedSince("Unmodified-Since")
-	since, changed := changedSince("Modified-Since")
-	if match && !same || none && unwanted || !match && until && late || !none && since && !changed {
-		return refuse(http.StatusPreconditionFailed, "PreconditionFailed", "the source is not the object that is wanted")
-	}
-	return nil
 }
 
 func (q *request) source() (*storage.Bucket, *api.Node, string, error) {
@@ -414,14 +312,14 @@ func (q *request) copyObject(from, to *storage.Bucket, n *api.Node, key string, 
 		}
 		_, err = to.Copy(q.ctx, source, path, storage.CopyOptions{
 			From: from.Drive, MoveOptions: storage.MoveOptions{Replace: true, Parents: true}, Object: &object, Mtime: mtime(object.Headers),
-			Check: func(source, old *api.Node) error {
+			Check: func(source, old *api.Node, replaced storage.Object) error {
 				switch {
 				case source.Type != api.File || old != nil && old.Type != api.File:
 					return api.Errorf(api.IsDirectory, "this is a directory")
 				case source.Version != n.Version: // of which the object's tag and headers are not
 					return api.Errorf(api.Unavailable, "the source was written to meanwhile: copy it again")
 				}
-				return nil
+				return q.conditions().hold(old, replaced)
 			},
 		})
 		return err
@@ -432,6 +330,6 @@ func (q *request) copyObject(from, to *storage.Bucket, n *api.Node, key string, 
 	}
 	r := c.Reader(q.ctx)
 	defer r.Close()
-	_, _, err = to.Put(q.ctx, path, r, storage.PutOptions{Mtime: mtime(object.Headers), Object: func() *storage.Object { return &object }})
+	_, _, err = to.Put(q.ctx, path, r, storage.PutOptions{Mtime: mtime(object.Headers), Check: q.conditions().check(), Object: func() *storage.Object { return &object }})
 	return err
 }
