@@ -2,13 +2,11 @@ package integration
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -121,61 +119,5 @@ func s3HeadersOfErrors(t *testing.T, b *buckets) {
 	h := res.Header
 	if res.StatusCode != 416 || h.Get("Content-Range") != "bytes */1" || h.Get("Content-Encoding") != "" || h.Get("Cache-Control") != "" || h.Get("X-Amz-Meta-Mine") != "" || h.Get("Content-Type") != "application/xml" {
 		t.Errorf("a range that there is not: %s %v", res.Status, h)
-	}
-}
-
-func s3CompletesTwice(t *testing.T, b *buckets) {
-	for what, none := range map[string]*string{"": nil, ", where there was none": aws.String("*")} {
-		t.Run("an object"+what, func(t *testing.T) { s3CompletesAtOnce(t, b, none) })
-	}
-}
-
-// s3CompletesAtOnce completes an upload several times at once and once more; none is its If-None-Match.
-func s3CompletesAtOnce(t *testing.T, b *buckets, none *string) {
-	ctx, c, name, key := t.Context(), b.anna.client, b.anna.bucket(t), "key"
-	up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &name, Key: &key})
-	must(t, err)
-	var done []types.CompletedPart
-	for i := range int32(2) {
-		part, err := c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &name, Key: &key, UploadId: up.UploadId, PartNumber: aws.Int32(i + 1), Body: bytes.NewReader([]byte{'a' + byte(i)})})
-		must(t, err)
-		done = append(done, types.CompletedPart{PartNumber: aws.Int32(i + 1), ETag: part.ETag})
-	}
-	complete := func(parts []types.CompletedPart) (string, error) {
-		out, err := c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &name, Key: &key, UploadId: up.UploadId, IfNoneMatch: none, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
-		if err != nil {
-			return "", err
-		}
-		return aws.ToString(out.ETag), nil
-	}
-	type answer struct {
-		tag string
-		err error
-	}
-	answers := make(chan answer, 8) // who asks again does not always wait until the first answer is made
-	for range cap(answers) {
-		go func() {
-			tag, err := complete(done)
-			answers <- answer{tag, err}
-		}()
-	}
-	var first string
-	for range cap(answers) {
-		a := <-answers
-		if first = cmp.Or(first, a.tag); a.err != nil || a.tag != first {
-			t.Errorf("of several at once: %q %v, and another %q", a.tag, a.err, first)
-		}
-	}
-	if again, err := complete(done); err != nil || again != first {
-		t.Errorf("again: %s %v, and at first %s", again, err, first)
-	}
-	other := slices.Clone(done)
-	slices.Reverse(other)
-	if _, err := complete(other); code(err) != "NoSuchUpload" {
-		t.Errorf("of other parts: %v", err)
-	}
-	must(t, b.anna.put(ctx, name, key, []byte("by now")))
-	if _, err := complete(done); code(err) != "NoSuchUpload" {
-		t.Errorf("when the key has another object: %v", err)
 	}
 }

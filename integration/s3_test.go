@@ -85,6 +85,7 @@ func TestS3(t *testing.T) {
 		"conditions that are not held are refused":     s3OtherConditions,
 		"a copy has what its tag says":                 s3CopyOfWhatIsWritten,
 		"completing twice is completing once":          s3CompletesTwice,
+		"sums of an object are not those of a body":    s3ObjectSums,
 		"uploads and downloads stream":                 s3Streams,
 		"aws: multipart, presigned, sync":              s3AWS,
 		"s3cmd: multipart, presigned, sync":            s3Cmd,

@@ -132,20 +132,25 @@ func (d *Drive) setPart(ctx context.Context, upload api.ID, p Part, check func(c
 // CompleteUpload makes the given parts of an upload, in their order, the content
 // of the file at a path, and ends the upload; both happen at once, so an upload makes its
 // file once. One that has ended meanwhile is [api.NotFound]. No bytes move; they are read
-// once, for the hash of the whole.
-func (b *Bucket) CompleteUpload(ctx context.Context, id api.ID, path []api.Name, parts []Part, o PutOptions) error {
+// once, for the hash of the whole, and by check, which may refuse them; nil refuses nothing.
+func (b *Bucket) CompleteUpload(ctx context.Context, id api.ID, path []api.Name, parts []Part, check func(io.Reader) error, o PutOptions) error {
 	v := api.Version{ID: api.NewID()}
 	for _, p := range parts {
 		v.Size += p.Size
 		v.Chunks = append(v.Chunks, p.Chunks...)
 	}
-	if len(parts) == 1 {
+	if len(parts) == 1 && check == nil {
 		v.SHA256 = parts[0].SHA256
 	} else {
 		r := (&Content{Size: v.Size, Version: v.ID, drive: b.Drive, owner: b.owner, chunks: v.Chunks}).Reader(ctx)
 		defer r.Close()
 		sum := sha256.New()
-		if _, err := io.Copy(sum, r); err != nil {
+		if check != nil {
+			if err := check(io.TeeReader(r, sum)); err != nil {
+				return err
+			}
+		}
+		if _, err := io.Copy(sum, r); err != nil { // what check left
 			return err
 		}
 		sum.Sum(v.SHA256[:0])

@@ -63,8 +63,12 @@ func (q *request) completeUpload() error {
 	if err != nil {
 		return err
 	}
+	announced, err := q.objectSums(parts)
+	if err != nil {
+		return err
+	}
 	done := aside(func() error {
-		return b.CompleteUpload(q.ctx, id, path, parts, storage.PutOptions{
+		return b.CompleteUpload(q.ctx, id, path, parts, holding(announced, parts), storage.PutOptions{
 			Mtime: mtime(u.Headers), Check: q.conditions().check(),
 			Object: func() *storage.Object { return &storage.Object{ETag: tag, Headers: u.Headers} },
 		})
