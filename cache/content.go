@@ -29,6 +29,7 @@ type content struct {
 	seenSize, seenBlocks, seenMtime, seenAtime int64
 
 	synced int64 // its ctime when it was last made durable, ns
+	failed error // of making it durable, which the kernel tells once: for the next fsync
 
 	idle    bool // in slots.idle
 	durable bool // of an unsent file: nobody opened it for writing since a sync of it began, and that succeeded

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,9 +45,10 @@ type device struct {
 
 	log *logBuffer
 
-	clock  clock // nil: the system's
-	idle   int   // seam.idle
-	unkind bool  // power loss takes all that was not synced
+	clock  clock                        // nil: the system's
+	idle   int                          // seam.idle
+	unkind bool                         // power loss takes all that was not synced
+	sick   atomic.Pointer[func() error] // seam.sick; nil: nothing fails
 
 	durable map[string]durable // content files as of their last sync, by name
 	mu      sync.Mutex         // guards durable
@@ -161,7 +163,13 @@ func (v *device) open() error {
 	if idle == 0 && v.lives%2 == 1 { // after a crash content rests early
 		idle = 2
 	}
-	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle}
+	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle,
+		sick: func(int) error {
+			if f := v.sick.Load(); f != nil {
+				return (*f)()
+			}
+			return nil
+		}}
 	d, err := Open(v.cfg)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,7 @@ type Config struct {
 type seam struct {
 	replica vfs.FS                      // under Pebble
 	synced  func(fd int, dataOnly bool) // after a content file was made durable
+	sick    func(fd int) error          // fails that, as a disk does
 	boot    string                      // names this run of the machine
 	clock   clock                       // tells of suspensions
 	disk    func() disk                 // what the disk under the cache says of its room
@@ -90,6 +92,9 @@ func (k *seam) bootID() string {
 // sync is fsync(2), or with dataOnly fdatasync(2).
 func (k *seam) sync(fd int, dataOnly bool) error {
 	err := syncFile(fd, dataOnly)
+	if err == nil && k.sick != nil {
+		err = k.sick(fd)
+	}
 	if err == nil && k.synced != nil {
 		k.synced(fd, dataOnly)
 	}
@@ -254,7 +259,7 @@ func (d *Drive) open() error {
 	}
 	if d.st, err = openStore(dir, surroundings{
 		fs: d.cfg.seam.fs(), log: d.log, space: d.space, damage: d.distrust, contents: d.contentPaths,
-		before: func() { d.syncContents(nil, true) }, during: d.limbo,
+		before: func() error { return d.syncContents(nil, true) }, during: d.limbo,
 	}); err != nil {
 		return err
 	}
@@ -270,7 +275,7 @@ func (d *Drive) open() error {
 	if err := d.recover(); err != nil {
 		return err
 	}
-	return d.st.sync() // from here on an end without Close is seen as one
+	return d.st.sync(true) // from here on an end without Close is seen as one
 }
 
 // loadDrive finds out which drive this is: from the replica, or the first
@@ -369,10 +374,8 @@ func (d *Drive) Close() error {
 	t.b.Set(metaKey("clean"), []byte{1}, nil)
 	err := errors.Join(d.save(0), t.commit())
 	d.mu.Unlock()
-	d.syncContents(nil, true)
-	if serr := d.st.sync(); err == nil {
-		err = serr
-	}
+	failed := d.syncContents(nil, true)
+	err = errors.Join(err, failed, d.st.sync(failed == nil))
 	if cerr := d.st.close(); err == nil {
 		err = cerr
 	}
@@ -385,17 +388,20 @@ func (d *Drive) Close() error {
 
 // syncContents makes the content that records refer to durable, as far as it changed since it
 // last was; but (nil: none) is left to the caller. behind is not in the call of a program that waits for one file.
-func (d *Drive) syncContents(but *content, behind bool) {
+// An error is of some of it, all else is durable.
+func (d *Drive) syncContents(but *content, behind bool) (failed error) {
 	type changed struct {
 		c         *content
 		fd        int
 		ctime     int64
 		unwritten bool
+		failed    error // of its own
 	}
 	const many = 32 // one sync of the file system is cheaper than more of files, where there is such a call
 	d.mu.Lock()
 	var all []changed
 	var resting []idleContent
+	onebyone := func() bool { return len(all) <= many || !syncsAll || d.cfg.seam.synced != nil }
 	crowded := len(d.syn.hots) > d.cfg.seam.maxIdle()
 	for _, n := range d.syn.hots {
 		if behind && (n.hot.waited || crowded) { // it was unsent a while ago already
@@ -408,9 +414,10 @@ func (d *Drive) syncContents(but *content, behind bool) {
 		// A store through a mapping moves the ctime when it is the first since the page was synced.
 		if ctime := n.c.ctime(); ctime != n.c.synced {
 			fd := -1
-			if len(all) <= many || !syncsAll || d.cfg.seam.synced != nil {
+			if onebyone() {
 				var err error
 				if fd, err = unix.Dup(n.c.fd); err != nil {
+					failed = errors.Join(failed, err)
 					continue
 				}
 			}
@@ -422,18 +429,20 @@ func (d *Drive) syncContents(but *content, behind bool) {
 		}
 	}
 	d.mu.Unlock()
-	var failed error
+	var err error
 	for i := range all {
 		switch {
-		case len(all) <= many || !syncsAll || d.cfg.seam.synced != nil:
-			failed = d.cfg.seam.sync(all[i].fd, true)
+		case onebyone():
+			err = d.cfg.seam.sync(all[i].fd, true)
+			all[i].failed = err
 		case i == 0:
-			failed = syncAll(all[i].fd)
+			err = syncAll(all[i].fd)
 		}
-		all[i].unwritten = failed != nil
+		all[i].unwritten = err != nil
 		if all[i].fd >= 0 {
 			unix.Close(all[i].fd)
 		}
+		failed = errors.Join(failed, err)
 	}
 	d.mu.Lock()
 	for _, f := range all {
@@ -441,6 +450,7 @@ func (d *Drive) syncContents(but *content, behind bool) {
 			d.noteSynced(f.c, f.ctime)
 		} else {
 			f.c.syncing = false
+			f.c.failed = cmp.Or(f.c.failed, f.failed)
 		}
 	}
 	for _, i := range resting {
@@ -450,6 +460,7 @@ func (d *Drive) syncContents(but *content, behind bool) {
 		}
 	}
 	d.mu.Unlock()
+	return failed
 }
 
 // noteSynced notes that a content file is durable as it was at a change time; locked. Where two

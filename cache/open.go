@@ -328,7 +328,7 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	var rider int64
 	journal := func() error { return nil }
 	if d.st.unsynced() {
-		d.syncContents(c, false)
+		others := d.st.ready(func() error { return d.syncContents(c, false) })
 		var rides bool
 		d.mu.Lock()
 		if rider, rides = d.ride(n, c); rides {
@@ -337,7 +337,7 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 		d.mu.Unlock()
 		if !rides {
 			synced := make(chan error, 1)
-			go func() { synced <- d.st.sync() }()
+			go func() { synced <- d.st.sync(others == nil) }()
 			journal = func() error { return <-synced }
 		}
 	}
@@ -346,6 +346,11 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 		unix.Close(fd)
 	}
 	jerr := journal()
+	if c != nil && err == nil {
+		d.mu.Lock()
+		err, c.failed = c.failed, nil
+		d.mu.Unlock()
+	}
 	if err != nil {
 		return api.Errorf(kindOf(err), "fsync: %w", err)
 	}

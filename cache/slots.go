@@ -115,13 +115,21 @@ func (s *slots) discard(d *Drive, c *content) {
 }
 
 // limbo hands over the discarded content files whose records' removal the
-// coming sync makes durable.
-func (d *Drive) limbo() func() {
+// coming sync makes durable. They stay when it fails, or what took their place is not durable.
+func (d *Drive) limbo() func(sound bool) {
 	d.mu.Lock()
 	from, sheds := d.slots.limbo, d.slots.sheds
 	d.slots.limbo = nil
 	d.mu.Unlock()
-	return func() { d.slots.settled(d, from, sheds) }
+	return func(sound bool) {
+		if sound {
+			d.slots.settled(d, from, sheds)
+			return
+		}
+		d.mu.Lock()
+		d.slots.limbo = append(from, d.slots.limbo...)
+		d.mu.Unlock()
+	}
 }
 
 // settled empties limbo after the replica became durable, and makes content files where few are left. from is what limbo
@@ -165,7 +173,7 @@ func (s *slots) recycle(d *Drive, c *content) {
 			c.backing = d.kernel().Register(c.fd)
 		}
 		d.mu.Lock()
-		c.rec, c.idle, c.durable, c.syncing = slotRecord{}, false, false, false
+		c.rec, c.idle, c.durable, c.syncing, c.failed = slotRecord{}, false, false, false, nil
 		s.free = append(s.free, c)
 		d.mu.Unlock()
 		return

@@ -33,6 +33,8 @@ type store struct {
 	hard  atomic.Int32 // > 0: a Sync of the log is a real one
 	dirty atomic.Bool
 
+	flushes flushes
+
 	commits atomic.Int64 // how many there were, ever
 	synced  atomic.Int64 // up to which they are durable by the log
 	riders  riders       // and by other means
@@ -50,8 +52,8 @@ type surroundings struct {
 	space    *ballast
 	damage   func(error)                              // told of records that can't be read
 	contents func(each func(path string) error) error // goes through the content files
-	before   func()                                   // makes content durable; called before records become so
-	during   func() func()                            // called when a sync begins; what it returns is called when it is done
+	before   func() error                             // makes content durable; called before records become so
+	during   func() func(sound bool)                  // called when a sync begins; what it returns is called when it is done
 }
 
 // openStore opens the replica in a cache directory, makes it one of the present format, and adds to it what was journalled last, which
@@ -97,12 +99,12 @@ func (s *store) open(dir string) (format uint64, err error) {
 		FormatMajorVersion: storeFormat,
 		MemTableSize:       16 << 20,
 		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
-		// not wait for the flush.
+		// not wait for the flush, nor for a compaction.
 		MemTableStopWritesThreshold: 1 << 10,
+		L0StopWritesThreshold:       1 << 10,
 		Logger:                      pebbleLog{s.log},
 		EventListener: &pebble.EventListener{
-			// A flush makes records durable: first what they refer to.
-			FlushBegin:     func(pebble.FlushInfo) { s.before() },
+			FlushBegin:     func(pebble.FlushInfo) { s.flushes.begun.Store(true) },
 			DataCorruption: func(i pebble.DataCorruptionInfo) { s.damage(i.Details) },
 		},
 	}
@@ -162,20 +164,41 @@ func (s *store) get(key []byte) ([]byte, error) {
 // unsynced tells whether there are commits that are not durable.
 func (s *store) unsynced() bool { return s.durable() < s.commits.Load() }
 
-// sync makes all commits durable against power loss, by the log.
-func (s *store) sync() error {
+// flushes are Pebble's, which make records durable: first what they refer to. Pebble tells of one
+// with its own lock held, which a commit under Drive.mu may be waiting for. So its content is waited for
+// when it creates its first table, without that lock.
+type flushes struct {
+	mu    sync.Mutex // held while content is made durable for one
+	begun atomic.Bool
+}
+
+// beforeTable is called before a table is created.
+func (s *store) beforeTable() {
+	s.flushes.mu.Lock()
+	defer s.flushes.mu.Unlock()
+	if s.flushes.begun.Swap(false) {
+		if err := s.before(); err != nil {
+			s.log.Error("make content durable", "err", err)
+		}
+	}
+}
+
+// sync makes all commits durable against power loss, by the log. It is sound if the content that they refer to is durable:
+// else what they discarded is kept.
+func (s *store) sync(sound bool) error {
 	n := s.commits.Load()
 	if s.synced.Load() >= n {
 		return nil
 	}
 	done := s.during()
 	if err := s.syncLog(); err != nil {
+		done(false)
 		return err
 	}
 	for was := s.synced.Load(); was < n && !s.synced.CompareAndSwap(was, n); {
 		was = s.synced.Load()
 	}
-	done()
+	done(sound)
 	return nil
 }
 
@@ -191,8 +214,25 @@ func (s *store) settle() error {
 	if s.synced.Load() >= s.commits.Load() {
 		return nil
 	}
-	s.before()
-	return s.sync()
+	failed := s.ready(s.before)
+	if failed != nil {
+		s.log.Error("make content durable", "err", failed) // whose fsync tells of it
+	}
+	return s.sync(failed == nil)
+}
+
+// ready makes the content durable that the commits refer to, and that of the commits that came meanwhile
+// as long as there is time for many.
+func (s *store) ready(contents func() error) (failed error) {
+	const most, brief = 4, 20 * time.Millisecond
+	for range most {
+		commits, begin := s.commits.Load(), time.Now()
+		failed = errors.Join(failed, contents())
+		if s.commits.Load() == commits || time.Since(begin) < brief {
+			break
+		}
+	}
+	return failed
 }
 
 // hurry asks for durability before hardInterval is over.

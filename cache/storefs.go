@@ -28,6 +28,9 @@ func (f storeFS) wrap(name string, file vfs.File, err error) (vfs.File, error) {
 }
 
 func (f storeFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasSuffix(name, ".sst") {
+		f.s.beforeTable()
+	}
 	before := f.s.space.times.Load()
 	file, err := f.FS.Create(name, c)
 	if full(err) && f.s.space.gave(before) {

@@ -1,0 +1,98 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sicken has fn called when a content file is made durable.
+func (v *device) sicken(fn func() error) { v.sick.Store(&fn) }
+
+// While a flush waits for content, a commit that needs a new memtable goes on: it holds the drive's lock, which the flush
+// needs to go on itself.
+func TestCommitDuringAFlush(t *testing.T) {
+	v := alone(t)
+	mustQuiet(t, v)
+	v.wire.cut()
+	must(t, v.write("letter", "to be made durable"))
+	begun, gate := make(chan struct{}), make(chan struct{})
+	var first atomic.Bool
+	v.sicken(func() error {
+		if !first.Swap(true) {
+			close(begun)
+		}
+		<-gate
+		return nil
+	})
+	flushed := make(chan error, 1)
+	go func() { flushed <- v.d.st.Flush() }()
+	<-begun
+	committed := make(chan error, 1)
+	go func() { // as a listing of a large directory does
+		v.d.mu.Lock()
+		defer v.d.mu.Unlock()
+		tx := v.d.begin()
+		for i := range 17 {
+			tx.b.Set(metaKey(fmt.Sprint("test ", i)), make([]byte, 1<<20), nil)
+		}
+		committed <- tx.commit()
+	}()
+	select {
+	case err := <-committed:
+		must(t, err)
+	case <-time.After(time.Minute):
+		panic("a commit waits for a flush that waits for the drive's lock")
+	}
+	close(gate)
+	must(t, <-flushed)
+}
+
+// An error of the disk that another sync met is told by the file's next fsync, once.
+func TestFsyncTellsOfAnEarlierError(t *testing.T) {
+	v := alone(t)
+	mustQuiet(t, v)
+	v.wire.cut()
+	h, err := v.openFile("letter", unix.O_RDWR|unix.O_CREAT)
+	must(t, err)
+	must(t, h.write("lost on its way to the disk"))
+	v.sicken(func() error { return unix.EIO })
+	must(t, v.d.st.settle()) // the journal is whole
+	v.sicken(func() error { return nil })
+	if err := h.fsync(); !errors.Is(err, unix.EIO) {
+		t.Errorf("fsync after a failed write-back: %v", err)
+	}
+	must(t, h.fsync())
+	h.close()
+}
+
+// What is saved while content is being made durable is not left without its content by the journal's sync that follows.
+func TestSavedDuringASync(t *testing.T) {
+	for range 6 {
+		v := unkindly(t)
+		must(t, v.write("letter", "old"))
+		must(t, v.d.st.settle())
+		must(t, v.write("other", "x"))
+		var once atomic.Bool
+		v.sicken(func() error {
+			if !once.Swap(true) {
+				must(t, v.write("letter.new", "new"))
+				must(t, v.rename("letter.new", "letter", 0))
+				time.Sleep(30 * time.Millisecond) // a disk that is slow
+			}
+			return nil
+		})
+		must(t, v.d.st.settle())
+		v.kill(true)
+		v.start()
+		if got, err := v.read("letter"); err != nil || got != "old" && got != "new" {
+			t.Errorf("the letter has %q, %v\n%s", got, err, v.log)
+		}
+		v.wire.mend()
+		mustQuiet(t, v)
+	}
+}
