@@ -51,7 +51,7 @@ type device struct {
 	sick   atomic.Pointer[func() error] // seam.sick; nil: nothing fails
 
 	durable map[string]durable // content files as of their last sync, by name
-	mu      sync.Mutex         // guards durable
+	mu      sync.Mutex         // guards durable, and changes of lives
 }
 
 // durable is a content file with its rider.
@@ -163,7 +163,8 @@ func (v *device) open() error {
 	if idle == 0 && v.lives%2 == 1 { // after a crash content rests early
 		idle = 2
 	}
-	v.cfg.seam = seam{replica: v.mem, synced: v.synced, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle,
+	life := v.lives
+	v.cfg.seam = seam{replica: v.mem, synced: func(fd int, dataOnly bool) { v.synced(life, fd, dataOnly) }, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle,
 		sick: func(int) error {
 			if f := v.sick.Load(); f != nil {
 				return (*f)()
@@ -202,8 +203,8 @@ func (v *device) restart() {
 	v.start()
 }
 
-// synced notes that a content file is durable as it is now.
-func (v *device) synced(fd int, dataOnly bool) {
+// synced notes that a content file is durable as it is now, unless that life is over.
+func (v *device) synced(life, fd int, dataOnly bool) {
 	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
 		return
@@ -214,6 +215,9 @@ func (v *device) synced(fd int, dataOnly bool) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if life != v.lives {
+		return
+	}
 	rider := riderOf(path)
 	if dataOnly { // attributes are no data
 		rider = v.durable[filepath.Base(path)].rider
@@ -237,7 +241,9 @@ func (v *device) kill(power bool) {
 		}
 	}
 	mem := v.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: v.rng})
+	v.mu.Lock()
 	v.lives++
+	v.mu.Unlock()
 	// What the old life does to files from here on it does to paths that are not there.
 	if err := os.Rename(was, v.dir()); err != nil {
 		old.mu.Unlock()
