@@ -386,6 +386,7 @@ func s3Policies(t *testing.T, b *buckets) {
 		"a condition":      strings.Replace(policyFor(name, "*", "Allow", "s3:GetObject"), `"Effect"`, `"Condition":{},"Effect"`, 1),
 		"another's bucket": policyFor("other", "*", "Allow", "s3:GetObject"),
 		"no JSON":          "x",
+		"no such action":   policyFor(name, "*", "Deny", "s3:DeleteObjekt"),
 	} {
 		may("a policy with "+what, "MalformedPolicy", set(bad))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"satchel/api"
@@ -69,15 +70,21 @@ func parsePolicy(policy json.RawMessage, bucket string) ([]Rule, error) {
 		}
 		r.Principals = names
 		for _, a := range s.Action {
-			if a != "*" && !strings.HasPrefix(a, "s3:") {
-				return nil, api.Errorf(api.Invalid, "the policy's action %q is not of s3", a)
+			patterns, err := actionPatterns(a)
+			if err != nil {
+				return nil, err
 			}
-			r.Actions = append(r.Actions, like(a))
+			r.Actions = append(r.Actions, patterns...)
 		}
+		slices.Sort(r.Actions)
+		r.Actions = slices.Compact(r.Actions)
 		arn := "arn:aws:s3:::" + bucket
 		for _, res := range s.Resource {
 			if res != arn && !strings.HasPrefix(res, arn+"/") {
 				return nil, api.Errorf(api.Invalid, "the policy's resource %q is neither %s nor in it", res, arn)
+			}
+			if strings.Contains(res, "${") {
+				return nil, api.Errorf(api.Invalid, "the policy's resource %q has a variable, which nothing is put in the place of here", res)
 			}
 			r.Resources = append(r.Resources, like(res))
 		}
@@ -118,7 +125,9 @@ func principals(b json.RawMessage) ([]string, error) {
 	names := make([]string, len(by.AWS))
 	for i, p := range by.AWS {
 		if strings.HasPrefix(p, "arn:") {
-			_, p, _ = strings.Cut(p, ":user/")
+			if _, p, _ = strings.Cut(p, ":user/"); p == "*" {
+				p = "" // no user, and not everyone
+			}
 		}
 		if strings.Contains(p, "@") || strings.Contains(p, "-") {
 			p = strings.ToLower(p) // an address, or an id

@@ -27,9 +27,62 @@ func TestParsePolicy(t *testing.T) {
 		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"ec2:*","Resource":"arn:aws:s3:::b"}]}`,
 		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bb"}]}`,
 		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:user/*"},` + rest + `}]}`,
+		`{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutObjekt","Resource":"arn:aws:s3:::b/*"}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:PutBucketPolicy","Resource":"arn:aws:s3:::b"}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:","Resource":"arn:aws:s3:::b"}]}`,
+		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/home/${aws:username}/*"}]}`,
 	} {
 		if rules, err := parsePolicy(json.RawMessage(bad), "b"); api.KindOf(err) != api.Invalid {
 			t.Errorf("%s: %+v %v", bad, rules, err)
+		}
+	}
+}
+
+// S3 does not tell case apart in actions; what they are in the database does.
+func TestPolicyActions(t *testing.T) {
+	for action, want := range map[string][]string{
+		"*":                     {"%"},
+		"s3:*":                  {"s3:%"},
+		"S3:*":                  {"s3:%"},
+		"s3:PutObject":          {"s3:PutObject"},
+		"S3:pUTOBJECT":          {"s3:PutObject"},
+		"s3:getobjectversion":   {"s3:GetObjectVersion"},
+		"s3:Get*":               {"s3:Get%"},
+		"s3:*Object":            {"s3:%Object"},
+		"s3:listbucket*":        {"s3:listbucket%", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"},
+		"s3:?utobject":          {"s3:_utobject", "s3:PutObject"},
+		"s3:*multipart*parts":   {"s3:%multipart%parts", "s3:ListMultipartUploadParts"},
+		"s3:ListBucketMulti*":   {"s3:ListBucketMulti%"},
+		"s3:NothingLikeThis*":   {"s3:NothingLikeThis%"},
+		"s3:put(object|.+)[a*]": {"s3:put(object|.+)[a%]"},
+	} {
+		if got, err := actionPatterns(action); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s is %q, %v", action, got, err)
+		}
+	}
+}
+
+// What a policy denies is denied however it writes that.
+func TestPolicyDeniesInAnyCase(t *testing.T) {
+	w := newWorld(t)
+	me, friend := w.user(t, "editor"), w.user(t, "editor")
+	if err := w.CreateBucket(t.Context(), me, "bucket"); err != nil {
+		t.Fatal(err)
+	}
+	for denied, may := range map[string]bool{
+		"s3:PutObject": false, "s3:putobject": false, "S3:PUT*": false, "s3:?utobject": false, "s3:*object": false,
+		"s3:deleteobject": true, "s3:putobject?": true, "s3:putobjectacl": true,
+	} {
+		statement := func(effect, action string) string {
+			return `{"Effect":"` + effect + `","Principal":"*","Action":"` + action + `","Resource":"arn:aws:s3:::bucket/*"}`
+		}
+		policy := `{"Statement":[` + statement("Allow", "s3:*") + "," + statement("Deny", denied) + `]}`
+		if err := w.SetBucketPolicy(t.Context(), me, "bucket", json.RawMessage(policy)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Bucket(t.Context(), friend, "bucket", "s3:PutObject", "k"); (err == nil) != may {
+			t.Errorf("denied %s: %v", denied, err)
 		}
 	}
 }
