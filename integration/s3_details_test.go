@@ -46,6 +46,10 @@ func s3Refusals(t *testing.T, b *buckets) {
 	if err := code1(c.CopyObject(ctx, copying)); code(err) != "NotImplemented" {
 		t.Errorf("a copy for everyone: %v", err)
 	}
+	copying = &s3.CopyObjectInput{Bucket: &name, Key: aws.String("copy"), CopySource: aws.String(name + "/key?versionId=1")}
+	if err := code1(c.CopyObject(ctx, copying)); code(err) != "NotImplemented" {
+		t.Errorf("a copy of a version: %v", err)
+	}
 	if err := code1(c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &name, Key: aws.String("multi"), Tagging: aws.String("a=b")})); code(err) != "NotImplemented" {
 		t.Errorf("a tag for an upload in parts: %v", err)
 	}

@@ -252,7 +252,10 @@ func (q *request) copySource() (b *storage.Bucket, n *api.Node, object storage.O
 }
 
 func (q *request) source() (*storage.Bucket, *api.Node, string, error) {
-	source, _, _ := strings.Cut(q.r.Header.Get("X-Amz-Copy-Source"), "?versionId=")
+	source, version, _ := strings.Cut(q.r.Header.Get("X-Amz-Copy-Source"), "?versionId=")
+	if version != "" && version != "null" {
+		return nil, nil, "", errNotImplemented("versions by id")
+	}
 	source, err := url.PathUnescape(source)
 	bucket, key, ok := strings.Cut(strings.TrimPrefix(source, "/"), "/")
 	if err != nil || !ok || key == "" {
