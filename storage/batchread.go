@@ -108,7 +108,7 @@ func (c *Contents) WriteTo(ctx context.Context, w *chunk.ContentsWriter) error {
 			}
 		}
 	}
-	r := &chunkReader{pieces: newExtentReader(ctx, c.drive.s.blobs, coalesce(plan))}
+	r := &chunkReader{pieces: newExtentReader(ctx, c.drive.s.blobs, coalesce(plan)), suspect: c.drive.suspect(ctx)}
 	defer r.pieces.Close()
 	var failures []error
 	for _, f := range c.files {

@@ -11,10 +11,11 @@ import (
 
 // chunkReader reads whole chunks, one after another, and a repeated one once.
 type chunkReader struct {
-	pieces *extentReader
-	last   piece
-	data   []byte
-	err    error // of last
+	pieces  *extentReader
+	suspect func(piece) // told of a chunk that could not be read, or is not what its hash says
+	last    piece
+	data    []byte
+	err     error // of last
 }
 
 // chunk is the bytes of the next piece, which is the whole of a chunk. They are
@@ -24,7 +25,7 @@ func (r *chunkReader) chunk(p piece) ([]byte, error) {
 		return r.data, r.err
 	}
 	if _, err := r.pieces.next(); err != nil {
-		r.last, r.err = p, lost(err)
+		r.last, r.err = p, r.failed(p, err)
 		return nil, r.err
 	}
 	err := r.fill(p)
@@ -35,7 +36,7 @@ func (r *chunkReader) chunk(p piece) ([]byte, error) {
 func (r *chunkReader) fill(p piece) error {
 	r.last, r.err = p, nil
 	if err := r.read(p); err != nil {
-		r.err = lost(err)
+		r.err = r.failed(p, err)
 	}
 	return r.err
 }
@@ -72,11 +73,13 @@ func (r *chunkReader) release() {
 	}
 }
 
-// lost keeps a store's "not found" from passing for the file's.
-func lost(err error) error {
+// failed tells of a chunk that could not be read, and keeps a store's "not found"
+// from passing for the file's.
+func (r *chunkReader) failed(p piece, err error) error {
 	switch api.KindOf(err) {
 	case api.Unavailable, api.Cancelled:
 		return err
 	}
+	r.suspect(p)
 	return api.Errorf(api.Internal, "%w", err)
 }

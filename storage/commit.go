@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"satchel/api"
@@ -148,7 +149,8 @@ func (d *Drive) change(ctx context.Context, chunks []api.Hash, build func(contex
 // author is of changes that did not come in a device's batch.
 func (d *Drive) author() postgres.Author { return postgres.Author{Device: d.caller.Device} }
 
-// applyWhole applies mutations to a locked drive, all or none.
+// applyWhole applies mutations to a locked drive, all or none. Chunks that they
+// name are of what is there already, and may be lost like that.
 func (d *Drive) applyWhole(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, chunks []api.Hash, batch []api.Mutation) (tree.Diff, error) {
 	if len(batch) == 0 {
 		return tree.Diff{}, nil
@@ -158,6 +160,7 @@ func (d *Drive) applyWhole(ctx context.Context, tx *postgres.Tx, locked postgres
 			return tree.Diff{}, err
 		}
 	}
+	maps.Copy(locked.Chunks, locked.Lost)
 	diff, answer, err := d.apply(ctx, tx, locked, d.author(), 0, batch)
 	if err != nil {
 		return diff, err

@@ -115,7 +115,7 @@ func (c *Content) open(ctx context.Context, off, n int64) (*rangeReader, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newRangeReader(ctx, c.drive.s.blobs, pieces, skip, n), nil
+	return newRangeReader(ctx, c.drive.s.blobs, c.drive.suspect(ctx), pieces, skip, n), nil
 }
 
 // locate tells where chunks are; those that are lost are left out.

@@ -157,11 +157,11 @@ type rangeReader struct {
 	err     error
 }
 
-// newRangeReader reads n bytes of chunks one after another, without the first skip bytes.
-func newRangeReader(ctx context.Context, blobs blob.Store, pieces []piece, skip, n int64) *rangeReader {
+// newRangeReader reads n bytes of chunks one after another, without the first skip bytes. What it can't read it tells to suspect.
+func newRangeReader(ctx context.Context, blobs blob.Store, suspect func(piece), pieces []piece, skip, n int64) *rangeReader {
 	plan := slices.Compact(slices.Clone(pieces)) // as chunkReader reads them
 	return &rangeReader{
-		chunks: chunkReader{pieces: newExtentReader(ctx, blobs, coalesce(plan))},
+		chunks: chunkReader{pieces: newExtentReader(ctx, blobs, coalesce(plan)), suspect: suspect},
 		pieces: pieces, skip: skip, left: n,
 	}
 }
@@ -231,7 +231,7 @@ func (r *rangeReader) begin() error {
 	}
 	from := r.chunks.pieces
 	if _, err := from.next(); err != nil {
-		return lost(err)
+		return r.chunks.failed(p, err)
 	}
 	if !from.sends() {
 		if err := r.chunks.fill(p); err != nil {
@@ -240,7 +240,7 @@ func (r *rangeReader) begin() error {
 		return r.next() // it has been read
 	}
 	if _, err := io.CopyN(io.Discard, from, r.skip); err != nil {
-		return lost(err)
+		return r.chunks.failed(p, err)
 	}
 	r.chunks.last, r.sending = piece{}, r.take(p.n)
 	return nil

@@ -150,6 +150,11 @@ func TestRestoreTellsOfRot(t *testing.T) {
 	if r := to.reports("restore", store, "--allow-missing"); !slices.Equal(r.Damaged, []api.ID{pack}) {
 		t.Errorf("%s rotted, told was %v", pack, r.Damaged)
 	}
+	a, stop := to.serve()
+	a.login("alice@example.org", "pw")
+	a.store("again", random(20<<20))
+	a.retrieves("films/large", random(20<<20))
+	stop()
 
 	flip(t, s.blobs(), pack.String()) // as in the backup
 	flip(t, dir, pack.String())
@@ -161,6 +166,30 @@ func TestRestoreTellsOfRot(t *testing.T) {
 		t.Errorf("the installation has what the backup has not: %+v", r)
 	}
 	checkRestored(t, s)
+}
+
+// What a restore could not bring back is asked for when somebody has it, and then it is whole wherever it was.
+func TestRestoreWithoutContent(t *testing.T) {
+	s, _, stop := filled(t, "")
+	rows := filepath.Join(t.TempDir(), "rows")
+	s.must("backup", rows, "--no-content")
+	stop()
+	to := newSite(t, "to", "")
+	to.reports("restore", rows, "--allow-missing")
+	if code, out, errs := to.run("fsck"); code != 1 || !strings.Contains(out, "chunks (20.0 MiB) are lost: ") {
+		t.Errorf("before: %d %s%s", code, out, errs)
+	}
+	a, stop := to.serve()
+	defer stop()
+	a.login("alice@example.org", "pw")
+	a.store("again", random(20<<20))
+	a.retrieves("films/large", random(20<<20))
+	a.store("letters/2.txt", []byte("newer"))
+	a.retrieves("letters/1.txt", []byte("newer"))
+	a.store("letters/1.txt", []byte("first\tline\nsecond \\N line"))
+	if code, out, errs := to.run("fsck", "--deep"); code != 0 || !strings.Contains(out, "all is well") {
+		t.Errorf("after: %d %s%s", code, out, errs)
+	}
 }
 
 func listed(t *testing.T, store string) (names []string) {

@@ -92,6 +92,12 @@ func describeFsck(w io.Writer, r fsck.Report, cmd *fsckCmd) {
 	if r.Strangers > 0 {
 		fmt.Fprintf(w, "%d objects in the blob store are not Satchel's\n", r.Strangers)
 	}
+	if r.Lost > 0 {
+		fmt.Fprintf(w, "%d chunks (%s) are lost: whoever still has a file of them saves it, or puts it there again, and all versions with the same content are whole\n", r.Lost, bytesText(r.LostBytes))
+		if !cmd.Deep {
+			fmt.Fprintln(w, "--deep finds all that is lost, and what is there again")
+		}
+	}
 	switch mended := len(r.Faults) - r.Left; {
 	case len(r.Faults) == 0:
 		fmt.Fprintln(w, "all is well")

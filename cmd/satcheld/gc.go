@@ -78,13 +78,13 @@ func describeGC(w io.Writer, r gc.Report) {
 	line(r.Batches, "%d answers that no device will ask for were removed")
 	line(r.Changes, "%d changes that no device will ask for were forgotten")
 	line(r.Chunks, "%d chunks that nothing refers to were removed: %s", bytesText(r.ChunkBytes))
-	line(r.Repacked, "%d packs that were mostly garbage became %d: %s saved when they are deleted", r.RepackedInto, bytesText(r.RepackedBytes))
+	line(r.Repacked, "%d packs that were mostly garbage, or damaged, became %d: %s saved when they are deleted", r.RepackedInto, bytesText(r.RepackedBytes))
 	line(r.Packs, "%d packs had no chunks left")
 	line(r.Deleted, "%d objects of former packs were deleted: %s freed", bytesText(r.DeletedBytes))
 	line(r.Orphans, "%d objects that belonged to nothing were deleted: %s freed", bytesText(r.OrphanBytes))
 	line(r.Events, "%d lines of the audit log were kept long enough")
 	line(r.Condemned, "%d chunks are garbage since now, and go when the grace period is over")
-	line(int64(len(r.Damaged)), "%d packs are damaged and were left alone: see satcheld fsck --deep")
+	line(int64(len(r.Damaged)), "%d packs are damaged; what is whole in them was moved to others: see satcheld fsck --deep")
 	fmt.Fprintf(w, "done in %s\n", time.Duration(r.Seconds*float64(time.Second)).Round(time.Millisecond))
 }
 

@@ -184,6 +184,17 @@ func (s *Server) Spoil(ctx context.Context, content []byte) error {
 	return err
 }
 
+// Lose removes all objects from the server's blob store but its mark, behind the server's back.
+func (s *Server) Lose(ctx context.Context) error {
+	if s.rig.store == "postgres" {
+		return s.database(ctx, "postgres", func(db *pgx.Conn) error {
+			_, err := db.Exec(ctx, `DELETE FROM satchel.blobs`)
+			return err
+		})
+	}
+	return s.eachObject(os.Remove)
+}
+
 // database runs fn with a connection to the server's private PostgreSQL.
 func (s *Server) database(ctx context.Context, role string, fn func(*pgx.Conn) error) error {
 	url, err := s.DatabaseURL(ctx, role)

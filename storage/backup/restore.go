@@ -266,6 +266,9 @@ func (r *restoring) finish(ctx context.Context) error {
 		return api.Errorf(api.NotFound, "%d of %d packs that the backup names are not in the blob store, or not whole there, such as %s: nothing was restored", len(lost), len(r.packs), lost[0])
 	}
 	fault.At(fault.ContentThere)
+	if err := r.Rows.MarkLost(ctx, union(missing, damaged)); err != nil {
+		return err
+	}
 	if err := r.Rows.Commit(ctx); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,7 +29,9 @@ func (c *check) packs(ctx context.Context) error {
 	}
 	for _, o := range outside {
 		c.fault(Fault{What: "chunk that is not within its pack", Owner: c.emails[o.Owner], Object: o.Pack.String(), Detail: o.SHA256.String()})
-		c.damaged[o.Owner] = append(c.damaged[o.Owner], o.SHA256)
+		if err := c.keeper.MarkLost(ctx, o.Owner, o.Pack, []api.Hash{o.SHA256}); err != nil {
+			return err
+		}
 	}
 	// The rows first: an object is stored before its row is written.
 	packs, err := c.keeper.Packs(ctx)
@@ -43,18 +46,38 @@ func (c *check) packs(ctx context.Context) error {
 	for _, p := range packs {
 		size, ok := sizes[p.ID]
 		delete(sizes, p.ID)
-		if ok && size == p.Bytes {
-			whole = append(whole, p)
-			continue
+		if !ok || size != p.Bytes {
+			lost, err := c.lost(ctx, p, size, ok)
+			if err != nil {
+				return err
+			}
+			if lost {
+				continue
+			}
 		}
-		if err := c.lost(ctx, p, size, ok); err != nil {
+		whole = append(whole, p)
+	}
+	if err := c.unknown(ctx, sizes); err != nil {
+		return err
+	}
+	if c.Deep {
+		if err := c.hash(ctx, whole); err != nil {
 			return err
 		}
 	}
-	if err := c.unknown(ctx, sizes); err != nil || !c.Deep {
-		return err
+	return c.marked(ctx)
+}
+
+// marked notes all that is marked as lost: what was found now, and what somebody
+// met before, of which only a deep check can tell that it is there again.
+func (c *check) marked(ctx context.Context) error {
+	lost, err := c.keeper.LostChunks(ctx)
+	for _, l := range lost {
+		c.damaged[l.Owner] = append(c.damaged[l.Owner], l.SHA256)
+		c.report.Lost++
+		c.report.LostBytes += l.Len
 	}
-	return c.hash(ctx, whole)
+	return err
 }
 
 // objects lists the blob store, and notes what may be an upload in flight if
@@ -101,8 +124,9 @@ func (c *check) unknown(ctx context.Context, sizes map[api.ID]int64) error {
 	return err
 }
 
-// lost tells of a pack whose object is missing or has another size.
-func (c *check) lost(ctx context.Context, p postgres.CheckedPack, size int64, there bool) error {
+// lost tells of a pack whose object is missing or has another size, if chunks are
+// lost with it.
+func (c *check) lost(ctx context.Context, p postgres.CheckedPack, size int64, there bool) (bool, error) {
 	if !there { // listings of some stores are behind
 		body, err := c.blobs.Get(ctx, p.ID.String(), 0, p.Bytes)
 		switch {
@@ -110,21 +134,30 @@ func (c *check) lost(ctx context.Context, p postgres.CheckedPack, size int64, th
 			size, err = io.Copy(io.Discard, body)
 			body.Close()
 			if err != nil {
-				return err
+				return false, err
 			}
 			if size == p.Bytes {
-				return nil
+				return false, nil
 			}
 		case api.KindOf(err) != api.NotFound:
-			return err
+			return false, err
 		}
 		if row, err := c.keeper.PackRow(ctx, p.ID); err != nil || !row {
-			return err // its owner's account was removed meanwhile
+			return true, err // its owner's account was removed meanwhile
 		}
 	}
 	chunks, err := c.keeper.PackChunks(ctx, p.Owner, p.ID)
 	if err != nil {
-		return err
+		return false, err
+	}
+	var lost []api.Hash
+	for _, e := range chunks {
+		if !there || e.Off+e.Len > size {
+			lost = append(lost, e.Hash)
+		}
+	}
+	if len(lost) == 0 { // it came again: garbage collection has the pack
+		return false, nil
 	}
 	f := Fault{What: "pack whose object is missing", Owner: c.emails[p.Owner], Object: p.ID.String(), Detail: fmt.Sprintf("%d chunks", len(chunks))}
 	if there {
@@ -132,15 +165,11 @@ func (c *check) lost(ctx context.Context, p postgres.CheckedPack, size int64, th
 		f.Detail += fmt.Sprintf(", %d bytes of %d", size, p.Bytes)
 	}
 	c.fault(f)
-	for _, e := range chunks {
-		if !there || e.Off+e.Len > size {
-			c.damaged[p.Owner] = append(c.damaged[p.Owner], e.Hash)
-		}
-	}
-	return nil
+	return true, c.keeper.MarkLost(ctx, p.Owner, p.ID, lost)
 }
 
-// hash reads every pack and compares each chunk with its hash.
+// hash reads every pack, compares each chunk with its hash, and marks it as lost
+// or found.
 func (c *check) hash(ctx context.Context, packs []postgres.CheckedPack) error {
 	const step = "content"
 	var total int64
@@ -156,16 +185,25 @@ func (c *check) hash(ctx context.Context, packs []postgres.CheckedPack) error {
 	reading, ctx := errgroup.WithContext(ctx)
 	reading.SetLimit(readers)
 	produced := make(chan error, 1)
-	go func() { // the only one that uses the keeper's connection meanwhile
+	var conn sync.Mutex // of the keeper, which nobody else uses meanwhile
+	go func() {
 		defer close(results)
 		for _, p := range packs {
+			conn.Lock()
 			chunks, err := c.keeper.PackChunks(ctx, p.Owner, p.ID)
+			conn.Unlock()
 			if err != nil {
 				produced <- cmp.Or(reading.Wait(), err) // the readers' error, if that ended ctx
 				return
 			}
 			reading.Go(func() error {
 				bad, err := c.readPack(ctx, p, chunks)
+				if err != nil {
+					return err
+				}
+				conn.Lock()
+				err = c.judge(ctx, p, bad)
+				conn.Unlock()
 				if err != nil {
 					return err
 				}
@@ -180,29 +218,29 @@ func (c *check) hash(ctx context.Context, packs []postgres.CheckedPack) error {
 		c.Progress(step, c.report.Hashed, total)
 		for _, h := range r.bad {
 			c.fault(Fault{What: "chunk that is not what its hash says", Owner: c.emails[r.pack.Owner], Object: r.pack.ID.String(), Detail: h.String()})
-			c.damaged[r.pack.Owner] = append(c.damaged[r.pack.Owner], h)
 		}
 	}
 	return <-produced
 }
 
-// readPack reads a pack from its begin to its end and returns the chunks that
-// are not what their rows, or the headers before them, say.
-func (c *check) readPack(ctx context.Context, p postgres.CheckedPack, chunks []postgres.Extent) (bad []api.Hash, err error) {
-	body, err := c.blobs.Get(ctx, p.ID.String(), 0, -1)
-	if api.KindOf(err) == api.NotFound { // since it was listed
-		for _, e := range chunks {
-			bad = append(bad, e.Hash)
+// judge marks chunks of a pack as lost, and takes that mark from all others in it.
+func (c *check) judge(ctx context.Context, p postgres.CheckedPack, bad []api.Hash) error {
+	if len(bad) > 0 {
+		if err := c.keeper.MarkLost(ctx, p.Owner, p.ID, bad); err != nil {
+			return err
 		}
-		return bad, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
+	return c.keeper.MarkFound(ctx, p.Owner, p.ID, bad)
+}
+
+// readPack reads a pack's chunks and returns those that are not what their rows,
+// or the headers before them, say.
+func (c *check) readPack(ctx context.Context, p postgres.CheckedPack, chunks []postgres.Extent) (bad []api.Hash, err error) {
+	parts := blob.NewParts(c.blobs, p.ID.String(), p.Bytes)
+	defer parts.Close()
 	at := int64(0)
 	buf := make([]byte, 0, 1<<20)
-	for i, e := range chunks {
+	for _, e := range chunks {
 		begin := e.Off - chunk.RecordHeader
 		if begin < at { // rows that overlap: nothing can be right
 			bad = append(bad, e.Hash)
@@ -212,21 +250,12 @@ func (c *check) readPack(ctx context.Context, p postgres.CheckedPack, chunks []p
 			buf = make([]byte, n)
 		}
 		record := buf[:e.Len+chunk.RecordHeader]
-		_, err := io.CopyN(io.Discard, body, begin-at)
-		if err == nil {
-			_, err = io.ReadFull(body, record)
-		}
-		switch {
-		case err == io.EOF || err == io.ErrUnexpectedEOF:
-			for _, e := range chunks[i:] {
-				bad = append(bad, e.Hash)
-			}
-			return bad, nil
-		case err != nil:
+		err := parts.Read(ctx, record, begin)
+		if err != nil && !blob.Gone(err) {
 			return nil, fmt.Errorf("read the pack %s: %w", p.ID, err)
 		}
 		at = e.Off + e.Len
-		if api.Hash(record[:sha256.Size]) != e.Hash || int64(binary.BigEndian.Uint32(record[sha256.Size:])) != e.Len ||
+		if err != nil || api.Hash(record[:sha256.Size]) != e.Hash || int64(binary.BigEndian.Uint32(record[sha256.Size:])) != e.Len ||
 			api.Hash(sha256.Sum256(record[chunk.RecordHeader:])) != e.Hash {
 			bad = append(bad, e.Hash)
 		}

@@ -1,7 +1,7 @@
 // Package fsck checks that the store is whole: that rows agree with each other
 // and with the objects in the blob store, and that content is what its hashes
 // say. It can mend what follows from other rows, and never removes what anyone
-// stored.
+// stored. Content that it finds lost it marks, so that who has it is asked for it.
 package fsck
 
 import (
@@ -59,7 +59,9 @@ type Report struct {
 	Verified    int64   `json:"verified"`     // versions whose whole SHA-256 was found right for the first time
 	Orphans     int64   `json:"orphans"`      // objects that no row knows; gc removes them
 	OrphanBytes int64   `json:"orphan_bytes"`
-	Strangers   int64   `json:"strangers"` // objects whose names are not ours
+	Strangers   int64   `json:"strangers"`  // objects whose names are not ours
+	Lost        int64   `json:"lost"`       // chunks that are marked as lost, and asked for when somebody has them
+	LostBytes   int64   `json:"lost_bytes"` // of them
 	Faults      []Fault `json:"faults"`
 	Left        int     `json:"left"` // faults that were not repaired
 	Seconds     float64 `json:"seconds"`
@@ -77,7 +79,7 @@ type check struct {
 	drives  map[api.ID]postgres.KeptDrive
 	emails  map[api.ID]string
 	fresh   map[api.ID]bool       // objects that may be uploads in flight
-	damaged map[api.ID][]api.Hash // by owner: chunks that can't be read or are not what they should be
+	damaged map[api.ID][]api.Hash // by owner: chunks that are lost
 	report  Report
 }
 

@@ -1,6 +1,6 @@
 // Package gc removes what nothing refers to any more: rows of the past, chunks
 // that no version names, packs without chunks, and objects that no row knows;
-// and it rewrites packs that are mostly garbage.
+// and it rewrites packs that are mostly garbage, or damaged.
 //
 // It never holds up more than it must, and may be killed at any time: every
 // step is one transaction, or the removal of one object that can't be read any
@@ -73,7 +73,7 @@ type Report struct {
 	Orphans         int64    `json:"orphans"`          // objects that no row knew
 	OrphanBytes     int64    `json:"orphan_bytes"`     // of them
 	Events          int64    `json:"events"`           // lines of the audit log that were kept long enough
-	Damaged         []api.ID `json:"damaged"`          // packs left as they are, because a chunk is not what its hash says
+	Damaged         []api.ID `json:"damaged"`          // packs in which chunks were found to be lost
 	Seconds         float64  `json:"seconds"`          // that it took
 	AnotherRunning  bool     `json:"another_running"`  // nothing was done: another process does it
 }

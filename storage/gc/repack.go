@@ -5,10 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io"
 
 	"satchel/api"
 	"satchel/api/chunk"
+	"satchel/storage/blob"
 	"satchel/storage/fault"
 	"satchel/storage/postgres"
 )
@@ -16,8 +16,9 @@ import (
 // minWaste is how many bytes of garbage make it worth while to rewrite a pack.
 const minWaste = 1 << 20
 
-// repack rewrites packs of which most is garbage: their chunks go, verified, to
-// new packs.
+// repack rewrites packs of which most is garbage, or some is lost: their chunks
+// go, verified, to new packs. What is lost stays behind; when it has come again, or
+// is garbage, nothing is left of a damaged pack.
 func (c *collector) repack(ctx context.Context) error {
 	const step = "repack"
 	owners, err := c.keeper.Owners(ctx)
@@ -32,7 +33,7 @@ func (c *collector) repack(ctx context.Context) error {
 		var r rewrite
 		for i, p := range sparse {
 			c.Progress(step, int64(i), int64(len(sparse)))
-			chunks, err := c.keeper.PackChunks(ctx, owner, p.ID)
+			chunks, err := c.keeper.WholeChunks(ctx, owner, p.ID)
 			if err != nil {
 				return err
 			}
@@ -41,13 +42,7 @@ func (c *collector) repack(ctx context.Context) error {
 					return err
 				}
 			}
-			err = c.take(ctx, &r, p, chunks)
-			switch api.KindOf(err) {
-			case "":
-			case api.NotFound, api.Invalid: // for fsck to tell of
-				c.log.Warn("a pack was not rewritten", "pack", p.ID, "err", err)
-				c.report.Damaged = append(c.report.Damaged, p.ID)
-			default:
+			if err := c.take(ctx, owner, &r, p, chunks); err != nil {
 				return err
 			}
 		}
@@ -59,8 +54,7 @@ func (c *collector) repack(ctx context.Context) error {
 	return nil
 }
 
-// rewrite is a new pack in the making. It holds whole old packs, each of which
-// has less than half of a pack's largest size.
+// rewrite is a new pack in the making. It holds all that is whole of old packs.
 type rewrite struct {
 	pack   chunk.PackWriter
 	old    []api.ID
@@ -76,13 +70,27 @@ func (r *rewrite) fits(chunks []postgres.Extent) bool {
 	return r.pack.Count() == 0 || r.pack.Size()+size <= chunk.FullPack
 }
 
-// take adds the chunks of an old pack, read and verified; all or none.
-func (c *collector) take(ctx context.Context, r *rewrite, p postgres.SparsePack, chunks []postgres.Extent) error {
-	data, err := c.read(ctx, p.ID, chunks)
+// take adds the chunks of an old pack, read and verified. Those that are lost are
+// marked.
+func (c *collector) take(ctx context.Context, owner api.ID, r *rewrite, p postgres.SparsePack, chunks []postgres.Extent) error {
+	data, lost, err := c.read(ctx, p.ID, chunks)
 	if err != nil {
 		return err
 	}
+	if len(lost) > 0 { // for fsck to tell of
+		c.log.Warn("chunks in a pack are lost", "pack", p.ID, "chunks", len(lost), "such_as", lost[0])
+		c.report.Damaged = append(c.report.Damaged, p.ID)
+		if err := c.keeper.MarkLost(ctx, owner, p.ID, lost); err != nil {
+			return err
+		}
+	}
+	if len(lost) == len(chunks) {
+		return nil
+	}
 	for i, e := range chunks {
+		if data[i] == nil {
+			continue
+		}
 		if err := r.pack.Add(e.Hash, data[i]); err != nil {
 			return fmt.Errorf("rewrite the pack %s: %v", p.ID, err)
 		}
@@ -96,36 +104,29 @@ func (c *collector) take(ctx context.Context, r *rewrite, p postgres.SparsePack,
 
 // read is the bytes of a pack's chunks, which come in order of their offsets:
 // one request, of which the garbage is thrown away, costs less than one for
-// each chunk. What is not what its hash says is [api.Invalid].
-func (c *collector) read(ctx context.Context, pack api.ID, chunks []postgres.Extent) ([][]byte, error) {
+// each chunk. Those that are not there, or not what their hashes say, are lost, and
+// nil.
+func (c *collector) read(ctx context.Context, pack api.ID, chunks []postgres.Extent) (data [][]byte, lost []api.Hash, err error) {
 	if len(chunks) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	first, last := chunks[0], chunks[len(chunks)-1]
-	body, err := c.blobs.Get(ctx, pack.String(), first.Off, last.Off+last.Len-first.Off)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	data := make([][]byte, len(chunks))
-	at := first.Off
+	last := chunks[len(chunks)-1]
+	parts := blob.NewParts(c.blobs, pack.String(), last.Off+last.Len)
+	defer parts.Close()
+	data = make([][]byte, len(chunks))
 	for i, e := range chunks {
 		b := make([]byte, e.Len)
-		_, err := io.CopyN(io.Discard, body, e.Off-at)
-		if err == nil {
-			_, err = io.ReadFull(body, b)
-		}
+		err := parts.Read(ctx, b, e.Off)
 		switch {
-		case err == io.EOF || err == io.ErrUnexpectedEOF:
-			return nil, api.Errorf(api.Invalid, "the pack %s ends before its chunk %s", pack, e.Hash)
+		case blob.Gone(err), err == nil && api.Hash(sha256.Sum256(b)) != e.Hash:
+			lost = append(lost, e.Hash)
 		case err != nil:
-			return nil, fmt.Errorf("read the pack %s: %w", pack, err)
-		case api.Hash(sha256.Sum256(b)) != e.Hash:
-			return nil, api.Errorf(api.Invalid, "the chunk %s in the pack %s is damaged", e.Hash, pack)
+			return nil, nil, fmt.Errorf("read the pack %s: %w", pack, err)
+		default:
+			data[i] = b
 		}
-		data[i], at = b, e.Off+e.Len
 	}
-	return data, nil
+	return data, lost, nil
 }
 
 // replace stores the new pack, reads it back, and puts it in the place of the

@@ -12,8 +12,8 @@ import (
 	"satchel/api"
 )
 
-// MissingChunks is those of the hashes that the owner's packs do not hold, and
-// those that they do hold but garbage collection is about to remove.
+// MissingChunks is those of the hashes that the owner's packs do not hold, or
+// have lost, and those that they do hold but garbage collection is about to remove.
 func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash) (missing, condemned []api.Hash, err error) {
 	collect := func(into *[]api.Hash) func(pgx.Rows) error {
 		return func(rows pgx.Rows) (err error) {
@@ -26,12 +26,12 @@ func (tx *Tx) MissingChunks(ctx context.Context, owner api.ID, hashes []api.Hash
 	batch.Queue(`
 		SELECT DISTINCT h
 		FROM unnest($2::bytea[]) h
-		WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.sha256 = h OFFSET 0)`, owner, nonNil(hashes)).Query(collect(&missing))
+		WHERE NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.sha256 = h AND c.lost IS NULL OFFSET 0)`, owner, nonNil(hashes)).Query(collect(&missing))
 	batch.Queue(`
 		SELECT c.sha256
 		FROM unnest($2::bytea[]) h
 		CROSS JOIN LATERAL (SELECT FROM condemned WHERE owner = $1 AND sha256 = h OFFSET 0) k
-		CROSS JOIN LATERAL (SELECT sha256 FROM chunks WHERE owner = $1 AND sha256 = h OFFSET 0) c`, owner, nonNil(hashes)).Query(collect(&condemned))
+		CROSS JOIN LATERAL (SELECT sha256 FROM chunks WHERE owner = $1 AND sha256 = h AND lost IS NULL OFFSET 0) c`, owner, nonNil(hashes)).Query(collect(&condemned))
 	err = tx.conn.SendBatch(ctx, &batch).Close()
 	return missing, condemned, err
 }
@@ -43,20 +43,21 @@ const spare = `DELETE FROM condemned WHERE owner = $1 AND sha256 = ANY ($2)`
 
 // lockedChunks keeps chunks from garbage collection until the transaction's end.
 const lockedChunks = `
-	SELECT c.sha256, c.len
+	SELECT c.sha256, c.len, c.lost IS NOT NULL
 	FROM unnest($2::bytea[]) h
-	CROSS JOIN LATERAL (SELECT sha256, len FROM chunks WHERE owner = $1 AND sha256 = h OFFSET 0 FOR KEY SHARE) c`
+	CROSS JOIN LATERAL (SELECT sha256, len, lost FROM chunks WHERE owner = $1 AND sha256 = h OFFSET 0 FOR KEY SHARE) c`
 
 // Spare keeps condemned chunks for another grace period; gone are those for
-// which it is too late.
+// which it is too late, or that are lost.
 func (tx *Tx) Spare(ctx context.Context, owner api.ID, hashes []api.Hash) (gone []api.Hash, err error) {
 	var batch pgx.Batch
 	there := map[api.Hash]bool{}
 	batch.Queue(lockedChunks, owner, hashes).
 		Query(func(rows pgx.Rows) error {
 			var h api.Hash
-			_, err := pgx.ForEachRow(rows, []any{&h, nil}, func() error {
-				there[h] = true
+			var lost bool
+			_, err := pgx.ForEachRow(rows, []any{&h, nil, &lost}, func() error {
+				there[h] = !lost
 				return nil
 			})
 			return err
@@ -108,7 +109,7 @@ type Pack struct {
 }
 
 // AddPack makes a stored pack and its chunks known. Chunks that another pack
-// holds already stay there, and get another grace period.
+// holds already stay there, unless it has lost them, and get another grace period.
 func (tx *Tx) AddPack(ctx context.Context, owner api.ID, p Pack) error {
 	var batch pgx.Batch
 	queuePacks(&batch, owner, []Pack{p})
@@ -134,16 +135,28 @@ func queuePacks(batch *pgx.Batch, owner api.ID, packs []Pack) {
 	slices.SortStableFunc(chunks, func(a, b Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	chunks = slices.CompactFunc(chunks, func(a, b Extent) bool { return a.Hash == b.Hash })
 	// DO NOTHING would not wait for garbage collection to remove a chunk that is
-	// there; DO UPDATE locks it, or inserts it if it went, and changes nothing.
+	// there; DO UPDATE locks it, or inserts it if it went, and changes nothing
+	// unless it is lost: then it is here from now on.
 	hashes := column(chunks, func(e *Extent) api.Hash { return e.Hash })
 	batch.Queue(`
 		INSERT INTO chunks (owner, pack, sha256, off, len)
 		SELECT $1, x.* FROM unnest($2::uuid[], $3::bytea[], $4::int[], $5::int[]) x
-		ON CONFLICT (owner, sha256) DO UPDATE SET pack = chunks.pack WHERE false`,
+		ON CONFLICT (owner, sha256) DO UPDATE SET pack = excluded.pack, off = excluded.off, lost = NULL WHERE chunks.lost IS NOT NULL`,
 		owner, column(chunks, func(e *Extent) api.ID { return e.Pack }), hashes,
 		column(chunks, func(e *Extent) int64 { return e.Off }),
 		column(chunks, func(e *Extent) int64 { return e.Len }))
 	batch.Queue(spare, owner, hashes)
+}
+
+// MarkLost marks a chunk as lost that is not where e says, so that it counts as
+// missing. One that has another place by now is left alone; marked is false then.
+func (tx *Tx) MarkLost(ctx context.Context, owner api.ID, e Extent) (marked bool, err error) {
+	n, err := affected(tx.conn.Exec(ctx, `
+		WITH marked AS (
+			UPDATE chunks SET lost = now() WHERE owner = $1 AND sha256 = $2 AND pack = $3 AND off = $4 AND lost IS NULL RETURNING pack)
+		UPDATE packs SET damaged = true WHERE owner = $1 AND id IN (SELECT pack FROM marked)`,
+		owner, e.Hash, e.Pack, e.Off))
+	return n > 0, err
 }
 
 // Content is a version of a file as it is stored.

@@ -75,6 +75,39 @@ func (k *Keeper) OutsideChunks(ctx context.Context, first int64) ([]OutsideChunk
 		WHERE c.off < $1 OR c.off::bigint + c.len > p.bytes LIMIT $2`, first, maxFaults)
 }
 
+// MarkLost marks chunks as lost that can't be read in a pack, so that they count
+// as missing. Those that have another place by now are left alone.
+func (k *Keeper) MarkLost(ctx context.Context, owner, pack api.ID, hashes []api.Hash) error {
+	return k.within(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			WITH marked AS (
+				UPDATE chunks SET lost = now() WHERE owner = $1 AND pack = $2 AND sha256 = ANY ($3) AND lost IS NULL RETURNING pack)
+			UPDATE packs SET damaged = true WHERE owner = $1 AND id IN (SELECT pack FROM marked)`, owner, pack, nonNil(hashes))
+		return err
+	})
+}
+
+// MarkFound takes the marks from a pack's chunks, but for those that are lost.
+func (k *Keeper) MarkFound(ctx context.Context, owner, pack api.ID, lost []api.Hash) error {
+	return k.within(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			UPDATE chunks SET lost = NULL WHERE owner = $1 AND pack = $2 AND sha256 <> ALL ($3) AND lost IS NOT NULL`, owner, pack, nonNil(lost))
+		return err
+	})
+}
+
+// LostChunk is a chunk that is marked as lost.
+type LostChunk struct {
+	Owner  api.ID
+	SHA256 api.Hash
+	Len    int64 // bytes
+}
+
+// LostChunks lists all chunks that are marked as lost.
+func (k *Keeper) LostChunks(ctx context.Context) ([]LostChunk, error) {
+	return collect[LostChunk](ctx, k, `SELECT owner, sha256, len FROM chunks WHERE lost IS NOT NULL ORDER BY owner, sha256`)
+}
+
 // Affected is a file that has, or had, content that is damaged.
 type Affected struct {
 	Drive   api.ID

@@ -52,21 +52,22 @@ func (k *Keeper) UnknownPacks(ctx context.Context, ids []api.ID) ([]api.ID, erro
 		WHERE NOT EXISTS (SELECT FROM packs p WHERE p.id = x) AND NOT EXISTS (SELECT FROM discarded_packs d WHERE d.id = x)`, ids)
 }
 
-// SparsePack is a pack of which most is garbage.
+// SparsePack is a pack of which most is garbage, or that is damaged.
 type SparsePack struct {
 	ID    api.ID
 	Bytes int64
-	Live  int64 // bytes of the chunks that are still there
+	Live  int64 // bytes of the chunks that are still there, and not lost
 }
 
 // SparsePacks lists an owner's packs from before a time in which garbage takes
-// more than half, and at least waste bytes; the emptiest first.
+// more than half, and at least waste bytes, or that are damaged; the emptiest
+// first. One in which all is lost is left out.
 func (k *Keeper) SparsePacks(ctx context.Context, owner api.ID, before time.Time, waste int64) ([]SparsePack, error) {
 	return collect[SparsePack](ctx, k, `
 		SELECT p.id, p.bytes, x.live
 		FROM packs p
-		JOIN (SELECT pack, sum(len) AS live FROM chunks WHERE owner = $1 GROUP BY pack) x ON x.pack = p.id
-		WHERE p.owner = $1 AND p.created < $2 AND x.live * 2 < p.bytes AND p.bytes - x.live >= $3
+		JOIN (SELECT pack, sum(len) AS live FROM chunks WHERE owner = $1 AND lost IS NULL GROUP BY pack) x ON x.pack = p.id
+		WHERE p.owner = $1 AND p.created < $2 AND (p.damaged OR x.live * 2 < p.bytes AND p.bytes - x.live >= $3)
 		ORDER BY x.live, p.id`, owner, before, waste)
 }
 
@@ -76,16 +77,22 @@ func (k *Keeper) PackChunks(ctx context.Context, owner, pack api.ID) ([]Extent, 
 		SELECT sha256, pack, off, len FROM chunks WHERE owner = $1 AND pack = $2 ORDER BY off`, owner, pack)
 }
 
+// WholeChunks is PackChunks without those that are marked as lost.
+func (k *Keeper) WholeChunks(ctx context.Context, owner, pack api.ID) ([]Extent, error) {
+	return collect[Extent](ctx, k, `
+		SELECT sha256, pack, off, len FROM chunks WHERE owner = $1 AND pack = $2 AND lost IS NULL ORDER BY off`, owner, pack)
+}
+
 // ReplacePacks makes a new pack known, says that the chunks are there, and
 // discards the old packs, which must have no others: all or nothing. Chunks that
-// went meanwhile are left out.
+// went meanwhile are left out; those that are lost stay behind, and the packs with them.
 func (k *Keeper) ReplacePacks(ctx context.Context, owner api.ID, old []api.ID, pack KeptPack, chunks []Extent, step func()) error {
 	return k.within(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO packs (owner, id, bytes) VALUES ($1, $2, $3)`, owner, pack.ID, pack.Bytes); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `
-			UPDATE chunks c SET pack = $2, off = x.off
+			UPDATE chunks c SET pack = $2, off = x.off, lost = NULL
 			FROM unnest($4::bytea[], $5::int[]) x (sha256, off)
 			WHERE c.owner = $1 AND c.sha256 = x.sha256 AND c.pack = ANY ($3)`, owner, pack.ID, old,
 			column(chunks, func(e *Extent) api.Hash { return e.Hash }),
@@ -93,12 +100,16 @@ func (k *Keeper) ReplacePacks(ctx context.Context, owner api.ID, old []api.ID, p
 		if err != nil {
 			return err
 		}
-		n, err := affected(tx.Exec(ctx, discard+`
-			DELETE FROM packs p
-			WHERE p.owner = $1 AND p.id = ANY ($2) AND NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.pack = p.id)
-			RETURNING p.id, p.bytes)`+discarded, owner, old))
-		if err == nil && n != int64(len(old)) {
-			err = fmt.Errorf("%d of %d packs could not be replaced: they hold other chunks", int64(len(old))-n, len(old))
+		var others int
+		err = tx.QueryRow(ctx, `SELECT count(*) FROM chunks WHERE owner = $1 AND pack = ANY ($2) AND lost IS NULL`, owner, old).Scan(&others)
+		if err == nil && others > 0 {
+			err = fmt.Errorf("%d packs can't be replaced: they hold %d other chunks", len(old), others)
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, discard+`
+				DELETE FROM packs p
+				WHERE p.owner = $1 AND p.id = ANY ($2) AND NOT EXISTS (SELECT FROM chunks c WHERE c.owner = $1 AND c.pack = p.id)
+				RETURNING p.id, p.bytes)`+discarded, owner, old)
 		}
 		step()
 		return err

@@ -30,6 +30,7 @@ type Locked struct {
 	Drive  tree.Drive
 	Last   Answer              // to the author's last batch; Number 0 when there was none
 	Chunks map[api.Hash]uint32 // lengths of the chunks that are there; they stay until the transaction ends
+	Lost   map[api.Hash]uint32 // of those that are known, and lost
 }
 
 // Lock waits until the transaction is the only one that may change the drive.
@@ -77,7 +78,7 @@ func (tx *Tx) lock(ctx context.Context, drive, owner api.ID, by Author, hashes [
 }
 
 func (l *Locked) lockChunks(batch *pgx.Batch, owner api.ID, hashes []api.Hash) {
-	l.Chunks = make(map[api.Hash]uint32, len(hashes))
+	l.Chunks, l.Lost = make(map[api.Hash]uint32, len(hashes)), map[api.Hash]uint32{}
 	if len(hashes) == 0 {
 		return
 	}
@@ -85,8 +86,13 @@ func (l *Locked) lockChunks(batch *pgx.Batch, owner api.ID, hashes []api.Hash) {
 		Query(func(rows pgx.Rows) error {
 			var h api.Hash
 			var n uint32
-			_, err := pgx.ForEachRow(rows, []any{&h, &n}, func() error {
-				l.Chunks[h] = n
+			var lost bool
+			_, err := pgx.ForEachRow(rows, []any{&h, &n, &lost}, func() error {
+				if lost {
+					l.Lost[h] = n
+				} else {
+					l.Chunks[h] = n
+				}
 				return nil
 			})
 			return err

@@ -260,11 +260,29 @@ func (r *Restore) Packs(ctx context.Context) ([]KeptPack, error) {
 	return packs, classify(err)
 }
 
+// MarkLost marks the chunks of packs as lost that the store lacks, or has
+// damaged, and no others: a backup has marks of the store that it was made beside.
+// Nothing but Commit may be called after it.
+func (r *Restore) MarkLost(ctx context.Context, packs []api.ID) error {
+	lost := nonNil(column(packs, func(p *api.ID) string { return p.String() }))
+	return r.asKeeper(ctx, func() error {
+		for _, statement := range []string{
+			`UPDATE satchel.chunks SET lost = CASE WHEN pack = ANY ($1::uuid[]) THEN now() END WHERE lost IS NOT NULL OR pack = ANY ($1::uuid[])`,
+			`UPDATE satchel.packs SET damaged = id = ANY ($1::uuid[]) WHERE damaged OR id = ANY ($1::uuid[])`,
+		} {
+			if _, err := r.tx.Exec(ctx, statement, lost); err != nil {
+				return fmt.Errorf("mark what is lost: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // Commit makes all of it real.
 func (r *Restore) Commit(ctx context.Context) error { return classify(r.rebuild.Commit(ctx)) }
 
 // Objects is the postgres: store inside the transaction, for content. Nothing
-// but Commit may be called after it.
+// but MarkLost and Commit may be called after it.
 func (r *Restore) Objects(ctx context.Context) (blob.Store, error) {
 	if _, err := r.tx.Exec(ctx, `SET LOCAL ROLE satchel_auth`); err != nil {
 		return nil, classify(err)

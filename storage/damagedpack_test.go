@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"slices"
+	"syscall"
+	"testing"
+
+	"satchel/api"
+	"satchel/storage/blob"
+)
+
+// Of a damaged pack garbage collection moves what is whole, once; the rest waits until it comes again, and then the pack
+// goes.
+func TestRepackTakesWhatIsWhole(t *testing.T) {
+	k := newKept(t)
+	d := k.home(t, k.user(t, "editor"))
+	chunks := d.packOf(t, 3<<20, 1000, 2000)
+	d.fileOf(t, "there", chunks[1])
+	_, content := d.fileOf(t, "lost", chunks[2])
+	k.spoil(t, chunks[2].pack, func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
+	for i, want := range []int{1, 0} {
+		if r := k.gc(t); len(r.Damaged) != want || int(r.Repacked) != want || r.Packs != 0 {
+			t.Errorf("run %d: %+v", i, r)
+		}
+	}
+	missing, err := d.Missing(t.Context(), []api.Hash{chunks[1].chunk.Hash, chunks[2].chunk.Hash})
+	if err != nil || !slices.Equal(missing, []api.Hash{chunks[2].chunk.Hash}) {
+		t.Errorf("asked for is %v, %v", missing, err)
+	}
+	d.store(t, "again", string(content))
+	if r := k.gc(t); len(r.Damaged) != 0 || r.Repacked != 0 || r.Packs != 1 || r.Deleted != 1 {
+		t.Errorf("when it has come again: %+v", r)
+	}
+	if got := d.read(t, "lost") + d.read(t, "there"); got != string(content)+string(chunks[1].data) {
+		t.Errorf("%d bytes are left of %d", len(got), len(content)+1000)
+	}
+	if r := k.fsck(t, true); !r.Clean() {
+		t.Errorf("%+v", r.Faults)
+	}
+}
+
+// A part of the disk that can't be read costs what is there, and nothing behind it.
+func TestBadSector(t *testing.T) {
+	k := newKept(t)
+	d := k.home(t, k.user(t, "editor"))
+	chunks := d.packOf(t, 1000, 2000, 3000)
+	d.fileOf(t, "before", chunks[0])
+	node, content := d.fileOf(t, "there", chunks[1])
+	d.fileOf(t, "behind", chunks[2])
+	k.blobs = &sick{Store: k.blobs, key: chunks[1].pack, from: chunks[1].off + 100, to: chunks[1].off + 200}
+	if _, err := d.once(t, node, api.ID{}); err == nil {
+		t.Error("what can't be read was read")
+	}
+	if n := d.missing(t, versionOf(t, content)); n != 1 {
+		t.Errorf("%d chunks are asked for", n)
+	}
+	if r := k.fsck(t, true); r.Lost != 1 || r.Clean() {
+		t.Errorf("%+v", r)
+	}
+	d.store(t, "again", string(content))
+	if r := k.gc(t); r.Repacked != 1 || r.Deleted != 1 || len(r.Damaged) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if got := d.read(t, "before") + d.read(t, "there") + d.read(t, "behind"); len(got) != 6000 {
+		t.Errorf("%d bytes are left", len(got))
+	}
+	if r := k.fsck(t, true); !r.Clean() {
+		t.Errorf("%+v", r.Faults)
+	}
+}
+
+// sick is a store on a disk that can't read a part of an object.
+type sick struct {
+	blob.Store
+	key      string
+	from, to int64
+}
+
+func (s *sick) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	r, err := s.Store.Get(ctx, key, off, n)
+	if err != nil || key != s.key {
+		return r, err
+	}
+	return &sickBody{r, s, off}, nil
+}
+
+type sickBody struct {
+	io.ReadCloser
+	sick *sick
+	at   int64
+}
+
+func (b *sickBody) Read(p []byte) (int, error) {
+	if b.at >= b.sick.from && b.at < b.sick.to {
+		return 0, &fs.PathError{Op: "read", Path: b.sick.key, Err: syscall.EIO}
+	}
+	if b.at < b.sick.from {
+		p = p[:min(int64(len(p)), b.sick.from-b.at)]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.at += int64(n)
+	return n, err
+}
