@@ -13,8 +13,12 @@ import (
 )
 
 // resumablePart is how much of an upload is stored at once: what a connection
-// that breaks loses at most, in bytes.
+// that breaks loses at most, in bytes. A part that has less is extended by what comes next, so that it is bytes and not requests
+// of which an upload has a bound.
 const resumablePart = 32 << 20
+
+// MaxResumable is the largest upload in bytes: all its parts but two have resumablePart at least.
+const MaxResumable int64 = (MaxParts - 1) * resumablePart
 
 // maxResumables bounds how many uploads are listed.
 const maxResumables = 200
@@ -51,13 +55,16 @@ func resumable(r postgres.Resumable) (Resumable, error) {
 }
 
 // BeginResumable begins an upload of size bytes to a path. It is [api.Quota] if there is no
-// room for it.
+// room for it, and [api.TooLarge] beyond [MaxResumable].
 func (d *Drive) BeginResumable(ctx context.Context, path []api.Name, size int64, fields map[string]string) (u Resumable, err error) {
 	if err := checkPath(path); err != nil {
 		return u, err
 	}
 	if size < 0 {
 		return u, api.Errorf(api.Invalid, "an upload has a size in bytes")
+	}
+	if size > MaxResumable {
+		return u, api.Errorf(api.TooLarge, "an upload has at most %d bytes", MaxResumable)
 	}
 	limit, err := d.partRoom(ctx)
 	if err != nil {
@@ -194,10 +201,10 @@ func (b *brokenReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// appendPart stores one part, and is how many bytes it has.
+// appendPart stores one part, or more of the last one, and is how many bytes came.
 func (d *Drive) appendPart(ctx context.Context, row postgres.Resumable, u Resumable, body io.Reader, o ResumableOptions) (int64, error) {
-	number := row.Parts + 1
-	if u.Offset < row.Bytes { // the last one again
+	number, again := row.Parts+1, u.Offset < row.Bytes
+	if again { // the last one
 		number = row.Parts
 	}
 	if number > MaxParts {
@@ -215,33 +222,57 @@ func (d *Drive) appendPart(ctx context.Context, row postgres.Resumable, u Resuma
 	if err != nil {
 		return 0, err
 	}
-	p := Part{Number: number, Size: v.Size, SHA256: v.SHA256, Chunks: v.Chunks}
+	p := Part{Number: number, Size: v.Size, Chunks: v.Chunks}
+	sum.Sum(p.SHA256[:0])
 	if u.Offset+v.Size == u.Size {
 		return v.Size, d.complete(ctx, row, u, p, sum, o)
 	}
 	if v.Size == 0 {
 		return 0, nil
 	}
+	if !again && row.Parts > 0 && row.Last < resumablePart {
+		if p, err = d.extended(ctx, row, p); err != nil {
+			return 0, err
+		}
+	}
 	state, err := sum.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		return 0, err
 	}
 	return v.Size, d.setPart(ctx, u.ID, p, func(ctx context.Context, tx *postgres.Tx) error {
-		if err := d.sameOffset(ctx, tx, u); err != nil {
+		if err := d.unchanged(ctx, tx, row); err != nil {
 			return err
 		}
 		return tx.SetSum(ctx, d.id, u.ID, state)
 	})
 }
 
-// sameOffset refuses a part that another request was quicker with.
-func (d *Drive) sameOffset(ctx context.Context, tx *postgres.Tx, u Resumable) error {
-	row, err := tx.Resumable(ctx, d.id, d.root, u.ID)
+// extended is the last part of an upload with another one at its end.
+func (d *Drive) extended(ctx context.Context, row postgres.Resumable, more Part) (p Part, err error) {
+	var last []Part
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		last, err = tx.Parts(ctx, d.id, row.ID, row.Parts-1, 1)
+		return err
+	})
+	if err == nil && len(last) == 0 { // it was completed, or given up
+		err = errOffset(row.Bytes)
+	}
+	if err != nil {
+		return p, err
+	}
+	p = last[0]
+	p.Size, p.SHA256, p.Chunks = p.Size+more.Size, more.SHA256, append(p.Chunks, more.Chunks...)
+	return p, nil
+}
+
+// unchanged refuses a part that another request was quicker with: what the upload has must be what it had.
+func (d *Drive) unchanged(ctx context.Context, tx *postgres.Tx, was postgres.Resumable) error {
+	row, err := tx.Resumable(ctx, d.id, d.root, was.ID)
 	if err != nil {
 		return err
 	}
 	now, err := resumable(row)
-	if err == nil && now.Offset != u.Offset {
+	if err == nil && (row.Done != was.Done || row.Parts != was.Parts || row.Bytes != was.Bytes || row.Last != was.Last) {
 		err = errOffset(now.Offset)
 	}
 	return err
@@ -276,7 +307,7 @@ func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumabl
 	if target.Same(d) {
 		sum.Sum(v.SHA256[:0])
 		put.with = func(ctx context.Context, tx *postgres.Tx) error {
-			if err := d.sameOffset(ctx, tx, u); err != nil {
+			if err := d.unchanged(ctx, tx, row); err != nil {
 				return err
 			}
 			return tx.FinishResumable(ctx, d.id, u.ID)
@@ -284,14 +315,14 @@ func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumabl
 		_, _, err = d.commitVersion(ctx, path, v, nil, put)
 		return err
 	}
-	return d.completeElsewhere(ctx, u, last, v, target, path, put)
+	return d.completeElsewhere(ctx, row, last, v, target, path, put)
 }
 
 // completeElsewhere stores an upload's bytes in another drive, whose owner has
 // chunks of his own.
-func (d *Drive) completeElsewhere(ctx context.Context, u Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) error {
+func (d *Drive) completeElsewhere(ctx context.Context, row postgres.Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) error {
 	if last.Size > 0 { // so that its chunks stay meanwhile
-		if err := d.setPart(ctx, u.ID, last, func(ctx context.Context, tx *postgres.Tx) error { return d.sameOffset(ctx, tx, u) }); err != nil {
+		if err := d.setPart(ctx, row.ID, last, func(ctx context.Context, tx *postgres.Tx) error { return d.unchanged(ctx, tx, row) }); err != nil {
 			return err
 		}
 	}
@@ -300,5 +331,5 @@ func (d *Drive) completeElsewhere(ctx context.Context, u Resumable, last Part, v
 	if _, _, err := target.Put(ctx, path, body, put); err != nil {
 		return err
 	}
-	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.FinishResumable(ctx, d.id, u.ID) })
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.FinishResumable(ctx, d.id, row.ID) })
 }

@@ -46,8 +46,9 @@ func (s *server) routeTus(mux *http.ServeMux, doc *route.Document) {
 			"an upload ends seven days after it began.",
 		Params: []route.Param{{Name: "Upload-Length", In: route.Header, Type: "integer", Required: true, Doc: "Bytes in all"},
 			{Name: "Upload-Metadata", In: route.Header, Required: true, Doc: "What it will be"}},
-		Body:    &route.Body{Type: tusBody, Optional: true, Doc: "The first bytes"},
-		Answers: []route.Answer{{Status: 201, Doc: "Location is its address"}, {Status: 412, Doc: "Tus-Resumable is another version"}, {Status: 507, Doc: "The quota has no room for it"}},
+		Body: &route.Body{Type: tusBody, Optional: true, Doc: "The first bytes"},
+		Answers: []route.Answer{{Status: 201, Doc: "Location is its address"}, {Status: 412, Doc: "Tus-Resumable is another version"},
+			{Status: 413, Doc: "More than Tus-Max-Size, 335 GB"}, {Status: 507, Doc: "The quota has no room for it"}},
 		Examples: []route.Example{
 			{Summary: "notes/tus.txt, of eleven bytes", As: route.You, Header: with("Upload-Length", "11", "Upload-Metadata", "path bm90ZXMvdHVzLnR4dA=="), Status: 201, Keep: map[string]string{"upload": "id"}},
 			{Summary: "Without its path", As: route.You, Header: with("Upload-Length", "11"), Status: 400, Contains: "Upload-Metadata"},
@@ -81,13 +82,14 @@ func (s *server) routeTus(mux *http.ServeMux, doc *route.Document) {
 	}, s.tus(s.tusEnd))
 	f.Handle(route.Operation{
 		ID: "tus-options", Method: http.MethodOptions, Path: "/uploads", Summary: "What of tus this server speaks",
-		Answers:  []route.Answer{{Status: 204, Doc: "Tus-Version and Tus-Extension say it"}},
+		Answers:  []route.Answer{{Status: 204, Doc: "Tus-Version, Tus-Extension and Tus-Max-Size say it"}},
 		Examples: []route.Example{{Summary: "Ask", Status: 204}},
 	}, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Tus-Resumable", tusVersion)
 		h.Set("Tus-Version", tusVersion)
 		h.Set("Tus-Extension", tusExtensions)
+		h.Set("Tus-Max-Size", strconv.FormatInt(storage.MaxResumable, 10))
 		w.WriteHeader(http.StatusNoContent)
 	})
 	f.Mount(mux)

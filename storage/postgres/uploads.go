@@ -24,7 +24,7 @@ type Part struct {
 	Number int
 	Size   int64
 	MD5    [16]byte // zero: not known
-	SHA256 api.Hash
+	SHA256 api.Hash // of a [Resumable]'s: with all that is before it
 	Chunks []api.Chunk
 	At     time.Time
 }

@@ -1,0 +1,89 @@
+package storage
+
+import (
+	"bytes"
+	"io"
+	"math/rand"
+	"testing"
+
+	"satchel/api"
+)
+
+// appends sends the next bytes of an upload, and tells how many parts it has then.
+func (d *drive) appends(t *testing.T, id api.ID, offset int, content []byte) (parts int) {
+	t.Helper()
+	u, err := d.Append(t.Context(), id, int64(offset), bytes.NewReader(content), ResumableOptions{})
+	if err != nil || u.Offset != int64(offset+len(content)) {
+		t.Fatalf("from %d on: %+v %v", offset, u, err)
+	}
+	row, err := d.resumableRow(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row.Parts
+}
+
+// However many requests an upload takes, its parts are as many as its size says.
+func TestResumableOfManyRequests(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	content := make([]byte, resumablePart+200_000)
+	rand.New(rand.NewSource(1)).Read(content)
+	u, err := d.BeginResumable(t.Context(), names(t, "large"), int64(len(content)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, step := range []struct{ requests, bytes, parts int }{{40, 1000, 1}, {1, resumablePart - 1000, 1}, {20, 5000, 2}} {
+		for range step.requests {
+			if parts := d.appends(t, u.ID, at, content[at:at+step.bytes]); parts != step.parts {
+				t.Fatalf("%d parts for %d bytes, and not %d", parts, at+step.bytes, step.parts)
+			}
+			at += step.bytes
+		}
+	}
+	if parts := d.appends(t, u.ID, at, content[at:]); parts != 0 {
+		t.Errorf("%d parts are left of what became a file", parts)
+	}
+	if d.read(t, "large") != string(content) {
+		t.Error("the file is another one")
+	}
+	w.verify(t, d.ID())
+}
+
+// Of two requests that go on from one place the quicker one counts.
+func TestResumableOfTwoAtOnce(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	u, err := d.BeginResumable(t.Context(), names(t, "file"), 9, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.appends(t, u.ID, 0, []byte("one"))
+	slow := readerFunc(func(p []byte) (int, error) {
+		d.appends(t, u.ID, 3, []byte("two"))
+		return copy(p, "slow"), io.EOF
+	})
+	if _, err := d.Append(t.Context(), u.ID, 3, slow, ResumableOptions{}); api.KindOf(err) != api.Conflict {
+		t.Errorf("the slower one: %v", err)
+	}
+	d.appends(t, u.ID, 6, []byte("six"))
+	if got := d.read(t, "file"); got != "onetwosix" {
+		t.Errorf("the file has %q", got)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestResumableTooLarge(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	if _, err := d.BeginResumable(t.Context(), names(t, "largest"), MaxResumable, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.BeginResumable(t.Context(), names(t, "larger"), MaxResumable+1, nil); api.KindOf(err) != api.TooLarge {
+		t.Errorf("more than parts have room for: %v", err)
+	}
+}
