@@ -28,6 +28,28 @@ func (d *Drive) Files(ctx context.Context, q FileQuery) (files []File, err error
 	return withTypes(files), err
 }
 
+// A FileSink takes the files of a list one by one; an error ends it. What it took before Begin does not count: a transaction
+// may run more than once.
+type FileSink interface {
+	Begin()
+	Add(File) error
+}
+
+// ReadFiles is Files for lists of any length.
+func (d *Drive) ReadFiles(ctx context.Context, q FileQuery, to FileSink) error {
+	return d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		to.Begin()
+		return tx.EachFile(ctx, d.tree(), q, addTo(to))
+	})
+}
+
+func addTo(to FileSink) func(File) error {
+	return func(f File) error {
+		f.ContentType = ContentType(f.FilePath)
+		return to.Add(f)
+	}
+}
+
 // FilesCount counts what Files would list without limit and offset.
 func (d *Drive) FilesCount(ctx context.Context, q FileQuery) (n int64, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
@@ -37,17 +59,16 @@ func (d *Drive) FilesCount(ctx context.Context, q FileQuery) (n int64, err error
 	return n, err
 }
 
-// AllFiles lists the files of every user, for an admin; all others get
+// ReadAllFiles lists the files of every user, for an admin; all others get
 // [api.Permission]. Content stays out of his reach.
-func (s *Service) AllFiles(ctx context.Context, c Caller, q FileQuery) (files []File, err error) {
+func (s *Service) ReadAllFiles(ctx context.Context, c Caller, q FileQuery, to FileSink) error {
 	if !c.Admin {
-		return nil, errNoAdmin()
+		return errNoAdmin()
 	}
-	err = s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
-		files, err = tx.AllFiles(ctx, contentTypes(), q)
-		return err
+	return s.db.AsReadOnly(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error {
+		to.Begin()
+		return tx.EachOfAllFiles(ctx, contentTypes(), q, addTo(to))
 	})
-	return withTypes(files), err
 }
 
 // Accounts lists all accounts and how much they keep, for an admin; all others get [api.Permission].
@@ -62,7 +83,7 @@ func (s *Service) Accounts(ctx context.Context, c Caller) (accounts []postgres.A
 	return accounts, err
 }
 
-// AllFilesCount counts what AllFiles would list without limit and offset.
+// AllFilesCount counts what ReadAllFiles would list without limit and offset.
 func (s *Service) AllFilesCount(ctx context.Context, c Caller, q FileQuery) (n int64, err error) {
 	if !c.Admin {
 		return 0, errNoAdmin()

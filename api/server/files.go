@@ -37,8 +37,9 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := req.query
-	files, err := s.files(r.Context(), id, q)
-	if err != nil {
+	files := &rowList[storage.File]{table: filesTable, fields: req.fields, room: s.listRoom}
+	defer files.Close()
+	if err := s.readFiles(r.Context(), id, q, files); err != nil {
 		return err
 	}
 	total := int64(-1)
@@ -52,23 +53,23 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	status := http.StatusOK
-	if total > int64(len(files)) {
+	if total > int64(files.rows) {
 		status = http.StatusPartialContent
 	}
-	w.Header().Set("Content-Range", contentRange(q.Offset, len(files), total))
-	return filesTable.write(w, r, status, req.fields, files)
+	w.Header().Set("Content-Range", contentRange(q.Offset, files.rows, total))
+	return files.write(w, r, status)
 }
 
-// files asks the service for the files that an identity may list.
-func (s *server) files(ctx context.Context, id auth.Identity, q storage.FileQuery) ([]storage.File, error) {
+// readFiles asks the service for the files that an identity may list.
+func (s *server) readFiles(ctx context.Context, id auth.Identity, q storage.FileQuery, to storage.FileSink) error {
 	if id.Role == auth.Admin {
-		return s.drives.AllFiles(ctx, caller(id), q)
+		return s.drives.ReadAllFiles(ctx, caller(id), q, to)
 	}
 	home, err := s.drives.Home(ctx, caller(id))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return home.Files(ctx, q)
+	return home.ReadFiles(ctx, q, to)
 }
 
 func (s *server) countFiles(ctx context.Context, id auth.Identity, q storage.FileQuery) (int64, error) {

@@ -137,6 +137,9 @@ func errQuery(format string, args ...any) error {
 	return &pgrstStatus{http.StatusBadRequest, "PGRST100", api.Errorf(api.Invalid, format, args...)}
 }
 
+// maxFields is the most fields that one row may have.
+const maxFields = 100
+
 // parseSelect reads "id,path:file_path,*".
 func (t table[R]) parseSelect(s string) (selection, error) {
 	if s == "" {
@@ -144,6 +147,9 @@ func (t table[R]) parseSelect(s string) (selection, error) {
 	}
 	var fields selection
 	for part := range strings.SplitSeq(s, ",") {
+		if len(fields) >= maxFields {
+			return nil, errQuery("select has more than %d fields", maxFields)
+		}
 		part = strings.TrimSpace(part)
 		if part == "*" {
 			for i, c := range t.columns {

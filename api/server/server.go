@@ -67,6 +67,7 @@ type server struct {
 	address     string // where people reach it; "": what their requests say
 	archives    *auth.Limit
 	listings    *auth.Limit // of /files: one may walk a whole drive
+	listRoom    *listRoom
 	sharings    *auth.Limit // each tells whether an address has an account
 }
 
@@ -93,7 +94,7 @@ func New(c Config) http.Handler {
 func newServer(c Config) *server {
 	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS || strings.HasPrefix(c.PublicURL, "https:"), log: c.Log, stall: stall, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
-		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond),
+		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: newListRoom(listPieces),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}
 }
 

@@ -27,13 +27,22 @@ type ContentTypes struct {
 }
 
 // Files lists the files of a drive; their content type is left to the caller.
-func (tx *Tx) Files(ctx context.Context, t Tree, q FileQuery) ([]File, error) {
+func (tx *Tx) Files(ctx context.Context, t Tree, q FileQuery) (files []File, err error) {
+	err = tx.EachFile(ctx, t, q, func(f File) error {
+		files = append(files, f)
+		return nil
+	})
+	return files, err
+}
+
+// EachFile is Files with a call for each file, which may end it.
+func (tx *Tx) EachFile(ctx context.Context, t Tree, q FileQuery, do func(File) error) error {
 	s := fileStatement(t.ContentTypes)
 	empty, err := tx.driveSource(ctx, &s, t, q)
 	if err != nil || empty {
-		return nil, err
+		return err
 	}
-	return tx.files(ctx, &s, q)
+	return tx.eachFile(ctx, &s, q, do)
 }
 
 // CountFiles counts what Files would list without limit and offset.
@@ -46,13 +55,13 @@ func (tx *Tx) CountFiles(ctx context.Context, t Tree, q FileQuery) (int64, error
 	return tx.countFiles(ctx, &s, q)
 }
 
-// AllFiles lists the files of all users if the transaction's user is an admin,
-// and else none.
-func (tx *Tx) AllFiles(ctx context.Context, types ContentTypes, q FileQuery) ([]File, error) {
-	return tx.files(ctx, allSource(types), q)
+// EachOfAllFiles calls do, which may end it, with each file of all users if the transaction's user is an admin,
+// and else with none.
+func (tx *Tx) EachOfAllFiles(ctx context.Context, types ContentTypes, q FileQuery, do func(File) error) error {
+	return tx.eachFile(ctx, allSource(types), q, do)
 }
 
-// CountAllFiles counts what AllFiles would list without limit and offset.
+// CountAllFiles counts what EachOfAllFiles would list without limit and offset.
 func (tx *Tx) CountAllFiles(ctx context.Context, types ContentTypes, q FileQuery) (int64, error) {
 	return tx.countFiles(ctx, allSource(types), q)
 }
@@ -63,18 +72,19 @@ func allSource(types ContentTypes) *statement {
 	return &s
 }
 
-func (tx *Tx) files(ctx context.Context, s *statement, q FileQuery) ([]File, error) {
+func (tx *Tx) eachFile(ctx context.Context, s *statement, q FileQuery, do func(File) error) error {
 	query, err := s.list(q)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rows, _ := tx.conn.Query(ctx, query, s.args...)
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f File, err error) {
-		var created int64
-		err = row.Scan(&f.ID, &f.UserID, &f.FilePath, &f.Description, &f.Size, &f.Hash, &created, &f.UpdatedAt)
+	var f File
+	var created int64
+	_, err = pgx.ForEachRow(rows, []any{&f.ID, &f.UserID, &f.FilePath, &f.Description, &f.Size, &f.Hash, &created, &f.UpdatedAt}, func() error {
 		f.CreatedAt = time.Unix(0, created)
-		return f, err
+		return do(f)
 	})
+	return err
 }
 
 func (tx *Tx) countFiles(ctx context.Context, s *statement, q FileQuery) (n int64, err error) {
