@@ -83,6 +83,60 @@ func TestNothingComesBehindABind(t *testing.T) {
 	}
 }
 
+// Nor does anything come back there: not into a folder of its name that shows another's now, nor with a directory between.
+func TestNothingComesBackBehindABind(t *testing.T) {
+	s := newSharing(t)
+	d := s.world.home(t, s.bob)
+	s.grant(t, "shared", s.bob.User.String(), "read", "list")
+	bind := func(path string) {
+		t.Helper()
+		if at, err := s.BindShared(t.Context(), s.bob, s.home.ID(), s.home.lookup(t, "shared").ID, names(t, path)); err != nil || api.JoinPath(at) != path {
+			t.Fatal(at, err)
+		}
+	}
+	removed := func(path string) api.Node {
+		t.Helper()
+		n := d.lookup(t, path)
+		if err := d.Remove(t.Context(), names(t, path)); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	empty := func(path string) {
+		t.Helper()
+		if l, err := d.Children(t.Context(), d.lookup(t, path).ID, "", 0); err != nil || len(l.Entries) != 0 {
+			t.Errorf("behind %s are %v, %v", path, l.Entries, err)
+		}
+	}
+	for _, p := range []string{"shared/one", "docs/sub/f", "docs/other/g"} {
+		s.put(t, d.Drive, p, "his "+p)
+	}
+
+	mine := removed("shared")
+	bind("shared")
+	back, err := d.RestoreTrash(t.Context(), mine.ID)
+	if err != nil || back.Path == "shared" {
+		t.Errorf("his folder: %+v, %v", back, err)
+	}
+	if got := d.read(t, string(back.Path)+"/one"); got != "his shared/one" {
+		t.Errorf("what was in it: %q", got)
+	}
+	empty("shared")
+
+	f, g := removed("docs/sub/f"), removed("docs/other/g")
+	removed("docs/sub")
+	removed("docs/other")
+	bind("docs")
+	if back, err := d.RestoreTrash(t.Context(), f.ID); err != nil || back.Path != "sub/f" || d.read(t, "sub/f") != "his docs/sub/f" {
+		t.Errorf("a file: %+v, %v", back, err)
+	}
+	if _, err := d.RestoreVersion(t.Context(), g.Document, g.Version); err != nil || d.read(t, "other/g") != "his docs/other/g" {
+		t.Errorf("a version of a file: %v", err)
+	}
+	empty("docs")
+	s.verify(t, d.ID())
+}
+
 // The list of binds gives back what was bound, by the paths of whoever asks, and no path that leads elsewhere.
 func TestBindsAreListedAsTheyWereMade(t *testing.T) {
 	s := newSharing(t)

@@ -120,7 +120,7 @@ func (d *Drive) amend(ctx context.Context, edit func(context.Context, *postgres.
 			return err
 		}
 		set := tree.NewSet(locked.Drive, tx.Working(ctx, d.id, by.Device), tree.Env{
-			Device: by.Device, DeviceName: d.caller.DeviceName, NewID: api.NewID,
+			Device: by.Device, DeviceName: d.caller.DeviceName, NewID: api.NewID, Bare: true,
 		})
 		if err := edit(ctx, tx, &amendment{set, locked.Drive, time.Now().UnixNano()}); err != nil {
 			return err

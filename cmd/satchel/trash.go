@@ -125,7 +125,7 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 	t.changed = done.Seq
 	said := cli.Printable(path) + " is back"
 	if string(done.Path) != path {
-		said += " as " + cli.Printable(string(done.Path)) + ", since its name is taken"
+		said += " as " + cli.Printable(string(done.Path)) + ", since " + whyElsewhere(path, string(done.Path))
 	}
 	others := there[1:]
 	if len(others) > 0 {
@@ -144,6 +144,14 @@ func (cmd *trashRestoreCmd) Run(sh *shell) error {
 		said += fmt.Sprintf("\n%s  # deleted on %s%s", sh.command("trash restore", item.Node.String()), item.Deleted.Local().Format("2006-01-02 15:04:05"), bytes)
 	}
 	return sh.answer(fromTrash{done, others}, "%s", said)
+}
+
+// whyElsewhere is why something from the trash is not at the path at which it was.
+func whyElsewhere(was, is string) string {
+	if was[:strings.LastIndexByte(was, '/')+1] == is[:strings.LastIndexByte(is, '/')+1] {
+		return "its name is taken"
+	}
+	return "the folder that it was in is gone, or has another name now, or shows another's"
 }
 
 // toldOthers is how many of the same name are told of.

@@ -213,3 +213,16 @@ func TestToLookAt(t *testing.T) {
 		}
 	}
 }
+
+func TestWhyElsewhere(t *testing.T) {
+	for _, test := range []struct{ was, is, want string }{
+		{"a/b", "a/b (conflict, laptop, 2026-11-23 12.00)", "name is taken"},
+		{"b", "b (conflict, laptop, 2026-11-23 12.00)", "name is taken"},
+		{"a/b", "b", "shows another's"},
+		{"a/b", "a (conflict, laptop, 2026-11-23 12.00)/b", "another name"},
+	} {
+		if why := whyElsewhere(test.was, test.is); !strings.Contains(why, test.want) {
+			t.Errorf("%s is at %s since %q, want %q", test.was, test.is, why, test.want)
+		}
+	}
+}

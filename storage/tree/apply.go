@@ -15,8 +15,8 @@ type Env struct {
 	Chunks map[api.Hash]uint32
 	NewID  func() api.ID // for documents and conflict copies that the device gave no id
 	// Bare keeps directories empty in which a bind shows another one: what comes
-	// into them would not be seen. A device that was away may not know of the
-	// bind, and its work is kept.
+	// into them would not be seen, so it is refused, and what comes back from the trash comes
+	// back in the root. A device that was away may not know of the bind, and its work is kept.
 	Bare bool
 }
 

@@ -4,31 +4,31 @@ import "satchel/api"
 
 // Recover brings nodes back from the trash, the first of them to where it was
 // and the others into the directories that came back before them: a directory
-// stands before what was in it. What was in a directory that is gone for good,
-// or in which a bind shows another one, comes back in the root. The result is where the first one is now. Nodes that
-// are not in the trash are left as they are; if the first is not there the
-// error is [api.NotFound].
-func (s *Set) Recover(ids []api.ID, time int64) (Key, error) {
+// stands before what was in it. The result is where the first one is now, the zero
+// Key if it was not in the trash: such nodes are left as they are.
+func (s *Set) Recover(ids []api.ID, time int64) (first Key, err error) {
 	s.load(Want{Nodes: ids})
-	var first Key
+	var places Want
+	for _, id := range ids {
+		if n := s.node(id); n != nil && n.trashed() {
+			places.Nodes = append(places.Nodes, n.Trash.Parent)
+			places.Entries = append(places.Entries, n.Trash.Key)
+		}
+	}
+	places.Nodes = unique(places.Nodes)
+	s.load(places)
 	for i, id := range ids {
 		n := s.node(id)
-		switch {
-		case s.err != nil:
+		if s.err != nil {
 			return Key{}, s.err
-		case n == nil || n.Live() || n.Trash == (Trash{}):
-			if i == 0 {
-				return Key{}, api.Errorf(api.NotFound, "there is no such thing in the trash")
-			}
+		}
+		if n == nil || !n.trashed() {
 			continue
 		}
 		if n.Type == api.File {
 			if err := s.room(n.Size); err != nil {
 				return Key{}, err
 			}
-		}
-		if parent := s.node(n.Trash.Parent); parent == nil || parent.Bound {
-			s.edit(id).Trash.Parent = s.drive.Root
 		}
 		key, err := s.restore(id, time)
 		if err != nil {
@@ -45,10 +45,10 @@ func (s *Set) Recover(ids []api.ID, time int64) (Key, error) {
 // comes back. Nothing happens when it has that content.
 func (s *Set) Revert(id api.ID, v Version, time int64) error {
 	n := s.node(id)
-	if n == nil || !n.Live() && n.Trash == (Trash{}) {
+	if n == nil || !n.Live() && !n.trashed() {
 		return api.Errorf(api.NotFound, "the file is gone")
 	}
-	if !n.Live() {
+	if n.trashed() {
 		if _, err := s.Recover([]api.ID{id}, time); err != nil {
 			return err
 		}

@@ -115,17 +115,19 @@ func (s *Set) dir(id api.ID, time int64) (api.ID, error) {
 
 // restore brings a node back from the trash to where it was. If a directory
 // has its name by now a directory merges with it, and if something else has, the
-// node gets a conflict name. The result is its entry.
+// node gets a conflict name. So does a directory where one of the two shows another by a
+// bind, unless a device does it that may not know of the bind (Env.Bare). The result is its entry.
 func (s *Set) restore(id api.ID, time int64) (Key, error) {
 	n := s.node(id)
-	parent, err := s.dir(n.Trash.Parent, time)
+	parent, err := s.home(n.Trash.Parent, time)
 	if err != nil {
 		return Key{}, err
 	}
 	s.adjusted = true
 	key := Key{parent, n.Trash.Name}
 	if holder := s.node(s.at(key)); holder != nil {
-		if n.Type == api.Directory && holder.Type == api.Directory {
+		apart := s.env.Bare && (n.Bound || holder.Bound)
+		if n.Type == api.Directory && holder.Type == api.Directory && !apart {
 			s.merged[id] = holder.ID
 			return key, nil
 		}
@@ -134,4 +136,15 @@ func (s *Set) restore(id api.ID, time int64) (Key, error) {
 	s.attach(key, id, time)
 	s.record(Change{Op: api.OpCreate, Node: id, From: key, Time: time})
 	return key, nil
+}
+
+// home is the directory that something comes back into, that was in another one: the same, if it can be seen there. If that is gone for
+// good, or a bind shows another in it, it is the root; a device's edit, whose author may not know of that, has no other place.
+func (s *Set) home(was api.ID, time int64) (api.ID, error) {
+	id, err := s.dir(was, time)
+	dir := s.node(id) // nil with an error
+	if s.env.Bare && s.err == nil && (api.KindOf(err) == api.NotFound || dir != nil && dir.Bound) {
+		return s.dir(s.drive.Root, time)
+	}
+	return id, err
 }

@@ -27,6 +27,9 @@ type Inode struct {
 // Live tells whether an entry leads to the node; the root always lives.
 func (n *Inode) Live() bool { return n.Nlink > 0 }
 
+// trashed tells whether the node is in the trash.
+func (n *Inode) trashed() bool { return !n.Live() && n.Trash != (Trash{}) }
+
 // Dir is what the server keeps for a directory.
 type Dir struct {
 	Parent api.ID // zero for the root
