@@ -45,13 +45,16 @@ func (d *Drive) RestoreVersion(ctx context.Context, doc, version api.ID) (n api.
 	return d.Node(ctx, node)
 }
 
+// maxPast is how many names that changed one transaction undoes: what it holds of them in memory, some 4 KB each.
+var maxPast = 200_000
+
 // RestoreAt makes the drive what it was after a change, or at a time, with
 // changes that every device hears of: so nothing is lost by it, since what was
 // replaced is in the history, what was not there then is in the trash, and it can be
 // undone by going back to before it. A point within a batch is the one before the batch.
 //
 // A dry one changes nothing and tells what it would take. A point before all that is known, or in the
-// future, is [api.Invalid].
+// future, is [api.Invalid]; one since which more than 200,000 names have changed is [api.TooLarge].
 func (d *Drive) RestoreAt(ctx context.Context, p api.Point, dry bool) (done api.Restored, err error) {
 	changed, err := d.amend(ctx, func(ctx context.Context, tx *postgres.Tx, a *amendment) error {
 		done = api.Restored{Point: p.Seq}
@@ -72,7 +75,7 @@ func (d *Drive) RestoreAt(ctx context.Context, p api.Point, dry bool) (done api.
 		case done.Point > a.drive.Seq:
 			return api.Errorf(api.Invalid, "the drive has not seen the change %d yet: its last one is %d", done.Point, a.drive.Seq)
 		}
-		past, missing, err := tx.Past(ctx, d.id, done.Point, api.NewID)
+		past, missing, err := tx.Past(ctx, d.id, done.Point, maxPast, api.NewID)
 		if err != nil {
 			return err
 		}

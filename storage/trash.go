@@ -1,10 +1,14 @@
 package storage
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"math"
 
 	"satchel/api"
+	"satchel/storage/fault"
 	"satchel/storage/postgres"
 	"satchel/storage/tree"
 )
@@ -35,27 +39,50 @@ func (d *Drive) Trash(ctx context.Context, before int64, limit int) (page api.Tr
 	return page, err
 }
 
+// How many things a transaction takes back from the trash: what it holds of them in memory, as one that removes them. And how many it
+// empties it of: the drive's writers wait that long.
+var (
+	restoreStep = maxTree
+	emptyStep   = 1000
+)
+
 // RestoreTrash brings a node back from the trash to where it was, with all
 // that went together with it. A directory that has its name now becomes one
-// with it; if something else has it gets a name beside it. Directories above it
-// come back too. What is not in the trash is [api.NotFound].
+// with it; if something else has, or a bind shows another directory there, it gets a name beside it. Directories above it
+// come back too. What was in a directory that is gone for good, or in which a bind shows another one, comes back in the root.
+// What is not in the trash is [api.NotFound].
+//
+// More than 100,000 things come back in several transactions, a directory with all that is in it before the next, also when ctx ends after
+// the first of them. When one fails the error says so: what is back stays, and the rest is in the trash.
 func (d *Drive) RestoreTrash(ctx context.Context, node api.ID) (done api.Restored, err error) {
 	var place tree.Key
-	diff, err := d.amend(ctx, func(ctx context.Context, tx *postgres.Tx, a *amendment) error {
-		nodes, err := tx.TrashedTree(ctx, d.id, node)
-		if err != nil {
+	var all []api.ID
+	diff, err := d.amend(ctx, func(ctx context.Context, tx *postgres.Tx, a *amendment) (err error) {
+		if all, err = tx.TrashedTree(ctx, d.id, node); err != nil {
 			return err
 		}
-		if len(nodes) == 0 {
+		if len(all) == 0 {
 			return api.Errorf(api.NotFound, "there is no such thing in the trash")
 		}
-		place, err = a.Recover(nodes, a.time)
+		place, err = a.Recover(all[:min(restoreStep, len(all))], a.time)
 		return err
 	})
 	if err != nil {
 		return done, err
 	}
 	done = api.Restored{Seq: diff.Drive.Seq, Changed: len(diff.Changes)}
+	ctx = context.WithoutCancel(ctx)
+	for back := restoreStep; back < len(all); back += restoreStep {
+		fault.At(fault.TrashRestored)
+		diff, err := d.amend(ctx, func(_ context.Context, _ *postgres.Tx, a *amendment) error {
+			_, err := a.Recover(all[back:min(back+restoreStep, len(all))], a.time)
+			return err
+		})
+		if err != nil {
+			return done, d.partlyBack(back, len(all), err)
+		}
+		done.Seq, done.Changed = diff.Drive.Seq, done.Changed+len(diff.Changes)
+	}
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		done.Path, err = tx.PathOf(ctx, d.id, place)
 		return err
@@ -63,24 +90,46 @@ func (d *Drive) RestoreTrash(ctx context.Context, node api.ID) (done api.Restore
 	return done, err
 }
 
-// EmptyTrash removes all that is in the trash for good, with its history.
+// partlyBack is why only some of a directory came back from the trash.
+func (d *Drive) partlyBack(back, all int, err error) error {
+	d.s.log.Warn("only a part of a directory came back from the trash", "back", back, "of", all, "err", err)
+	said := fmt.Sprintf("%d of %d files and directories are back, and the others are still in the trash", back, all)
+	if e, ok := errors.AsType[*api.Error](err); ok && e.Err == nil {
+		said += ": " + e.Message
+	}
+	return api.Errorf(api.KindOf(err), "%s", said)
+}
+
+// EmptyTrash removes all that is in the trash for good, with its history: in steps, what was deleted first before the rest, so that writers go on
+// meanwhile. What is gone when it fails stays gone.
 func (d *Drive) EmptyTrash(ctx context.Context) (gone api.Emptied, err error) {
 	if !d.own() {
 		return gone, errNotYours()
 	}
-	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		if _, err := tx.Lock(ctx, d.id, d.owner, postgres.Author{}, nil); err != nil {
-			return err
-		}
-		nodes, err := tx.TrashedNodes(ctx, d.id)
+	var until int64 // what is deleted meanwhile stays
+	for more := true; more; {
+		var step api.Emptied
+		err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+			locked, err := tx.Lock(ctx, d.id, d.owner, postgres.Author{}, nil)
+			if err != nil {
+				return err
+			}
+			until = cmp.Or(until, locked.Drive.Seq)
+			nodes, err := tx.TrashedNodes(ctx, d.id, until, emptyStep)
+			if err != nil {
+				return err
+			}
+			step.Items, more = len(nodes), len(nodes) == emptyStep
+			if step.Bytes, err = tx.Purge(ctx, d.id, nodes); err != nil || step.Items == 0 {
+				return err
+			}
+			return tx.NoteDrive(ctx, d.id, "trash emptied", step)
+		})
 		if err != nil {
-			return err
+			return gone, err
 		}
-		gone.Items = len(nodes)
-		if gone.Bytes, err = tx.Purge(ctx, d.id, nodes); err != nil || gone.Items == 0 {
-			return err
-		}
-		return tx.NoteDrive(ctx, d.id, "trash emptied", gone)
-	})
-	return gone, err
+		gone.Items, gone.Bytes = gone.Items+step.Items, gone.Bytes+step.Bytes
+		fault.At(fault.TrashEmptied)
+	}
+	return gone, nil
 }

@@ -48,10 +48,11 @@ const touchedSince = `
 // Past is how what changed in a drive after a change was at its end, in the
 // terms of now: files are the nodes that have their documents now, or new ones.
 // Missing is how many files are left out because nothing of their content is kept.
-// The drive must be locked, and its past known from that change on.
-func (tx *Tx) Past(ctx context.Context, drive api.ID, seq int64, newID func() api.ID) (past tree.Past, missing int, err error) {
+// The drive must be locked, and its past known from that change on. More than limit names that changed are
+// [api.TooLarge].
+func (tx *Tx) Past(ctx context.Context, drive api.ID, seq int64, limit int, newID func() api.ID) (past tree.Past, missing int, err error) {
 	entries := map[tree.Key]api.ID{}
-	rows, _ := tx.conn.Query(ctx, `WITH `+touchedSince+` SELECT parent, name, node FROM was`, drive, seq)
+	rows, _ := tx.conn.Query(ctx, `WITH `+touchedSince+` SELECT parent, name, node FROM was LIMIT $3`, drive, seq, limit+1)
 	var k tree.Key
 	var id api.ID
 	if _, err = pgx.ForEachRow(rows, []any{&k.Parent, &k.Name, &id}, func() error {
@@ -59,6 +60,10 @@ func (tx *Tx) Past(ctx context.Context, drive api.ID, seq int64, newID func() ap
 		return nil
 	}); err != nil {
 		return past, 0, err
+	}
+	if len(entries) > limit {
+		return past, 0, api.Errorf(api.TooLarge, "more than %d names have changed since, which is too much to be undone at once: "+
+			"return to a later point, or bring what you need back from the trash and from the history of files", limit)
 	}
 
 	p := pastReader{nodes: map[api.ID]tree.PastNode{}, now: map[api.ID]api.ID{}, newID: newID}

@@ -52,24 +52,25 @@ func (tx *Tx) Trash(ctx context.Context, drive api.ID, before int64, limit int) 
 }
 
 // TrashedTree is a node in the trash and all that went together with it, each
-// directory before what was in it.
+// directory before what was in it, and all of that before the next one.
 func (tx *Tx) TrashedTree(ctx context.Context, drive, node api.ID) ([]api.ID, error) {
 	rows, _ := tx.conn.Query(ctx, `
-		WITH RECURSIVE down (node, seq, at, device, depth) AS (
-			SELECT node, seq, at, device, 0 FROM trash WHERE drive = $1 AND node = $3
+		WITH RECURSIVE down (node, seq, at, device, way) AS (
+			SELECT node, seq, at, device, ARRAY[]::bigint[] FROM trash WHERE drive = $1 AND node = $3
 			UNION ALL
-			SELECT t.node, t.seq, t.at, t.device, p.depth + 1
+			SELECT t.node, t.seq, t.at, t.device, p.way || -t.seq
 			FROM down p
 			CROSS JOIN LATERAL (SELECT * FROM trash t WHERE t.drive = $1 AND t.parent = p.node OFFSET 0) t
 			WHERE `+together+`
 		)
-		SELECT node FROM down ORDER BY depth, seq DESC`, drive, sweep, node)
+		SELECT node FROM down ORDER BY way`, drive, sweep, node)
 	return pgx.CollectRows(rows, pgx.RowTo[api.ID])
 }
 
-// TrashedNodes is all that is in the trash.
-func (tx *Tx) TrashedNodes(ctx context.Context, drive api.ID) ([]api.ID, error) {
-	rows, _ := tx.conn.Query(ctx, `SELECT node FROM trash WHERE drive = $1`, drive)
+// TrashedNodes is what is in the trash since a change or longer, at most limit nodes, what was deleted first before the rest: so
+// what is in a directory comes before it.
+func (tx *Tx) TrashedNodes(ctx context.Context, drive api.ID, until int64, limit int) ([]api.ID, error) {
+	rows, _ := tx.conn.Query(ctx, `SELECT node FROM trash WHERE drive = $1 AND seq <= $2 ORDER BY seq LIMIT $3`, drive, until, limit)
 	return pgx.CollectRows(rows, pgx.RowTo[api.ID])
 }
 
