@@ -105,6 +105,31 @@ func TestWriteGrantWritesInItsSubtreeOnly(t *testing.T) {
 	}
 }
 
+// A file that is shared by itself is written by its path, also where nothing above it is to be seen.
+func TestWriteGrantOnANestedFile(t *testing.T) {
+	s := newSharing(t)
+	const path = "shared/sub/deep/three"
+	s.grant(t, path, s.bob.User.String(), "read", "write", "copy")
+	d := s.open(t, s.bob)
+	s.stores(t, d, path, "by bob", "")
+	s.stores(t, d, path, "by bob again", "")
+	if got := s.home.read(t, path); got != "by bob again" {
+		t.Errorf("the owner reads %q", got)
+	}
+	s.stores(t, d, "shared/sub/deep/four", "x", api.Permission)
+	s.stores(t, d, "shared/sub/two", "x", api.Permission)
+	s.grant(t, "private/five", s.bob.User.String(), "read")
+	s.stores(t, d, "private/five", "x", api.Permission)
+	if _, err := d.Copy(t.Context(), names(t, path), names(t, "private/five"), CopyOptions{MoveOptions: MoveOptions{Replace: true}}); api.KindOf(err) != api.Permission {
+		t.Errorf("a copy over what he may only read: %v", err)
+	}
+	s.grant(t, "private/five", s.bob.User.String(), "write")
+	if _, err := d.Copy(t.Context(), names(t, path), names(t, "private/five"), CopyOptions{MoveOptions: MoveOptions{Replace: true}}); err != nil || s.home.read(t, "private/five") != "by bob again" {
+		t.Errorf("a copy over what he may write: %v", err)
+	}
+	s.verify(t, s.home.ID())
+}
+
 func (s *sharing) stores(t *testing.T, d *Drive, path, content string, want api.Kind) {
 	t.Helper()
 	if _, err := d.Store(t.Context(), names(t, path), strings.NewReader(content), nil); api.KindOf(err) != want {

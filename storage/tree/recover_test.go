@@ -102,3 +102,21 @@ func TestRecoverWithoutADirectoryAbove(t *testing.T) {
 		t.Errorf("what is there came back at %v", key)
 	}
 }
+
+// A file whose directory its author does not see, so that he can't name it, is written to where it is.
+func TestWriteWithoutADirectory(t *testing.T) {
+	b := newBench(t)
+	dir := b.dir(root, "docs")
+	f := b.file(dir.Node, "f", "one")
+	b.do(b.laptop, "applied applied", dir, f)
+	w := b.write(f, f.Version, "two")
+	w.Parent = api.ID{}
+	b.do(b.desktop, "applied", w)
+	b.has("docs/f", "two")
+	if c := b.last.changes[0]; c.From != (Key{dir.Node, "f"}) {
+		t.Errorf("the change is of %v", c.From)
+	}
+	b.do(b.laptop, "applied", unlink(f, w.Version))
+	w.Base, w.Version = w.Version.ID, b.content("three")
+	b.do(b.desktop, "refused:invalid", w)
+}
