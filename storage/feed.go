@@ -15,13 +15,13 @@ import (
 const MaxWait = 60 * time.Second
 
 // feedPage is how many changes one answer of the feed covers.
-const feedPage = 2000
+var feedPage = 2000
 
 // Changes tells what others than an incarnation (life) of the caller's device changed in the drive
 // after a point (epoch, after) of its order. If there is nothing it waits for
 // up to wait, and then answers with the point that the drive has reached. The
 // nodes and entries are as they are now, in one snapshot, not as they were: an
-// answer that is cut (More) may already tell of what the next one names again.
+// answer that is cut (More) may already tell of what the next one names again; a guest's may tell of nothing.
 //
 // What the device committed in batches of that incarnation, or of any if it is zero, is left out; what it did through other
 // APIs is not. A guest hears of what he may see; whenever that changes it is [api.Resync]. A point that the drive never had, or one so old that the changes
@@ -35,11 +35,11 @@ func (d *Drive) Changes(ctx context.Context, life, epoch api.ID, after int64, wa
 		// two wakes it.
 		woken, leave := d.s.feeds.join(d.id)
 		changes, found, err := d.changes(ctx, life, epoch, after)
-		if err != nil || found || wait <= 0 {
+		if err != nil || found || changes.More || wait <= 0 {
 			leave()
 			return changes, err
 		}
-		after = changes.Seq // all up to there is the device's own
+		after = changes.Seq // all up to there is the device's own, or hidden from it
 		select {
 		case <-woken:
 			leave()

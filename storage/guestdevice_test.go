@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -232,5 +234,39 @@ func TestGuestsBatch(t *testing.T) {
 	}
 	if got := commit(createDir(g.shared, "late")); !slices.Equal(got, []string{"permission"}) {
 		t.Errorf("outcomes %q", got)
+	}
+}
+
+// A page of changes of which none is the guest's to see does not hold up those behind it.
+func TestGuestHearsBehindHiddenChanges(t *testing.T) {
+	defer func(was int) { feedPage = was }(feedPage)
+	feedPage = 3
+	s := newSharing(t)
+	s.grant(t, "shared", s.bob.User.String(), "read", "list")
+	d := s.open(t, s.bob)
+	info, err := d.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 7 {
+		s.put(t, s.home.Drive, "private/five", fmt.Sprint("hidden ", i))
+	}
+	s.put(t, s.home.Drive, "shared/one", "seen")
+	one := s.home.lookup(t, "shared/one").ID
+	// Nothing wakes it: without the rest it would wait for a minute each time.
+	ctx, cancel := context.WithTimeout(t.Context(), MaxWait/2)
+	defer cancel()
+	for at := info.Seq; ; {
+		c, err := d.Changes(ctx, api.ID{}, info.Epoch, at, MaxWait)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if contains(c.Nodes, one) {
+			break
+		}
+		if !c.More || c.Seq <= at {
+			t.Fatalf("after %d comes %+v", at, c)
+		}
+		at = c.Seq
 	}
 }
