@@ -75,7 +75,7 @@ func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep R
 		if err = tx.ExpireLinks(ctx, d.Drive); err != nil {
 			return err
 		}
-		if _, err = tx.ExpireUploads(ctx, d.Drive, time.Now().Add(-uploadAge)); err != nil {
+		if _, err = tx.ExpireUploads(ctx, d.Drive, uploadAge); err != nil {
 			return err
 		}
 		limits, err = tx.Limits(ctx, d.Drive, d.Owner, keep.All, keep.Daily, keep.Trash)

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"satchel/api"
 	"satchel/storage/fault"
@@ -178,4 +180,28 @@ func TestExpireLooksAgain(t *testing.T) {
 		}
 	}
 	w.verify(t, d.ID())
+}
+
+// How old an upload is the database's clock says: in the bubble this program's is a quarter of a century behind.
+func TestUploadsAgeByTheDatabasesClock(t *testing.T) {
+	w := newWorld(t)
+	me := w.user(t, "editor")
+	d := w.home(t, me)
+	begin := func(path string) {
+		if _, err := d.BeginResumable(t.Context(), names(t, path), 10, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin("old")
+	w.age(t, "uploads", uploadAge+time.Hour)
+	begin("new")
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := w.Expire(t.Context(), DefaultRetention); err != nil {
+			t.Error(err)
+		}
+	})
+	left, err := d.Resumables(t.Context())
+	if err != nil || len(left) != 1 || string(left[0].Path[0]) != "new" {
+		t.Errorf("left are %+v, %v", left, err)
+	}
 }

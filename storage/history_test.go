@@ -212,7 +212,7 @@ func (d *drive) info(t testing.TB) api.DriveInfo {
 func (w *world) age(t testing.TB, table string, by time.Duration) {
 	t.Helper()
 	column := "at"
-	if table == "versions" {
+	if table == "versions" || table == "uploads" {
 		column = "created"
 	}
 	if _, err := w.admin.Exec(t.Context(), `UPDATE satchel.`+table+` SET `+column+` = `+column+` - $1::interval`, by); err != nil {

@@ -41,6 +41,10 @@ func Open(ctx context.Context, appURL string) (*DB, error) {
 	return open(ctx, config)
 }
 
+// mostConns leaves a third of the connections that PostgreSQL has (100, the private one too) to the listener, the store of content in
+// the database, gc, fsck, backups and whoever looks by hand.
+const mostConns = 64
+
 // configure says how connections are made at a URL.
 func configure(appURL string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(appURL)
@@ -49,7 +53,7 @@ func configure(appURL string) (*pgxpool.Config, error) {
 	}
 	if !strings.Contains(appURL, "pool_max_conns") {
 		// A few who wait for one drive's lock must not keep all others waiting.
-		config.MaxConns = max(20, int32(4*runtime.GOMAXPROCS(0)))
+		config.MaxConns = int32(min(max(20, 4*runtime.GOMAXPROCS(0)), mostConns))
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = connectTimeout

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,22 @@ func TestLineHasAnEnd(t *testing.T) {
 	}
 	if err := db.Ping(t.Context()); err != nil {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestPoolLeavesRoom: on a machine of many processors others find a connection too, unless somebody says how many there are.
+func TestPoolLeavesRoom(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, test := range []struct {
+		processors int
+		url        string
+		want       int32
+	}{{1, "", 20}, {8, "", 32}, {25, "", 64}, {200, "", 64}, {200, "?pool_max_conns=300", 300}} {
+		runtime.GOMAXPROCS(test.processors)
+		config, err := configure("postgres://satchel_app@127.0.0.1/satchel" + test.url)
+		if err != nil || config.MaxConns != test.want {
+			t.Errorf("%d processors and %q: %d connections, want %d; %v", test.processors, test.url, config.MaxConns, test.want, err)
+		}
 	}
 }
 
