@@ -104,8 +104,10 @@ func (d *Drive) write(ctx context.Context, tx *postgres.Tx, diffs []tree.Diff, b
 	if drive.Quota == 0 || over <= 0 || !slices.ContainsFunc(diffs, func(d tree.Diff) bool { return len(d.Versions) > 0 }) {
 		return nil
 	}
-	// Some more than that, so that not every commit has to look.
-	_, err := tx.Evict(ctx, d.id, over+drive.Quota/50)
+	// Some more than that, so that not every commit has to look; but no more than there is of the past beside the files.
+	past := drive.Stored - drive.Bytes
+	need := max(over, min(over+drive.Quota/50, past))
+	_, err := tx.Evict(ctx, d.id, need, need >= past)
 	return err
 }
 

@@ -130,41 +130,44 @@ func (tx *Tx) PathOf(ctx context.Context, drive api.ID, k tree.Key) (path api.Na
 // evictPage is how many versions one look for old ones finds.
 const evictPage = 5000
 
+// Where versions v are looked for that may give way: among all that the drive has, or those that the last changes replaced.
+const (
+	allVersions  = `(SELECT id, size, created FROM versions WHERE drive = $1)`
+	lastReplaced = `(
+		SELECT v.id, v.size, v.created
+		FROM (
+			SELECT DISTINCT p.version
+			FROM (
+				SELECT DISTINCT x.id
+				FROM (SELECT node, other FROM changes WHERE drive = $1 ORDER BY seq DESC LIMIT 1000) c
+				CROSS JOIN LATERAL (VALUES (c.node), (c.other)) x (id)) c
+			CROSS JOIN LATERAL (
+				SELECT version FROM past_nodes p WHERE p.drive = $1 AND p.id = c.id ORDER BY p.until DESC LIMIT 100) p) k
+		CROSS JOIN LATERAL (SELECT id, size, created FROM versions v WHERE v.drive = $1 AND v.id = k.version OFFSET 0) v)`
+)
+
 // Evict removes the oldest of a drive's history and trash until at least a
 // number of bytes is free, or nothing is left of them. The transaction must have
 // locked the drive. The result is what it freed.
-func (tx *Tx) Evict(ctx context.Context, drive api.ID, need int64) (freed int64, err error) {
+//
+// All says that this is all that there is. Then it does not matter what goes first, and where the files nearly fill the quota it is
+// what the change replaced for which there has to be room: that is looked at first, since to look at every version takes as long as there are many.
+func (tx *Tx) Evict(ctx context.Context, drive api.ID, need int64, all bool) (freed int64, err error) {
+	from := allVersions
+	if all {
+		from = lastReplaced
+	}
 	for freed < need {
-		rows, _ := tx.conn.Query(ctx, `
-			SELECT v.id, v.size, t.node
-			FROM versions v
-			LEFT JOIN LATERAL (
-				SELECT t.node, t.at FROM nodes n JOIN trash t ON t.drive = $1 AND t.node = n.id
-				WHERE n.drive = $1 AND n.version = v.id LIMIT 1) t ON true
-			LEFT JOIN LATERAL (SELECT max(p.at) AS at FROM past_nodes p WHERE p.drive = $1 AND p.version = v.id) p ON true
-			WHERE v.drive = $1 AND v.size > 0
-			  AND NOT EXISTS (SELECT FROM nodes n WHERE n.drive = $1 AND n.version = v.id AND n.nlink > 0)
-			ORDER BY coalesce(t.at, p.at, v.created), v.created, v.id
-			LIMIT $2`, drive, evictPage)
-		var nodes, versions []api.ID
-		var version, node api.ID
-		var size, found int64
-		if _, err := pgx.ForEachRow(rows, []any{&version, &size, &node}, func() error {
-			switch {
-			case freed+found >= need:
-				return nil
-			case node.IsZero():
-				versions = append(versions, version)
-			default:
-				nodes = append(nodes, node)
-			}
-			found += size
-			return nil
-		}); err != nil {
+		versions, nodes, err := tx.evictable(ctx, drive, from, need-freed)
+		if err != nil {
 			return freed, err
 		}
 		if len(versions)+len(nodes) == 0 {
-			return freed, nil
+			if from == allVersions {
+				return freed, nil
+			}
+			from = allVersions
+			continue
 		}
 		bytes, err := tx.forget(ctx, drive, versions)
 		if err != nil {
@@ -177,4 +180,34 @@ func (tx *Tx) Evict(ctx context.Context, drive api.ID, need int64) (freed int64,
 		freed += bytes
 	}
 	return freed, nil
+}
+
+// evictable is the oldest of what may give way, of a number of bytes if there is so much: versions, and files in the trash with theirs.
+func (tx *Tx) evictable(ctx context.Context, drive api.ID, from string, need int64) (versions, nodes []api.ID, err error) {
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT v.id, v.size, t.node
+		FROM `+from+` v
+		LEFT JOIN LATERAL (
+			SELECT t.node, t.at FROM nodes n JOIN trash t ON t.drive = $1 AND t.node = n.id
+			WHERE n.drive = $1 AND n.version = v.id LIMIT 1) t ON true
+		LEFT JOIN LATERAL (SELECT max(p.at) AS at FROM past_nodes p WHERE p.drive = $1 AND p.version = v.id) p ON true
+		WHERE v.size > 0
+		  AND NOT EXISTS (SELECT FROM nodes n WHERE n.drive = $1 AND n.version = v.id AND n.nlink > 0 OFFSET 0)
+		ORDER BY coalesce(t.at, p.at, v.created), v.created, v.id
+		LIMIT $2`, drive, evictPage)
+	var version, node api.ID
+	var size, found int64
+	_, err = pgx.ForEachRow(rows, []any{&version, &size, &node}, func() error {
+		switch {
+		case found >= need:
+			return nil
+		case node.IsZero():
+			versions = append(versions, version)
+		default:
+			nodes = append(nodes, node)
+		}
+		found += size
+		return nil
+	})
+	return versions, nodes, err
 }
