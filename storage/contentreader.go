@@ -112,6 +112,7 @@ func (r *ContentReader) SendTo(w io.Writer, n int64) (sent int64, err error) {
 		if err != nil {
 			if to.err == nil {
 				r.err = err
+				r.open.unsent()
 			}
 			return sent, err
 		}

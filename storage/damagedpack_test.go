@@ -42,6 +42,48 @@ func TestRepackTakesWhatIsWhole(t *testing.T) {
 	}
 }
 
+// What the kernel can't send to its end is asked for; what a receiver does not take is not.
+func TestSendToMarksWhatIsCut(t *testing.T) {
+	k := newKept(t)
+	d := k.home(t, k.user(t, "editor"))
+	chunks := d.packOf(t, 70_000, 80_000)
+	node, content := d.fileOf(t, "film", chunks...)
+	film, err := d.Content(t.Context(), node, api.ID{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(w io.Writer) (int64, error) {
+		r := film.Reader(t.Context())
+		defer r.Close()
+		return r.SendTo(w, int64(len(content)))
+	}
+	asked := func() []api.Hash {
+		missing, err := d.Missing(t.Context(), []api.Hash{chunks[0].chunk.Hash, chunks[1].chunk.Hash})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return missing
+	}
+	if sent, err := send(&full{room: 100_000}); sent > 100_000 || err == nil || len(asked()) > 0 {
+		t.Errorf("to one who took 100,000 bytes: %d, %v, asked for is %v", sent, err, asked())
+	}
+	k.spoil(t, chunks[0].pack, func(b []byte) []byte { return b[:len(b)-1000] })
+	if sent, err := send(io.Discard); sent >= int64(len(content)) || err == nil || !slices.Equal(asked(), []api.Hash{chunks[1].chunk.Hash}) {
+		t.Errorf("of a cut object: %d, %v, asked for is %v", sent, err, asked())
+	}
+}
+
+// full is a writer with so much room.
+type full struct{ room int }
+
+func (f *full) Write(b []byte) (int, error) {
+	n := min(len(b), f.room)
+	if f.room -= n; n < len(b) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
+}
+
 // A part of the disk that can't be read costs what is there, and nothing behind it.
 func TestBadSector(t *testing.T) {
 	k := newKept(t)

@@ -220,6 +220,13 @@ func (r *rangeReader) sendTo(w io.Writer, n int64) (sent int64, err error) {
 	return sent, r.err
 }
 
+// unsent is told that sendTo failed, and w did not: a chunk that the kernel was sending could not be read.
+func (r *rangeReader) unsent() {
+	if r.sending > 0 {
+		r.chunks.suspect(r.chunks.pieces.extent.pieces[0])
+	}
+}
+
 // begin is next where the kernel may send the chunk, if it is in a file.
 func (r *rangeReader) begin() error {
 	if len(r.pieces) == 0 {

@@ -77,11 +77,10 @@ func (o *object) SendTo(w io.Writer, n int64) (int64, error) {
 	if _, err := o.f.Seek(o.at, io.SeekStart); err != nil { // Read does not move the file's own offset
 		return 0, failed("get", o.key, err)
 	}
-	n = min(n, o.end-o.at)
-	sent, err := io.Copy(w, &io.LimitedReader{R: o.f, N: n})
+	sent, err := io.Copy(w, &io.LimitedReader{R: o.f, N: min(n, o.end-o.at)})
 	o.at += sent
 	if err == nil && sent < n {
-		err = io.ErrUnexpectedEOF // somebody cut the file
+		err = io.ErrUnexpectedEOF // somebody cut the file, now or before it was opened
 	}
 	return sent, failed("get", o.key, err)
 }
