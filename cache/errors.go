@@ -13,6 +13,7 @@ var (
 	errNotFound = api.Errorf(api.NotFound, "no such file or directory")
 	errExists   = api.Errorf(api.Exists, "the name is taken")
 	errNotEmpty = api.Errorf(api.NotEmpty, "the directory is not empty")
+	errCircle   = api.Errorf(api.Invalid, "a directory can't move below itself")
 	errIsDir    = api.Errorf(api.IsDirectory, "it is a directory")
 	errNotDir   = api.Errorf(api.NotDirectory, "it is not a directory")
 	errFull     = api.Errorf(api.NoSpace, "the disk under the cache is full")

@@ -7,7 +7,7 @@ import (
 )
 
 // Rename moves a name, with renameat2(2)'s flags. The kernel has checked that
-// a directory does not move below itself.
+// a directory does not move below itself, but by the names that it knew; what another device moved since came to us.
 func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flags uint32, intr Interrupt) error {
 	if flags&^(RenameNoReplace|RenameExchange) != 0 {
 		return api.Errorf(api.Invalid, "rename flags %#x are not supported", flags)
@@ -60,6 +60,9 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 		if d.stays(old) != stays {
 			return unix.EXDEV
 		}
+		if d.circle(n, q) || d.circle(old, p) {
+			return errCircle
+		}
 		return d.exchange(p, l, api.Name(name), n, q, ql, api.Name(newName), old)
 	case old == n:
 		return nil
@@ -91,8 +94,14 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 			return errNotFound
 		}
 	}
+	if d.circle(n, q) {
+		return errCircle
+	}
 	return d.move(p, l, api.Name(name), n, q, ql, api.Name(newName), old, stays)
 }
+
+// circle tells whether a node would come to be below itself in a directory; locked.
+func (d *Drive) circle(n, dir *node) bool { return n.isDir() && d.within(dir.id, n) }
 
 // staysAs tells whether a node stays on this machine under another name, and makes sure that it can; locked, and given
 // up while something is fetched. What takes the name of something that the server has does not.
