@@ -133,8 +133,6 @@ type Drive struct {
 	caught chan struct{} // closed when the feed has answered after a suspension; nil = it has. Guarded by mu
 	hangUp func()        // gives up the feed's poll under way. Guarded by mu
 
-	newborn bool // the replica was made by this Open
-
 	mu         locks.Mutex
 	byID       map[api.ID]*node
 	byFID      map[uint64]*node
@@ -254,7 +252,7 @@ func (d *Drive) open() error {
 	if err := readyFormat(d.cfg.seam.fs(), dir); err != nil {
 		return err
 	}
-	if why, err := os.ReadFile(filepath.Join(dir, "damaged")); err == nil {
+	if why, err := os.ReadFile(filepath.Join(dir, damagedFile)); err == nil {
 		return fmt.Errorf("%w, as was found before: %s", errCorrupt, why)
 	}
 	if d.st, err = openStore(dir, surroundings{
@@ -367,9 +365,13 @@ func (d *Drive) Close() error {
 	d.mu.Lock()
 	t := d.begin()
 	for _, n := range d.byID {
-		if n.hot != nil && !n.dead && !n.stale && d.pull(n) {
+		if n.hot == nil || n.dead || n.stale {
+			continue
+		}
+		if d.pull(n) {
 			t.node(n)
 		}
+		d.describe(n) // who knows what becomes of the replica
 	}
 	t.b.Set(metaKey("clean"), []byte{1}, nil)
 	err := errors.Join(d.save(0), t.commit())

@@ -16,7 +16,6 @@ const driveFile = "drive.json"
 // identify finds out for a new replica which drive it is of. The file beside the
 // replica is for the day when one is rebuilt without the server; named tells that the server said it.
 func (d *Drive) identify() (named bool, err error) {
-	d.newborn = true
 	path := filepath.Join(d.cfg.Dir, driveFile)
 	ctx, cancel := context.WithTimeout(d.ctx, 15*time.Second)
 	defer cancel()

@@ -72,7 +72,7 @@ func (d *Drive) recover() error {
 	if err != nil {
 		return err
 	}
-	if d.newborn {
+	if boot == nil { // the replica is new
 		if err := d.salvage(t, used); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,16 +98,26 @@ func (c *content) nondescript() {
 	}
 }
 
+// damagedFile notes beside the replica that it is damaged.
+const damagedFile = "damaged"
+
 // damaged tells whether an error of opening means that the replica can't be trusted.
 func damaged(err error) bool {
-	return errors.Is(err, errCorrupt) || pebble.IsCorruptionError(err)
+	return !passing(err) && (errors.Is(err, errCorrupt) || pebble.IsCorruptionError(err))
+}
+
+// passing tells whether an error is the machine's answer to a call, and so says nothing of what is on the disk: no descriptor or memory left, no
+// right, a disk that is full or did not answer. That a file is missing does say something.
+func passing(err error) bool {
+	var no unix.Errno
+	return errors.As(err, &no) && no != unix.ENOENT
 }
 
 // distrust notes that the replica is damaged, so that the next start makes a new one.
 func (d *Drive) distrust(err error) {
 	if !d.suspect.Swap(true) {
 		d.log.Error("the replica is damaged; the next mount makes a new one", "err", err)
-		if err := os.WriteFile(filepath.Join(d.cfg.Dir, "damaged"), []byte(err.Error()), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(d.cfg.Dir, damagedFile), []byte(err.Error()), 0o600); err != nil {
 			d.log.Error("note the damage", "err", err)
 		}
 	}
@@ -125,7 +136,7 @@ func rebuild(cfg *Config, why error) error {
 	if err := fs.Rename(filepath.Join(dir, replicaDir), aside); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(dir, "damaged"))
+	return os.RemoveAll(filepath.Join(dir, damagedFile))
 }
 
 // A foundling is unsent content without a record.
@@ -135,14 +146,17 @@ type foundling struct {
 	description
 }
 
-// foundlings are the content files that describe themselves, in the order in which they were made.
-func (d *Drive) foundlings() (found []foundling, err error) {
+// foundlings are the content files that describe themselves and that no record names, in the order in which they were made.
+func (d *Drive) foundlings(used map[uint64]bool) (found []foundling, err error) {
+	buf := make([]byte, 64<<10) // as large as one can be
 	err = d.eachContent(func(slot uint64, path string) error {
 		var f foundling
-		buf := make([]byte, 4096)
 		n, err := unix.Getxattr(path, describedAttr, buf)
-		if err != nil || json.Unmarshal(buf[:n], &f.description) != nil {
+		switch {
+		case used[slot], err == noAttr, err == unix.ENOTSUP, err == nil && json.Unmarshal(buf[:n], &f.description) != nil:
 			return nil // not unsent
+		case err != nil: // what can't be read now must not be swept
+			return fmt.Errorf("look for unsent content: %w", &fs.PathError{Op: "getxattr", Path: path, Err: err})
 		}
 		var st unix.Stat_t
 		if err := unix.Stat(path, &st); err != nil {
@@ -186,11 +200,10 @@ func (d *Drive) contentPaths(fn func(path string) error) error {
 	return d.eachContent(func(_ uint64, path string) error { return fn(path) })
 }
 
-// salvage puts unsent content into the Recovered folder of a replica that was just
-// made; used gets its slots. The folder is a new one: if the server has one already, the two
+// salvage puts unsent content into the Recovered folder of a replica that is new; used gets its slots. The folder is a new one: if the server has one already, the two
 // become one when it is sent. Locked.
 func (d *Drive) salvage(t *tx, used map[uint64]bool) error {
-	found, err := d.foundlings()
+	found, err := d.foundlings(used)
 	if err != nil || len(found) == 0 {
 		return err
 	}

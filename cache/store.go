@@ -13,8 +13,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"satchel/api"
 )
 
 const (
@@ -114,10 +112,11 @@ func (s *store) open(dir string) (format uint64, err error) {
 	db, err := pebble.Open(filepath.Join(dir, replicaDir), options)
 	if err != nil {
 		err = fmt.Errorf("open the replica in %s: %w", dir, err)
-		if k := kindOf(err); k != api.NoSpace && k != api.Permission { // else people can mend it
-			err = fmt.Errorf("%w: %w", errCorrupt, err)
+		if passing(err) {
+			return 0, fmt.Errorf("%w (nothing was given up: mount again when the cause is gone; if it never goes, as on a sick disk, a file %s makes the next mount begin anew, with unsent content in Recovered)",
+				err, filepath.Join(dir, damagedFile))
 		}
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", errCorrupt, err)
 	}
 	s.DB = db
 	if format, err = s.format(dir); err != nil {
