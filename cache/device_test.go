@@ -51,7 +51,8 @@ type device struct {
 	sick   atomic.Pointer[func() error] // seam.sick; nil: nothing fails
 
 	durable map[string]durable // content files as of their last sync, by name
-	mu      sync.Mutex         // guards durable, and changes of lives
+	undone  map[string]bool    // content files that the last power loss changed, by name
+	mu      sync.Mutex         // guards durable and undone, and changes of lives
 }
 
 // durable is a content file with its rider.
@@ -164,7 +165,7 @@ func (v *device) open() error {
 		idle = 2
 	}
 	life := v.lives
-	v.cfg.seam = seam{replica: v.mem, synced: func(fd int, dataOnly bool) { v.synced(life, fd, dataOnly) }, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle,
+	v.cfg.seam = seam{replica: v.mem, synced: func(fd int, dataOnly bool) { v.synced(life, fd, dataOnly) }, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle, undone: v.wasUndone,
 		sick: func(int) error {
 			if f := v.sick.Load(); f != nil {
 				return (*f)()
@@ -286,6 +287,7 @@ func (v *device) moveReplica(mem *vfs.MemFS, was string) {
 func (v *device) losePower() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.undone = map[string]bool{}
 	for path := range v.contentFiles() {
 		now, err := os.ReadFile(path)
 		if err != nil {
@@ -307,17 +309,26 @@ func (v *device) losePower() {
 		switch v.rng.IntN(3) {
 		case 0: // it was written just in time
 		case 1:
+			v.undone[filepath.Base(path)] = true
 			if !ok {
 				os.Remove(path)
 			} else if err := os.WriteFile(path, was.data, 0o600); err != nil {
 				v.t.Fatal(err)
 			}
 		case 2: // the size got there, the blocks did not
+			v.undone[filepath.Base(path)] = true
 			if err := os.WriteFile(path, make([]byte, len(now)), 0o600); err != nil {
 				v.t.Fatal(err)
 			}
 		}
 	}
+}
+
+// wasUndone tells whether power loss took what was written to a content file last.
+func (v *device) wasUndone(path string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.undone[filepath.Base(path)]
 }
 
 func (v *device) contentFiles() map[string]bool {

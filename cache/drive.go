@@ -62,6 +62,7 @@ type seam struct {
 	clock   clock                       // tells of suspensions
 	disk    func() disk                 // what the disk under the cache says of its room
 	idle    int                         // instead of maxIdle; 0 = that
+	undone  func(path string) bool      // power loss took the last writes to a content file, and their times
 }
 
 func (k *seam) fs() vfs.FS {
@@ -80,6 +81,9 @@ func (k *seam) maxIdle() int {
 	}
 	return maxIdle
 }
+
+// lost tells whether a test took from a content file what was written last: the file's times are the test's then.
+func (k *seam) lost(path string) bool { return k.undone != nil && k.undone(path) }
 
 // bootID names this run of the machine.
 func (k *seam) bootID() string {

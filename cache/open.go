@@ -18,6 +18,16 @@ func writing(flags uint32) bool { return flags&unix.O_ACCMODE != unix.O_RDONLY }
 // Create makes a regular file and opens it. Without O_EXCL it opens the file that
 // has the name already: another device may have made it since the kernel looked.
 func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, intr Interrupt) (Attr, Opened, error) {
+	a, o, err := d.create(parent, name, mode, flags, c, intr)
+	if err == nil {
+		if err = d.ground(a.FID, flags); err != nil {
+			d.Forget(a.FID, 1)
+		}
+	}
+	return a, o, err
+}
+
+func (d *Drive) create(parent uint64, name string, mode, flags uint32, c Cred, intr Interrupt) (Attr, Opened, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.spare(); err != nil {
@@ -67,6 +77,27 @@ func (d *Drive) Create(parent uint64, name string, mode, flags uint32, c Cred, i
 // the answer: from then on the kernel writes without asking. But for setuid and setgid: those it
 // asks us to clear before the first write by somebody who may not keep them.
 func (d *Drive) Open(fid uint64, flags uint32, c Cred, intr Interrupt) (Opened, error) {
+	o, err := d.openFID(fid, flags, c, intr)
+	if err == nil {
+		err = d.ground(fid, flags)
+	}
+	return o, err
+}
+
+// ground makes what an open recorded durable if each write is to be (O_DSYNC, O_SYNC): with passthrough the kernel
+// syncs the content file itself, and nobody asks for the record without which it would count for nothing after power loss.
+func (d *Drive) ground(fid uint64, flags uint32) error {
+	if !writing(flags) || flags&(unix.O_DSYNC|unix.O_SYNC) == 0 || !d.st.unsynced() {
+		return nil
+	}
+	if err := d.st.settle(); err != nil {
+		d.Release(fid, flags)
+		return api.Errorf(kindOf(err), "open for synchronous writes: %w", err)
+	}
+	return nil
+}
+
+func (d *Drive) openFID(fid uint64, flags uint32, c Cred, intr Interrupt) (Opened, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.known(fid)

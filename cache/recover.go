@@ -28,7 +28,7 @@ func (d *Drive) recover() error {
 		return err
 	}
 	now := d.bootID
-	end := lastEnd{crashed: clean == nil, rebooted: string(boot) != now}
+	end := lastEnd{crashed: clean == nil, rebooted: string(boot) != now, copied: d.syn.copied}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.loadJournal(); err != nil {
@@ -87,13 +87,17 @@ func (d *Drive) recover() error {
 }
 
 // A lastEnd is how the cache's last process ended.
-type lastEnd struct{ crashed, rebooted bool }
+type lastEnd struct {
+	crashed, rebooted bool
+	copied            bool // it was another cache's: no file has the times that are noted of it
+}
 
 // examine finds out whether a content file may differ from what its record
 // says; locked. After an unclean end every file whose ctime is not the one
 // of its clean mark may: programs went on writing while nobody watched. But none outlives
-// the machine: after power loss what is marked clean and looks otherwise did not
-// reach the disk, and is fetched again.
+// the machine: after power loss what is marked clean and is older or shorter did not
+// reach the disk whole, and is fetched again. What is newer was written, and may have been made durable without
+// a word to us (msync, RWF_DSYNC) before the mark of its opening was.
 func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 	if !s.dirty {
 		if !end.crashed && !end.rebooted {
@@ -104,7 +108,8 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 		if err == nil && st.Ctim.Nano() == s.ctime && st.Size == n.size {
 			return nil
 		}
-		if end.rebooted && !n.version.IsZero() {
+		wrote := err == nil && st.Ctim.Nano() > s.ctime && st.Size >= n.size && !end.copied && !d.cfg.seam.lost(d.slotPath(n.slot))
+		if end.rebooted && !n.version.IsZero() && !wrote {
 			d.shed(t, n)
 			t.node(n)
 			return nil
@@ -204,6 +209,7 @@ func (d *Drive) checkLife() error {
 	if !d.syn.life.IsZero() && string(was) == mark {
 		return nil
 	}
+	d.syn.copied = !d.syn.life.IsZero()
 	same := strings.HasSuffix(string(was), d.cfg.Device.String()) // in all forms that the mark ever had
 	if d.syn.flight != nil && same && !d.syn.life.IsZero() {
 		d.syn.inherited = true

@@ -32,6 +32,7 @@ type syncer struct {
 	later     time.Time // when what is put off can be sent; zero = nothing is
 	number    uint64    // of the last batch
 	life      api.ID    // the incarnation
+	copied    bool      // the cache turned out to be a copy of another one, or another login's
 	inherited bool      // life is that of an earlier start, whose batch is in flight
 	epoch     api.ID    // the feed's cursor
 	seq       int64
