@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -236,5 +237,51 @@ func TestMovedIntoEachOther(t *testing.T) {
 	truth := mustQuiet(t, laptop, desk)
 	if truth["b/a/1"].content != "1" || truth["b/2"].content != "2" || len(truth) != 4 {
 		t.Errorf("the server has\n%v", truth)
+	}
+}
+
+// The newest save is sent though the answer to the one before, a conflict, came while it was on its way.
+func TestSavedAgainDuringAConflict(t *testing.T) {
+	a, b, _, _ := pair(t)
+	must(t, a.write("f", "first"))
+	mustQuiet(t, a, b)
+	asked, answer := make(chan struct{}, 100), make(chan struct{})
+	sending, sent := make(chan struct{}, 100), make(chan struct{})
+	goOn, arrive := sync.OnceFunc(func() { close(answer) }), sync.OnceFunc(func() { close(sent) })
+	t.Cleanup(goOn)
+	t.Cleanup(arrive)
+	a.wire.cut() // with the poll under way
+	a.wire.faults(func(w *wire) {
+		w.deaf = true
+		w.fails = func(api.Batch) error {
+			asked <- struct{}{}
+			<-answer
+			return nil
+		}
+	})
+	a.wire.mend()
+	must(t, b.write("f", "theirs"))
+	must(t, b.sync())
+	must(t, a.write("f", "ours"))
+	<-asked
+	a.wire.faults(func(w *wire) {
+		w.packs = func([]byte) error {
+			sending <- struct{}{}
+			<-sent
+			return nil
+		}
+	})
+	must(t, a.write("f", "ours, saved again"))
+	<-sending
+	goOn()
+	soon(t, func() bool { return a.d.Status().Conflicts == 1 })
+	arrive()
+	soon(t, func() bool {
+		truth, err := serverView(a.wire)
+		return err == nil && len(truth.find("ours, saved again")) == 1
+	})
+	a.wire.faults(func(w *wire) { w.deaf = false })
+	if truth := mustQuiet(t, a, b); truth["f"].content != "theirs" || len(truth) != 2 {
+		t.Errorf("in the end:\n%v", truth)
 	}
 }

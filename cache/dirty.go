@@ -204,6 +204,8 @@ func (d *Drive) judge(t *tx, n *node) {
 	}
 	if _, err := d.attach(n); err != nil {
 		d.log.Error("content file of a changed file", "name", n.name, "err", err)
+		h.due = time.Now().Add(lookInterval)
+		d.enqueue(n)
 		return
 	}
 	s := h.sent

@@ -204,6 +204,7 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 	t.node(n)
 	if again { // written again since: that goes to the copy too
 		d.logWrite(t, n)
+		d.settle(n) // what is hashed or uploaded just now is of the write that was dropped
 	} else if n.hot != nil {
 		d.judge(t, n)
 	}

@@ -99,7 +99,8 @@ func TestUnsentFilesRest(t *testing.T) {
 	a.d.mu.Lock()
 	n := a.d.byFID[at.FID]
 	a.d.mu.Unlock()
-	j := a.d.beginJob(n)
+	j, err := a.d.beginJob(n)
+	must(t, err)
 	want["file 011"] = "written while it is hashed"
 	must(t, a.write("file 011", want["file 011"]))
 	few("with one that is hashed")

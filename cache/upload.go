@@ -191,13 +191,17 @@ func (d *Drive) uploadGroup(group []*node) error {
 	up := d.newSender()
 	var done []*job
 	for _, n := range group {
-		j := d.beginJob(n)
+		j, err := d.beginJob(n)
+		if err != nil {
+			d.postpone([]*node{n}, err)
+			continue
+		}
 		if j == nil {
 			continue
 		}
 		changed, err := d.hash(j, up)
 		switch {
-		case errors.Is(err, os.ErrNotExist): // the node died meanwhile
+		case errors.Is(err, os.ErrNotExist) && !d.has(j): // the node died meanwhile
 			continue
 		case err != nil && up.ctx.Err() != nil: // the sending failed
 			up.finish()
@@ -228,26 +232,32 @@ func (d *Drive) uploadGroup(group []*node) error {
 	return nil
 }
 
+// has tells whether a job's node still has the content file that the job reads.
+func (d *Drive) has(j *job) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return j.n.hot == j.h && !j.n.dead && j.n.slot != 0 && d.slotPath(j.n.slot) == j.path
+}
+
 // beginJob notes how the file is before it is read, or returns nil when there
 // is nothing to do but to ask again.
-func (d *Drive) beginJob(n *node) *job {
+func (d *Drive) beginJob(n *node) (*job, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := n.hot
 	if h == nil || n.slot == 0 {
-		return nil
+		return nil, nil
 	}
 	if h.entry == nil { // committed; only the proof is missing
 		t := d.begin()
 		t.behind = true
 		d.judge(t, n)
 		t.commit()
-		return nil
+		return nil, nil
 	}
 	c, err := d.attach(n)
 	if err != nil {
-		d.log.Error("content file of a changed file", "name", n.name, "err", err)
-		return nil
+		return nil, fmt.Errorf("open the content of %q: %w", n.name, err)
 	}
 	if n.uncommitted == 0 {
 		defer d.rest(n) // the job opens the file itself
@@ -258,7 +268,7 @@ func (d *Drive) beginJob(n *node) *job {
 	forced := h.forced
 	h.forced = false // again, if somebody comes to wait meanwhile
 	return &job{n: n, h: h, forced: forced, entry: h.entry, path: d.slotPath(n.slot), name: n.name, cp: checkpoint{
-		ctime: c.ctime(), mtime: n.mtime, opened: h.opened, proven: n.writers == 0 && c.unwritten()}}
+		ctime: c.ctime(), mtime: n.mtime, opened: h.opened, proven: n.writers == 0 && c.unwritten()}}, nil
 }
 
 // insists tells whether a file that changes while it is read shall be sent
