@@ -42,7 +42,7 @@ type Config struct {
 	// when it is so no more. It must not wait. May be nil.
 	Full func(bool)
 
-	// Rescue keeps the content of a file that the server refused, under a name like its own, and returns that; nil: the
+	// Rescue keeps the content of a file that the server refused, under a name like its own, and returns the path of that; nil: the
 	// Recovered folder of this drive does. It is for drives in which the user may make none. An error is
 	// tried again, and what was kept once may come again after a crash.
 	Rescue func(name string, content io.Reader) (as string, err error)

@@ -254,7 +254,7 @@ func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending boo
 	return pending
 }
 
-// recovered is the folder in the drive's root for work that the server refused.
+// recovered is the folder in the drive's root for work that the server refused. Where something else has the name it gets a number.
 const recovered = "Recovered"
 
 // holdBack is how long refused content waits before it is offered again.
@@ -314,11 +314,12 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 		w.up, w.name = old, oldName
 		d.perish(t, w) // the server has no such node
 	}
-	if again && d.refusedAgain(recovered+"/"+name, o.Message, p.id) {
+	now := p.name + "/" + name
+	if again && d.refusedAgain(now, o.Message, p.id) {
 		return nil
 	}
-	d.noteEvent(EventRefused, old, oldName, recovered+"/"+name, o.Message, p.id)
-	d.log.Warn("refused by the server; kept in the Recovered folder", "name", oldName, "as", name, "why", o.Message)
+	d.noteEvent(EventRefused, old, oldName, now, o.Message, p.id)
+	d.log.Warn("refused by the server; kept in the Recovered folder", "name", oldName, "as", now, "why", o.Message)
 	return nil
 }
 
@@ -378,11 +379,8 @@ func (d *Drive) undo(t *tx, n *node, m *api.Mutation, o api.Outcome, theirs *api
 		w.up, w.name = up, name
 		d.perish(t, w) // the server has no such node
 	}
-	var now api.Name
-	if as := d.syn.rescued[m.Node]; as != "" {
-		now = recovered + "/" + as
-		delete(d.syn.rescued, m.Node)
-	}
+	now := d.syn.rescued[m.Node]
+	delete(d.syn.rescued, m.Node)
 	d.noteEvent(EventRefused, up, name, now, o.Message, api.ID{}) // it is in another drive
 }
 
@@ -392,18 +390,30 @@ func (d *Drive) recoveredDir(t *tx) (*node, *listing, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := d.child(rl, recovered)
+	name, p, err := d.recoveredAt(rl)
 	if err != nil {
 		return nil, nil, err
 	}
 	if p == nil {
 		p = d.sprout(d.root, 'd', 0o700, Cred{UID: d.cfg.UID, GID: d.cfg.GID})
 		p.list = newListing()
-		d.enter(t, d.root, rl, recovered, p, false)
-		d.notes.entry(d.root, recovered)
+		d.enter(t, d.root, rl, name, p, false)
+		d.notes.entry(d.root, string(name))
 	}
+	p.up, p.name = d.root.id, name
 	l, err := d.dir(p, d.ctx.Done())
 	return p, l, err
+}
+
+// recoveredAt is the name of the Recovered folder and, if it is there, the folder; locked.
+func (d *Drive) recoveredAt(root *listing) (name api.Name, p *node, err error) {
+	name = recovered
+	for i := 2; ; i++ {
+		if p, err = d.child(root, name); err != nil || p == nil || p.isDir() {
+			return name, p, err
+		}
+		name = api.Name(fmt.Sprintf("%s %d", recovered, i))
+	}
 }
 
 // readyRecovered makes sure that the Recovered folder, if there is one, is listed when a batch
@@ -416,7 +426,7 @@ func (d *Drive) readyRecovered(outcomes []api.Outcome) error {
 	if err != nil {
 		return err
 	}
-	if p, err := d.child(l, recovered); err != nil || p == nil || !p.isDir() {
+	if _, p, err := d.recoveredAt(l); err != nil || p == nil {
 		return err
 	} else if _, err := d.dir(p, d.ctx.Done()); err != nil {
 		return err

@@ -31,7 +31,7 @@ func TestRefusedWorkIsRescued(t *testing.T) {
 		}
 		b, err := io.ReadAll(content)
 		kept[name] = string(b)
-		return "2 " + name, err
+		return "Recovered 2/2 " + name, err
 	}
 	a.start()
 	must(t, u.SetQuota(1000))
@@ -57,7 +57,7 @@ func TestRefusedWorkIsRescued(t *testing.T) {
 	// Whether somebody has looked at it is not known here: it is told, however old, and where it is now.
 	a.d.mu.Lock()
 	for i, e := range a.d.syn.events {
-		if e.What == EventRefused && string(e.Now) != recovered+"/2 "+path.Base(string(e.Path)) {
+		if e.What == EventRefused && string(e.Now) != "Recovered 2/2 "+path.Base(string(e.Path)) {
 			t.Errorf("%q is said to be %q now", e.Path, e.Now)
 		}
 		a.d.syn.events[i].Time = time.Now().Add(-2 * oldNews)

@@ -354,3 +354,23 @@ func TestRefusedWorkIsKept(t *testing.T) {
 		t.Errorf("with room again the server has\n%v", truth)
 	}
 }
+
+// What has the Recovered folder's name hides nothing of what was refused: the folder gets a number.
+func TestSomethingElseIsCalledRecovered(t *testing.T) {
+	v, _, _, u := pair(t)
+	must(t, v.write("Recovered", "the user's own"))
+	must(t, v.symlink("nowhere", "Recovered 2"))
+	mustQuiet(t, v)
+	must(t, u.SetQuota(1000))
+	large := strings.Repeat("large ", 1000)
+	must(t, v.write("new", large))
+	eventually(t, "it is refused", func() bool { return v.d.Status().Refused > 0 })
+	s := v.d.Status()
+	if text, err := v.read("Recovered 3/new"); err != nil || text != large || s.PendingMutations == 0 || !strings.Contains(fmt.Sprint(s.Events), " refused new Recovered 3/new ") {
+		t.Errorf("it is %.20q, %v; status: %+v", text, err, s)
+	}
+	must(t, u.SetQuota(0))
+	if truth := mustQuiet(t, v); truth["Recovered 3/new"].content != large || truth["Recovered"].content != "the user's own" {
+		t.Errorf("with room again the server has\n%v", truth)
+	}
+}

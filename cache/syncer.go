@@ -19,7 +19,7 @@ import (
 type syncer struct {
 	hots    map[api.ID]*node    // nodes whose content may differ from their version
 	doubt   map[api.ID]bool     // directories to be listed again when nothing is pending
-	rescued map[api.ID]api.Name // as what [Config.Rescue] kept content that was refused, until it is undone
+	rescued map[api.ID]api.Name // where [Config.Rescue] kept content that was refused, until it is undone
 	again   map[api.ID]bool     // those of them that came up while they were listed; nil when none is
 
 	shadow map[api.ID]bool // and when what stays here does not hide what the server has

@@ -286,22 +286,22 @@ func (b *boundFolders) open(bind api.Bind) (*boundFolder, error) {
 }
 
 // rescue keeps what a shared folder's owner does not let the user store: in the
-// Recovered folder of his own drive.
+// Recovered folder of his own drive, which gets a number where something else has the name.
 func (b *boundFolders) rescue(name string, content io.Reader) (as string, err error) {
 	if kind, err := mountedType(b.mountpoint); err != nil || kind != fsType {
 		return "", api.Errorf(api.Unavailable, "the drive is not mounted any more") // the next mount hears of it again
 	}
-	dir := filepath.Join(b.mountpoint, "Recovered")
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	dir, err := recoveredFolder(b.mountpoint)
+	if err != nil {
 		return "", err
 	}
 	name = oneName(name)
 	for i := 1; ; i++ {
-		as := name
+		as := filepath.Join(dir, name)
 		if i > 1 {
-			as = fmt.Sprintf("%d %.200s", i, name)
+			as = filepath.Join(dir, fmt.Sprintf("%d %.200s", i, name))
 		}
-		f, err := os.OpenFile(filepath.Join(dir, as), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		f, err := os.OpenFile(filepath.Join(b.mountpoint, as), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if errors.Is(err, os.ErrExist) {
 			continue
 		}
@@ -310,6 +310,21 @@ func (b *boundFolders) rescue(name string, content io.Reader) (as string, err er
 		}
 		_, err = io.Copy(f, content)
 		return as, errors.Join(err, f.Sync(), f.Close())
+	}
+}
+
+// recoveredFolder finds or makes the Recovered folder in a drive, and returns its name.
+func recoveredFolder(drive string) (name string, err error) {
+	name = "Recovered"
+	for i := 2; ; i++ {
+		path := filepath.Join(drive, name)
+		if err := os.Mkdir(path, 0o700); !errors.Is(err, os.ErrExist) {
+			return name, err
+		}
+		if is, err := os.Lstat(path); err != nil || is.IsDir() {
+			return name, err
+		}
+		name = fmt.Sprintf("Recovered %d", i)
 	}
 }
 
