@@ -51,19 +51,21 @@ func (noRemote) Info(context.Context) (api.DriveInfo, error) { return api.DriveI
 
 // An export is one piece of work that the server lacks.
 type export struct {
+	n       *node
+	id      api.ID // n's, when it was found
 	path    string // in the drive
 	typ     byte
 	target  string // of a symlink
 	mode    uint32
 	mtime   int64
-	content *os.File // of a file; nil if it has none
+	content bool     // a file has some
 	base    api.Hash // of what the server has, if it is a change of a file
 }
 
 // Export copies all content that the server lacks into a folder, which must be empty or not there: files
 // under the paths that they have in the drive, with their modes and times, and folders and symlinks that were made.
 // It needs no server. Where one name belongs to two, the second gets a number, as "letter (2).txt".
-// Files that are written meanwhile are copied as they are. What stays on this machine is copied too if it is wanted, and in any case what does only until an ignore file can be read. The error is of kind
+// Files that are written meanwhile are copied as they are, and those that are removed or sent meanwhile may be left out. What stays on this machine is copied too if it is wanted, and in any case what does only until an ignore file can be read. The error is of kind
 // NotEmpty when the folder is not.
 func (d *Drive) Export(ctx context.Context, dir string, staying bool) (Exported, error) {
 	var x Exported
@@ -71,24 +73,17 @@ func (d *Drive) Export(ctx context.Context, dir string, staying bool) (Exported,
 		return x, err
 	}
 	all, others, err := d.unsent(staying)
-	defer func() {
-		for _, e := range all {
-			if e.content != nil {
-				e.content.Close()
-			}
-		}
-	}()
 	if err != nil {
 		return x, err
 	}
 	x.Others = others
-	for _, e := range all {
+	for i := range all {
 		if ctx.Err() != nil {
 			return x, api.Errorf(api.Cancelled, "export given up after %d files", x.Files)
 		}
-		n, written, err := e.write(dir)
+		n, written, err := d.writeOut(&all[i], dir)
 		if err != nil {
-			return x, api.Errorf(kindOf(err), "export %q: %w", e.path, err)
+			return x, api.Errorf(kindOf(err), "export %q: %w", all[i].path, err)
 		}
 		x.Bytes += n
 		if written {
@@ -134,21 +129,50 @@ func (d *Drive) UnsentFiles() (paths []api.Name) {
 	return paths
 }
 
-// exported is a node as it is exported; locked. The content is open: as long as it is, the slot is not given to others.
-func (d *Drive) exported(n *node) (e export, err error) {
-	e = export{typ: n.typ, target: n.target}
-	if n.isFile() && n.slot != 0 {
-		if e.content, err = os.Open(d.slotPath(n.slot)); err != nil {
-			return e, fmt.Errorf("content of %q: %w", n.name, err)
+// exported is a node as it is exported; locked.
+func (d *Drive) exported(n *node) export {
+	return export{n: n, id: n.id, path: d.wholePath(n.up, n.name), typ: n.typ, target: n.target, mode: n.mode, mtime: n.mtime, content: n.isFile() && n.slot != 0}
+}
+
+// openExport opens the content of a file that is exported, nil if there is none any more. As long as it is open, its slot is not given to others.
+func (d *Drive) openExport(e *export) (*os.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := e.n
+	if d.byID[n.id] != n { // it was let go; a conflict copy is the same node by another id
+		var err error
+		if n, err = d.load(e.id); err != nil {
+			return nil, err
 		}
-		d.pull(n)
 	}
-	e.path, e.mode, e.mtime = d.wholePath(n.up, n.name), n.mode, n.mtime
-	return e, nil
+	if n == nil || n.dead || n.slot == 0 {
+		return nil, nil
+	}
+	defer d.letGo(n)
+	f, err := os.Open(d.slotPath(n.slot))
+	if err != nil {
+		return nil, fmt.Errorf("open its content: %w", err)
+	}
+	d.pull(n)
+	e.mtime = n.mtime
+	return f, nil
+}
+
+// writeOut writes a piece of work below dir and tells whether there was something to write.
+func (d *Drive) writeOut(e *export, dir string) (n int64, written bool, err error) {
+	if !e.content {
+		return e.write(dir, nil)
+	}
+	content, err := d.openExport(e)
+	if err != nil || content == nil {
+		return 0, false, err
+	}
+	defer content.Close()
+	return e.write(dir, content)
 }
 
 // unsent is what the server lacks, folders before what is in them, and what can't be
-// exported; with what stays on this machine if it is wanted. The content is open.
+// exported; with what stays on this machine if it is wanted.
 func (d *Drive) unsent(staying bool) (all []export, others []string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -156,10 +180,7 @@ func (d *Drive) unsent(staying bool) (all []export, others []string, err error) 
 		if !d.unsentContent(n) {
 			continue
 		}
-		e, err := d.exported(n)
-		if err != nil {
-			return all, nil, err
-		}
+		e := d.exported(n)
 		if n.flags&flagAcked != 0 {
 			e.base = n.sha
 		}
@@ -171,14 +192,10 @@ func (d *Drive) unsent(staying bool) (all []export, others []string, err error) 
 		}
 		n, err := d.load(j.m.Node)
 		if err != nil {
-			return all, nil, err
+			return nil, nil, err
 		}
 		if j.m.Op == api.OpCreate && n != nil && !n.dead && (n.isDir() || n.isFile() || n.typ == 'l') {
-			e, err := d.exported(n)
-			if err != nil {
-				return all, nil, err
-			}
-			all = append(all, e)
+			all = append(all, d.exported(n))
 		} else if n == nil || n.flags&flagAcked != 0 || n.dead { // of what is exported the rest is seen
 			others = append(others, d.describeOp(&j.m))
 		}
@@ -232,7 +249,7 @@ func (d *Drive) describeOp(m *api.Mutation) string {
 
 // write writes a piece of work below dir and tells whether there was something to write: a file that
 // turns out to be what the server has is left out.
-func (e *export) write(dir string) (n int64, written bool, err error) {
+func (e *export) write(dir string, content *os.File) (n int64, written bool, err error) {
 	path, err := e.place(dir)
 	if err != nil {
 		return 0, false, err
@@ -253,8 +270,8 @@ func (e *export) write(dir string) (n int64, written bool, err error) {
 	}
 	defer f.Close()
 	hash := sha256.New()
-	if e.content != nil {
-		if n, err = io.Copy(f, io.TeeReader(e.content, hash)); err != nil {
+	if content != nil {
+		if n, err = io.Copy(f, io.TeeReader(content, hash)); err != nil {
 			return n, true, err
 		}
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -152,19 +153,37 @@ func TestExportPlaces(t *testing.T) {
 		if c.path == "way/out" {
 			must(t, os.Symlink(outside, filepath.Join(dir, "way")))
 		}
-		empty, err := os.Open(os.DevNull)
-		must(t, err)
-		e := export{path: c.path, typ: c.typ, content: empty, target: "x", mode: 0o600}
+		e := export{path: c.path, typ: c.typ, target: "x", mode: 0o600}
 		at, err := e.place(dir)
 		if err != nil || at != filepath.Join(dir, c.want) {
 			t.Errorf("%.20q goes to %q, %v; want %q", c.path, at, err, c.want)
 		}
-		if _, _, err := e.write(dir); err != nil {
+		if _, _, err := e.write(dir, nil); err != nil {
 			t.Errorf("%.20q: %v", c.path, err)
 		}
-		empty.Close()
 	}
 	if left, err := os.ReadDir(outside); err != nil || len(left) != 0 {
 		t.Errorf("outside: %v %v", left, err)
+	}
+}
+
+// An export needs few descriptors, however many files there are: it is made in the daemon, of which programs need them too.
+func TestExportOfMoreFilesThanDescriptors(t *testing.T) {
+	v := alone(t)
+	mustQuiet(t, v)
+	v.wire.cut()
+	const files = 300
+	for i := range files {
+		must(t, v.write(fmt.Sprint("file ", i), fmt.Sprint("content ", i)))
+	}
+	v.end() // what works behind a mount opens files, too
+	d, err := OpenForExport(v.cfg)
+	must(t, err)
+	defer d.Close()
+	enough := fewDescriptors(t, 100)
+	x, err := d.Export(t.Context(), filepath.Join(t.TempDir(), "out"), false)
+	enough()
+	if err != nil || x.Files != files {
+		t.Errorf("exported %+v, %v", x, err)
 	}
 }

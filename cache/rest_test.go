@@ -114,17 +114,9 @@ func TestUnsentFilesRest(t *testing.T) {
 	a.kill(false)
 	a.wire.cut()
 	// With too few descriptors nothing is given up.
-	var limit unix.Rlimit
-	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
-	numbers := 0 // the limit is one of descriptors' numbers, and other tests may have left gaps
-	for free := 0; free < 4; numbers++ {
-		if _, err := unix.FcntlInt(uintptr(numbers), unix.F_GETFD, 0); err != nil {
-			free++
-		}
-	}
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(numbers), Max: limit.Max}))
+	enough := fewDescriptors(t, 4)
 	err = a.open()
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	enough()
 	if err == nil {
 		a.end()
 		t.Fatal("the cache opened with four descriptors")
@@ -137,4 +129,19 @@ func TestUnsentFilesRest(t *testing.T) {
 		t.Errorf("the time that was set has become %d", truth["file 100"].mtime)
 	}
 	b.wantFiles(t, "on the other device", want)
+}
+
+// fewDescriptors leaves this process so many descriptors, until enough is called.
+func fewDescriptors(t *testing.T, free int) (enough func()) {
+	t.Helper()
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	numbers := 0 // the limit is one of descriptors' numbers, and other tests may have left gaps
+	for ; free > 0; numbers++ {
+		if _, err := unix.FcntlInt(uintptr(numbers), unix.F_GETFD, 0); err != nil {
+			free--
+		}
+	}
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(numbers), Max: limit.Max}))
+	return func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)) }
 }
