@@ -216,23 +216,26 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// answering starts a service that says yes to all.
+func answering(t *testing.T, socket string) (stop func()) {
+	t.Helper()
+	s := &Server{Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Register:   func(int, int) (int32, error) { return 1, nil },
+		Unregister: func(int, int32) error { return nil }}
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: socket, Net: "unixpacket"})
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	return func() {
+		l.Close()
+		must(t, <-done)
+	}
+}
+
 // A service that was away, as for an upgrade, is found again.
 func TestClientConnectsAnew(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
-	start := func() (stop func()) {
-		t.Helper()
-		s := &Server{Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-			Register:   func(int, int) (int32, error) { return 1, nil },
-			Unregister: func(int, int32) error { return nil }}
-		l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: socket, Net: "unixpacket"})
-		must(t, err)
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(l) }()
-		return func() {
-			l.Close()
-			must(t, <-done)
-		}
-	}
+	start := func() (stop func()) { return answering(t, socket) }
 	fuse, content := device(t), file(t, unix.O_RDONLY, nil)
 	stop := start()
 	client, err := Dial(socket, fuse)
@@ -266,5 +269,36 @@ func TestClientConnectsAnew(t *testing.T) {
 	must(t, client.Close())
 	if _, err := client.Register(content); !errors.Is(err, ErrGone) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// A service that takes requests and does not answer is left alone for long, and longer each time: who waits for it holds up a whole mount.
+func TestClientLeavesASilentServiceAlone(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: socket, Net: "unixpacket"})
+	must(t, err)
+	client, err := Dial(socket, device(t))
+	must(t, err)
+	defer client.Close()
+	content := file(t, unix.O_RDONLY, nil)
+	for _, least := range []time.Duration{minHush, 2 * minHush} {
+		client.next = time.Time{}
+		start := time.Now()
+		if _, err := client.Register(content); !errors.Is(err, ErrGone) || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a service that is silent: %v", err)
+		}
+		if client.next.Before(start.Add(least)) {
+			t.Errorf("it is asked again after %v", client.next.Sub(start))
+		}
+		if _, err := client.Register(content); !errors.Is(err, ErrGone) || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("right after: %v", err)
+		}
+	}
+	must(t, l.Close())
+	os.Remove(socket)
+	defer answering(t, socket)()
+	client.next = time.Time{}
+	if _, err := client.Register(content); err != nil || client.hush != 0 {
+		t.Errorf("it answers again: %v, left alone for %v", err, client.hush)
 	}
 }

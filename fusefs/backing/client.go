@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -22,7 +23,8 @@ type Client struct {
 
 	mu   sync.Mutex
 	c    *net.UnixConn // nil: the service is gone
-	lost time.Time     // when it was last found to be gone
+	next time.Time     // it is not looked for before
+	hush time.Duration // how long it is left alone since it took a request and did not answer; 0 = it did last
 	over bool          // it is looked for no more
 }
 
@@ -41,17 +43,20 @@ func Dial(socket string, fuse int) (*Client, error) {
 func (c *Client) connect() error {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: c.socket, Net: "unixpacket"})
 	if err != nil {
-		c.lost = time.Now()
+		c.next = time.Now().Add(lookEvery)
 		return fmt.Errorf("connect to satchel-helper: %w", err)
 	}
 	c.c = conn
 	return nil
 }
 
-// timeout is how long the service may take; it does one system call. Once it is gone it is looked for every lookEvery.
+// timeout is how long the service may take; it does one system call. Once it is gone it is looked for every lookEvery. One that is there and
+// does not answer (stopped, or on a sick disk) is left alone for minHush, longer each time: the whole mount waits for its answers.
 const (
 	timeout   = 2 * time.Second
 	lookEvery = time.Second
+	minHush   = time.Minute
+	maxHush   = time.Hour
 )
 
 // Register registers a content file (O_RDONLY) and returns its backing id.
@@ -82,7 +87,7 @@ func (c *Client) ask(msg []byte, fds ...int) (int32, error) {
 // tell sends a request and returns the answer. With mu held; c is nil after an error of the connection.
 func (c *Client) tell(msg []byte, fds []int) (int32, error) {
 	if c.c == nil {
-		if c.over || time.Since(c.lost) < lookEvery {
+		if c.over || time.Now().Before(c.next) {
 			return 0, net.ErrClosed
 		}
 		if err := c.connect(); err != nil {
@@ -99,11 +104,16 @@ func (c *Client) tell(msg []byte, fds []int) (int32, error) {
 	if err != nil || n != len(b) {
 		c.c.Close() // a late answer must not be taken for the next one's
 		c.c = nil
-		if !errors.Is(err, syscall.EPIPE) {
-			c.lost = time.Now()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			c.hush = min(max(2*c.hush, minHush), maxHush)
+			c.next = time.Now().Add(c.hush)
+		case !errors.Is(err, syscall.EPIPE):
+			c.next = time.Now().Add(lookEvery)
 		}
 		return 0, fmt.Errorf("no answer from satchel-helper: %w", cmp.Or(err, io.ErrUnexpectedEOF))
 	}
+	c.hush = 0
 	id := int32(binary.LittleEndian.Uint32(b[:]))
 	if id < 0 {
 		return 0, unix.Errno(-id)
