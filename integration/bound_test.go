@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -218,6 +219,43 @@ func TestFirstMountShowsWhatIsBound(t *testing.T) {
 		syncAll(t, his)
 		must(t, anna.stored(t, "ours/"+name, []byte("dear Anna")))
 	}
+}
+
+// TestMapInAFolderThatIsBoundNoMore: a program stores through a map when nobody can know whether it does. What it stored is in the folder's
+// cache, which is kept.
+func TestMapInAFolderThatIsBoundNoMore(t *testing.T) {
+	s := server(t)
+	anna, boris := newAccount(t, s, "anna"), newAccount(t, s, "boris")
+	anna.store(t, "ours/letter", []byte("dear Boris"))
+	must(t, grant(t, anna, boris.id(t), "/ours", "read", "list", "write", "mkdir"))
+	id := boris.bind(t, anna, "ours", "hers")
+	his := boris.mountNew(t, "boris")
+	if status, err := his.Status(t.Context()); err != nil || !status.Passthrough {
+		t.Skip("without passthrough the daemon hears of stores: ", err)
+	}
+	h := hold(t, filepath.Join(his.Mount, "hers", "mapped"))
+	h.do(t, "map %d", 8192)
+	h.do(t, "store %d %s", 0, "first")
+	h.do(t, "close")
+	syncAll(t, his)
+	boris.ask(t, "DELETE", "/api/vfs/binds/"+id, nil, nil).must(t, 200)
+	eventually(t, time.Minute, func() error { return missing(filepath.Join(his.Mount, "hers", "letter")) })
+	h.do(t, "store %d %s", 0, "after the end")
+	eventually(t, time.Minute, func() error {
+		out := satchel(t, his, "status")
+		if !strings.Contains(out, "hers") {
+			return fmt.Errorf("the status tells nothing of it:\n%s", out)
+		}
+		return nil
+	})
+	files, err := filepath.Glob(filepath.Join(his.Home, "cache/satchel/*/bound/*/content/*/*"))
+	must(t, err)
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && strings.HasPrefix(string(b), "after the end") {
+			return
+		}
+	}
+	t.Errorf("what was stored is in none of the %d content files", len(files))
 }
 
 // unsettled is an error unless the device's status tells of so many things that somebody has to look at.

@@ -340,13 +340,19 @@ func (b *boundFolders) settled(e cache.Event) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
+// proofWait is how long a folder that is bound no more waits for what was just saved in it to be sent and proven.
+const proofWait = 2 * time.Second
+
 // close ends what is bound no more, or may not be seen any more. Its cache goes,
 // unless it has what is nowhere else: that comes back if the folder does.
 func (b *boundFolders) close(f *boundFolder) error {
 	f.binding.Close()
-	status := f.drive.Status() // no program changes anything any more
+	status := f.drive.Status() // no program opens anything any more
+	for end := time.Now().Add(proofWait); status.Unproven > 0 && time.Now().Before(end); status = f.drive.Status() {
+		time.Sleep(50 * time.Millisecond)
+	}
 	err := errors.Join(f.drive.Close(), b.noteRefused(f.Bind, status.Events))
-	if here := status.PendingMutations + status.LocalOnly; here > 0 {
+	if here := max(status.PendingMutations+status.LocalOnly, status.Unproven); here > 0 { // unproven: a program has it mapped, and stores tell nobody
 		b.log.Warn("a shared folder is not shown any more, and changes in it were not sent: they are kept", "changes", here, "in", b.cacheOf(f.ID))
 		return errors.Join(err, b.noteEnded(f.Bind, here))
 	}
