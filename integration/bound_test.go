@@ -267,3 +267,23 @@ func unsettled(t *testing.T, d *rig.Device, want int) error {
 	}
 	return err
 }
+
+// TestBoundFolderWithoutList: what Boris may read and not list, his mount opens by its name and shows in no listing.
+func TestBoundFolderWithoutList(t *testing.T) {
+	s := server(t)
+	anna, boris := newAccount(t, s, "anna"), newAccount(t, s, "boris")
+	anna.store(t, "ours/letter", []byte("dear Boris"))
+	must(t, grant(t, anna, boris.id(t), "/ours", "read", "write"))
+	boris.bind(t, anna, "ours", "from anna")
+	his := boris.mountNew(t, "boris")
+	at := func(name string) string { return filepath.Join(his.Mount, "from anna", name) }
+
+	eventually(t, time.Minute, func() error { return has(at("letter"), "dear Boris") })
+	_, err := os.ReadDir(at(""))
+	must(t, errnoOf(err, syscall.EACCES))
+	anna.store(t, "ours/later", []byte("and this"))
+	eventually(t, time.Minute, func() error { return has(at("later"), "and this") })
+	must(t, os.WriteFile(at("reply"), []byte("dear Anna"), 0o644))
+	syncAll(t, his)
+	must(t, anna.stored(t, "ours/reply", []byte("dear Anna")))
+}
