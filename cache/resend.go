@@ -117,7 +117,7 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 	return found, nil
 }
 
-// lacks asks the server whether it knows a node, or the version that is here.
+// lacks asks the server whether it knows a node, or the version that is here, and has its content.
 func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 	var err error
 	if m.whole {
@@ -140,6 +140,9 @@ func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 		body, cerr := d.cfg.Remote.Content(ctx, m.id, version, 0, 1)
 		if err = cerr; err == nil {
 			body.Close()
+		}
+		if api.KindOf(err) == api.Internal { // its blob store has lost it
+			return true, nil
 		}
 	}
 	if api.KindOf(err) == api.NotFound {

@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -355,4 +357,31 @@ func TestOpenFileLosesItsLastName(t *testing.T) {
 		h.close()
 		hasOnce(t, mustQuiet(t, x, y), "x's", "y's")
 	})
+}
+
+// forgetful is a server that knows of content which its blob store has lost.
+type forgetful struct{ Remote }
+
+func (forgetful) Content(context.Context, api.ID, api.ID, int64, int64) (io.ReadCloser, error) {
+	return nil, api.Errorf(api.Internal, "the content is lost")
+}
+
+// Content that a restored server names and has lost is what it lacks; that is no reason to send nothing more.
+func TestLostContentIsLacking(t *testing.T) {
+	v := alone(t)
+	must(t, v.write("letter", "only here"))
+	mustQuiet(t, v)
+	a, err := v.stat("letter")
+	must(t, err)
+	v.d.mu.Lock()
+	n, err := v.d.known(a.FID)
+	v.d.mu.Unlock()
+	must(t, err)
+	v.wire.cut()
+	v.wire.Remote = forgetful{v.wire.Remote}
+	v.wire.mend()
+	lost, err := v.d.lacks(t.Context(), &missing{id: n.id, base: api.NewID()})
+	if err != nil || !lost {
+		t.Errorf("lost content is lacking: %v, %v", lost, err)
+	}
 }
