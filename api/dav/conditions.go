@@ -67,7 +67,7 @@ func (q *request) claims() []claim {
 		from, to := at(q.path, false), at(q.destination(), false)
 		return []claim{{from.path, true, true}, {to.path, true, true}}
 	case "COPY":
-		to := at(q.destination(), true)
+		to := at(q.destination(), false)
 		return []claim{{to.path, to.member, true}}
 	}
 	return []claim{at(q.path, true)}

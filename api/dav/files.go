@@ -98,9 +98,14 @@ func (q *request) done() {
 	q.cache, q.props = nil, nil
 }
 
-// Stat is part of [webdav.FileSystem]. A DELETE is of the entry itself, wherever it leads.
+// entry tells whether a name itself is meant, wherever it leads: what is deleted, or replaced by what comes there.
+func (q *request) entry(name string) bool {
+	return q.method == http.MethodDelete || (q.method == "COPY" || q.method == "MOVE") && name == q.destination()
+}
+
+// Stat is part of [webdav.FileSystem].
 func (q *request) Stat(_ context.Context, name string) (os.FileInfo, error) {
-	f := q.find(name, q.method != http.MethodDelete)
+	f := q.find(name, !q.entry(name))
 	if f.err != nil {
 		return nil, q.pathError("stat", name, f.err)
 	}
@@ -112,7 +117,7 @@ func (q *request) Stat(_ context.Context, name string) (os.FileInfo, error) {
 
 // Mkdir is part of [webdav.FileSystem]. In a COPY it copies the whole directory.
 func (q *request) Mkdir(_ context.Context, name string, _ os.FileMode) error {
-	f := q.find(name, true)
+	f := q.find(name, !q.entry(name))
 	err := f.err
 	switch {
 	case err != nil:
@@ -131,7 +136,7 @@ func (q *request) Mkdir(_ context.Context, name string, _ os.FileMode) error {
 // OpenFile is part of [webdav.FileSystem].
 func (q *request) OpenFile(ctx context.Context, name string, flag int, _ os.FileMode) (webdav.File, error) {
 	if flag&os.O_CREATE != 0 {
-		f := q.find(name, true)
+		f := q.find(name, !q.entry(name))
 		if f.err != nil {
 			return nil, q.failed("open", name, f.err)
 		}

@@ -117,16 +117,16 @@ func (t *vfsTarget) allow(ctx context.Context, n api.Node, p api.Permissions) er
 	return err
 }
 
-// place is a path for something new, or to be replaced. Control characters in
-// its names are left out, since no good comes of them in lists and terminals.
-func (t *vfsTarget) place(ctx context.Context) error {
+// place is a path for something new, or to be replaced: what a symlink at its end leads to, or that itself. Control
+// characters in its names are left out, since no good comes of them in lists and terminals.
+func (t *vfsTarget) place(ctx context.Context, follow bool) error {
 	for i, name := range t.path {
 		t.path[i] = cleanName(name)
 		if err := t.path[i].Check(); err != nil {
 			return err
 		}
 	}
-	path, _, err := t.drive.Resolve(ctx, t.path, storage.Resolving{Follow: true})
+	path, _, err := t.drive.Resolve(ctx, t.path, storage.Resolving{Follow: follow})
 	if err == nil && len(path) == 0 {
 		err = api.Errorf(api.IsDirectory, "the path names the drive itself")
 	}

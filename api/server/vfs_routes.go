@@ -116,13 +116,14 @@ func (s *server) vfsWriteRoutes(f *route.Family) {
 	}, false, s.vfs(s.vfsMkdir))
 	s.vfsAction(f, route.Operation{
 		ID: "rename", Method: http.MethodPost, Summary: "Give something another name or path", Body: to,
+		Doc:     "A symlink at the new path is replaced itself.",
 		Answers: []route.Answer{{Status: 200, Doc: "It has it"}, {Status: 409, Doc: "The path is taken"}},
 		Examples: []route.Example{{Summary: "Another name", As: route.You, Path: "/api/vfs/rename/home/lists/books.txt", Header: jsonHeader,
 			Body: `{"name":"read.txt"}`, Status: 200, Contains: `"/lists/read.txt"`}},
 	}, false, s.vfsEntry(s.vfsRename))
 	s.vfsAction(f, route.Operation{
 		ID: "copy", Method: http.MethodPost, Summary: "Copy something", Body: to,
-		Doc:     "Within a drive no bytes are copied.",
+		Doc:     "Within a drive no bytes are copied. A symlink at the new path is replaced itself.",
 		Answers: []route.Answer{{Status: 200, Doc: "The copy is there"}, {Status: 409, Doc: "The path is taken"}},
 		Examples: []route.Example{{Summary: "A directory", As: route.You, Path: "/api/vfs/copy/home/lists", Header: jsonHeader,
 			Body: `{"to":"/lists-copy"}`, Status: 200, Contains: `"/lists-copy"`}},

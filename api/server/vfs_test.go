@@ -213,3 +213,42 @@ func TestVFSUploadCleansNames(t *testing.T) {
 		t.Errorf("stored is %q", got)
 	}
 }
+
+// What a symlink leads to is not replaced by what is moved or copied onto it.
+func TestReplacesTheLinkItself(t *testing.T) {
+	f := newFixture(t)
+	d, err := f.home(bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := func() {
+		t.Helper()
+		batch := api.Batch{Incarnation: api.NewID(), Number: 1, Mutations: []api.Mutation{
+			{Op: api.OpCreate, Node: api.NewID(), Parent: d.Root(), Name: "latest", Attr: &api.Attr{Type: api.Symlink, Target: "2026"}},
+		}}
+		if c, err := d.Commit(t.Context(), batch); err != nil || c.Outcomes[0].Status != api.Applied {
+			t.Fatalf("%v %v", c, err)
+		}
+	}
+	f.store(bob, "2026/letter", "dear")
+	for _, r := range []request{
+		{method: "POST", path: "/api/vfs/rename/home/a.txt", body: map[string]any{"to": "/latest", "overwrite": true}},
+		{method: "POST", path: "/api/vfs/copy/home/a.txt", body: map[string]any{"to": "/latest", "overwrite": true}},
+		{method: "MOVE", path: "/dav/a.txt", header: map[string]string{"Destination": "/dav/latest"}},
+		{method: "COPY", path: "/dav/a.txt", header: map[string]string{"Destination": "/dav/latest"}},
+	} {
+		f.store(bob, "a.txt", "new")
+		link()
+		r.as = bob
+		if a := f.do(r); a.status/100 != 2 {
+			t.Fatalf("%s %s: %d %s", r.method, r.path, a.status, a.body)
+		}
+		if got := f.stored(t, bob, "latest"); got != "new" {
+			t.Errorf("%s %s: the name has %q", r.method, r.path, got)
+		}
+		if got := f.stored(t, bob, "2026/letter"); got != "dear" {
+			t.Errorf("%s %s: what the link led to has %q", r.method, r.path, got)
+		}
+		f.did("DELETE", "delete/home/latest", nil)
+	}
+}

@@ -15,7 +15,7 @@ import (
 
 // vfsWrite makes the body a file's content.
 func (s *server) vfsWrite(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
-	if err := t.place(r.Context()); err != nil {
+	if err := t.place(r.Context(), true); err != nil {
 		return err
 	}
 	_, created, err := t.drive.Put(r.Context(), t.path, r.Body, storage.PutOptions{})
@@ -48,7 +48,7 @@ func (s *server) vfsUpload(w http.ResponseWriter, r *http.Request, t *vfsTarget)
 			continue // a field
 		}
 		t.path = append(dir[:len(dir):len(dir)], name)
-		if err := t.place(r.Context()); err != nil {
+		if err := t.place(r.Context(), true); err != nil {
 			return err
 		}
 		_, created, err := t.drive.Put(r.Context(), t.path, formBody{part}, storage.PutOptions{})
@@ -82,7 +82,7 @@ func (b formBody) Read(p []byte) (int, error) {
 }
 
 func (s *server) vfsMkdir(w http.ResponseWriter, r *http.Request, t *vfsTarget) error {
-	if err := t.place(r.Context()); err != nil {
+	if err := t.place(r.Context(), true); err != nil {
 		return err
 	}
 	if _, err := t.drive.Mkdir(r.Context(), t.path, true); err != nil {
@@ -109,7 +109,7 @@ type vfsTo struct {
 	Overwrite bool   `json:"overwrite"`
 }
 
-// destination reads the body of rename and copy.
+// destination reads the body of rename and copy. A symlink or a bind at its end is meant itself: what it leads to is not replaced.
 func (s *server) destination(w http.ResponseWriter, r *http.Request, t *vfsTarget) (to vfsTarget, in vfsTo, err error) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxArguments))
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *server) destination(w http.ResponseWriter, r *http.Request, t *vfsTarge
 	if err := s.enter(r.Context(), &to, path, (*storage.Drive).ThroughTo); err != nil {
 		return to, in, err
 	}
-	return to, in, to.place(r.Context())
+	return to, in, to.place(r.Context(), false)
 }
 
 // vfsRename moves within a drive. Between drives there is copy, and delete.
