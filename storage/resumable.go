@@ -36,8 +36,9 @@ type Resumable struct {
 	Expires time.Time
 }
 
-// ResumableOptions says how an upload becomes a file.
+// ResumableOptions says what comes of an upload, and how it becomes a file.
 type ResumableOptions struct {
+	Length      int64   // bytes that the body is said to have: more than the upload lacks are refused at once; 0 = nobody knows
 	Description *string // nil leaves the document's as it is
 	Mtime       int64   // ns; 0 = when it was complete
 }
@@ -135,14 +136,14 @@ func (d *Drive) AbortResumable(ctx context.Context, id api.ID) error {
 // all its bytes are there; both happen at once, so an upload of which all is
 // stored is a file. It streams, with flat memory. When body breaks off what came is
 // kept, and its error returned. An offset that is not the upload's is [api.Conflict], as
-// is another request that is quicker; more than the size is [api.TooLarge].
+// is another request that is quicker; more than the size is [api.TooLarge], and makes no file.
 //
 // The path may lead through binds. The bytes are stored again where it leads to then.
 func (d *Drive) Append(ctx context.Context, id api.ID, offset int64, body io.Reader, o ResumableOptions) (Resumable, error) {
 	// What came is worth keeping though whoever sent it has gone.
 	ctx = context.WithoutCancel(ctx)
 	broken := &brokenReader{r: body}
-	for {
+	for begin := offset; ; {
 		row, err := d.resumableRow(ctx, id)
 		if err != nil {
 			return Resumable{}, err
@@ -154,6 +155,9 @@ func (d *Drive) Append(ctx context.Context, id api.ID, offset int64, body io.Rea
 		if offset != u.Offset {
 			return u, errOffset(u.Offset)
 		}
+		if o.Length > u.Size-begin {
+			return u, errTooMuchSent()
+		}
 		if row.Done || offset == u.Size && u.Size > 0 {
 			return u, tooMuch(broken)
 		}
@@ -161,12 +165,11 @@ func (d *Drive) Append(ctx context.Context, id api.ID, offset int64, body io.Rea
 		if err != nil {
 			return u, err
 		}
-		if offset += more; offset == u.Size {
-			u.Offset = offset
-			return u, tooMuch(broken)
-		}
-		if more == 0 || broken.err != nil {
-			u.Offset = offset
+		offset += more
+		switch u.Offset = offset; {
+		case offset == u.Size:
+			return u, nil
+		case more == 0 || broken.err != nil:
 			return u, broken.err
 		}
 	}
@@ -179,9 +182,13 @@ func errOffset(is int64) error {
 // tooMuch is an error if there is more to read.
 func tooMuch(r io.Reader) error {
 	if n, _ := io.ReadFull(r, make([]byte, 1)); n > 0 {
-		return api.Errorf(api.TooLarge, "there are more bytes than the upload was to have")
+		return errTooMuchSent()
 	}
 	return nil
+}
+
+func errTooMuchSent() error {
+	return api.Errorf(api.TooLarge, "there are more bytes than the upload was to have")
 }
 
 // brokenReader takes a reader's error for its end, and keeps it.
@@ -225,6 +232,9 @@ func (d *Drive) appendPart(ctx context.Context, row postgres.Resumable, u Resuma
 	p := Part{Number: number, Size: v.Size, Chunks: v.Chunks}
 	sum.Sum(p.SHA256[:0])
 	if u.Offset+v.Size == u.Size {
+		if err := tooMuch(body); err != nil {
+			return 0, err
+		}
 		return v.Size, d.complete(ctx, row, u, p, sum, o)
 	}
 	if v.Size == 0 {

@@ -9,8 +9,9 @@ import (
 )
 
 // corsExposed are the headers of answers that pages of other origins may read
-// besides the few that every page may.
-const corsExposed = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified, Location, Lock-Token, Retry-After, Content-Location"
+// besides the few that every page may: those of HTTP, of WebDAV, of tus, and our own.
+const corsExposed = "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Location, Content-Range, ETag, Last-Modified, Location, Retry-After, " +
+	"DAV, Lock-Token, Tus-Extension, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Offset, Satchel-Next"
 
 // corsMethods are what such pages may ask for.
 const corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, PROPFIND, PROPPATCH, MKCOL, COPY, MOVE, LOCK, UNLOCK"

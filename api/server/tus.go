@@ -69,6 +69,7 @@ func (s *server) routeTus(mux *http.ServeMux, doc *route.Document) {
 		Params: append(one, route.Param{Name: "Upload-Offset", In: route.Header, Type: "integer", Required: true, Doc: "Where they begin: what HEAD says"}),
 		Body:   &route.Body{Type: tusBody, Doc: "The bytes, as many as there are or you want to send at once"},
 		Answers: []route.Answer{{Status: 204, Doc: "Upload-Offset says how much is stored; at its length the file is there"}, gone, {Status: 409, Doc: "The offset is another"},
+			{Status: 413, Doc: "There are more bytes than the upload was to have: none of the last ones is kept"},
 			{Status: 415, Doc: "Content-Type must be " + tusBody}},
 		Examples: []route.Example{
 			{Summary: "All of them", As: route.You, Path: "/uploads/$upload", Header: with("Upload-Offset", "0", "Content-Type", tusBody), Body: "Buy butter.", Status: 204},
@@ -186,7 +187,7 @@ func (s *server) tusCreate(w http.ResponseWriter, r *http.Request, d *storage.Dr
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == tusBody || size == 0 {
 		// An upload that could not take its first bytes is worth nothing to a client that is
 		// not told its address.
-		if u, err = d.Append(r.Context(), u.ID, 0, r.Body, tusOptions(u)); err != nil && u.Offset == 0 {
+		if u, err = d.Append(r.Context(), u.ID, 0, r.Body, tusOptions(r, u)); err != nil && u.Offset == 0 {
 			if end := d.AbortResumable(context.WithoutCancel(r.Context()), u.ID); end != nil {
 				s.log.Warn("an upload that failed is left", "upload", u.ID, "err", end)
 			}
@@ -207,8 +208,9 @@ func tusState(h http.Header, u storage.Resumable) {
 	}
 }
 
-// tusOptions is what an upload's fields say about its file.
-func tusOptions(u storage.Resumable) (o storage.ResumableOptions) {
+// tusOptions is what a request says about its body, and an upload's fields about its file.
+func tusOptions(r *http.Request, u storage.Resumable) (o storage.ResumableOptions) {
+	o.Length = max(0, r.ContentLength)
 	if text, ok := u.Fields["description"]; ok && text != "" {
 		o.Description = &text
 	}
@@ -249,7 +251,7 @@ func (s *server) tusAppend(w http.ResponseWriter, r *http.Request, d *storage.Dr
 	if err != nil {
 		return err
 	}
-	if u, err = d.Append(r.Context(), u.ID, offset, r.Body, tusOptions(u)); err != nil {
+	if u, err = d.Append(r.Context(), u.ID, offset, r.Body, tusOptions(r, u)); err != nil {
 		return err
 	}
 	tusState(w.Header(), u)

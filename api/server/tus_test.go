@@ -216,6 +216,39 @@ func TestTusWhole(t *testing.T) {
 	}
 }
 
+// More bytes than an upload was to have make no file, whether their number is said first or not.
+func TestTusTooMuch(t *testing.T) {
+	f := newFixture(t)
+	c := tusClient{f, alice}
+	unsaid := func(s string) io.Reader { return io.MultiReader(strings.NewReader(s)) }
+	for name, body := range map[string]io.Reader{"said": strings.NewReader("123456"), "unsaid": unsaid("123456")} {
+		if resp := c.create(t, name, 5, body); resp.StatusCode != 413 {
+			t.Errorf("%s, with the first request: %s", name, resp.Status)
+		}
+	}
+	if a := f.do(request{path: "/uploads", as: alice}); a.body != "[]\n" {
+		t.Errorf("what is left: %s", a.body)
+	}
+	for name, body := range map[string]io.Reader{"said": strings.NewReader("456"), "unsaid": unsaid("456")} {
+		at := c.create(t, name, 5, strings.NewReader("123")).Header.Get("Location")
+		if resp := c.patch(t, at, 3, body); resp.StatusCode != 413 {
+			t.Errorf("%s, with the last one: %s", name, resp.Status)
+		}
+		if got := f.stored(t, alice, name); !strings.HasPrefix(got, "400 ") {
+			t.Errorf("%s: there is a file: %q", name, got)
+		}
+		if resp := c.patch(t, at, c.offset(t, at), unsaid("45")); resp.StatusCode != 204 {
+			t.Errorf("%s, as many as there were to be: %s", name, resp.Status)
+		}
+		if got := f.stored(t, alice, name); got != "12345" {
+			t.Errorf("%s: it has %q", name, got)
+		}
+	}
+	if resp := c.create(t, "empty", 0, unsaid("1")); resp.StatusCode != 413 {
+		t.Errorf("an empty one with a byte: %s", resp.Status)
+	}
+}
+
 // Uploads count towards the quota while they are under way.
 func TestTusQuota(t *testing.T) {
 	f := newFixture(t)

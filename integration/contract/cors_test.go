@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +31,14 @@ func TestCORS(t *testing.T) {
 		got.is(t, 200, "content")
 		if got.header.Get("Access-Control-Allow-Origin") != origin || !strings.Contains(strings.Join(got.header.Values("Vary"), ","), "Origin") || !strings.Contains(got.header.Get("Access-Control-Expose-Headers"), "ETag") {
 			t.Errorf("%s: %v", origin, got.header)
+		}
+		// What a tus client must read to go on.
+		begun := p.send(t, "POST", "/uploads", object{"Origin": origin, "Sec-Fetch-Site": "cross-site", "Tus-Resumable": "1.0.0", "Upload-Length": "1", "Upload-Metadata": "path dXA="}, nil)
+		begun.is(t, 201, "")
+		for _, name := range []string{"Location", "Tus-Resumable", "Upload-Offset", "Upload-Expires", "Upload-Length", "Satchel-Next", "DAV"} {
+			if !slices.Contains(strings.Split(begun.header.Get("Access-Control-Expose-Headers"), ", "), name) {
+				t.Errorf("%s may not read %s", origin, name)
+			}
 		}
 		p.send(t, "POST", "/rpc/store_file", object{"Origin": origin, "Sec-Fetch-Site": "cross-site", "File-Path": "b"}, "by a page").is(t, 200, "")
 		p.send(t, "POST", "/rpc/store_file", object{"Origin": origin, "Sec-Fetch-Site": "cross-site", "File-Path": "c", "Cookie": p.cookie}, "by a cookie").fails(t, 401, "")
