@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,24 @@ func (d *Drive) Properties(ctx context.Context, nodes []api.ID) (all []Property,
 	return all, err
 }
 
-// maxProperty is the longest value of a property in bytes.
-const maxProperty = 64 << 10
+// PropertySizes is how many bytes the properties of some nodes have; those that have none are missing.
+func (d *Drive) PropertySizes(ctx context.Context, nodes []api.ID) (sizes map[api.ID]int64, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		tx.Last()
+		all, err := tx.PropertySizes(ctx, d.id, nodes)
+		sizes = make(map[api.ID]int64, len(all))
+		for id, said := range all {
+			sizes[id] = said.Bytes
+		}
+		return err
+	})
+	return sizes, err
+}
+
+const (
+	maxProperty   = 64 << 10  // bytes of a property's value
+	maxProperties = 256 << 10 // bytes of all of a node's, with their names: as many as of its extended attributes
+)
 
 // PropertyPatch sets a property, or removes it.
 type PropertyPatch struct {
@@ -60,11 +77,19 @@ func (d *Drive) PatchProperties(ctx context.Context, node api.ID, patches []Prop
 				return err
 			}
 		}
-		all, err := tx.Properties(ctx, d.id, []api.ID{node})
-		if err == nil && len(all) > postgres.MaxProperties {
-			err = api.Errorf(api.TooLarge, "a file has at most %d properties", postgres.MaxProperties)
+		if !slices.ContainsFunc(patches, func(p PropertyPatch) bool { return !p.Remove }) { // of one that has too many, too
+			return nil
 		}
-		return err
+		sizes, err := tx.PropertySizes(ctx, d.id, []api.ID{node})
+		switch said := sizes[node]; {
+		case err != nil:
+			return err
+		case said.Number > postgres.MaxProperties:
+			return api.Errorf(api.TooLarge, "a file has at most %d properties", postgres.MaxProperties)
+		case said.Bytes > maxProperties:
+			return api.Errorf(api.TooLarge, "a file's properties have at most %d bytes together", maxProperties)
+		}
+		return nil
 	})
 }
 

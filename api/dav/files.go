@@ -95,7 +95,7 @@ func (q *request) failed(op, name string, err error) error {
 
 // done notes a change.
 func (q *request) done() {
-	q.cache, q.props = nil, nil
+	q.cache, q.props, q.said, q.after = nil, nil, nil, nil
 }
 
 // entry tells whether a name itself is meant, wherever it leads: what is deleted, or replaced by what comes there.

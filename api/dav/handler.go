@@ -126,7 +126,7 @@ func (q *request) serve(w http.ResponseWriter) {
 }
 
 // maxInfinite is the most entries below a directory that one PROPFIND lists all
-// the way down.
+// the way down: of its drive, and over no symlink, which could lead round and round.
 const maxInfinite = 10_000
 
 // beforePropfind answers what must not be walked: a directory that a guest may not list, which x/net would show as an empty
@@ -159,6 +159,7 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 	if depth != "" && depth != "infinity" {
 		return true
 	}
+	q.deep, q.leaves = true, map[string]bool{}
 	u, err := f.Drive.Usage(q.ctx, f.Node.ID)
 	if err != nil {
 		q.fail(w, err)
@@ -218,10 +219,15 @@ func (q *request) fail(w http.ResponseWriter, err error) {
 type answer struct {
 	http.ResponseWriter
 	q        *request
+	sent     bool
 	replaced bool
 }
 
 func (a *answer) WriteHeader(status int) {
+	if a.sent && status >= 400 { // a list that can't be completed shall not look whole
+		panic(http.ErrAbortHandler)
+	}
+	a.sent = true
 	switch {
 	case status >= 400 && a.q.err != nil:
 		a.replaced = true
@@ -253,12 +259,18 @@ type request struct {
 	path   string // the request's, below Prefix
 	fold   bool
 
-	cache map[string]found // what paths led to; gone after a change
-	props map[api.ID][]storage.Property
+	cache map[string]found              // what paths led to; gone after a change
+	props map[api.ID][]storage.Property // dead ones, of some nodes
+	said  map[api.ID]int64              // bytes of the dead properties of nodes that were listed
+	after map[api.ID][]api.ID           // the nodes that have any, after each of them in its list
 	locks []storage.DAVLock
 	known bool // locks are loaded
 	quota bool // quota properties are asked for
+	deep  bool // all the way down is asked for
 
+	leaves map[string]bool // paths of directories that are not listed with Depth: infinity
+
+	list    *list      // of the If header that held; nil: there is none
 	created bool       // PUT made a new file
 	removed []api.Name // DELETE and MOVE: what is there no more
 

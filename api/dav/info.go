@@ -56,10 +56,11 @@ func (f *file) Write([]byte) (int, error)      { return 0, os.ErrInvalid }
 func (f *file) Seek(int64, int) (int64, error) { return 0, os.ErrInvalid }
 
 // Readdir lists a directory, and remembers what it saw for the questions that
-// follow about each entry. In a COPY there is nothing left to do in it.
+// follow about each entry. In a COPY there is nothing left to do in it. All the way down, what a symlink or a bind leads to is
+// told of, and not listed.
 func (f *file) Readdir(int) ([]os.FileInfo, error) {
 	q := f.q
-	if q.method == "COPY" {
+	if q.method == "COPY" || q.leaves[path.Join("/", f.name)] {
 		return nil, nil
 	}
 	self := q.find(f.name, true)
@@ -68,7 +69,7 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 	for after := api.Name(""); ; {
 		page, err := self.Drive.Children(q.ctx, f.node.ID, after, storage.MaxPage)
 		if err != nil {
-			return nil, q.pathError("readdir", f.name, err)
+			return nil, q.unlisted(f.name, err)
 		}
 		nodes := make(map[api.ID]*api.Node, len(page.Nodes))
 		for i := range page.Nodes {
@@ -86,6 +87,9 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 				if n.Type == api.Directory && n.Nlink == 2 {
 					if f := q.find(at, true); f.Node != nil { // it may be a bind's
 						n = f.Node
+						if q.deep && !f.Drive.Same(self.Drive) {
+							q.leaves[at] = true
+						}
 					}
 				} else {
 					q.remember(at, found{Reached: storage.Reached{Home: self.Home, Drive: self.Drive, Bound: self.Bound, Real: real, Node: n}})
@@ -93,6 +97,9 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 			default:
 				if n = q.find(at, true).Node; n == nil {
 					continue // a device, or a symlink that leads nowhere
+				}
+				if q.deep {
+					q.leaves[at] = true
 				}
 			}
 			infos = append(infos, info{string(e.Name), n})
@@ -103,5 +110,21 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 		}
 		after = page.Entries[len(page.Entries)-1].Name
 	}
-	return infos, q.loadProperties(self.Drive, append(ids, f.node.ID))
+	sizes, err := self.Drive.PropertySizes(q.ctx, ids)
+	if err != nil {
+		return nil, q.unlisted(f.name, err)
+	}
+	q.remark(ids, sizes)
+	return infos, nil
+}
+
+// unlisted is why a directory can't be listed. Of one that is gone, or hidden by now, there is nothing to tell; of others half
+// a list would be wrong, so x/net gets an error that ends it.
+func (q *request) unlisted(name string, err error) error {
+	switch api.KindOf(err) {
+	case api.NotFound, api.NotDirectory, api.Permission:
+		return &os.PathError{Op: "readdir", Path: name, Err: os.ErrNotExist}
+	}
+	q.refuse(err, 0)
+	return err
 }

@@ -3,6 +3,7 @@ package dav
 import (
 	"encoding/xml"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,23 +15,54 @@ import (
 
 const davSpace = "DAV:"
 
-// loadProperties reads the dead properties of nodes at once.
-func (q *request) loadProperties(of *storage.Drive, ids []api.ID) error {
-	all, err := of.Properties(q.ctx, ids)
+// atOnce is how many bytes of dead properties are read at once, unless one node has more.
+const atOnce = 4 << 20
+
+// remark notes how many bytes of dead properties the nodes have that were listed, in their order; those that have none are
+// not among the sizes.
+func (q *request) remark(ids []api.ID, sizes map[api.ID]int64) {
+	if q.said == nil {
+		q.said, q.after = map[api.ID]int64{}, map[api.ID][]api.ID{}
+	}
+	ids = slices.DeleteFunc(ids, func(id api.ID) bool {
+		q.said[id] = sizes[id]
+		return sizes[id] == 0
+	})
+	for i, id := range ids {
+		q.after[id] = ids[i+1:]
+	}
+}
+
+// dead is the dead properties of a node. It reads those of the nodes that come after it in a list as well, and forgets those before.
+func (q *request) dead(of *storage.Drive, node api.ID) ([]storage.Property, error) {
+	if bytes, listed := q.said[node]; listed && bytes == 0 {
+		return nil, nil
+	}
+	if props, ok := q.props[node]; ok {
+		return props, nil
+	}
+	all, err := of.Properties(q.ctx, q.batch(node))
 	if err != nil {
 		q.refuse(err, 0)
-		return err
+		return nil, err
 	}
-	if q.props == nil {
-		q.props = map[api.ID][]storage.Property{}
-	}
-	for _, id := range ids {
-		q.props[id] = nil
-	}
+	q.props = map[api.ID][]storage.Property{node: nil}
 	for _, p := range all {
 		q.props[p.Node] = append(q.props[p.Node], p)
 	}
-	return nil
+	return q.props[node], nil
+}
+
+// batch is a node and as many of those after it as may be read with it.
+func (q *request) batch(node api.ID) []api.ID {
+	batch, bytes := []api.ID{node}, q.said[node]
+	for _, next := range q.after[node] {
+		if bytes += q.said[next]; bytes > atOnce {
+			break
+		}
+		batch = append(batch, next)
+	}
+	return batch
 }
 
 // DeadProps is part of [webdav.DeadPropsHolder]. x/net looks here first, so the
@@ -38,13 +70,12 @@ func (q *request) loadProperties(of *storage.Drive, ids []api.ID) error {
 func (f *file) DeadProps() (map[xml.Name]webdav.Property, error) {
 	q := f.q
 	self := q.find(f.name, true)
-	if _, ok := q.props[f.node.ID]; !ok {
-		if err := q.loadProperties(self.Drive, []api.ID{f.node.ID}); err != nil {
-			return nil, err
-		}
+	dead, err := q.dead(self.Drive, f.node.ID)
+	if err != nil {
+		return nil, err
 	}
 	props := map[xml.Name]webdav.Property{}
-	for _, p := range q.props[f.node.ID] {
+	for _, p := range dead {
 		name := xml.Name{Space: p.Space, Local: p.Name}
 		props[name] = webdav.Property{XMLName: name, Lang: p.Lang, InnerXML: []byte(p.Value)}
 	}

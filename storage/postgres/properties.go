@@ -30,6 +30,29 @@ func (tx *Tx) Properties(ctx context.Context, drive api.ID, nodes []api.ID) ([]P
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Property])
 }
 
+// Said is how much was said about a node.
+type Said struct {
+	Number int
+	Bytes  int64 // of names and values
+}
+
+// PropertySizes is how much was said about some nodes; those of which nothing was are missing.
+func (tx *Tx) PropertySizes(ctx context.Context, drive api.ID, nodes []api.ID) (map[api.ID]Said, error) {
+	sizes := map[api.ID]Said{}
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT p.node, count(*), sum(octet_length(p.space) + octet_length(p.name) + octet_length(p.lang) + octet_length(p.value))
+		FROM (SELECT DISTINCT unnest($2::uuid[])) k (node)
+		CROSS JOIN LATERAL (SELECT * FROM properties WHERE drive = $1 AND node = k.node OFFSET 0) p
+		GROUP BY p.node`, drive, nonNil(nodes))
+	var id api.ID
+	var s Said
+	_, err := pgx.ForEachRow(rows, []any{&id, &s.Number, &s.Bytes}, func() error {
+		sizes[id] = s
+		return nil
+	})
+	return sizes, err
+}
+
 // SetProperty sets a property of a live node.
 func (tx *Tx) SetProperty(ctx context.Context, drive, owner api.ID, p Property) error {
 	if strings.ContainsRune(p.Space+p.Name+p.Lang+p.Value, 0) {
