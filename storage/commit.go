@@ -139,6 +139,9 @@ func (d *Drive) change(ctx context.Context, chunks []api.Hash, build func(contex
 		if err != nil {
 			return err
 		}
+		if err := d.hold(ctx, tx); err != nil {
+			return err
+		}
 		batch, err := build(ctx, tx)
 		if err != nil {
 			return err

@@ -63,7 +63,7 @@ func TestContentRanges(t *testing.T) {
 	store := w.watch()
 	d := w.home(t, w.user(t, "editor"))
 	content := random(30 << 20)
-	file, err := d.Store(t.Context(), []api.Name{"film"}, iotest.HalfReader(bytes.NewReader(content)), nil)
+	file, err := d.Store(t.Context(), []api.Name{"film"}, iotest.HalfReader(bytes.NewReader(content)), PutOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

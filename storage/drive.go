@@ -16,6 +16,8 @@ type Drive struct {
 	root   api.ID
 	owner  api.ID
 	link   string // the token of the link by which a stranger came
+
+	condition *condition
 }
 
 // Owner is whose drive it is.

@@ -62,7 +62,7 @@ func TestChanges(t *testing.T) {
 		t.Errorf("changes %+v", c)
 	}
 	// What the device does through another API it does not know yet.
-	if _, err := d.Store(t.Context(), []api.Name{"stored"}, nothing{}, nil); err != nil {
+	if _, err := d.Store(t.Context(), []api.Name{"stored"}, nothing{}, PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if c := d.changesAfter(t, 5, 0); len(c.Entries) != 1 || c.Entries[0].Name != "stored" {

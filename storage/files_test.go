@@ -18,7 +18,7 @@ func (d *drive) store(t testing.TB, path, content string) File {
 		t.Fatal(err)
 	}
 	description := "about " + path
-	f, err := d.Store(t.Context(), names, strings.NewReader(content), &description)
+	f, err := d.Store(t.Context(), names, strings.NewReader(content), PutOptions{Description: &description})
 	if err != nil {
 		t.Fatalf("store %s: %v", path, err)
 	}
@@ -35,7 +35,7 @@ func TestStoreMoveDelete(t *testing.T) {
 		f.Size != 3 || f.CreatedAt.Before(start) || f.UpdatedAt.Before(start) {
 		t.Errorf("stored %+v", f)
 	}
-	again, err := d.Store(t.Context(), []api.Name{"a", "b", "c.png"}, strings.NewReader("second"), nil)
+	again, err := d.Store(t.Context(), []api.Name{"a", "b", "c.png"}, strings.NewReader("second"), PutOptions{})
 	if err != nil || again.ID != f.ID || !again.UpdatedAt.After(f.UpdatedAt) || !again.CreatedAt.Equal(f.CreatedAt) || again.Description != f.Description {
 		t.Errorf("stored again %+v, %v", again, err)
 	}
@@ -44,11 +44,11 @@ func TestStoreMoveDelete(t *testing.T) {
 	}
 	for path, kind := range map[string]api.Kind{"a/b": api.IsDirectory, "a/b/c.png/d": api.NotDirectory, "": api.IsDirectory} {
 		names, _ := api.ParsePath(path)
-		if _, err := d.Store(t.Context(), names, nothing{}, nil); api.KindOf(err) != kind {
+		if _, err := d.Store(t.Context(), names, nothing{}, PutOptions{}); api.KindOf(err) != kind {
 			t.Errorf("store %q: %v", path, err)
 		}
 	}
-	if _, err := d.Store(t.Context(), []api.Name{"..", "x"}, nothing{}, nil); api.KindOf(err) != api.Invalid {
+	if _, err := d.Store(t.Context(), []api.Name{"..", "x"}, nothing{}, PutOptions{}); api.KindOf(err) != api.Invalid {
 		t.Errorf("store above the root: %v", err)
 	}
 
@@ -99,7 +99,7 @@ func TestStoreDescribes(t *testing.T) {
 		return err
 	}
 	store := func(path string, description *string) error {
-		_, err := d.Store(t.Context(), names(t, path), strings.NewReader("content"), description)
+		_, err := d.Store(t.Context(), names(t, path), strings.NewReader("content"), PutOptions{Description: description})
 		return err
 	}
 	for name, put := range map[string]func(string, *string) error{"at once": store, "in parts": resume} {

@@ -18,12 +18,12 @@ func TestReadGrantCannotWrite(t *testing.T) {
 	s.grant(t, "shared", s.bob.User.String(), "read", "list")
 	d := s.open(t, s.bob)
 	for _, path := range []string{"shared/one", "shared/new", "shared/dir/new", "private/new", "new"} {
-		if _, err := d.Store(t.Context(), names(t, path), strings.NewReader("x"), nil); api.KindOf(err) != api.Permission {
+		if _, err := d.Store(t.Context(), names(t, path), strings.NewReader("x"), PutOptions{}); api.KindOf(err) != api.Permission {
 			t.Errorf("a reader stores %s: %v", path, err)
 		}
 	}
 	// Refused before a byte of it is read, let alone stored.
-	if _, err := d.Store(t.Context(), names(t, "shared/one"), iotest.ErrReader(io.ErrUnexpectedEOF), nil); api.KindOf(err) != api.Permission {
+	if _, err := d.Store(t.Context(), names(t, "shared/one"), iotest.ErrReader(io.ErrUnexpectedEOF), PutOptions{}); api.KindOf(err) != api.Permission {
 		t.Errorf("a reader's content is read: %v", err)
 	}
 	shared, err := d.Lookup(t.Context(), names(t, "shared"))
@@ -132,7 +132,7 @@ func TestWriteGrantOnANestedFile(t *testing.T) {
 
 func (s *sharing) stores(t *testing.T, d *Drive, path, content string, want api.Kind) {
 	t.Helper()
-	if _, err := d.Store(t.Context(), names(t, path), strings.NewReader(content), nil); api.KindOf(err) != want {
+	if _, err := d.Store(t.Context(), names(t, path), strings.NewReader(content), PutOptions{}); api.KindOf(err) != want {
 		t.Errorf("store %s: %v, want %q", path, err, want)
 	}
 }

@@ -319,7 +319,7 @@ func TestQuotaMakesThePastGiveWay(t *testing.T) {
 	if info := d.info(t); info.Used != 100 || info.Stored != 100 {
 		t.Errorf("full: %+v", info)
 	}
-	if _, err := d.Store(t.Context(), []api.Name{"c"}, strings.NewReader("x"), nil); api.KindOf(err) != api.Quota {
+	if _, err := d.Store(t.Context(), []api.Name{"c"}, strings.NewReader("x"), PutOptions{}); api.KindOf(err) != api.Quota {
 		t.Errorf("over the quota: %v", err)
 	}
 	d.store(t, "b", text(69)) // less is always allowed
@@ -345,7 +345,7 @@ func TestTooMuchIsRefusedBeforeItIsRead(t *testing.T) {
 		}
 	}
 	endless := &endless{}
-	if _, err := d.Store(t.Context(), []api.Name{"b"}, endless, nil); api.KindOf(err) != api.Quota || endless.n > 1<<20 {
+	if _, err := d.Store(t.Context(), []api.Name{"b"}, endless, PutOptions{}); api.KindOf(err) != api.Quota || endless.n > 1<<20 {
 		t.Errorf("an endless body: %v after %d bytes", err, endless.n)
 	}
 	if _, err := d.Missing(t.Context(), nil); err != nil {

@@ -144,7 +144,7 @@ func TestLostContentComesAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := his.Store(t.Context(), names(t, "again"), bytes.NewReader(film), nil); err != nil {
+			if _, err := his.Store(t.Context(), names(t, "again"), bytes.NewReader(film), PutOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		},

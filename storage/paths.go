@@ -85,6 +85,9 @@ func (d *Drive) remove(ctx context.Context, path []api.Name, check func([]api.Mu
 		if err != nil || whole {
 			return err
 		}
+		begun := *d
+		begun.condition = nil // what is begun goes on, though the directory has changed
+		d = &begun
 	}
 }
 

@@ -59,7 +59,13 @@ func (d *Drive) PatchProperties(ctx context.Context, node api.ID, patches []Prop
 		return api.Errorf(api.Permission, "only a drive's owner sets properties in it")
 	}
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		if _, err := tx.Lock(ctx, d.id, d.owner, postgres.Author{}, nil); err != nil {
+			return err
+		}
 		if _, err := d.live(ctx, tx, node); err != nil {
+			return err
+		}
+		if err := d.hold(ctx, tx); err != nil {
 			return err
 		}
 		for _, p := range patches {

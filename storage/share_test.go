@@ -63,7 +63,7 @@ func newSharing(t *testing.T) *sharing {
 
 func (s *sharing) put(t testing.TB, d *Drive, path, content string) {
 	t.Helper()
-	if _, err := d.Store(t.Context(), names(t, path), strings.NewReader(content), nil); err != nil {
+	if _, err := d.Store(t.Context(), names(t, path), strings.NewReader(content), PutOptions{}); err != nil {
 		t.Fatalf("store %s: %v", path, err)
 	}
 }

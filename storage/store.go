@@ -39,14 +39,14 @@ type PutOptions struct {
 
 // Store puts content at a path: it makes directories that are missing, and a
 // new version of the document that is there already. It streams, with flat
-// memory, and the file changes only when all its bytes are stored. Description
-// nil leaves the document's as it is, which all but its owner must ([api.Permission]).
+// memory, and the file changes only when all its bytes are stored. A description is
+// for the drive's owner alone to set ([api.Permission]).
 // The other errors are those of [Drive.Put].
-func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, description *string) (File, error) {
-	if description != nil && !d.own() {
+func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, o PutOptions) (File, error) {
+	if o.Description != nil && !d.own() {
 		return File{}, errNotYours()
 	}
-	node, _, err := d.Put(ctx, path, body, PutOptions{Description: description})
+	node, _, err := d.Put(ctx, path, body, o)
 	if err != nil {
 		return File{}, err
 	}
@@ -76,7 +76,7 @@ func (d *Drive) Put(ctx context.Context, path []api.Name, body io.Reader, o PutO
 // commitVersion makes a version whose chunks are stored the content of the
 // file at a path. The last pack of them is made known with it, unless it is nil.
 func (d *Drive) commitVersion(ctx context.Context, path []api.Name, v api.Version, pack *storedPack, o PutOptions) (node api.Node, created bool, err error) {
-	w := &write{path: path, version: v, options: o, made: api.NewID(), done: make(chan struct{})}
+	w := &write{path: path, version: v, options: o, condition: d.condition, made: api.NewID(), done: make(chan struct{})}
 	if o.Object != nil {
 		w.object = o.Object()
 	}

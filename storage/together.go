@@ -15,12 +15,13 @@ import (
 
 // A write makes a version, whose chunks are stored, the content of the file at a path.
 type write struct {
-	path    []api.Name
-	version api.Version
-	pack    *postgres.Pack // of its chunks, to be made known with it; nil: there is none
-	object  *Object
-	options PutOptions
-	made    api.ID // of the file, if it is new
+	path      []api.Name
+	version   api.Version
+	pack      *postgres.Pack // of its chunks, to be made known with it; nil: there is none
+	object    *Object
+	options   PutOptions
+	condition *condition
+	made      api.ID // of the file, if it is new
 
 	result
 	done chan struct{} // closed when the result is the writer's
@@ -129,6 +130,10 @@ func (d *Drive) writeAll(ctx context.Context, tx *postgres.Tx, group []*write) (
 	if err != nil {
 		return nil, err
 	}
+	locks, err := locksFor(ctx, tx, group)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]result, len(group))
 	made := map[api.ID]Object{}
 	var diffs []tree.Diff
@@ -142,6 +147,18 @@ func (d *Drive) writeAll(ctx context.Context, tx *postgres.Tx, group []*write) (
 		}
 		var batch []api.Mutation
 		if batch, r.err = d.plan(w, walked[i], objects); r.err != nil {
+			continue
+		}
+		walk := func(path []api.Name) ([]api.Node, error) {
+			switch {
+			case slices.Equal(path, w.path):
+				return walked[i], nil
+			case set != nil:
+				return set.Walk(d.root, path)
+			}
+			return tx.Walk(ctx, d.id, d.root, path)
+		}
+		if r.err = w.condition.hold(locks, walk); r.err != nil {
 			continue
 		}
 		if set == nil {
@@ -227,6 +244,16 @@ func (d *Drive) objectsFor(ctx context.Context, tx *postgres.Tx, group []*write,
 		return map[api.ID]Object{}, nil
 	}
 	return tx.Objects(ctx, d.id, versions)
+}
+
+// locksFor is the locks that conditions of writes are about: they are one caller's, and so about one drive's.
+func locksFor(ctx context.Context, tx *postgres.Tx, group []*write) ([]DAVLock, error) {
+	for _, w := range group {
+		if w.condition != nil {
+			return w.condition.locks(ctx, tx)
+		}
+	}
+	return nil, nil
 }
 
 // plan is the mutations that a write is, where walked is what there is of its path.

@@ -1,6 +1,7 @@
 package dav
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"path"
@@ -15,9 +16,7 @@ import (
 )
 
 // errLocked is what hinders a request that does not know the lock's token.
-func errLocked() error {
-	return api.Errorf(api.Conflict, "it is locked by another program")
-}
+var errLocked = api.Errorf(api.Conflict, "it is locked by another program")
 
 func (q *request) loadLocks() ([]storage.DAVLock, error) {
 	if !q.known {
@@ -82,14 +81,20 @@ func (q *request) destination() string {
 	return strings.TrimPrefix(u.Path, q.Prefix)
 }
 
-// hindered is the error if a lock stands in the way whose token the request
-// does not bring.
+// hindered is the error if a lock stands in the way of what the request changes.
 func (q *request) hindered(claims []claim) error {
 	locks, err := q.loadLocks()
-	if err != nil || len(locks) == 0 {
+	if err != nil {
 		return err
 	}
-	tokens := q.submitted()
+	return hindered(locks, claims, q.submitted())
+}
+
+// hindered is the error if one of the locks stands in the way whose token is not known.
+func hindered(locks []storage.DAVLock, claims []claim, tokens map[api.ID]bool) error {
+	if len(locks) == 0 {
+		return nil
+	}
 	for _, c := range claims {
 		groups := [][]storage.DAVLock{covering(locks, c.path)}
 		if c.member && c.path != "" {
@@ -113,7 +118,7 @@ func (q *request) hindered(claims []claim) error {
 				ok = ok || tokens[l.Token]
 			}
 			if !ok {
-				return errLocked()
+				return errLocked
 			}
 		}
 	}
@@ -166,44 +171,37 @@ func (q *request) Refresh(time.Time, string, time.Duration) (webdav.LockDetails,
 }
 
 func (q *request) lockError(err error) error {
-	if api.KindOf(err) == api.Conflict {
-		q.refuse(err, webdav.StatusLocked)
+	q.refuse(err, 0)
+	if errors.Is(err, errLocked) {
 		return webdav.ErrLocked
 	}
-	q.refuse(err, 0)
 	return err
 }
 
-// Confirm is part of [webdav.LockSystem]: it decides one list of an If header
-// (RFC 4918 section 10.4), all of whose conditions must hold for the resource
-// that it is about. If one list holds, the request must also know the
-// tokens of the locks in its way.
+// Confirm is part of [webdav.LockSystem]: it decides one list of an If header.
+// If one list holds, the request must also know the tokens of the locks in its way.
 func (q *request) Confirm(_ time.Time, name, other string, conditions ...webdav.Condition) (func(), error) {
 	if name == "" {
 		name = q.path
 	}
-	f := q.find(name, true)
+	if !strings.HasPrefix(name, "/") { // of a neighbour, such as /dav2
+		return nil, webdav.ErrConfirmationFailed
+	}
+	l := &list{of: q.find(name, true), conditions: conditions}
+	l.paths = []string{l.of.lockPath()}
+	if other != "" {
+		l.paths = append(l.paths, q.find(other, true).lockPath())
+	}
 	locks, err := q.loadLocks()
 	if err != nil {
 		return nil, err
 	}
-	over := covering(locks, f.lockPath())
-	if other != "" {
-		over = append(over, covering(locks, q.find(other, true).lockPath())...)
-	}
-	for _, c := range conditions {
-		holds := c.ETag != "" && f.Node != nil && f.Node.Type == api.File && c.ETag == etag(f.Node)
-		if id, ok := parseToken(c.Token); ok {
-			for _, l := range over {
-				holds = holds || l.Token == id
-			}
-		}
-		if holds == c.Not {
-			return nil, webdav.ErrConfirmationFailed
-		}
+	if !l.holds(locks, l.of.Node) {
+		return nil, webdav.ErrConfirmationFailed
 	}
 	if err := q.hindered(q.claims()); err != nil {
 		return nil, q.lockError(err)
 	}
+	q.list = l
 	return func() {}, nil
 }

@@ -1,9 +1,11 @@
 package dav
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"strconv"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/net/webdav"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 )
 
@@ -124,7 +127,7 @@ func (q *request) Mkdir(_ context.Context, name string, _ os.FileMode) error {
 	case q.method == "COPY":
 		err = q.copyTo(f)
 	default:
-		_, err = f.Drive.Mkdir(q.ctx, f.Real, false)
+		_, err = q.held(f.Drive).Mkdir(q.ctx, f.Real, false)
 	}
 	if err != nil {
 		return q.failed("mkdir", name, err)
@@ -158,7 +161,7 @@ func (q *request) RemoveAll(_ context.Context, name string) error {
 	f := q.find(name, false)
 	err := f.err
 	if err == nil {
-		err = f.Drive.Remove(q.ctx, f.Real)
+		err = q.held(f.Drive).Remove(q.ctx, f.Real)
 	}
 	if err != nil {
 		return q.failed("remove", name, err)
@@ -191,7 +194,7 @@ func (q *request) Rename(_ context.Context, from, to string) error {
 	if !source.Drive.Same(target.Drive) {
 		return q.failed("rename", from, errBetween())
 	}
-	_, err = source.Drive.Move(q.ctx, source.Real, real, storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"})
+	_, err = q.held(source.Drive).Move(q.ctx, source.Real, real, storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"})
 	if err != nil {
 		return q.failed("rename", from, err)
 	}
@@ -209,7 +212,7 @@ func (q *request) copyTo(to found) error {
 	if !source.Drive.Same(to.Drive) {
 		return errBetween()
 	}
-	_, err := to.Drive.Copy(q.ctx, source.Real, to.Real, storage.CopyOptions{
+	_, err := q.held(to.Drive).Copy(q.ctx, source.Real, to.Real, storage.CopyOptions{
 		MoveOptions: storage.MoveOptions{Replace: q.r.Header.Get("Overwrite") != "F"},
 		Shallow:     q.r.Header.Get("Depth") == "0",
 	})
@@ -222,8 +225,12 @@ func errBetween() error {
 	return api.Errorf(api.Permission, "this is in another drive: get it and put it there")
 }
 
-// beforeCopy refuses a copy or move of nothing before x/net looks at locks.
+// beforeCopy refuses what x/net would look at locks for first: a copy or move to another server, or of nothing.
 func (q *request) beforeCopy() error {
+	if u, err := url.Parse(q.r.Header.Get("Destination")); err == nil && u.Path != "" && u.Path != q.Prefix && !strings.HasPrefix(u.Path, q.Prefix+"/") {
+		q.refuse(api.Errorf(api.Invalid, "the Destination is not below %s/", q.Prefix), http.StatusBadGateway) // RFC 4918 section 9.9.4
+		return q.err
+	}
 	f := q.find(q.path, q.method == "COPY")
 	if f.err == nil && f.Node == nil {
 		f.err = api.Errorf(api.NotFound, "there is no such file or directory")
@@ -231,7 +238,7 @@ func (q *request) beforeCopy() error {
 	if api.KindOf(f.err) == api.NotDirectory {
 		f.err = api.Errorf(api.NotFound, "%w", f.err)
 	}
-	return f.err
+	return cmp.Or(f.err, q.beforeChange())
 }
 
 // upload is a file that is written: by PUT from the request's body, by COPY
@@ -255,8 +262,8 @@ func (u *upload) ReadFrom(body io.Reader) (n int64, err error) {
 		return 0, nil
 	}
 	count := &counting{r: body}
-	node, created, err := u.to.Drive.Put(q.ctx, u.to.Real, count, storage.PutOptions{
-		NoParents: true, Mtime: q.sentMtime(), Size: max(0, q.r.ContentLength), Check: q.conditions(),
+	node, created, err := q.held(u.to.Drive).Put(q.ctx, u.to.Real, count, storage.PutOptions{
+		NoParents: true, Mtime: q.sentMtime(), Size: max(0, q.r.ContentLength),
 	})
 	if err != nil {
 		return count.n, q.failed("write", u.name, err)
@@ -295,8 +302,8 @@ func (u *upload) Readdir(int) ([]os.FileInfo, error) { return nil, os.ErrInvalid
 
 // beforePut refuses what can be refused before the body is sent.
 func (q *request) beforePut() error {
-	if q.r.Header.Get("Content-Range") != "" { // RFC 9110 section 14.5
-		return api.Errorf(api.Invalid, "a part of a file can't be written: send all of it")
+	if err := serve.Whole(q.r.Header); err != nil {
+		return err
 	}
 	if strings.HasSuffix(q.path, "/") {
 		return api.Errorf(api.Invalid, "the path %q names a directory", q.path)
@@ -307,7 +314,7 @@ func (q *request) beforePut() error {
 	if f.err != nil {
 		return nil // x/net finds it too, and says so in its order
 	}
-	if err := q.preconditions(f.Node); err != nil {
+	if err := q.preconditions().Hold(present(f.Node)); err != nil {
 		return err
 	}
 	if n := len(f.Real); f.Node == nil && n > 1 {
@@ -315,33 +322,6 @@ func (q *request) beforePut() error {
 			q.refuse(api.Errorf(api.NotFound, "there is no directory to put it in"), http.StatusConflict)
 			return q.err
 		}
-	}
-	return nil
-}
-
-// conditions is what holds a write to its preconditions, nil if it has none.
-func (q *request) conditions() func(*api.Node, storage.Object) error {
-	if q.r.Header.Get("If-Match") == "" && q.r.Header.Get("If-None-Match") == "" {
-		return nil
-	}
-	return func(old *api.Node, _ storage.Object) error { return q.preconditions(old) }
-}
-
-// preconditions holds a PUT to its If-Match and If-None-Match (RFC 9110 section 13.1).
-func (q *request) preconditions(old *api.Node) error {
-	matches := func(header string) bool {
-		for _, tag := range strings.Split(header, ",") {
-			if tag = strings.TrimSpace(tag); old != nil && (tag == "*" || tag == etag(old)) {
-				return true
-			}
-		}
-		return false
-	}
-	if h := q.r.Header.Get("If-Match"); h != "" && !matches(h) {
-		return api.Errorf(api.Conflict, "the file is another one by now")
-	}
-	if h := q.r.Header.Get("If-None-Match"); h != "" && matches(h) {
-		return api.Errorf(api.Conflict, "there is such a file already")
 	}
 	return nil
 }

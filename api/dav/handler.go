@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -102,6 +103,12 @@ func (q *request) serve(w http.ResponseWriter) {
 		}
 	case "PROPPATCH", "MKCOL", "DELETE", "OPTIONS":
 		q.r.Body = http.MaxBytesReader(w, q.r.Body, maxXML)
+		if q.method == "PROPPATCH" || q.method == http.MethodDelete {
+			if err := q.beforeChange(); err != nil {
+				q.fail(w, err)
+				return
+			}
+		}
 	case "MOVE", "COPY":
 		if q.r.Header.Get("Overwrite") == "" {
 			q.r.Header.Set("Overwrite", "T") // RFC 4918 section 10.6; x/net takes F for MOVE
@@ -280,7 +287,11 @@ type request struct {
 
 // refuse notes why the request fails; the first reason counts.
 func (q *request) refuse(err error, status int) {
-	if q.err == nil {
-		q.err, q.status = err, status
+	if q.err != nil {
+		return
 	}
+	if errors.Is(err, errLocked) {
+		status = webdav.StatusLocked
+	}
+	q.err, q.status = err, status
 }

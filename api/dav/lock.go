@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/webdav"
-
 	"satchel/api"
 	"satchel/storage"
 )
@@ -109,12 +107,12 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 	}
 	if f.Node == nil {
 		if err := q.hindered([]claim{{path: f.lockPath(), member: true}}); err != nil {
-			q.status = webdav.StatusLocked
+			q.refuse(err, 0)
 			return false, l, err
 		}
 		check := func(old *api.Node, _ storage.Object) error {
 			if old != nil {
-				return errLocked() // somebody was quicker
+				return errLocked // somebody was quicker
 			}
 			return nil
 		}
@@ -129,12 +127,14 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 		for _, other := range locks {
 			meets := other.Path == l.Path || other.Deep && below(l.Path, other.Path) || l.Deep && below(other.Path, l.Path)
 			if meets && !(l.Shared && other.Shared) {
-				q.status = webdav.StatusLocked
-				return errLocked()
+				return errLocked
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		q.refuse(err, 0)
+	}
 	return created, l, err
 }
 

@@ -127,7 +127,7 @@ func (f *file) Patch(patches []webdav.Proppatch) ([]webdav.Propstat, error) {
 		}
 		return stats, nil
 	}
-	err := f.q.find(f.name, true).Drive.PatchProperties(f.q.ctx, f.node.ID, all)
+	err := f.q.held(f.q.find(f.name, true).Drive).PatchProperties(f.q.ctx, f.node.ID, all)
 	switch api.KindOf(err) {
 	case "":
 		f.q.done()

@@ -31,6 +31,8 @@ func (q *request) offered() error {
 				return errNotImplemented("adding to an object")
 			case name == "x-amz-website-redirect-location":
 				return errNotImplemented("a website")
+			case name == "content-range":
+				return errNotImplemented("writing a part of an object")
 			}
 		}
 	}

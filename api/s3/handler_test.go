@@ -50,4 +50,8 @@ func TestOffered(t *testing.T) {
 			t.Errorf("the ACL %q: %v", acl, err)
 		}
 	}
+	q := &request{r: &http.Request{Header: http.Header{"Content-Range": {"bytes 5-8/9"}}}}
+	if err := q.offered(); err == nil {
+		t.Error("a part of an object is taken for all of it")
+	}
 }

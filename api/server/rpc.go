@@ -99,12 +99,12 @@ func (s *server) storeFile(r *http.Request) (storage.File, error) {
 	if err != nil {
 		return storage.File{}, err
 	}
-	if r.ContentLength > 0 { // refused before the body is sent, where the client waits for that
-		if err := drive.Room(r.Context(), path, r.ContentLength); err != nil {
-			return storage.File{}, err
-		}
+	o, err := putOptions(r, drive, path)
+	if err != nil {
+		return storage.File{}, err
 	}
-	return drive.Store(r.Context(), path, r.Body, description)
+	o.Description = description
+	return drive.Store(r.Context(), path, r.Body, o)
 }
 
 // rpcRetrieveFile sends a file of the caller's own. One that is missing,

@@ -29,8 +29,9 @@ func (s *server) storeRoutes(f *route.Family) {
 			{Name: "File-Path", In: route.Header, Required: true, Doc: "Its path in your drive"},
 			{Name: "Description", In: route.Header, Doc: "What it is, for people"},
 		},
-		Body:    route.Bytes("The content, of any size"),
-		Answers: []route.Answer{{Status: 200, Doc: "The document's id, a JSON string"}, {Status: 400, Doc: "The path is missing or wrong"}, {Status: 403, Doc: "An admin has no drive"}, {Status: 507, Doc: "The quota is used up"}},
+		Body: route.Bytes("The content, of any size"),
+		Answers: []route.Answer{{Status: 200, Doc: "The document's id, a JSON string"}, {Status: 400, Doc: "The path is missing or wrong"}, {Status: 403, Doc: "An admin has no drive"},
+			{Status: 412, Doc: "If-Match, If-None-Match or If-Unmodified-Since does not hold"}, {Status: 507, Doc: "The quota is used up"}},
 		Examples: []route.Example{{
 			Summary: "A new file", As: route.You, Body: "Water the plants.\n", Status: 200, Keep: map[string]string{"document": ""},
 			Header: map[string]string{"Content-Type": "application/octet-stream", "File-Path": "notes/plants.txt", "Description": "For the weekend"},

@@ -99,7 +99,8 @@ func (s *server) vfsWriteRoutes(f *route.Family) {
 	s.vfsAction(f, route.Operation{
 		ID: "write", Method: http.MethodPut, Summary: "Make the body a file's content",
 		Doc:      "Missing directories are made. Control characters are left out of names; the answer has the path that was used.",
-		Body:     route.Bytes("The content, of any size"),
+		Body:     route.Bytes("The content, of any size: all of it"),
+		Answers:  []route.Answer{{Status: 200, Doc: "It is stored"}, {Status: 400, Doc: "It is a part only (Content-Range)"}, {Status: 412, Doc: "If-Match, If-None-Match or If-Unmodified-Since does not hold"}, {Status: 507, Doc: "The quota has no room for it"}},
 		Examples: []route.Example{{Summary: "A list", As: route.You, Path: "/api/vfs/write/home/lists/shop.md", Body: "# Shop\n\n- milk\n", Status: 200, Contains: `"/lists/shop.md"`}},
 	}, false, s.vfs(s.vfsWrite))
 	s.vfsAction(f, route.Operation{

@@ -18,7 +18,11 @@ func (s *server) vfsWrite(w http.ResponseWriter, r *http.Request, t *vfsTarget) 
 	if err := t.place(r.Context(), true); err != nil {
 		return err
 	}
-	_, created, err := t.drive.Put(r.Context(), t.path, r.Body, storage.PutOptions{})
+	o, err := putOptions(r, t.drive, t.path)
+	if err != nil {
+		return err
+	}
+	_, created, err := t.drive.Put(r.Context(), t.path, r.Body, o)
 	if err != nil {
 		return err
 	}

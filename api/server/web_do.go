@@ -51,7 +51,7 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 		if err != nil {
 			return err
 		}
-		if _, err := here.Store(r.Context(), at, body, nil); err != nil {
+		if _, err := here.Store(r.Context(), at, body, storage.PutOptions{}); err != nil {
 			return err
 		}
 	}

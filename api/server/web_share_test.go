@@ -296,7 +296,7 @@ func TestLinkExpires(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Store(t.Context(), names("a"), strings.NewReader("x"), nil); err != nil {
+	if _, err := d.Store(t.Context(), names("a"), strings.NewReader("x"), storage.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	l, err := d.AddLink(t.Context(), names("a"), linkFor(300*time.Millisecond))

@@ -236,7 +236,7 @@ func TestWebOddBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Store(t.Context(), []api.Name{"caf\xe9"}, strings.NewReader("latin"), nil); err != nil {
+	if _, err := d.Store(t.Context(), []api.Name{"caf\xe9"}, strings.NewReader("latin"), storage.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	p := b.get("/browse/")

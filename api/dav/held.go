@@ -1,0 +1,101 @@
+package dav
+
+import (
+	"golang.org/x/net/webdav"
+
+	"satchel/api"
+	"satchel/api/serve"
+	"satchel/storage"
+)
+
+// list is one of an If header (RFC 4918 section 10.4), all of whose conditions must hold for what it is about.
+type list struct {
+	of         found
+	paths      []string // on which, or above which, its locks may be
+	conditions []webdav.Condition
+}
+
+// holds judges the list by the locks that there are, and by the node that it is about.
+func (l *list) holds(locks []storage.DAVLock, n *api.Node) bool {
+	for _, c := range l.conditions {
+		holds := c.ETag != "" && n != nil && n.Type == api.File && c.ETag == etag(n)
+		if id, ok := parseToken(c.Token); ok {
+			for _, path := range l.paths {
+				for _, lock := range covering(locks, path) {
+					holds = holds || lock.Token == id
+				}
+			}
+		}
+		if holds == c.Not {
+			return false
+		}
+	}
+	return true
+}
+
+// held is a drive for the request's change: whatever came meanwhile, such as while a body was sent, the change is made
+// only if the request's preconditions, the list of its If header that held, and the locks still let it.
+func (q *request) held(d *storage.Drive) *storage.Drive {
+	// All is looked up now: the condition is asked while another request of the drive may be at work.
+	list, claims, tokens, conditions := q.list, q.claims(), q.submitted(), q.preconditions()
+	var of found
+	if !conditions.None() {
+		of = q.find(q.path, true)
+	}
+	return d.If(q.drive, func(now storage.Moment) error {
+		node := func(f found) (*api.Node, error) {
+			if !f.Drive.Same(d) || len(f.Real) == 0 {
+				return f.Node, nil
+			}
+			return now.Node(f.Real)
+		}
+		if err := hindered(now.Locks, claims, tokens); err != nil {
+			return err
+		}
+		if list != nil {
+			n, err := node(list.of)
+			if err != nil {
+				return err
+			}
+			if !list.holds(now.Locks, n) {
+				return api.Errorf(api.Conflict, "what the If header says is true no more")
+			}
+		}
+		if conditions.None() {
+			return nil
+		}
+		n, err := node(of)
+		if err != nil {
+			return err
+		}
+		return conditions.Hold(present(n))
+	})
+}
+
+// preconditions are those of RFC 9110 section 13.1.
+func (q *request) preconditions() serve.Conditions { return serve.ConditionsOf(q.r.Header) }
+
+// beforeChange holds the request to its preconditions as far as is known. That nothing is there to be changed is for x/net
+// to say.
+func (q *request) beforeChange() error {
+	conditions := q.preconditions()
+	if conditions.None() {
+		return nil
+	}
+	if n := q.find(q.path, true).Node; n != nil {
+		return conditions.Hold(present(n))
+	}
+	return nil
+}
+
+// present is a node as preconditions see it.
+func present(n *api.Node) *serve.Present {
+	if n == nil {
+		return nil
+	}
+	p := &serve.Present{Modified: info{node: n}.ModTime()}
+	if n.Type == api.File {
+		p.ETag = etag(n)
+	}
+	return p
+}
