@@ -1,16 +1,14 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"satchel/api"
+	"satchel/storage/postgres/pgtest"
 )
 
 // list is the answer to a PROPFIND, as far as it came, and whether all of it did.
@@ -108,14 +106,7 @@ func TestDAVDepthInfinity(t *testing.T) {
 func TestDAVListBreaksOff(t *testing.T) {
 	f := newFixture(t)
 	f.store(alice, "dir/damaged", "x")
-	admin, err := pgx.Connect(t.Context(), f.admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close(context.Background())
-	if tag, err := admin.Exec(t.Context(), `UPDATE satchel.nodes SET xattrs = '[]' WHERE type = 'f'`); err != nil || tag.RowsAffected() != 1 {
-		t.Fatal(tag, err)
-	}
+	pgtest.SpoilAttributes(t, f.admin)
 	if text, whole := f.list(alice, "/dav/", "infinity", ""); whole {
 		t.Errorf("it is taken for whole: %s", text)
 	}

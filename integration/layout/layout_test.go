@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"api/chunk":               {"api"},
 	"api/client":              {"api", "api/chunk"},
 	"api/route":               {"api"},
-	"api/serve":               {},
+	"api/serve":               {"api"},
 	"api/server":              {"api", "api/admin", "api/auth", "api/chunk", "api/route", "api/serve", "api/web", "api/compat", "api/dav", "api/s3", "storage"},
 	"api/web":                 {"api"},
 	"api/compat":              {},
