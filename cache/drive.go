@@ -440,15 +440,15 @@ func (d *Drive) syncContents(but *content, behind bool) (failed error) {
 		switch {
 		case onebyone():
 			err = d.cfg.seam.sync(all[i].fd, true)
-			all[i].failed = err
+			all[i].failed, failed = err, errors.Join(failed, err)
 		case i == 0:
 			err = syncAll(all[i].fd)
+			failed = errors.Join(failed, err)
 		}
 		all[i].unwritten = err != nil
 		if all[i].fd >= 0 {
 			unix.Close(all[i].fd)
 		}
-		failed = errors.Join(failed, err)
 	}
 	d.mu.Lock()
 	for _, f := range all {

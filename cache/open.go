@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -377,9 +378,9 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 		unix.Close(fd)
 	}
 	jerr := journal()
-	if c != nil && err == nil {
+	if c != nil {
 		d.mu.Lock()
-		err, c.failed = c.failed, nil
+		err, c.failed = cmp.Or(err, c.failed), nil
 		d.mu.Unlock()
 	}
 	if err != nil {

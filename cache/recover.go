@@ -96,8 +96,8 @@ type lastEnd struct {
 // says; locked. After an unclean end every file whose ctime is not the one
 // of its clean mark may: programs went on writing while nobody watched. But none outlives
 // the machine: after power loss what is marked clean and is older or shorter did not
-// reach the disk whole, and is fetched again. What is newer was written, and may have been made durable without
-// a word to us (msync, RWF_DSYNC) before the mark of its opening was.
+// reach the disk whole, and is fetched again, and so is what was fetched without a mark of its time yet (adoptPart). What is newer was
+// written, and may have been made durable without a word to us (msync, RWF_DSYNC) before the mark of its opening was.
 func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 	if !s.dirty {
 		if !end.crashed && !end.rebooted {
@@ -108,7 +108,7 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 		if err == nil && st.Ctim.Nano() == s.ctime && st.Size == n.size {
 			return nil
 		}
-		wrote := err == nil && st.Ctim.Nano() > s.ctime && st.Size >= n.size && !end.copied && !d.cfg.seam.lost(d.slotPath(n.slot))
+		wrote := err == nil && s.ctime != 0 && st.Ctim.Nano() > s.ctime && st.Size >= n.size && !end.copied && !d.cfg.seam.lost(d.slotPath(n.slot))
 		if end.rebooted && !n.version.IsZero() && !wrote {
 			d.shed(t, n)
 			t.node(n)
@@ -195,9 +195,6 @@ func (d *Drive) sweep(used map[uint64]bool) error {
 // batches like the original, and has to hear what the original does. A batch in flight is sent again
 // with the number that it has, whoever sends it; then the new life begins (part).
 func (d *Drive) checkLife() error {
-	if d.cfg.keepLife {
-		return nil
-	}
 	mark, err := d.lifeMark()
 	if err != nil {
 		return err
@@ -205,6 +202,10 @@ func (d *Drive) checkLife() error {
 	was, err := d.st.meta("machine")
 	if err != nil {
 		return err
+	}
+	if d.cfg.keepLife { // whoever is logged in
+		d.syn.copied = !d.syn.life.IsZero() && lifePlace(string(was)) != lifePlace(mark)
+		return nil
 	}
 	if !d.syn.life.IsZero() && string(was) == mark {
 		return nil
@@ -239,6 +240,9 @@ func (d *Drive) lifeMark() (string, error) {
 	}
 	return fmt.Sprintf("%s %s %s", machineID(), birth, d.cfg.Device), nil
 }
+
+// lifePlace is a mark without the login.
+func lifePlace(mark string) string { return mark[:max(0, strings.LastIndexByte(mark, ' '))] }
 
 // part ends the life that a copy has in common with its original, once the batch that was in flight is done with; locked.
 func (d *Drive) part(t *tx) {

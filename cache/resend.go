@@ -117,7 +117,7 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 	return found, nil
 }
 
-// lacks asks the server whether it knows a node, or the version that is here, and has its content.
+// lacks asks the server whether it knows a node, or the version that is here.
 func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 	var err error
 	if m.whole {
@@ -141,8 +141,8 @@ func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 		if err = cerr; err == nil {
 			body.Close()
 		}
-		if api.KindOf(err) == api.Internal { // its blob store has lost it
-			return true, nil
+		if api.KindOf(err) == api.Internal { // it knows the version, and its blob store has lost it: another one is current there
+			return gone, nil
 		}
 	}
 	if api.KindOf(err) == api.NotFound {

@@ -360,14 +360,25 @@ func TestOpenFileLosesItsLastName(t *testing.T) {
 }
 
 // forgetful is a server that knows of content which its blob store has lost.
-type forgetful struct{ Remote }
+type forgetful struct {
+	Remote
+	all bool // it knows no node either
+}
+
+func (f forgetful) Node(ctx context.Context, id api.ID) (api.Node, error) {
+	if f.all {
+		return api.Node{}, api.Errorf(api.NotFound, "there is no such thing")
+	}
+	return f.Remote.Node(ctx, id)
+}
 
 func (forgetful) Content(context.Context, api.ID, api.ID, int64, int64) (io.ReadCloser, error) {
 	return nil, api.Errorf(api.Internal, "the content is lost")
 }
 
-// Content that a restored server names and has lost is what it lacks; that is no reason to send nothing more.
-func TestLostContentIsLacking(t *testing.T) {
+// That a restored server has lost the content of a version which is not the current one there is no reason to send nothing more, nor
+// to let that version take the current one's place. Of a file that it has lost altogether it is sent.
+func TestLostContentHoldsNothingUp(t *testing.T) {
 	v := alone(t)
 	must(t, v.write("letter", "only here"))
 	mustQuiet(t, v)
@@ -378,10 +389,15 @@ func TestLostContentIsLacking(t *testing.T) {
 	v.d.mu.Unlock()
 	must(t, err)
 	v.wire.cut()
-	v.wire.Remote = forgetful{v.wire.Remote}
+	v.wire.Remote = forgetful{v.wire.Remote, false}
 	v.wire.mend()
-	lost, err := v.d.lacks(t.Context(), &missing{id: n.id, base: api.NewID()})
-	if err != nil || !lost {
-		t.Errorf("lost content is lacking: %v, %v", lost, err)
+	if lacks, err := v.d.lacks(t.Context(), &missing{id: n.id, base: api.NewID()}); err != nil || lacks {
+		t.Errorf("an older version without content is lacking: %v, %v", lacks, err)
+	}
+	v.wire.cut()
+	v.wire.Remote = forgetful{v.wire.Remote, true}
+	v.wire.mend()
+	if lacks, err := v.d.lacks(t.Context(), &missing{id: n.id, whole: true}); err != nil || !lacks {
+		t.Errorf("a file that is gone is lacking: %v, %v", lacks, err)
 	}
 }

@@ -220,10 +220,10 @@ func (s *store) settle() error {
 	return s.sync(failed == nil)
 }
 
-// ready makes the content durable that the commits refer to, and that of the commits that came meanwhile
-// as long as there is time for many.
+// ready makes the content durable that the commits refer to, and, where that took long enough for many, that of the commits that
+// came meanwhile.
 func (s *store) ready(contents func() error) (failed error) {
-	const most, brief = 4, 20 * time.Millisecond
+	const most, brief = 2, 20 * time.Millisecond
 	for range most {
 		commits, begin := s.commits.Load(), time.Now()
 		failed = errors.Join(failed, contents())

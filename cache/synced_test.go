@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -51,5 +52,39 @@ func TestSynchronousWritesOutlivePowerLoss(t *testing.T) {
 	}
 	if truth := mustQuiet(t, v); len(truth) != 4 || len(truth.find("on the server")) != 0 {
 		t.Errorf("the server has\n%v", truth)
+	}
+}
+
+// What was fetched and is not marked with its time yet is not taken for written when the power is lost before its bytes
+// have reached the disk, whatever time its file shows.
+func TestFetchedContentIsNotTakenForWritten(t *testing.T) {
+	v := alone(t)
+	must(t, v.write("film", "the whole film"))
+	mustQuiet(t, v)
+	file, _ := v.slotOf(t, "film")
+	a, err := v.stat("film")
+	must(t, err)
+	v.d.mu.Lock()
+	n := v.d.byFID[a.FID]
+	c, err := v.d.attach(n)
+	must(t, err)
+	c.rec.ctime = 0 // as adoptPart leaves it
+	tx := v.d.begin()
+	tx.slot(c)
+	must(t, tx.commit())
+	v.d.mu.Unlock()
+	must(t, v.d.st.settle())
+	v.wire.cut()
+	v.kill(true)
+	name := filepath.Join(v.dir(), "content", filepath.Base(filepath.Dir(file)), filepath.Base(file))
+	must(t, os.WriteFile(name, make([]byte, len("the whole film")), 0o600))
+	v.undone = nil
+	v.wire.mend()
+	v.start()
+	if truth := mustQuiet(t, v); len(truth.find("the whole film")) != 1 {
+		t.Errorf("the server has\n%v", truth)
+	}
+	if got, err := v.read("film"); err != nil || got != "the whole film" {
+		t.Errorf("the film is %q, %v", got, err)
 	}
 }
