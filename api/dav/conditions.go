@@ -202,6 +202,6 @@ func (q *request) Confirm(_ time.Time, name, other string, conditions ...webdav.
 	if err := q.hindered(q.claims()); err != nil {
 		return nil, q.lockError(err)
 	}
-	q.list = l
+	q.list, l.locks = l, locks
 	return func() {}, nil
 }

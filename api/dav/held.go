@@ -1,6 +1,9 @@
 package dav
 
 import (
+	"slices"
+	"time"
+
 	"golang.org/x/net/webdav"
 
 	"satchel/api"
@@ -13,6 +16,22 @@ type list struct {
 	of         found
 	paths      []string // on which, or above which, its locks may be
 	conditions []webdav.Condition
+	locks      []storage.DAVLock // when it was judged first
+}
+
+// lapsed is the locks whose time ran out since the list was judged first: a client that sends for longer can't renew them
+// meanwhile. They are good as long as what the list is about, now n, is as it was.
+func (l *list) lapsed(n *api.Node) (over []storage.DAVLock) {
+	was := l.of.Node
+	if (was == nil) != (n == nil) || n != nil && (n.ID != was.ID || n.Version != was.Version) {
+		return nil
+	}
+	for _, lock := range l.locks {
+		if time.Now().After(lock.Expires) {
+			over = append(over, lock)
+		}
+	}
+	return over
 }
 
 // holds judges the list by the locks that there are, and by the node that it is about.
@@ -57,7 +76,7 @@ func (q *request) held(d *storage.Drive) *storage.Drive {
 			if err != nil {
 				return err
 			}
-			if !list.holds(now.Locks, n) {
+			if !list.holds(slices.Concat(now.Locks, list.lapsed(n)), n) {
 				return api.Errorf(api.Conflict, "what the If header says is true no more")
 			}
 		}

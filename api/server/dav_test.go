@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // dav is a request of alice's to WebDAV.
@@ -49,6 +50,21 @@ func TestDAVConditionsAtTheCommit(t *testing.T) {
 	}
 	is("whose lock is over", sent.end("over"), 412, "mine")
 	is("who has no lock and needs none", put("If", "(Not "+token+")").end("free"), 204, "free")
+
+	// Its time runs out while its holder sends, and somebody comes then, or nobody.
+	for content, status := range map[string]int{"long": 204, "too late": 412} {
+		f.store(alice, "f", "before")
+		brief := f.do(request{method: "LOCK", path: "/dav/f", as: alice, body: exclusiveLock}.with(exclusiveLock, "Timeout", "Second-1"))
+		sent := put("If", "("+brief.header.Get("Lock-Token")+")")
+		time.Sleep(1500 * time.Millisecond)
+		if status == 412 {
+			if a := f.dav("PUT", "f"); a.status != 204 {
+				t.Fatalf("PUT after the lock's time: %d %s", a.status, a.body)
+			}
+			content = ""
+		}
+		is("who sends for long", sent.end("long"), status, content)
+	}
 }
 
 // Through a bind it is the locks of one's own drive that count.

@@ -141,7 +141,7 @@ func take(ctx context.Context, k *postgres.Keeper, me postgres.Installation, sto
 	case !empty:
 		return api.Errorf(api.Exists, "%s has content, and this database knows none of it: garbage collection would remove it\n"+
 			"if the database was lost, bring back its backup: satcheld restore BACKUP --claim\n"+
-			"otherwise choose another place with --blobs, or give up what is there: satcheld blobs claim --force", name)
+			"otherwise choose another place with --blobs, or give up what is there, if it is no more than the remains of broken uploads or of accounts that were removed: satcheld blobs claim --force", name)
 	case some:
 		return api.Errorf(api.NotFound, "%s has nothing of the content that this database names: check that its disk is mounted, and --blobs\n"+
 			"if that content is lost: satcheld blobs claim --force, then satcheld fsck, which names the files", name)

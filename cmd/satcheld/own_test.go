@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"satchel/api"
 	"satchel/migrations"
 	"satchel/storage/blob"
@@ -294,4 +296,25 @@ func TestCopiedStoreIsMarked(t *testing.T) {
 	}
 	s.flags = append(s.flags, "--blobs", "file:"+to)
 	checkRestored(t, s)
+}
+
+// Beside a server of the version before, what is new in the database is not there yet: that is said, with what to do.
+func TestStoreOfAnEarlierSchema(t *testing.T) {
+	s := newSite(t, "old", "")
+	s.inhabit("alice@example.org")
+	owner, err := migrations.As(s.admin, migrations.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), s.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), `ALTER TABLE satchel.installation RENAME TO later`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := identity(t.Context(), owner); api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), "satcheld migrate") {
+		t.Errorf("which installation it is: %v", err)
+	}
 }

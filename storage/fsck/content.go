@@ -156,7 +156,7 @@ func (c *check) lost(ctx context.Context, p postgres.CheckedPack, size int64, th
 			lost = append(lost, e.Hash)
 		}
 	}
-	if len(lost) == 0 { // it came again: garbage collection has the pack
+	if len(lost) == 0 && (!there || size < p.Bytes) { // it came again: garbage collection has the pack
 		return false, nil
 	}
 	f := Fault{What: "pack whose object is missing", Owner: c.emails[p.Owner], Object: p.ID.String(), Detail: fmt.Sprintf("%d chunks", len(chunks))}
@@ -165,6 +165,9 @@ func (c *check) lost(ctx context.Context, p postgres.CheckedPack, size int64, th
 		f.Detail += fmt.Sprintf(", %d bytes of %d", size, p.Bytes)
 	}
 	c.fault(f)
+	if len(lost) == 0 { // there is more than was written
+		return true, nil
+	}
 	return true, c.keeper.MarkLost(ctx, p.Owner, p.ID, lost)
 }
 

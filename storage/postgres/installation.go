@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"satchel/api"
 )
@@ -14,9 +16,13 @@ type Installation struct {
 	Marked bool // it has marked a blob store, so one without a mark is not its own
 }
 
-// Installation tells which one this database is of.
+// Installation tells which one this database is of. One that is not of this program's version yet, since a server of the version
+// before runs, is [api.Unavailable].
 func (k *Keeper) Installation(ctx context.Context) (i Installation, err error) {
 	err = k.conn.QueryRow(ctx, `SELECT id, marked FROM installation`).Scan(&i.ID, &i.Marked)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42P01" {
+		return i, api.Errorf(api.Unavailable, "the database is of an earlier release, whose server runs: restart that, or run satcheld migrate")
+	}
 	return i, classify(err)
 }
 
