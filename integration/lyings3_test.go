@@ -48,7 +48,8 @@ func newLiar(t *testing.T, host string) (l *liar, addr string) {
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		object := strings.Count(r.URL.Path, "/") > 2 // else a bucket is listed
+		// Else a bucket is listed, or it is asked whose the store is.
+		object := strings.Count(r.URL.Path, "/") > 2 && !strings.HasSuffix(r.URL.Path, "/satchel-installation")
 		tell := l.lie.Load()
 		switch {
 		case object && r.Method == http.MethodGet && tell != nil:
