@@ -23,12 +23,12 @@ type surfer struct {
 func newSurfer(t *testing.T, server string) *surfer { return newSurferIn(t, server, "C.UTF-8") }
 
 // newSurferIn is somebody whose desktop has a locale; in "C" their browser can't read files whose names are not ASCII.
-func newSurferIn(t *testing.T, server, locale string) *surfer {
+func newSurferIn(t *testing.T, server, locale string, more ...chromedp.ExecAllocatorOption) *surfer {
 	t.Helper()
 	chromium := require.Tool(t, "chromium", "chromium-browser")
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Env("LC_ALL="+locale), chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	allocated, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	allocated, stop := chromedp.NewExecAllocator(t.Context(), append(options, more...)...)
 	ctx, cancel := chromedp.NewContext(allocated)
 	t.Cleanup(func() { cancel(); stop() })
 	must(t, chromedp.Do(ctx)) // the browser lives as long as the context of the first call

@@ -128,11 +128,7 @@ func (s *server) webError(w http.ResponseWriter, r *http.Request, id auth.Identi
 	if title == "" {
 		title = "That did not work"
 	}
-	back := "/"
-	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && from.Path != r.URL.Path {
-		back = from.RequestURI()
-	}
-	s.render(w, r, f.status, web.Message{Page: pageOf(id, title, ""), Text: strings.ToUpper(f.message[:1]) + f.message[1:] + ".", Back: back})
+	s.render(w, r, f.status, web.Message{Page: pageOf(id, title, ""), Text: strings.ToUpper(f.message[:1]) + f.message[1:] + ".", Back: cameFrom(r, "/")})
 }
 
 func (s *server) render(w http.ResponseWriter, r *http.Request, status int, v web.View) {
@@ -144,6 +140,9 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, status int, v we
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", web.Policy)
+	// Other sites are told nothing, of a link's token neither. With "no-referrer" browsers would say "Origin: null" with our
+	// own forms (https://fetch.spec.whatwg.org/#append-a-request-origin-header), and over plain http nothing else by which sameSite knows them.
+	h.Set("Referrer-Policy", "same-origin")
 	h.Add("Vary", "Accept-Encoding")
 	if len(b) < 2<<10 || !web.TakesGzip(r) {
 		w.WriteHeader(status)
@@ -251,6 +250,18 @@ func (s *server) formPath(r *http.Request, id auth.Identity, field string) (*sto
 
 // upOf is the directory of a path.
 func upOf(path []api.Name) []api.Name { return slices.Clip(path[:max(len(path)-1, 0)]) }
+
+// cameFrom is the page of ours that led to a request, or another one: what answers a form is none to come back to.
+func cameFrom(r *http.Request, otherwise string) string {
+	from, err := url.Parse(r.Referer())
+	switch {
+	case err != nil, from.Host != r.Host, strings.HasPrefix(from.Path, "//"): // which would be another site's
+		return otherwise
+	case from.Path == r.URL.Path, from.Path == "/signin", strings.HasPrefix(from.Path, "/do/"):
+		return otherwise
+	}
+	return from.RequestURI()
+}
 
 func back(w http.ResponseWriter, r *http.Request, to string) error {
 	http.Redirect(w, r, to, http.StatusSeeOther)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -14,14 +13,6 @@ import (
 	"satchel/api/web"
 	"satchel/storage"
 )
-
-// cameFrom is the page of ours that a form was on, or another.
-func cameFrom(r *http.Request, otherwise string) string {
-	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && from.Path != "" {
-		return from.RequestURI()
-	}
-	return otherwise
-}
 
 // webShared lists what others share with the caller, and what he shares.
 func (s *server) webShared(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
