@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +46,8 @@ type boundFolders struct {
 	twin  atomic.Bool       // something of the drive itself is bound in it: its feed must tell all
 
 	hidden map[api.ID]bool // binds that could not be shown when they were last to be; of show and who calls it
+
+	opening sync.Mutex // held while a drive is opened, closed or exported
 
 	mu     sync.Mutex // guards what is below; only run changes shown
 	shown  map[api.ID]*boundFolder
@@ -138,11 +139,7 @@ func (b *boundFolders) ask(ctx context.Context) ([]api.Bind, error) {
 // known shows what was bound when the binds were last heard of: the server may
 // be out of reach.
 func (b *boundFolders) known(ctx context.Context) {
-	text, err := os.ReadFile(b.file())
-	var binds []api.Bind
-	if err == nil {
-		err = json.Unmarshal(text, &binds)
-	}
+	binds, err := readBinds(b.base.Dir)
 	if err == nil {
 		err = b.show(ctx, binds)
 	}
@@ -169,8 +166,20 @@ func (b *boundFolders) first(ctx context.Context) {
 	}
 }
 
+// readBinds reads what was bound into a cache's drive when the binds were last heard of.
+func readBinds(cacheDir string) (binds []api.Bind, err error) {
+	text, err := os.ReadFile(filepath.Join(cacheDir, bindsFile))
+	if err == nil {
+		err = json.Unmarshal(text, &binds)
+	}
+	return binds, err
+}
+
+// bindsFile is in the cache of the drive.
+const bindsFile = "bound/binds.json"
+
 func (b *boundFolders) dir() string                { return filepath.Join(b.base.Dir, "bound") }
-func (b *boundFolders) file() string               { return filepath.Join(b.dir(), "binds.json") }
+func (b *boundFolders) file() string               { return filepath.Join(b.base.Dir, bindsFile) }
 func (b *boundFolders) cacheOf(bind api.ID) string { return filepath.Join(b.dir(), bind.String()) }
 
 // show opens and closes until what is shown is what is bound.
@@ -265,6 +274,8 @@ func (b *boundFolders) save(binds []api.Bind) error {
 }
 
 func (b *boundFolders) open(bind api.Bind) (*boundFolder, error) {
+	b.opening.Lock()
+	defer b.opening.Unlock()
 	if err := os.MkdirAll(b.dir(), 0o700); err != nil {
 		return nil, err
 	}
@@ -303,6 +314,8 @@ const proofWait = 2 * time.Second
 // unless it has what is nowhere else: that comes back if the folder does.
 func (b *boundFolders) close(f *boundFolder) error {
 	f.binding.Close()
+	b.opening.Lock()
+	defer b.opening.Unlock()
 	status := f.drive.Status() // no program opens anything any more
 	for end := time.Now().Add(proofWait); status.Unproven > 0 && time.Now().Before(end); status = f.drive.Status() {
 		time.Sleep(50 * time.Millisecond)
@@ -316,7 +329,7 @@ func (b *boundFolders) close(f *boundFolder) error {
 	return errors.Join(err, os.RemoveAll(b.cacheOf(f.ID)))
 }
 
-// closeAll closes the drives after the unmount; what they have stays.
+// closeAll closes the drives after the unmount; what they have stays. Who calls it holds opening.
 func (b *boundFolders) closeAll() (err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -334,6 +347,17 @@ func (b *boundFolders) all() []*cache.Drive {
 	drives := make([]*cache.Drive, 0, len(b.shown))
 	for _, f := range b.shown {
 		drives = append(drives, f.drive)
+	}
+	return drives
+}
+
+// drives are the same, by the bind.
+func (b *boundFolders) drives() map[api.ID]*cache.Drive {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	drives := make(map[api.ID]*cache.Drive, len(b.shown))
+	for id, f := range b.shown {
+		drives[id] = f.drive
 	}
 	return drives
 }
@@ -391,77 +415,4 @@ func (b *boundFolders) sync(ctx context.Context, wait bool, progress func(cache.
 		}
 	}
 	return nil
-}
-
-// homeRemote is the user's own drive; what it hears may be of its binds.
-type homeRemote struct {
-	*client.Drive
-	bound *boundFolders
-}
-
-func (r *homeRemote) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
-	c, err := r.Drive.Changes(ctx, life, epoch, after, wait)
-	if err == nil && slices.ContainsFunc(c.Nodes, func(n api.Node) bool { return n.Type == api.Directory }) || len(c.Gone) > 0 || api.KindOf(err) == api.Resync {
-		r.bound.stir() // a bind is a change of its directory
-	}
-	return c, err
-}
-
-// Commit lets the drive's own feed tell of a batch too if another cache follows it.
-func (r *homeRemote) Commit(ctx context.Context, batch api.Batch) (api.Committed, error) {
-	batch.Echo = batch.Echo || r.bound.twin.Load()
-	return r.Drive.Commit(ctx, batch)
-}
-
-// boundRemote is a drive seen from a directory in it, as a guest or its owner.
-type boundRemote struct {
-	*client.Drive
-	root api.ID
-	lost func() // told when the directory may not be seen any more
-}
-
-func (r *boundRemote) Info(ctx context.Context) (api.DriveInfo, error) {
-	info, err := r.Drive.Info(ctx)
-	if err == nil {
-		_, err = r.Drive.Node(ctx, r.root)
-	}
-	info.Root = r.root
-	r.heed(err)
-	return info, err
-}
-
-func (r *boundRemote) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
-	c, err := r.Drive.Changes(ctx, life, epoch, after, wait)
-	r.heed(err)
-	if slices.Contains(c.Gone, r.root) {
-		r.lost()
-	}
-	return c, err
-}
-
-// Commit makes the drive's feed tell of it too: the device may show more of that
-// drive elsewhere.
-func (r *boundRemote) Commit(ctx context.Context, batch api.Batch) (api.Committed, error) {
-	batch.Echo = true
-	c, err := r.Drive.Commit(ctx, batch)
-	r.heed(err)
-	return c, err
-}
-
-// PutPack is of no use where nothing may be changed any more, but the batch that names the
-// chunks has to come to its answer: each change refused. So it goes on.
-func (r *boundRemote) PutPack(ctx context.Context, pack []byte) error {
-	err := r.Drive.PutPack(ctx, pack)
-	r.heed(err)
-	if api.KindOf(err) == api.Permission {
-		return nil
-	}
-	return err
-}
-
-func (r *boundRemote) heed(err error) {
-	switch api.KindOf(err) {
-	case api.NotFound, api.Permission, api.Resync:
-		r.lost()
-	}
 }

@@ -246,6 +246,8 @@ func (d *daemon) close() error {
 		d.log.Warn("something still uses the mount: programs that have files open, or a container or service that has a copy of it", "after", lastCalls)
 		return nil
 	}
+	d.bound.opening.Lock() // an export gives up, now that nothing is mounted
+	defer d.bound.opening.Unlock()
 	return errors.Join(d.drive.Close(), d.bound.closeAll())
 }
 
@@ -337,8 +339,25 @@ func (d *daemon) await(ctx context.Context, n news) error {
 	return errors.Join(err, d.drive.Await(ctx, n.Seq))
 }
 
+// export copies out what the server lacks, until the drive is unmounted.
 func (d *daemon) export(ctx context.Context, dir string) (cache.Exported, error) {
-	return d.drive.Export(ctx, dir, false)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-d.served:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	d.bound.opening.Lock()
+	defer d.bound.opening.Unlock()
+	select {
+	case <-d.served:
+		return cache.Exported{}, api.Errorf(api.Cancelled, "%s is unmounted: try again", d.self.Mountpoint)
+	default:
+		return exportAll(ctx, d.drive, d.self.CacheDir, d.bound.drives(), dir)
+	}
 }
 
 // endReplaced is [shell.endReplaced] where nobody waits for it.

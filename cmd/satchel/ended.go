@@ -61,6 +61,13 @@ func isEnded(dir string) bool {
 	return err == nil
 }
 
+// endedIn is what was noted in a cache, if it can be read.
+func endedIn(dir string) (e endedFolder, noted bool) {
+	text, err := os.ReadFile(filepath.Join(dir, endedFile))
+	noted = err == nil && json.Unmarshal(text, &e) == nil
+	return e, noted
+}
+
 // forgetEnded removes the note from a cache.
 func forgetEnded(dir string) error {
 	if err := os.Remove(filepath.Join(dir, endedFile)); !errors.Is(err, fs.ErrNotExist) {
@@ -74,10 +81,8 @@ func (b *boundFolders) notes() map[api.ID]endedFolder {
 	all := map[api.ID]endedFolder{}
 	files, _ := filepath.Glob(filepath.Join(b.dir(), "*", endedFile))
 	for _, file := range files {
-		var e endedFolder
 		id, err := api.ParseID(filepath.Base(filepath.Dir(file)))
-		text, err2 := os.ReadFile(file)
-		if errors.Join(err, err2) == nil && json.Unmarshal(text, &e) == nil {
+		if e, noted := endedIn(filepath.Dir(file)); err == nil && noted {
 			all[id] = e
 		}
 	}

@@ -97,11 +97,14 @@ func (m mounted) export(sh *shell, dir string) (cache.Exported, error) {
 
 // exportCache opens a cache that nobody uses.
 func exportCache(sh *shell, cacheDir, dir string) (cache.Exported, error) {
-	drive, err := cache.OpenForExport(cache.Config{Dir: cacheDir, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
-		Log: slog.New(slog.DiscardHandler)})
+	drive, err := openForExport(cacheDir)
 	if err != nil {
 		return cache.Exported{}, err
 	}
-	x, err := drive.Export(sh.ctx, dir, isEnded(cacheDir)) // what stays on this machine is nowhere else any more
+	x, err := exportAll(sh.ctx, drive, cacheDir, nil, dir)
 	return x, errors.Join(err, drive.Close())
+}
+
+func openForExport(cacheDir string) (*cache.Drive, error) {
+	return cache.OpenForExport(cache.Config{Dir: cacheDir, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Log: slog.New(slog.DiscardHandler)})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,8 +68,7 @@ func unsentIn(dir string) (string, error) {
 	held := 0
 	bound, _ := filepath.Glob(filepath.Join(dir, "bound", "*", "replica"))
 	for i, d := range append([]string{filepath.Join(dir, "replica")}, bound...) {
-		drive, err := cache.OpenForExport(cache.Config{Dir: filepath.Dir(d), UID: uint32(os.Getuid()), GID: uint32(os.Getgid()),
-			Log: slog.New(slog.DiscardHandler)})
+		drive, err := openForExport(filepath.Dir(d))
 		if api.KindOf(err) == api.NotFound && i == 0 {
 			continue // never filled
 		}
@@ -120,7 +118,7 @@ func (sh *shell) removeCache(k *keptCache) error {
 			return err
 		}
 	}
-	for _, name := range []string{"bound/binds.json", "bound/" + refusedFile, "bound", filepath.Base(pauseFile(k.Dir)), whoseFile, "control.sock"} {
+	for _, name := range []string{bindsFile, "bound/" + refusedFile, "bound", filepath.Base(pauseFile(k.Dir)), whoseFile, "control.sock"} {
 		if err := os.Remove(filepath.Join(k.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
