@@ -26,13 +26,13 @@ const day = 24 * time.Hour
 // Expired tells what went because it was beyond the retention policy.
 type Expired = postgres.Expired
 
-// Expire removes, from every drive, versions and trash beyond the policy, and
+// Expire removes, from every drive, versions and trash beyond the policy, as it is at a time by the database's clock, and
 // the rows of the past that lead no farther back than it. Chunks that nothing
 // names any more are left to the garbage collection. What ceased to be current
 // since the owner's least recently seen device of the last 30 days was here stays in any case,
 // since it may be what that device edits. A drive whose turn fails keeps the
 // others from nothing; the first error is returned.
-func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, err error) {
+func (s *Service) Expire(ctx context.Context, keep Retention, now time.Time) (total Expired, err error) {
 	var drives []postgres.OwnedDrive
 	err = s.db.AsReadOnly(ctx, api.ID{}, func(ctx context.Context, tx *postgres.Tx) (err error) {
 		drives, err = tx.AllDrives(ctx)
@@ -42,7 +42,7 @@ func (s *Service) Expire(ctx context.Context, keep Retention) (total Expired, er
 		return total, err
 	}
 	for _, d := range drives {
-		gone, driveErr := s.expireDrive(ctx, d, keep)
+		gone, driveErr := s.expireDrive(ctx, d, keep, now)
 		total.Add(gone)
 		if ctx.Err() != nil {
 			return total, ctx.Err()
@@ -65,20 +65,20 @@ var pastStep = 10_000
 
 // expireDrive is Expire for one drive. What is to go is found without the drive's lock, and goes in steps, each of which looks again: so
 // writers go on meanwhile, however large the drive is, and what is not done when it fails is done the next time.
-func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep Retention) (gone Expired, err error) {
+func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep Retention, now time.Time) (gone Expired, err error) {
 	as := func(fn func(context.Context, *postgres.Tx) error) error { return s.db.As(ctx, d.Owner, fn) }
 	var limits postgres.Limits
 	err = as(func(ctx context.Context, tx *postgres.Tx) (err error) {
-		if err = expireThumbnails(ctx, tx); err != nil {
+		if err = expireThumbnails(ctx, tx, now); err != nil {
 			return err
 		}
-		if err = tx.ExpireLinks(ctx, d.Drive); err != nil {
+		if err = tx.ExpireLinks(ctx, d.Drive, now); err != nil {
 			return err
 		}
-		if _, err = tx.ExpireUploads(ctx, d.Drive, uploadAge); err != nil {
+		if err = tx.ExpireUploads(ctx, d.Drive, now.Add(-uploadAge)); err != nil {
 			return err
 		}
-		limits, err = tx.Limits(ctx, d.Drive, d.Owner, keep.All, keep.Daily, keep.Trash)
+		limits, err = tx.Limits(ctx, d.Drive, d.Owner, now, keep.All, keep.Daily, keep.Trash)
 		return err
 	})
 	if err != nil {

@@ -231,7 +231,7 @@ func TestRetention(t *testing.T) {
 	d := w.home(t, w.user(t, "editor"))
 	expire := func(keep Retention) Expired {
 		t.Helper()
-		gone, err := w.Expire(t.Context(), keep)
+		gone, err := w.Expire(t.Context(), keep, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

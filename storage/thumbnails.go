@@ -91,6 +91,6 @@ func (c *Content) makeThumbnail(ctx context.Context) ([]byte, error) {
 }
 
 // expireThumbnails forgets pictures that are old, or of what is not there any more.
-func expireThumbnails(ctx context.Context, tx *postgres.Tx) error {
-	return tx.ExpireThumbnails(ctx, time.Now().Add(-thumbnailAge))
+func expireThumbnails(ctx context.Context, tx *postgres.Tx, now time.Time) error {
+	return tx.ExpireThumbnails(ctx, now.Add(-thumbnailAge))
 }

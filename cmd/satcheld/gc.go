@@ -52,9 +52,9 @@ func (cmd *gcCmd) Run(p *program) error {
 	})
 }
 
-func expire(drives *storage.Service, keep storage.Retention) func(context.Context) (postgres.Expired, error) {
-	return func(ctx context.Context) (postgres.Expired, error) {
-		return drives.Expire(ctx, keep)
+func expire(drives *storage.Service, keep storage.Retention) func(context.Context, time.Time) (postgres.Expired, error) {
+	return func(ctx context.Context, now time.Time) (postgres.Expired, error) {
+		return drives.Expire(ctx, keep, now)
 	}
 }
 
@@ -85,6 +85,10 @@ func describeGC(w io.Writer, r gc.Report) {
 	line(r.Events, "%d lines of the audit log were kept long enough")
 	line(r.Condemned, "%d chunks are garbage since now, and go when the grace period is over")
 	line(int64(len(r.Damaged)), "%d packs are damaged; what is whole in them was moved to others: see satcheld fsck --deep")
+	if r.BehindSeconds > 0 {
+		fmt.Fprintf(w, "all was taken to be %s younger: the database's clock differs from this machine's, or it jumped, or nothing ran for days; in a day it is believed\n",
+			time.Duration(r.BehindSeconds*float64(time.Second)).Round(time.Minute))
+	}
 	fmt.Fprintf(w, "done in %s\n", time.Duration(r.Seconds*float64(time.Second)).Round(time.Millisecond))
 }
 

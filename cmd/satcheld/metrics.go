@@ -19,6 +19,7 @@ import (
 
 	"satchel/api"
 	"satchel/storage/blob"
+	"satchel/storage/gc"
 	"satchel/storage/postgres"
 )
 
@@ -36,6 +37,7 @@ type metrics struct {
 	moved    *prometheus.CounterVec
 	runs     *prometheus.CounterVec
 	lastRun  *prometheus.GaugeVec
+	behind   prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -66,7 +68,9 @@ func newMetrics() *metrics {
 	m.moved = counter("blob_bytes_total", "Bytes to and from the blob store.", "operation")
 	m.runs = counter("upkeep_runs_total", "Runs of gc and fsck in this process that ended.", "kind", "result")
 	m.lastRun = gauge("upkeep_last_success_timestamp_seconds", "When a run last ended well in this process.", "kind")
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	m.behind = prometheus.NewGauge(prometheus.GaugeOpts{Name: "satchel_gc_clock_behind_seconds",
+		Help: "By how much the last gc in this process took it to be earlier than the database's clock said, not to take for old what a jump of the clock made so."})
+	m.registry.MustRegister(m.behind, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return m
 }
 
@@ -261,7 +265,10 @@ func (b *movedBody) Read(p []byte) (int, error) {
 }
 
 // ended counts a run of gc or fsck.
-func (m *metrics) ended(kind string, err error) {
+func (m *metrics) ended(kind string, report any, err error) {
+	if r, ok := report.(gc.Report); ok {
+		m.behind.Set(r.BehindSeconds)
+	}
 	if err != nil {
 		m.runs.WithLabelValues(kind, "error").Inc()
 		return

@@ -25,9 +25,9 @@ type upkeep struct {
 	ownerURL string
 	blobs    blob.Store
 	store    string // what it is called
-	expire   func(context.Context) (postgres.Expired, error)
-	events   time.Duration                // how long the audit log is kept
-	ended    func(kind string, err error) // is told of each run; may be nil
+	expire   func(context.Context, time.Time) (postgres.Expired, error)
+	events   time.Duration                            // how long the audit log is kept
+	ended    func(kind string, report any, err error) // is told of each run; may be nil
 	log      *slog.Logger
 
 	background context.Context // of runs that are started and not waited for
@@ -120,7 +120,7 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 	}
 	t.stop()
 	if u.ended != nil && ctx.Err() == nil {
-		u.ended(r.Kind, err)
+		u.ended(r.Kind, report, err)
 	}
 	if untold := u.end(ctx, teller, r.ID, report, err); err == nil {
 		err = untold

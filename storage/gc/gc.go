@@ -38,8 +38,8 @@ type Options struct {
 	// refused, and the device lists its drive again.
 	Changes time.Duration
 
-	// Expire applies the retention policy to history and trash. Nil keeps them.
-	Expire func(context.Context) (postgres.Expired, error)
+	// Expire applies the retention policy, as it is at a time, to history and trash. Nil keeps them.
+	Expire func(ctx context.Context, now time.Time) (postgres.Expired, error)
 
 	// Events is how long the audit log and the history of runs are kept; 0 = for ever.
 	Events time.Duration
@@ -76,6 +76,7 @@ type Report struct {
 	Damaged         []api.ID `json:"damaged"`          // packs in which chunks were found to be lost
 	Seconds         float64  `json:"seconds"`          // that it took
 	AnotherRunning  bool     `json:"another_running"`  // nothing was done: another process does it
+	BehindSeconds   float64  `json:"behind_seconds"`   // by how much it took it to be earlier than the database's clock said
 }
 
 // collector is one run.
@@ -84,7 +85,8 @@ type collector struct {
 	keeper *postgres.Keeper
 	blobs  blob.Store
 	log    *slog.Logger
-	before time.Time // the grace period's begin, by the database's clock
+	now    time.Time // by which all ages are told: tellTime
+	before time.Time // the grace period's begin
 	report Report
 }
 
@@ -110,11 +112,9 @@ func (c *collector) run(ctx context.Context) error {
 		c.report.AnotherRunning = true
 		return nil
 	}
-	now, err := c.keeper.Now(ctx)
-	if err != nil {
+	if err := c.tellTime(ctx); err != nil {
 		return err
 	}
-	c.before = now.Add(-c.Grace)
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) error
@@ -148,7 +148,7 @@ func (c *collector) drives(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, err = c.keeper.ForgetChanges(ctx, d.ID, c.before.Add(c.Grace-c.Changes), func() { fault.At(fault.ChangesCut) })
+		n, err = c.keeper.ForgetChanges(ctx, d.ID, c.now.Add(-c.Changes), func() { fault.At(fault.ChangesCut) })
 		c.report.Changes += n
 		if err != nil {
 			return err
@@ -157,7 +157,7 @@ func (c *collector) drives(ctx context.Context) error {
 	}
 	// After the nodes, which may keep versions that expired.
 	if c.Expire != nil {
-		gone, err := c.Expire(ctx)
+		gone, err := c.Expire(ctx, c.now)
 		c.report.ExpiredVersions, c.report.ExpiredTrash, c.report.ExpiredBytes = int64(gone.Versions), int64(gone.Trashed), gone.Bytes
 		if err != nil {
 			return err
@@ -174,12 +174,17 @@ func (c *collector) drives(ctx context.Context) error {
 	return err
 }
 
-// events removes what was kept of the audit log for long enough.
+// events removes what was kept for long enough of the audit log, and of the history of runs: of that what later runs ask
+// for stays in any case.
 func (c *collector) events(ctx context.Context) (err error) {
-	if c.Events > 0 {
-		c.report.Events, err = c.keeper.ForgetEvents(ctx, c.before.Add(c.Grace-c.Events))
+	if c.Events <= 0 {
+		return nil
 	}
-	return err
+	c.report.Events, err = c.keeper.ForgetEvents(ctx, c.now.Add(-c.Events))
+	if err != nil {
+		return err
+	}
+	return c.keeper.ForgetRuns(ctx, c.now.Add(-max(c.Events, 2*stride)))
 }
 
 // chunks removes every owner's chunks that have been garbage for the grace

@@ -44,12 +44,7 @@ func (c *collector) discarded(ctx context.Context) error {
 // were cut off, and of accounts that were removed.
 func (c *collector) orphans(ctx context.Context) error {
 	const step = "orphans"
-	// A store has its own clock, or this machine's: an orphan is old by ours and by the database's.
-	cutoff := c.before.Add(c.Grace)
-	if now := time.Now(); now.Before(cutoff) {
-		cutoff = now
-	}
-	cutoff = cutoff.Add(-max(c.Grace, beforeRows))
+	cutoff := c.now.Add(-max(c.Grace, beforeRows)) // a store has its own clock, or this machine's
 	var listed int64
 	var old []blob.Info
 	look := func() error {

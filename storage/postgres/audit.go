@@ -88,13 +88,10 @@ func (tx *Tx) NoteDrive(ctx context.Context, drive api.ID, action string, detail
 	return err
 }
 
-// ForgetEvents removes events and runs from before a time, and tells how many.
+// ForgetEvents removes events from before a time, and tells how many.
 func (k *Keeper) ForgetEvents(ctx context.Context, before time.Time) (removed int64, err error) {
 	err = k.within(ctx, func(tx pgx.Tx) (err error) {
-		if removed, err = affected(tx.Exec(ctx, `DELETE FROM audit WHERE at < $1`, before)); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM runs WHERE started < $1 AND finished IS NOT NULL`, before)
+		removed, err = affected(tx.Exec(ctx, `DELETE FROM audit WHERE at < $1`, before))
 		return err
 	})
 	return removed, err

@@ -38,15 +38,15 @@ type Limits struct {
 	moved bool  // the past is known from before it on
 }
 
-// Limits is what a retention of a drive comes to now.
-func (tx *Tx) Limits(ctx context.Context, drive, owner api.ID, all, daily, trash time.Duration) (l Limits, err error) {
+// Limits is what a retention of a drive comes to at a time.
+func (tx *Tx) Limits(ctx context.Context, drive, owner api.ID, now time.Time, all, daily, trash time.Duration) (l Limits, err error) {
 	// What was current when the device that was away longest looked last may
 	// be what it works on.
 	err = tx.conn.QueryRow(ctx, `
-		SELECT now() - $5::interval, least(now() - $2::interval, seen), least(now() - $3::interval, seen)
+		SELECT $2::timestamptz - $6::interval, least($2::timestamptz - $3::interval, seen), least($2::timestamptz - $4::interval, seen)
 		FROM (SELECT min(seen) AS seen FROM sessions
-			WHERE user_id = $1 AND kind = 'device' AND revoked IS NULL AND seen > now() - $4::interval) s`,
-		owner, all, trash, liveDevice, daily).Scan(&l.Daily, &l.All, &l.Trash)
+			WHERE user_id = $1 AND kind = 'device' AND revoked IS NULL AND seen > $2::timestamptz - $5::interval) s`,
+		owner, now, all, trash, liveDevice, daily).Scan(&l.Daily, &l.All, &l.Trash)
 	if err != nil {
 		return l, err
 	}

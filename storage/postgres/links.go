@@ -61,9 +61,9 @@ func (tx *Tx) RemoveLink(ctx context.Context, drive, id api.ID) error {
 	return err
 }
 
-// ExpireLinks forgets the links into a drive that are over.
-func (tx *Tx) ExpireLinks(ctx context.Context, drive api.ID) error {
-	_, err := tx.conn.Exec(ctx, `DELETE FROM links WHERE drive = $1 AND expires < now()`, drive)
+// ExpireLinks forgets the links into a drive that were over before a time.
+func (tx *Tx) ExpireLinks(ctx context.Context, drive api.ID, before time.Time) error {
+	_, err := tx.conn.Exec(ctx, `DELETE FROM links WHERE drive = $1 AND expires < $2`, drive, before)
 	return err
 }
 

@@ -9,13 +9,17 @@ import (
 	"satchel/api"
 )
 
-// StartRun tells of a run that begins; those that died are told to have ended.
+// StartRun tells of a run that begins; those that died are told to have ended, and those that were at work in times
+// that are still to come, by a clock that was ahead, to have been at work now.
 func (k *Keeper) StartRun(ctx context.Context, r Run) error {
 	from := originOf(ctx)
 	return k.within(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `
 			SELECT set_config('satchel.via', $1, false), set_config('satchel.operator', $2, false), set_config('satchel.address', $3, false)`,
 			r.Via, operatorName(), from.address()); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE runs SET touched = now() WHERE touched > now()`); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `
@@ -41,6 +45,18 @@ func (k *Keeper) EndRun(ctx context.Context, id api.ID, report []byte, failure s
 			UPDATE runs SET finished = now(), touched = now(), report = $2, failure = nullif($3, '') WHERE id = $1 AND finished IS NULL`, id, report, failure)
 		return err
 	})
+}
+
+// LastRun is when the last run was at work that was so before a time; zero if none was.
+func (k *Keeper) LastRun(ctx context.Context, before time.Time) (at time.Time, err error) {
+	err = k.conn.QueryRow(ctx, `SELECT coalesce(max(touched), '0001-01-01 00:00:00+00') FROM runs WHERE touched < $1`, before).Scan(&at)
+	return at, classify(err)
+}
+
+// ForgetRuns removes what is known of runs that began before a time and have ended.
+func (k *Keeper) ForgetRuns(ctx context.Context, before time.Time) error {
+	_, err := k.conn.Exec(ctx, `DELETE FROM runs WHERE started < $1 AND finished IS NOT NULL`, before)
+	return classify(err)
 }
 
 // CountExtensions counts all live files by owner and extension, for the figures

@@ -71,10 +71,10 @@ func (tx *Tx) RemoveUpload(ctx context.Context, drive, id api.ID) error {
 
 func errNoUpload() error { return api.Errorf(api.NotFound, "there is no such upload") }
 
-// ExpireUploads ends the uploads to a drive that began longer ago than age, by the database's clock.
-func (tx *Tx) ExpireUploads(ctx context.Context, drive api.ID, age time.Duration) (int64, error) {
-	tag, err := tx.conn.Exec(ctx, `DELETE FROM uploads WHERE drive = $1 AND created < now() - $2::interval`, drive, age)
-	return tag.RowsAffected(), err
+// ExpireUploads ends the uploads to a drive that began before a time, by the database's clock.
+func (tx *Tx) ExpireUploads(ctx context.Context, drive api.ID, before time.Time) error {
+	_, err := tx.conn.Exec(ctx, `DELETE FROM uploads WHERE drive = $1 AND created < $2`, drive, before)
+	return err
 }
 
 // SetPart keeps a part instead of the one of that number. Its chunks must be
