@@ -138,10 +138,14 @@ func (d *Drive) AbortResumable(ctx context.Context, id api.ID) error {
 // kept, and its error returned. An offset that is not the upload's is [api.Conflict], as
 // is another request that is quicker; more than the size is [api.TooLarge], and makes no file.
 //
-// The path may lead through binds. The bytes are stored again where it leads to then.
+// The path may lead through binds. The bytes are stored again where it leads to then; while they are, it is
+// [api.Unavailable] to others.
 func (d *Drive) Append(ctx context.Context, id api.ID, offset int64, body io.Reader, o ResumableOptions) (Resumable, error) {
 	// What came is worth keeping though whoever sent it has gone.
 	ctx = context.WithoutCancel(ctx)
+	if _, others := d.s.copying.Load(id); others { // before another last part is read
+		return Resumable{}, errCopying()
+	}
 	broken := &brokenReader{r: body}
 	for begin := offset; ; {
 		row, err := d.resumableRow(ctx, id)
@@ -275,9 +279,10 @@ func (d *Drive) extended(ctx context.Context, row postgres.Resumable, more Part)
 	return p, nil
 }
 
-// unchanged refuses a part that another request was quicker with: what the upload has must be what it had.
+// unchanged refuses a part that another request was quicker with: what the upload has must be what it had, and is that until
+// the transaction is over.
 func (d *Drive) unchanged(ctx context.Context, tx *postgres.Tx, was postgres.Resumable) error {
-	row, err := tx.Resumable(ctx, d.id, d.root, was.ID)
+	row, err := tx.LockResumable(ctx, d.id, d.root, was.ID)
 	if err != nil {
 		return err
 	}
@@ -316,30 +321,44 @@ func (d *Drive) complete(ctx context.Context, row postgres.Resumable, u Resumabl
 	put := PutOptions{Mtime: o.Mtime, Description: o.Description}
 	if target.Same(d) {
 		sum.Sum(v.SHA256[:0])
-		put.with = func(ctx context.Context, tx *postgres.Tx) error {
-			if err := d.unchanged(ctx, tx, row); err != nil {
-				return err
-			}
-			return tx.FinishResumable(ctx, d.id, u.ID)
-		}
+		put.with = d.finish(row)
 		_, _, err = d.commitVersion(ctx, path, v, nil, put)
 		return err
 	}
 	return d.completeElsewhere(ctx, row, last, v, target, path, put)
 }
 
+// finish ends an upload in the transaction that makes its file, if it has by then what it had.
+func (d *Drive) finish(was postgres.Resumable) func(context.Context, *postgres.Tx) error {
+	return func(ctx context.Context, tx *postgres.Tx) error {
+		if err := d.unchanged(ctx, tx, was); err != nil {
+			return err
+		}
+		return tx.FinishResumable(ctx, d.id, was.ID)
+	}
+}
+
 // completeElsewhere stores an upload's bytes in another drive, whose owner has
-// chunks of his own.
+// chunks of his own. This may take so long that whoever sent the last part does not wait for the answer, and sends it
+// again: one copy is made at a time by each server, and of all of them the first one counts.
 func (d *Drive) completeElsewhere(ctx context.Context, row postgres.Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) error {
+	if _, others := d.s.copying.LoadOrStore(row.ID, nil); others {
+		return errCopying()
+	}
+	defer d.s.copying.Delete(row.ID)
 	if last.Size > 0 { // so that its chunks stay meanwhile
 		if err := d.setPart(ctx, row.ID, last, func(ctx context.Context, tx *postgres.Tx) error { return d.unchanged(ctx, tx, row) }); err != nil {
 			return err
 		}
+		row.Parts, row.Bytes, row.Last = last.Number, row.Size, last.Size
 	}
 	body := (&Content{Size: v.Size, Version: v.ID, drive: d, owner: d.owner, chunks: v.Chunks}).Reader(ctx)
 	defer body.Close()
-	if _, _, err := target.Put(ctx, path, body, put); err != nil {
-		return err
-	}
-	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.FinishResumable(ctx, d.id, row.ID) })
+	put.with = d.finish(row)
+	_, _, err := target.Put(ctx, path, body, put)
+	return err
+}
+
+func errCopying() error {
+	return &api.Error{Kind: api.Unavailable, Message: "all of the upload is here, and is being stored where its path leads: ask again in a moment", RetryAfter: api.Soon()}
 }

@@ -11,6 +11,7 @@ package storage
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"satchel/api"
 	"satchel/storage/blob"
@@ -40,6 +41,8 @@ type Service struct {
 	index  *indexing
 
 	extract func(ctx context.Context, name string, content []byte) (string, error)
+
+	copying sync.Map // by their ids, the uploads whose bytes this server stores in another drive
 
 	thumbnail    func(ctx context.Context, image []byte) ([]byte, error)
 	thumbnailing chan struct{} // holds one for each that is made

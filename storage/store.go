@@ -33,7 +33,7 @@ type PutOptions struct {
 	// the body was read.
 	Object func() *Object
 
-	// with is done in the transaction of the change, before Check is asked, or not at all.
+	// with is done in the transaction of the change, as the caller and before Check is asked, or not at all.
 	with func(context.Context, *postgres.Tx) error
 }
 

@@ -70,7 +70,8 @@ func (s *server) routeTus(mux *http.ServeMux, doc *route.Document) {
 		Body:   &route.Body{Type: tusBody, Doc: "The bytes, as many as there are or you want to send at once"},
 		Answers: []route.Answer{{Status: 204, Doc: "Upload-Offset says how much is stored; at its length the file is there"}, gone, {Status: 409, Doc: "The offset is another"},
 			{Status: 413, Doc: "There are more bytes than the upload was to have: none of the last ones is kept"},
-			{Status: 415, Doc: "Content-Type must be " + tusBody}},
+			{Status: 415, Doc: "Content-Type must be " + tusBody},
+			{Status: 503, Doc: "All bytes are here, and are being stored in a folder that another one shares: HEAD says when it is done"}},
 		Examples: []route.Example{
 			{Summary: "All of them", As: route.You, Path: "/uploads/$upload", Header: with("Upload-Offset", "0", "Content-Type", tusBody), Body: "Buy butter.", Status: 204},
 			{Summary: "From a wrong place", As: route.You, Path: "/uploads/$upload", Header: with("Upload-Offset", "3", "Content-Type", tusBody), Body: "x", Status: 409},

@@ -54,6 +54,14 @@ func (tx *Tx) Resumable(ctx context.Context, drive, root, id api.ID) (Resumable,
 	return r, err
 }
 
+// LockResumable is [Tx.Resumable], of which nobody else changes anything until the transaction is over.
+func (tx *Tx) LockResumable(ctx context.Context, drive, root, id api.ID) (Resumable, error) {
+	if _, err := tx.conn.Exec(ctx, `SELECT FROM uploads WHERE drive = $1 AND id = $2 FOR NO KEY UPDATE`, drive, id); err != nil {
+		return Resumable{}, err
+	}
+	return tx.Resumable(ctx, drive, root, id) // as whoever had the lock left it
+}
+
 // Resumables lists at most limit unfinished uploads to a drive, the newest first.
 func (tx *Tx) Resumables(ctx context.Context, drive, root api.ID, limit int) ([]Resumable, error) {
 	rows, _ := tx.conn.Query(ctx, resumableQuery+` AND u.done IS NULL ORDER BY u.created DESC, u.id LIMIT $3`, drive, root, limit)
