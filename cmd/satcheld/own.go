@@ -30,7 +30,7 @@ func (p *program) openStore(ctx context.Context, db *database) (_ blob.Store, cl
 	return store, closeStore, nil
 }
 
-// inDatabase is the name of the store that needs no mark: it is in the database.
+// inDatabase is the name of the store that has no mark: it is in the database, and so this installation's ([inside]).
 const inDatabase = "postgres:"
 
 // storeName is what the store of --blobs is called.
@@ -67,7 +67,7 @@ func asKeeper(ctx context.Context, ownerURL string, fn func(*postgres.Keeper) er
 // [api.NotFound] when it is not the one that this installation has marked.
 func own(ctx context.Context, ownerURL string, store blob.Store, name string) error {
 	if name == inDatabase {
-		return nil
+		return asKeeper(ctx, ownerURL, func(k *postgres.Keeper) error { return inside(ctx, k, store) })
 	}
 	return asKeeper(ctx, ownerURL, func(k *postgres.Keeper) error {
 		me, err := k.Installation(ctx) // first: who notes a mark has written it
@@ -89,6 +89,31 @@ func own(ctx context.Context, ownerURL string, store blob.Store, name string) er
 		}
 		return k.NoteMark(ctx)
 	})
+}
+
+// inside makes sure that content is kept in the database, [api.NotFound], and not elsewhere: an installation that moved away, or has
+// never been there, would lose all that is not there when one server looks for it. An object is there before its row is, and
+// does not get lost there, so the newest pack tells.
+func inside(ctx context.Context, k *postgres.Keeper, store blob.Store) error {
+	var missed api.ID
+	for {
+		newest, err := k.NewestPack(ctx)
+		switch {
+		case err != nil || newest.IsZero():
+			return err
+		case newest == missed: // and not what garbage collection removed just then
+			return api.Errorf(api.NotFound, "%s has not the newest content that this database names: check --blobs\n"+
+				"to move there, while no server runs: satcheld blobs copy FROM %[1]s", inDatabase)
+		}
+		body, err := store.Get(ctx, newest.String(), 0, 1)
+		switch {
+		case err == nil:
+			return body.Close()
+		case api.KindOf(err) != api.NotFound:
+			return err
+		}
+		missed = newest
+	}
 }
 
 // readMark reads whose a store is; nil if nobody has marked it.

@@ -275,6 +275,33 @@ func TestStoreInTheDatabase(t *testing.T) {
 	s.must("fsck", "--deep")
 	s.must("blobs", "copy", "postgres:", files)
 	there.must("fsck", "--deep")
+
+	// What was left behind in the database is not the store.
+	there.inhabit("boris@example.org")
+	s.isNotInTheDatabase()
+	there.must("fsck", "--deep")
+	s.must("blobs", "copy", files, "postgres:")
+	s.must("fsck", "--deep")
+}
+
+// Where content is kept elsewhere nobody takes the database for the store, and all content for lost.
+func TestDatabaseIsNotTheStore(t *testing.T) {
+	s := newSite(t, "elsewhere", "file:"+filepath.Join(t.TempDir(), "blobs"))
+	inside := *s
+	inside.flags = append(append([]string{}, s.flags...), "--blobs", "postgres:")
+	inside.must("gc") // there is nothing yet
+	s.inhabit("alice@example.org")
+	inside.isNotInTheDatabase()
+	s.must("fsck", "--deep")
+}
+
+// isNotInTheDatabase expects that nothing is done with content in the database.
+func (s *site) isNotInTheDatabase() {
+	s.t.Helper()
+	for _, command := range []string{"serve --listen 127.0.0.1:0", "gc --grace 0s", "fsck --repair", "backup " + filepath.Join(s.t.TempDir(), "none")} {
+		s.fails("has not the newest content", strings.Fields(command)...)
+	}
+	s.must("backup", filepath.Join(s.t.TempDir(), "rows"), "--no-content")
 }
 
 // A copy of a store is the same installation's, and is not made in another one's.

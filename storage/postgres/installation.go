@@ -40,6 +40,20 @@ func (k *Keeper) HasPacks(ctx context.Context) (some bool, err error) {
 	return some, classify(err)
 }
 
+// NewestPack is the pack that became known last, of those that hold something that is not lost; zero if there is none
+// among the last ones.
+func (k *Keeper) NewestPack(ctx context.Context) (id api.ID, err error) {
+	err = k.conn.QueryRow(ctx, `
+		SELECT p.id
+		FROM (SELECT owner, id, created FROM packs ORDER BY created DESC, id DESC LIMIT 100) p
+		WHERE EXISTS (SELECT FROM chunks c WHERE c.owner = p.owner AND c.pack = p.id AND c.lost IS NULL OFFSET 0)
+		ORDER BY p.created DESC, p.id DESC LIMIT 1`).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return api.ID{}, nil
+	}
+	return id, classify(err)
+}
+
 // keep reads which installation it is, before everything is dropped.
 func (r *Restore) keep(ctx context.Context) error {
 	return r.asKeeper(ctx, func() error {
