@@ -124,7 +124,7 @@ func (o *Operator) SetQuota(ctx context.Context, email string, bytes int64) erro
 
 func errNoUser(email string) error { return api.Errorf(api.NotFound, "there is no user %s", email) }
 
-// change updates an account and revokes its sessions, both or neither.
+// change updates an account, revokes its sessions and forgets the devices that were let in and have not asked yet: all or nothing.
 func (o *Operator) change(ctx context.Context, email, update string, args ...any) error {
 	err := pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
 		var id api.ID
@@ -135,8 +135,10 @@ func (o *Operator) change(ctx context.Context, email, update string, args ...any
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE satchel.sessions SET revoked = now() WHERE user_id = $1 AND revoked IS NULL`, id)
-		return err
+		var batch pgx.Batch
+		batch.Queue(`UPDATE satchel.sessions SET revoked = now() WHERE user_id = $1 AND revoked IS NULL`, id)
+		batch.Queue(`DELETE FROM satchel.device_codes WHERE user_id = $1`, id)
+		return tx.SendBatch(ctx, &batch).Close()
 	})
 	return classify(err)
 }
