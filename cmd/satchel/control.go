@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +44,7 @@ const (
 
 type controlRequest struct {
 	Op   controlOp     `json:"op"`
+	At   string        `json:"at,omitempty"`   // the mount point of the daemon that is meant
 	Path string        `json:"path,omitempty"` // opPin, opUnpin: below the drive's root; opExport: the folder to write to, absolute
 	For  time.Duration `json:"for,omitempty"`  // opPause: how long; 0 = until opResume
 	Wait bool          `json:"wait,omitempty"` // opSync: until all is sent; opUmount: the same, while the server can be reached
@@ -109,11 +112,12 @@ const maxSocketPath = 100
 
 // listenControl opens the socket of a cache in the session's runtime
 // directory, in the cache if there is none, or in a fresh directory if that
-// path is too long.
+// path is too long. Commands find it by [mounted], not by its name.
 func listenControl(runtime, cacheDir string) (*net.UnixListener, error) {
 	path := filepath.Join(cacheDir, "control.sock")
 	if runtime != "" && os.MkdirAll(runtime, 0o700) == nil {
-		path = filepath.Join(runtime, filepath.Base(cacheDir)+".sock")
+		sum := sha256.Sum256([]byte(cacheDir))
+		path = filepath.Join(runtime, hex.EncodeToString(sum[:8])+".sock")
 	}
 	if len(path) > maxSocketPath {
 		dir, err := os.MkdirTemp("", "satchel-")
@@ -122,14 +126,37 @@ func listenControl(runtime, cacheDir string) (*net.UnixListener, error) {
 		}
 		path = filepath.Join(dir, "control.sock")
 	}
-	// Whoever listened here before is gone: the cache's lock is ours.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := clearSocket(path); err != nil {
 		return nil, err
 	}
 	mask := unix.Umask(0o177) // 0600 from the first moment
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	unix.Umask(mask)
 	return l, err
+}
+
+// clearSocket removes what a daemon that was killed left at a path. The cache's lock is ours, so one that answers
+// there has let go of it and is about to end, which is waited for: its socket would not be found any more.
+func clearSocket(path string) error {
+	for end := time.Now().Add(dying); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := dialControl(path)
+		switch {
+		case err == nil:
+			conn.Close()
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case errors.Is(err, unix.ECONNREFUSED):
+			if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		case !errors.Is(err, unix.EAGAIN): // which many who ask it at once get
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("another daemon answers at %s", path)
+		}
+	}
 }
 
 // serve answers until the listener is closed.
@@ -141,7 +168,7 @@ func (c *control) serve() {
 		}
 		c.calls.Go(func() {
 			defer conn.Close()
-			if uid, err := peer(conn); err != nil || uid != os.Geteuid() && uid != 0 {
+			if uid, _, err := peer(conn); err != nil || uid != os.Geteuid() && uid != 0 {
 				c.log.Warn("control socket: a stranger was turned away", "uid", uid, "err", err)
 				return
 			}
@@ -192,35 +219,7 @@ func (c *control) answer(conn *net.UnixConn) {
 			cancel()
 		}
 	}
-	switch r.Op {
-	case opStatus:
-	case opSync:
-		err = c.daemon.sync(ctx, r.Wait, progress)
-	case opPin:
-		err = c.daemon.pin(ctx, r.Path, progress)
-	case opUnpin:
-		err = c.daemon.unpin(ctx, r.Path)
-	case opPins:
-		last.Pins, err = c.daemon.pins()
-	case opUnsent:
-		last.Unsent = c.daemon.unsent()
-	case opPause:
-		err = c.daemon.pause(r.For)
-	case opResume:
-		c.daemon.resume()
-	case opAwait:
-		if r.News != nil {
-			err = c.daemon.await(ctx, *r.News)
-		}
-	case opExport:
-		var x cache.Exported
-		x, err = c.daemon.export(ctx, r.Path)
-		last.Exported = &x
-	case opUmount:
-		err = c.daemon.umount(ctx, r.Wait, progress)
-	default:
-		err = api.Errorf(api.Invalid, "the daemon does not know %q: it is of another version; unmount and mount again", r.Op)
-	}
+	err = c.do(ctx, r, &last, progress)
 	if err != nil {
 		last.Kind, last.Message = kindOf(err), err.Error()
 	} else {
@@ -233,8 +232,62 @@ func (c *control) answer(conn *net.UnixConn) {
 	out.Encode(last)
 }
 
+// do does what was asked for; last gets what the reply tells of it.
+func (c *control) do(ctx context.Context, r controlRequest, last *controlReply, progress func(report)) (err error) {
+	if at := c.daemon.report().Mountpoint; r.At != "" && r.At != at {
+		return api.Errorf(api.NotFound, "the daemon of %s is no more: what answers in its place serves %s", r.At, at)
+	}
+	switch r.Op {
+	case opStatus:
+	case opSync:
+		return c.daemon.sync(ctx, r.Wait, progress)
+	case opPin:
+		return c.daemon.pin(ctx, r.Path, progress)
+	case opUnpin:
+		return c.daemon.unpin(ctx, r.Path)
+	case opPins:
+		last.Pins, err = c.daemon.pins()
+	case opUnsent:
+		last.Unsent = c.daemon.unsent()
+	case opPause:
+		return c.daemon.pause(r.For)
+	case opResume:
+		c.daemon.resume()
+	case opAwait:
+		if r.News != nil {
+			return c.daemon.await(ctx, *r.News)
+		}
+	case opExport:
+		var x cache.Exported
+		x, err = c.daemon.export(ctx, r.Path)
+		last.Exported = &x
+	case opUmount:
+		return c.daemon.umount(ctx, r.Wait, progress)
+	default:
+		return api.Errorf(api.Invalid, "the daemon does not know %q: it is of another version; unmount and mount again", r.Op)
+	}
+	return err
+}
+
 func dialControl(path string) (*net.UnixConn, error) {
 	return net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+}
+
+// dial connects to a daemon. What answers at its socket may be another one, if it was killed: that is nobody's to command in its place.
+func (m mounted) dial() (*net.UnixConn, error) {
+	conn, err := dialControl(m.Socket)
+	if err != nil {
+		return nil, err
+	}
+	_, pid, err := peer(conn)
+	if err == nil && pid != m.PID {
+		err = fmt.Errorf("process %d does", pid)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // errEnded is a daemon that ended, or is about to, before it answered.
@@ -252,10 +305,11 @@ func (m mounted) ask(ctx context.Context, r controlRequest, progress func(report
 
 // askAll is ask, with all of the last reply; it has a report.
 func (m mounted) askAll(ctx context.Context, r controlRequest, progress func(report)) (controlReply, error) {
-	conn, err := dialControl(m.Socket)
+	conn, err := m.dial()
 	if err != nil {
 		return controlReply{}, fmt.Errorf("the daemon of %s (pid %d) does not answer: %w", m.Mountpoint, m.PID, err)
 	}
+	r.At = m.Mountpoint
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -183,8 +184,8 @@ func TestControlSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if uid, err := peer(conn); err != nil || uid != os.Getuid() {
-			t.Errorf("peer is %d, %v", uid, err)
+		if uid, pid, err := peer(conn); err != nil || uid != os.Getuid() || pid != os.Getpid() {
+			t.Errorf("peer is %d of user %d, %v", pid, uid, err)
 		}
 		conn.Close()
 		c := newControl(l, newSteps(0), nil)
@@ -192,6 +193,122 @@ func TestControlSocket(t *testing.T) {
 		if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
 			t.Errorf("%s was left behind", filepath.Dir(path))
 		}
+	}
+}
+
+// Caches of one last name have sockets of their own.
+func TestControlSocketOfEachCache(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	var found []mounted
+	for _, cache := range []string{"/ssd1/satchel", "/ssd2/satchel"} {
+		l, err := listenControl(run, cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newControl(l, newSteps(0), slog.New(slog.DiscardHandler))
+		go c.serve()
+		t.Cleanup(c.close)
+		found = append(found, mounted{PID: os.Getpid(), Mountpoint: "/m", Socket: l.Addr().String()})
+	}
+	if found[0].Socket == found[1].Socket {
+		t.Fatalf("both listen at %s", found[0].Socket)
+	}
+	for _, m := range found {
+		if !m.alive() {
+			t.Errorf("nobody answers at %s", m.Socket)
+		}
+	}
+}
+
+// A daemon that has let go of its cache and still answers keeps its socket until it ends.
+func TestControlSocketInUse(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	before, err := listenControl(run, "/cache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	type opened struct {
+		*net.UnixListener
+		err error
+	}
+	next := make(chan opened, 1)
+	go func() {
+		l, err := listenControl(run, "/cache")
+		next <- opened{l, err}
+	}()
+	before.SetDeadline(time.Now().Add(time.Minute))
+	conn, err := before.AcceptUnix() // it was asked whether it is there
+	if err != nil {
+		t.Fatalf("nobody asked: %v", err)
+	}
+	conn.Close()
+	select {
+	case o := <-next:
+		t.Fatalf("its socket was taken: %v", o.err)
+	default:
+	}
+	before.Close()
+	after := <-next
+	if after.err != nil {
+		t.Fatal(after.err)
+	}
+	defer after.Close()
+	conn, err = dialControl(after.Addr().String())
+	if err != nil {
+		t.Fatalf("the next one can't be reached: %v", err)
+	}
+	conn.Close()
+}
+
+// What answers in place of a daemon that is no more does nothing for it.
+func TestControlOfAnother(t *testing.T) {
+	s := newSteps(0)
+	m := serveSteps(t, s)
+	killed := m
+	killed.PID = os.Getppid()
+	if killed.alive() {
+		t.Error("a daemon is alive whose socket is another process's")
+	}
+	moved := m
+	moved.Mountpoint = "/before"
+	for _, m := range []mounted{killed, moved} {
+		if _, err := m.ask(t.Context(), controlRequest{Op: opUmount}, nil); err == nil {
+			t.Errorf("the daemon of %s (pid %d) answered", m.Mountpoint, m.PID)
+		}
+	}
+	select {
+	case <-s.ended:
+		t.Error("another's drive was unmounted")
+	default:
+	}
+}
+
+// A daemon of before, whose socket has the name of its cache, is found by what it made known of itself.
+func TestControlSocketOfBefore(t *testing.T) {
+	run := t.TempDir()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(run, "cache.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newControl(l, newSteps(2), slog.New(slog.DiscardHandler))
+	go c.serve()
+	t.Cleanup(c.close)
+	p := places{state: t.TempDir(), runtime: run}
+	if err := p.register(mounted{PID: os.Getpid(), Mountpoint: "/m", Socket: l.Addr().String(), CacheDir: "/cache"}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := listenControl(run, "/elsewhere/cache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	m, ok := p.runningOn("/cache")
+	if !ok {
+		t.Fatal("it is not found")
+	}
+	if r, err := m.ask(t.Context(), controlRequest{Op: opStatus}, nil); err != nil || r.PendingMutations != 2 {
+		t.Errorf("it says %+v, %v", r, err)
 	}
 }
 

@@ -26,23 +26,25 @@ func serviceHere() error {
 	return errors.New("satchel service is for systemd, which macOS does not have\nmount at every login with an agent of launchd that runs: satchel mount --foreground DIR")
 }
 
-// peer is the user at the other end (LOCAL_PEERCRED, unix(4)).
-func peer(conn *net.UnixConn) (int, error) {
+// peer is the user and the process at the other end (LOCAL_PEERCRED and LOCAL_PEERPID, unix(4)).
+func peer(conn *net.UnixConn) (uid, pid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	var cred *unix.Xucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+		if cred, credErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED); credErr == nil {
+			pid, credErr = unix.GetsockoptInt(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERPID)
+		}
 	}); err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	if credErr != nil {
-		return -1, credErr
+		return -1, -1, credErr
 	}
-	return int(cred.Uid), nil
+	return int(cred.Uid), pid, nil
 }
 
 // watch returns a function that waits, up to closing, until the daemon has ended.

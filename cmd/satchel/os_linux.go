@@ -27,23 +27,23 @@ func thisProgram() (string, error) { return "/proc/self/exe", nil }
 func helperHere() error  { return nil }
 func serviceHere() error { return nil }
 
-// peer is the user at the other end (SO_PEERCRED, unix(7)).
-func peer(conn *net.UnixConn) (int, error) {
+// peer is the user and the process at the other end (SO_PEERCRED, unix(7)).
+func peer(conn *net.UnixConn) (uid, pid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	var cred *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil {
-		return -1, err
+		return -1, -1, err
 	}
 	if credErr != nil {
-		return -1, credErr
+		return -1, -1, credErr
 	}
-	return int(cred.Uid), nil
+	return int(cred.Uid), int(cred.Pid), nil
 }
 
 // watch returns a function that waits, up to closing, until the daemon has ended.

@@ -103,7 +103,7 @@ func (m mounted) alive() bool {
 	if m.PID <= 0 || syscall.Kill(m.PID, 0) == syscall.ESRCH {
 		return false
 	}
-	c, err := dialControl(m.Socket)
+	c, err := m.dial()
 	if err != nil {
 		return false
 	}
