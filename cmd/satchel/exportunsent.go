@@ -45,7 +45,7 @@ func (cmd *exportUnsentCmd) Run(sh *shell) error {
 		return sh.printJSON(x)
 	}
 	if x.Files == 0 {
-		fmt.Fprintln(sh.stdout, "there is no unsent content")
+		fmt.Fprintf(sh.stdout, "there is no unsent content in %s\n", cacheDir)
 	} else {
 		fmt.Fprintf(sh.stdout, "%s with %s of content copied to %s; they stay in the cache too\n", plural(x.Files, "file"), size(x.Bytes), cmd.Dir)
 	}

@@ -152,7 +152,7 @@ func (sh *shell) noteKept(done loggedOut) {
 	for _, k := range done.Caches {
 		fmt.Fprintf(sh.stderr, "note: the drive's cache stays on this machine, %s in %s\n", size(k.Bytes), k.Dir)
 		if k.Unsent != "" {
-			fmt.Fprintf(sh.stderr, "the server lacks of it: %s\ncopy that out with: %s\n", k.Unsent, sh.command("export-unsent DIR"))
+			fmt.Fprintf(sh.stderr, "the server lacks of it: %s\ncopy that out with: %s\n", k.Unsent, sh.command("export-unsent DIR --cache-dir", k.Dir))
 		} else {
 			fmt.Fprintf(sh.stderr, "remove it with: %s\n", sh.command("logout --remove-cache"))
 		}
@@ -168,7 +168,7 @@ func (sh *shell) lacking(caches []keptCache) error {
 				k.Dir, k.unknown, sh.command("logout --remove-cache --discard-unsent"))
 		case k.Unsent != "":
 			return api.Errorf(busy, "the server lacks of %s: %s\nmount the drive to send it, or copy it out with: %s\nlose it with: %s",
-				k.Dir, k.Unsent, sh.command("export-unsent DIR"), sh.command("logout --remove-cache --discard-unsent"))
+				k.Dir, k.Unsent, sh.command("export-unsent DIR --cache-dir", k.Dir), sh.command("logout --remove-cache --discard-unsent"))
 		}
 	}
 	return nil
