@@ -51,7 +51,7 @@ func (cmd *mountCmd) background(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	daemon := exec.Command(self, append(sh.args, "--daemon")...)
+	daemon := exec.Command(self, sh.mounting("--daemon", cmd.Dir)...)
 	daemon.Args[0] = os.Args[0]
 	daemon.Stdout, daemon.Stderr = log, log
 	daemon.ExtraFiles = []*os.File{to}

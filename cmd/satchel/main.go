@@ -88,7 +88,8 @@ type shell struct {
 	json    bool // results are to be JSON
 	model   *kong.Application
 	rates   client.Rates
-	args    []string // for the daemon, which is started with the same
+	args    []string // this command's line
+	given   []string // the settings of it and of the environment
 	asked   bool     // what the server has was asked for
 }
 
@@ -113,7 +114,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		cli.Complete(stdout, parser.Model, args[1:], sh.complete)
 		return 0
 	}
-	if len(args) == 0 {
+	bare := len(args) == 0
+	if bare {
 		args = []string{"--help"}
 	}
 	if cli.AsksVersion(args) {
@@ -121,7 +123,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	command, err := parser.Parse(args)
 	if exit >= 0 { // --help was printed
-		if len(sh.args) == 0 {
+		if bare {
 			return cli.ExitUsage
 		}
 		return exit
@@ -131,7 +133,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return sh.fail(usageError{usageMessage(err)})
 	}
 	sh.profile, sh.json = cmds.Profile, cmds.JSON
-	sh.model = parser.Model
+	sh.model, sh.given = parser.Model, given(command)
 	for _, limit := range []rate{cmds.LimitUp, cmds.LimitDown} {
 		if limit != 0 && limit < client.MinRate {
 			return sh.fail(usageError{fmt.Sprintf("--limit-up and --limit-down must be at least %v", size(client.MinRate))})

@@ -38,6 +38,19 @@ func (s *size) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%q is not a size: write 500MiB or 10GiB", b)
 }
 
+// exact is the size as a flag has it, to the byte.
+func (s size) exact() string {
+	for i := len(binaryUnits) - 1; i > 0; i-- {
+		if unit := size(1) << (10 * i); s != 0 && s%unit == 0 {
+			return fmt.Sprintf("%d%s", s/unit, binaryUnits[i])
+		}
+	}
+	return fmt.Sprintf("%dB", int64(s))
+}
+
+// binaryUnits are each 1024 of the one before.
+var binaryUnits = []string{"B", "KiB", "MiB", "GiB", "TiB"}
+
 // rate is so many bytes a second, as a flag.
 type rate size
 
@@ -51,7 +64,7 @@ func (r *rate) UnmarshalText(b []byte) error {
 
 func (s size) String() string {
 	n := float64(s)
-	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
+	for _, unit := range binaryUnits[:4] {
 		if n < 1024 {
 			if unit == "B" || n >= 100 {
 				return fmt.Sprintf("%.0f %s", n, unit)
