@@ -88,8 +88,7 @@ type shell struct {
 	json    bool // results are to be JSON
 	model   *kong.Application
 	rates   client.Rates
-	args    []string // this command's line
-	given   []string // the settings of it and of the environment
+	given   []string // the settings of this command's line and of the environment
 	asked   bool     // what the server has was asked for
 }
 
@@ -98,7 +97,7 @@ type shell struct {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	sh := &shell{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr, args: args}
+	sh := &shell{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr}
 	var err error
 	if sh.places, err = findPlaces(); err != nil {
 		return sh.fail(err)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"satchel/api"
@@ -24,7 +23,7 @@ type serviceInstallCmd struct {
 }
 
 func (cmd *serviceInstallCmd) Help() string {
-	return "The flags of satchel mount, and --profile, are kept for every start. A mount whose daemon has died is taken away before the next start; what was not sent is sent then."
+	return "The flags of satchel mount, --profile and the other settings of this command line, and those of the environment (SATCHEL_…), are kept for every start; the configuration file is read at each. A mount whose daemon has died is taken away before the next start; what was not sent is sent then."
 }
 
 func (cmd *serviceInstallCmd) Run(sh *shell) error {
@@ -73,8 +72,8 @@ func (cmd *serviceInstallCmd) Run(sh *shell) error {
 	return sh.answer(map[string]string{"unit": path}, "%s is mounted now, at every login, and again after a crash", cmd.Dir)
 }
 
-// unit is the service's file. Its command line is this one, as a mount that
-// stays.
+// unit is the service's file. Its command is a mount that stays, with the settings of this command's line and of the environment,
+// which the service does not have.
 func (cmd *serviceInstallCmd) unit(sh *shell, dir string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -84,20 +83,9 @@ func (cmd *serviceInstallCmd) unit(sh *shell, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	i := slices.Index(sh.args, "service")
-	for i >= 0 && i+1 < len(sh.args) && sh.args[i+1] != "install" {
-		next := slices.Index(sh.args[i+1:], "service")
-		if next < 0 {
-			return "", errors.New("the command line cannot be kept: write it as satchel service install DIR")
-		}
-		i += 1 + next
-	}
-	args := slices.Concat([]string{self}, sh.args[:i], []string{"mount", "--foreground"}, sh.args[i+2:])
-	for j, arg := range args {
-		if arg == cmd.Dir {
-			args[j] = dir
-		}
-		args[j] = unitQuote(args[j])
+	args := append([]string{self}, sh.mounting("--foreground", dir)...)
+	for i, arg := range args {
+		args[i] = unitQuote(arg)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "[Unit]\nDescription=Satchel drive at %s\nDocumentation=man:satchel(1)\nStartLimitIntervalSec=0\n\n", strings.ReplaceAll(dir, "%", "%%"))
