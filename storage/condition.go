@@ -13,6 +13,7 @@ type Condition func(Moment) error
 
 // Moment is a drive as it is before a change.
 type Moment struct {
+	Begun bool                                           // the change goes on, which was begun when the condition held: what it did itself is no reason to end it
 	Locks []DAVLock                                      // those that the condition is about
 	Node  func(path []api.Name) (n *api.Node, err error) // what a path without symlinks leads to, from below the root; nil: nothing
 }
@@ -21,14 +22,24 @@ type Moment struct {
 // drive home: where that is another one, since the path leads through a bind, it may miss one that comes at the same time.
 func (d *Drive) If(home *Drive, c Condition) *Drive {
 	conditional := *d
-	conditional.condition = &condition{home.id, c}
+	conditional.condition = &condition{home: home.id, ask: c}
 	return &conditional
+}
+
+// begun is the drive for a change that goes on in another transaction.
+func (d *Drive) begun() *Drive {
+	going := *d
+	if c := d.condition; c != nil {
+		going.condition = &condition{home: c.home, ask: c.ask, begun: true}
+	}
+	return &going
 }
 
 // condition is what changes through a handle are held to; nil: nothing.
 type condition struct {
-	home api.ID
-	ask  Condition
+	home  api.ID
+	ask   Condition
+	begun bool
 }
 
 func (c *condition) locks(ctx context.Context, tx *postgres.Tx) ([]DAVLock, error) {
@@ -43,7 +54,7 @@ func (c *condition) hold(locks []DAVLock, walk func([]api.Name) ([]api.Node, err
 	if c == nil {
 		return nil
 	}
-	return c.ask(Moment{Locks: locks, Node: func(path []api.Name) (*api.Node, error) {
+	return c.ask(Moment{Begun: c.begun, Locks: locks, Node: func(path []api.Name) (*api.Node, error) {
 		walked, err := walk(path)
 		if err != nil || len(walked) < len(path) || len(path) == 0 {
 			return nil, err

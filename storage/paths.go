@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/storage/fault"
 	"satchel/storage/postgres"
 )
 
 // maxTree is how many entries one transaction removes or copies: what it holds
 // of them in memory.
-const maxTree = 100_000
+var maxTree = 100_000
 
 // Mkdir makes a directory. A taken name is [api.Exists], a missing directory
 // above it [api.NotFound] unless parents are to be made too.
@@ -45,7 +46,8 @@ func (d *Drive) mkdir(ctx context.Context, tx *postgres.Tx, path []api.Name, par
 
 // Remove removes what is at a path, with all that is below it. A missing path
 // is [api.NotFound], and the root can't be removed ([api.Permission]). More than
-// 100,000 entries go in several transactions, files first; all else goes at once.
+// 100,000 entries go in several transactions, files first; all else goes at once. If the path leads to something else in
+// between, that stays, as what was not removed yet does: [api.Conflict].
 func (d *Drive) Remove(ctx context.Context, path []api.Name) error {
 	return d.remove(ctx, path, func([]api.Mutation) error { return nil })
 }
@@ -71,12 +73,15 @@ func (d *Drive) remove(ctx context.Context, path []api.Name, check func([]api.Mu
 	if len(path) == 0 {
 		return api.Errorf(api.Permission, "the drive's root can't be removed")
 	}
-	for {
-		whole := true
+	for top := (api.ID{}); ; { // what is removed, once it is begun
+		whole, at := true, top
 		err := d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
 			e, err := d.entryAt(ctx, tx, path)
 			if err != nil {
 				return nil, err
+			}
+			if at = e.Node.ID; !top.IsZero() && at != top {
+				return nil, api.Errorf(api.Conflict, "what was being removed was moved away, and %q is something else now", string(e.Name))
 			}
 			batch, all, err := d.removal(ctx, tx, e)
 			whole = all
@@ -85,9 +90,8 @@ func (d *Drive) remove(ctx context.Context, path []api.Name, check func([]api.Mu
 		if err != nil || whole {
 			return err
 		}
-		begun := *d
-		begun.condition = nil // what is begun goes on, though the directory has changed
-		d = &begun
+		fault.At(fault.TreeThinned)
+		top, d = at, d.begun()
 	}
 }
 

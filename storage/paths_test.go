@@ -1,12 +1,15 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"satchel/api"
+	"satchel/storage/fault"
 )
 
 func names(t testing.TB, path string) []api.Name {
@@ -151,6 +154,73 @@ func TestLargeTree(t *testing.T) {
 	n, err := d.Lookup(t.Context(), names(t, "copy"))
 	if err != nil || n.Nlink != api.MaxBatch+102 {
 		t.Errorf("the copy: %+v %v", n, err)
+	}
+}
+
+// thinned makes a folder that is removed in steps, removes it by a handle of the drive, and does something after the first step.
+func (d *drive) thinned(t *testing.T, by *Drive, between func()) error {
+	t.Helper()
+	steps := 0
+	defer func(was int) { maxTree = was }(maxTree)
+	maxTree = 3
+	for i := range 10 {
+		d.store(t, fmt.Sprint("dir/", i), "content")
+	}
+	defer fault.Arm(func(s fault.Step) {
+		if s == fault.TreeThinned {
+			if steps++; steps == 1 {
+				between()
+			}
+		}
+	})()
+	return by.Remove(t.Context(), names(t, "dir"))
+}
+
+// A removal in steps removes what was at the path when it began.
+func TestRemoveInSteps(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	if err := d.thinned(t, d.Drive, func() {}); err != nil || d.all(t) != "" {
+		t.Fatalf("left is %q: %v", d.all(t), err)
+	}
+	err := d.thinned(t, d.Drive, func() {
+		if _, err := d.Move(t.Context(), names(t, "dir"), names(t, "away"), MoveOptions{}); err != nil {
+			t.Error(err)
+		}
+		for i := range 10 {
+			d.store(t, fmt.Sprint("dir/", i), "another's")
+		}
+	})
+	if api.KindOf(err) != api.Conflict {
+		t.Errorf("another folder is at the path: %v", err)
+	}
+	if got := d.read(t, "dir/9"); got != "another's" {
+		t.Errorf("it has %q", got)
+	}
+}
+
+// What holds a removal is asked at each of its steps.
+func TestRemoveInStepsIsHeld(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	locked := api.Errorf(api.Conflict, "somebody locked it meanwhile")
+	var begun []bool
+	held := d.If(d.Drive, func(now Moment) error {
+		if begun = append(begun, now.Begun); len(now.Locks) > 0 {
+			return locked
+		}
+		return nil
+	})
+	err := d.thinned(t, held, func() {
+		if err := d.AddDAVLock(t.Context(), DAVLock{Token: api.NewID(), Path: "dir", Deep: true, Expires: time.Now().Add(time.Hour)}, func([]DAVLock) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	if !errors.Is(err, locked) || !slices.Equal(begun, []bool{false, true}) {
+		t.Errorf("begun at the steps: %v; %v", begun, err)
+	}
+	if _, err := d.Lookup(t.Context(), names(t, "dir")); err != nil {
+		t.Error(err)
 	}
 }
 

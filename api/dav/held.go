@@ -53,7 +53,8 @@ func (l *list) holds(locks []storage.DAVLock, n *api.Node) bool {
 }
 
 // held is a drive for the request's change: whatever came meanwhile, such as while a body was sent, the change is made
-// only if the request's preconditions, the list of its If header that held, and the locks still let it.
+// only if the request's preconditions, the list of its If header that held, and the locks still let it. A removal in steps is
+// held to the locks alone once it is begun: the rest is about what it changes.
 func (q *request) held(d *storage.Drive) *storage.Drive {
 	// All is looked up now: the condition is asked while another request of the drive may be at work.
 	list, claims, tokens, conditions := q.list, q.claims(), q.submitted(), q.preconditions()
@@ -70,6 +71,9 @@ func (q *request) held(d *storage.Drive) *storage.Drive {
 		}
 		if err := hindered(now.Locks, claims, tokens); err != nil {
 			return err
+		}
+		if now.Begun {
+			return nil
 		}
 		if list != nil {
 			n, err := node(list.of)
