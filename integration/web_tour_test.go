@@ -191,7 +191,7 @@ func tour(t *testing.T, s *surfer, a, friend *account, visit func(stop)) {
 	visit(stop{"uploading", "/browse/", func() {
 		forget() // what the screen before left
 		s.open("/browse/")
-		s.js(`pause(enqueue(new File([new Uint8Array(3e7)], "film.mkv"), "film.mkv")); pause(enqueue(new File([new Uint8Array(2e7)], "concert.flac"), "concert.flac")); 1`)
+		s.js(`pause(add(new File([new Uint8Array(3e7)], "film.mkv"), "film.mkv")); pause(add(new File([new Uint8Array(2e7)], "concert.flac"), "concert.flac")); 1`)
 		s.sees("Paused at")
 	}})
 	forget()
