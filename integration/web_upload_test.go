@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -182,6 +183,43 @@ func TestWebUploadGoesOn(t *testing.T) {
 		t.Errorf("down came %d bytes of %x, %v; up went %d of %s", n, got.Sum(nil), err, size, want)
 	}
 	streamed(t, own)
+}
+
+// TestWebUploadOfAnotherFile: what an earlier visit began goes on with the same file only. One of the same size that was written
+// since is refused, and sent from its beginning if one says so.
+func TestWebUploadOfAnotherFile(t *testing.T) {
+	a := newAccount(t, server(t), "another")
+	file := filepath.Join(t.TempDir(), "notes.txt")
+	must(t, os.WriteFile(file, []byte("old and old"), 0o600))
+	was := time.Now().Add(-time.Hour).Truncate(time.Second)
+	must(t, os.Chtimes(file, was, was))
+	coded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	begin := func(path string) {
+		a.ask(t, "POST", "/uploads", map[string]string{"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Length": "11",
+			"Upload-Metadata": "path " + coded(path) + ",modified " + coded(fmt.Sprint(was.UnixMilli()))}, []byte("old an")).must(t, 201)
+	}
+	begin("goes-on.txt")
+	s := newSurfer(t, a.server.URL)
+	s.signIn(a)
+	s.choose("#transfers li.begun input", file)
+	s.has(row("goes-on.txt"))
+	must(t, a.stored(t, "goes-on.txt", []byte("old and old")))
+
+	begin("anew.txt")
+	s.open("/browse/")
+	s.sees("6 B of 11 B came")
+	must(t, os.WriteFile(file, []byte("new and new"), 0o600))
+	s.choose("#transfers li.begun input", file)
+	s.sees("This is another file: it was changed since.")
+	if n := a.coming(t); n != 6 {
+		t.Errorf("%d bytes of the refused file came", n)
+	}
+	s.click("#transfers li.begun button:last-of-type")
+	s.has(row("anew.txt"))
+	must(t, a.stored(t, "anew.txt", []byte("new and new")))
+	if got := a.ask(t, "GET", "/uploads", nil, nil); strings.TrimSpace(string(got.body)) != "[]" {
+		t.Errorf("what is left: %v", got)
+	}
 }
 
 // dropFiles drops files and folders of this machine onto a page.

@@ -27,22 +27,25 @@ async function showBegun() {
   drawSum();
 }
 function begunLine(u) {
+  const at = "/uploads/" + u.id, button = (text, onclick, more) => make("button", { type: "button", className: "quiet", onclick, ...more }, text);
+  const discard = () => fetch(at, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
+  const begin = (f, at) => { line.remove(); add(f, u.path, "", at); pump(); };
   const pick = make("input", { type: "file", hidden: true });
   pick.setAttribute("aria-label", `The file for ${u.path}`);
-  const line = make("li", { className: "begun" }, make("span", {}, u.path),
-    make("button", { type: "button", className: "quiet", onclick: () => pick.click() }, "Choose it again"),
-    make("button", { type: "button", className: "quiet", onclick: async () => {
-      await fetch("/uploads/" + u.id, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
-      line.remove(); drawSum();
-    } }, "Discard"),
-    make("span", { className: "state" }, `${size(u.offset)} of ${size(u.size)} came; choose the same file and it goes on`), pick);
+  const text = make("span", { className: "state" }, `${size(u.offset)} of ${size(u.size)} came; choose the same file and it goes on`);
+  text.setAttribute("role", "status");
+  const anew = button("Send this one from its beginning", null, { hidden: true });
+  const line = make("li", { className: "begun" }, make("span", {}, u.path), button("Choose it again", () => pick.click()),
+    button("Discard", async () => { await discard(); line.remove(); drawSum(); }), text, anew, pick);
+  // The end of one file behind the beginning of another would be neither.
   pick.onchange = () => {
     const f = pick.files[0];
     if (!f) return;
-    if (f.size !== u.size) { say(`This is another file: it has ${size(f.size)}, and not ${size(u.size)}.`); return; }
-    line.remove();
-    add(f, u.path, "", "/uploads/" + u.id);
-    pump();
+    const other = f.size !== u.size ? `it has ${size(f.size)}, and not ${size(u.size)}` : u.modified && u.modified !== String(f.lastModified) ? "it was changed since" : "";
+    if (!other) { begin(f, at); return; }
+    text.textContent = `This is another file: ${other}.`;
+    anew.onclick = async () => { await discard(); begin(f); };
+    anew.hidden = false;
   };
   return line;
 }
