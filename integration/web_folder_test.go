@@ -123,3 +123,43 @@ func TestWebFolder(t *testing.T) {
 		t.Errorf("the ZIP has %s", list)
 	}
 }
+
+// TestWebFocusStays: a list that is fetched again, since another device changed something, leaves the focus where it was: on a
+// line's box, its menu, the head of a column. Where a line has gone it is on the one that took its place.
+func TestWebFocusStays(t *testing.T) {
+	a := newAccount(t, server(t), "focus")
+	for _, name := range []string{"m.txt", "n.txt", "o.txt"} {
+		a.store(t, name, []byte(name))
+	}
+	s := newSurfer(t, a.server.URL)
+	s.signIn(a)
+	s.becomes("complete", "document.readyState")
+	n := 0
+	changes := func() { // something else changes
+		t.Helper()
+		n++
+		name := fmt.Sprintf("a%d.txt", n)
+		a.store(t, name, []byte("x"))
+		s.has(row(name))
+	}
+	for _, place := range []string{row("n.txt") + " .check input", row("n.txt") + " a.name", row("n.txt") + " a.dots", "#list thead th:nth-child(3) a"} {
+		s.js(`document.querySelector(%q).focus(); 1`, place)
+		changes()
+		if got := s.js(`document.activeElement === document.querySelector(%q)`, place); got != "true" {
+			t.Errorf("from %s the focus went to %s", place, s.js(`document.activeElement.outerHTML.slice(0, 100)`))
+		}
+	}
+	s.click(row("n.txt") + " a.dots")
+	s.has("#rowmenu:popover-open")
+	changes()
+	s.key(kb.Escape)
+	s.becomes("true", `document.activeElement === document.querySelector(%q)`, row("n.txt")+" a.dots")
+	a.ask(t, "DELETE", "/api/vfs/delete/home/n.txt", nil, nil).must(t, 200)
+	s.hasNot(row("n.txt"))
+	s.becomes("true", `document.activeElement === document.querySelector(%q)`, row("o.txt")+" a.dots")
+
+	// What is said is said in an element that was there before, and that readers of screens know.
+	if got := s.js(`{const e = document.querySelector("#toast"); e && e.role + " " + e.textContent + " " + e.checkVisibility({ visibilityProperty: true })}`); got != "status  true" {
+		t.Errorf("before anything is said there is %s", got)
+	}
+}

@@ -10,14 +10,26 @@ const here = () => list().dataset.path; // with a slash at its end, or ""
 
 // fill puts the list of another page into this one.
 function fill(page) {
-  const focused = document.activeElement && document.activeElement.closest("#list tr");
+  const refocus = focused();
   const marked = new Set(selected().map(pathOf));
   localise(page);
   list().replaceWith($("#list", page));
   for (const r of rows()) if (marked.has(pathOf(r))) box(r).checked = true;
-  if (focused) { const row = rowOf(focused.dataset.name); if (row) focusOn(row); }
+  refocus();
   chosen();
   watchEnd();
+}
+// focused remembers where in the list the focus is; the function that it returns puts it there again in the next one. Where a line
+// has gone it is the line that took its place.
+const stops = (row) => $$("a, input", row);
+function focused() {
+  const e = document.activeElement || document.body, row = e.closest("#list tbody tr"), at = rows().indexOf(row), n = row ? stops(row).indexOf(e) : -1;
+  if (!list().contains(e)) return () => {};
+  return () => {
+    const now = row ? rowOf(row.dataset.name) || rows()[Math.min(at, rows().length - 1)] : null;
+    const next = now ? stops(now)[n] || box(now) : $$("#list a").find((a) => a.href === e.href);
+    if (next) next.focus({ preventScroll: true });
+  };
 }
 async function load(url) {
   const r = await fetch(url, { headers: { Accept: "text/html" } });
@@ -161,6 +173,7 @@ async function rename(row) {
   const name = row.dataset.name, dot = "folder" in row.dataset ? -1 : name.lastIndexOf(".");
   const path = pathOf(row), up = path.slice(0, path.length - name.length);
   const to = await ask("Rename", "New name", name, "Rename", [0, dot > 0 ? dot : name.length]);
+  refind(name, "a.name");
   if (to && to !== name && await post("/do/move", { from: path, to: to.includes("/") ? to : up + to })) {
     await refresh();
     const now = rowOf(to);
@@ -170,6 +183,7 @@ async function rename(row) {
 async function copy(row) {
   const path = pathOf(row), dot = "folder" in row.dataset ? -1 : path.lastIndexOf(".");
   const to = await ask("Copy", "Copy to", dot > path.lastIndexOf("/") + 1 ? `${path.slice(0, dot)} copy${path.slice(dot)}` : `${path} copy`, "Copy");
+  refind(row.dataset.name, "a.name");
   if (to && await post("/do/copy", { from: path, to })) { await refresh(); say(`Copied to ${to}.`); }
 }
 
@@ -177,14 +191,16 @@ async function copy(row) {
 const menu = make("div", { id: "rowmenu", popover: "auto" });
 $("#main").append(menu);
 function openMenu(row, at) {
+  const { name } = row.dataset, now = () => rowOf(name) || row;
+  menu.ontoggle = (e) => { if (e.newState === "closed") refind(name, "a.dots"); };
   const a = $("a.name", row), download = a.pathname.replace(/^\/file\//, "/download/");
   const item = (text, on, danger) => make("button", { type: "button", className: danger ? "danger" : "", onclick: () => { menu.hidePopover(); on(); } }, text);
   menu.replaceChildren(
     make("a", { href: a.href }, "Open"),
     ...("folder" in row.dataset ? [] : [make("a", { href: download, download: "" }, "Download"), make("a", { href: a.href + "#versions" }, "Versions")]),
     make("a", { href: a.pathname.replace(/^\/(file|browse)\//, "/share/") }, "Share…"),
-    item("Rename…", () => rename(row)), item("Copy…", () => copy(row)),
-    item("Delete", () => remove([row]), true));
+    item("Rename…", () => rename(now())), item("Copy…", () => copy(now())),
+    item("Delete", () => remove([now()]), true));
   menu.showPopover();
   const w = menu.offsetWidth, h = menu.offsetHeight;
   menu.style.left = `${Math.max(8, Math.min(at.right - w, innerWidth - w - 8))}px`;
@@ -244,6 +260,11 @@ function showKeys() {
   d.showModal();
 }
 $("#keys").addEventListener("click", showKeys);
+// refind gives the focus back to a line, whose list may have been replaced while a menu or a dialog had it.
+function refind(name, stop) {
+  const e = document.activeElement, row = (e === document.body || menu.contains(e)) && rowOf(name);
+  if (row) ($(stop, row) || box(row)).focus();
+}
 const focusOn = (row) => ($("a.name", row) || box(row)).focus();
 function walk(step, to) {
   const all = rows();

@@ -32,12 +32,7 @@ function size(n) {
 // say shows a message for a while, and reads it out.
 let saying;
 function say(...what) {
-  let toast = $("#toast");
-  if (!toast) {
-    toast = make("div", { id: "toast", className: "toastin" });
-    toast.setAttribute("role", "status");
-    document.body.append(toast);
-  }
+  const toast = $("#toast");
   toast.replaceChildren(...what);
   clearTimeout(saying);
   saying = setTimeout(() => toast.replaceChildren(), 7000);
