@@ -159,7 +159,7 @@ func (s *server) render(w http.ResponseWriter, r *http.Request, status int, v we
 func pageOf(id auth.Identity, title, here string) web.Page {
 	p := web.Page{Title: title, Here: here, Admin: id.Role == auth.Admin}
 	if !id.User.IsZero() {
-		p.User = id.UserName
+		p.UserID, p.User = id.User.String(), id.UserName
 		if p.User == "" {
 			p.User = id.Email
 		}

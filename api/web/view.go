@@ -8,12 +8,13 @@ import (
 
 // Page is what every page has.
 type Page struct {
-	Title string
-	User  string // the person's name or address; "" when nobody is signed in
-	Admin bool   // an admin has no drive: he sees accounts and metadata
-	Here  string // which part of the site: "files", "trash", "account", "people"
-	Alert string // what went wrong with the last form
-	Note  string // what it did
+	Title  string
+	User   string // the person's name or address; "" when nobody is signed in
+	UserID string // whose page it is, for the browser's other tabs
+	Admin  bool   // an admin has no drive: he sees accounts and metadata
+	Here   string // which part of the site: "files", "trash", "account", "people"
+	Alert  string // what went wrong with the last form
+	Note   string // what it did
 }
 
 // Start is the first page: signing in, or signing up, and how to mount.

@@ -175,6 +175,14 @@ func (s *Server) Indexed(ctx context.Context) error {
 	})
 }
 
+// AgeSessions makes the last use of every session so much longer ago.
+func (s *Server) AgeSessions(ctx context.Context, by time.Duration) error {
+	return s.database(ctx, "postgres", func(db *pgx.Conn) error {
+		_, err := db.Exec(ctx, `UPDATE satchel.sessions SET seen = seen - $1::interval`, by)
+		return err
+	})
+}
+
 // AddUser makes an account. Role is editor or admin.
 func (s *Server) AddUser(ctx context.Context, email, password, role string) error {
 	_, err := s.Satcheld(ctx, password+"\n", "user", "add", email, "--role", role, "--password-stdin")

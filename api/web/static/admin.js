@@ -6,7 +6,7 @@
     await new Promise((done) => setTimeout(done, pause));
     try {
       const r = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (r.redirected && new URL(r.url).pathname === "/") { location.href = r.url; return; }
+      if (r.redirected && new URL(r.url).pathname === "/") { ended(); return; }
       if (!r.ok) continue;
       const next = new DOMParser().parseFromString(await r.text(), "text/html").querySelector("#live");
       if (!next || !live()) return;

@@ -103,7 +103,7 @@ async function follow() {
   for (;;) {
     try {
       const r = await fetch(`/v1/drives/home/changes?epoch=${epoch}&after=${seq}&wait=55`);
-      if (r.status === 401) { ended(); return; }
+      if (r.status === 401) { await ended(); continue; }
       if (r.status === 409) { await refresh(); epoch = list().dataset.epoch; seq = list().dataset.seq; }
       else if (r.ok) {
         const c = await r.json();

@@ -37,9 +37,9 @@ function add(file, path, description = "", at = "") {
   drawSoon(job);
   return job;
 }
-let resting = 0, misses = 0;
+let resting = 0, misses = 0, held = false;
 function pump() {
-  if (resting || !count.queued && !count.waiting) return;
+  if (held || resting || !count.queued && !count.waiting) return;
   for (const job of jobs) {
     if (count.running >= atOnce) return;
     if (job.state === "queued" || job.state === "waiting") run(job);
@@ -92,6 +92,14 @@ function giveUp(job) {
   told();
   pump();
 }
+// The queue outlives the session: nothing is sent until the same person is there again.
+addEventListener("sessionend", (e) => {
+  if (!jobs.size) return;
+  e.preventDefault();
+  held = true;
+  for (const job of jobs) if (job.state === "running" || job.state === "waiting") { move(job, "queued"); job.stop.abort(); }
+  ended().then(() => { held = false; pump(); });
+});
 addEventListener("beforeunload", (e) => { if (jobs.size > count.failed) e.preventDefault(); });
 
 // The panel. What changed is drawn once, after all that changed it.

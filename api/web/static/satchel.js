@@ -38,10 +38,47 @@ function say(...what) {
   saying = setTimeout(() => toast.replaceChildren(), 7000);
 }
 
-// ended is where a page goes whose session is over, unless its own sign-out is what ended it.
-let leaving = false;
+// ended is for a page that hears that its session is over. It goes to where one signs in. A page that would lose something by
+// that prevents "sessionend", and stays: it shows no more than this, and goes on when the same person has signed in again in
+// another tab, which the promise tells. All pages tell each other whose they are, for this, and since none may
+// go on when somebody else has signed in.
+const me = document.body.dataset.user, tabs = new BroadcastChannel("satchel");
+let leaving = false, over = null, back;
 addEventListener("submit", (e) => { if (e.target.getAttribute("action") === "/signout") leaving = true; });
-function ended() { if (!leaving) location.href = "/?again=1"; }
+function ended() {
+  if (!over) {
+    over = new Promise((then) => { back = then; });
+    if (!dispatchEvent(new Event("sessionend", { cancelable: true }))) stay();
+    else if (!leaving) location.href = "/?again=1"; // its own sign-out leads there, too
+  }
+  return over;
+}
+function stay() {
+  const hidden = $$("body > header, #main"), { title } = document, y = scrollY;
+  const card = make("div", { className: "card" }, make("h1", {}, "Your session has ended"),
+    make("p", {}, `What is not sent yet waits on this page. Sign in again as ${$(".who").textContent} in another tab, and it goes on.`),
+    make("p", {}, make("a", { className: "button", href: "/?again=1", target: "_blank" }, "Sign in again")));
+  card.setAttribute("role", "alert");
+  const note = make("main", { id: "ended", className: "narrow" }, card);
+  $$("dialog[open]").forEach((d) => d.close());
+  hidden.forEach((e) => { e.hidden = true; });
+  document.body.prepend(note);
+  document.title = "Your session has ended · Satchel";
+  $("a", note).focus();
+  over.then(() => {
+    note.remove();
+    hidden.forEach((e) => { e.hidden = false; });
+    document.title = title;
+    scrollTo(0, y);
+  });
+}
+if (me) {
+  tabs.onmessage = ({ data }) => {
+    if (data !== me) ended();
+    else if (over) { over = null; back(); }
+  };
+  tabs.postMessage(me);
+}
 
 // post sends a form's fields as a form would; the answer's page is not loaded. It is true, or
 // says what is wrong.
