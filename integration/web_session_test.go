@@ -59,3 +59,22 @@ func TestWebSessionEndsInUploads(t *testing.T) {
 	tab.open("/browse/")
 	s.sees("This folder is empty.")
 }
+
+// TestWebOpenFolderIsNoUse: the page of a folder that nobody uses does not keep its session from ending, whatever it shows of
+// what other devices do.
+func TestWebOpenFolderIsNoUse(t *testing.T) {
+	own := ownServer(t)
+	a := newAccount(t, own, "idle")
+	s := newSurfer(t, own.URL)
+	s.signIn(a)
+	s.becomes("complete", "document.readyState")
+	must(t, own.AgeSessions(t.Context(), 14*time.Minute))
+	for i := range 3 {
+		name := fmt.Sprintf("hills-%d.jpg", i)
+		a.store(t, name, landscape())
+		s.becomes("true", `(document.querySelector(%q)?.naturalWidth ?? 0) > 0`, row(name)+" img")
+	}
+	must(t, own.AgeSessions(t.Context(), 2*time.Minute))
+	a.store(t, "one more.txt", []byte("x"))
+	s.sees("Your session has ended: sign in again.")
+}

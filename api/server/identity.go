@@ -20,9 +20,18 @@ func (s *server) identify(r *http.Request) (auth.Identity, error) {
 		return s.auth.ByToken(r.Context(), strings.TrimSpace(token))
 	}
 	if c, err := r.Cookie(s.cookieName()); err == nil {
+		if unasked(r) {
+			return s.auth.ByUnusedCookie(r.Context(), c.Value)
+		}
 		return s.auth.ByCookie(r.Context(), c.Value)
 	}
 	return auth.Identity{}, errNobody()
+}
+
+// unasked tells whether a page asks by itself, while perhaps nobody is at it: it follows the change feed, fetches its list again,
+// and shows the small pictures in it. That is no use of a session, which would never end otherwise while a folder is open.
+func unasked(r *http.Request) bool {
+	return r.Header.Get("Satchel-Unasked") != "" || strings.HasPrefix(r.URL.Path, "/thumb/")
 }
 
 // visitor is who asks for what strangers may have too: the zero caller is a stranger. So is a

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"satchel/storage/postgres/pgtest"
 )
 
 // cookie is the session cookie that an answer sets, as a Cookie header.
@@ -62,6 +65,38 @@ func TestLogout(t *testing.T) {
 		f.fails(f.do(request{method: "POST", path: "/rpc/refresh_session", header: header}), 401, "")
 	}
 	f.fails(f.do(request{path: "/rpc/current_user"}), 401, "")
+}
+
+// TestUnaskedIsNoUse: what a page asks for by itself does not keep its session from ending after 15 minutes without use; what
+// somebody does at it keeps it.
+func TestUnaskedIsNoUse(t *testing.T) {
+	f := newFixture(t)
+	c := cookie(t, f.login(alice, password))
+	ask := func(path string, unasked bool) int {
+		h := map[string]string{"Cookie": c}
+		if unasked {
+			h["Satchel-Unasked"] = "1"
+		}
+		return f.do(request{path: path, header: h}).status
+	}
+	const feed, picture, who = "/v1/drives/home/changes?after=0", "/thumb/nothing.jpg", "/rpc/current_user"
+	for range 2 { // each use is good for 15 minutes more
+		if got := ask(who, false); got != 200 {
+			t.Fatalf("a use: %d", got)
+		}
+		pgtest.AgeSessions(t, f.admin, 14*time.Minute)
+	}
+	for _, path := range []string{feed, "/rpc/current_user", picture} {
+		if got := ask(path, path != picture); got == 401 {
+			t.Errorf("%s after 14 minutes: %d", path, got)
+		}
+	}
+	pgtest.AgeSessions(t, f.admin, 2*time.Minute)
+	for _, path := range []string{feed, who} {
+		if got := ask(path, path == feed); got != 401 {
+			t.Errorf("%s after 16 minutes: %d", path, got)
+		}
+	}
 }
 
 // Cross-site POST → 403.

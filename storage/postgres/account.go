@@ -72,18 +72,41 @@ func (db *DB) LoginAccount(ctx context.Context, email string) (Account, error) {
 // SessionByID is the live session of an id that a valid token names. It is one
 // statement, since every request asks it. All others are [api.Unauthenticated].
 func (db *DB) SessionByID(ctx context.Context, id api.ID) (Session, error) {
-	return db.session(ctx, `SELECT session, kind, device, user_id, email, name, role FROM satchel.session_by_id($1)`, id)
+	return session(ctx, db.pool, `SELECT session, kind, device, user_id, email, name, role FROM satchel.session_by_id($1)`, id)
 }
 
 // SessionBySecret is the live session of a secret with this SHA-256. All
 // others are [api.Unauthenticated].
 func (db *DB) SessionBySecret(ctx context.Context, secret api.Hash, kind SessionKind) (Session, error) {
-	return db.session(ctx, `SELECT session, kind, device, user_id, email, name, role FROM satchel.session_by_secret($1, $2)`, secret[:], string(kind))
+	return session(ctx, db.pool, sessionBySecret, secret[:], string(kind))
 }
 
-func (db *DB) session(ctx context.Context, query string, args ...any) (Session, error) {
+const sessionBySecret = `SELECT session, kind, device, user_id, email, name, role FROM satchel.session_by_secret($1, $2)`
+
+// errUnused rolls a transaction back after which nothing shall have happened.
+var errUnused = errors.New("the session is not used")
+
+// SessionUnused is SessionBySecret for what is no use of the session: its time without use goes on. The function of the
+// database notes every use, so what it noted is rolled back.
+func (db *DB) SessionUnused(ctx context.Context, secret api.Hash, kind SessionKind) (s Session, err error) {
+	err = db.As(ctx, api.ID{}, func(ctx context.Context, tx *Tx) error {
+		if s, err = session(ctx, tx.conn, sessionBySecret, secret[:], string(kind)); err != nil {
+			return err
+		}
+		return errUnused
+	})
+	if errors.Is(err, errUnused) {
+		err = nil
+	}
+	return s, err
+}
+
+// session asks the pool or a transaction for one.
+func session(ctx context.Context, q interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+}, query string, args ...any) (Session, error) {
 	var s Session
-	err := db.pool.QueryRow(ctx, query, args...).Scan(&s.ID, &s.Kind, &s.Name, &s.User, &s.Email, &s.UserName, &s.Role)
+	err := q.QueryRow(ctx, query, args...).Scan(&s.ID, &s.Kind, &s.Name, &s.User, &s.Email, &s.UserName, &s.Role)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Session{}, errNoSession()
 	}

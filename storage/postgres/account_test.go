@@ -232,6 +232,12 @@ func TestIdleSessionSlides(t *testing.T) {
 		}
 	}
 	seen("14 minutes")
+	if _, err := a.db.SessionUnused(t.Context(), s.Secret, postgres.BrowserSession); err != nil {
+		t.Fatalf("after 14 minutes: %v", err)
+	}
+	if n, err := a.sql(t, a.alice, `SELECT FROM satchel.sessions WHERE seen > now() - interval '13 minutes'`); err != nil || n != 0 {
+		t.Errorf("what is no use made %d sessions seen, %v", n, err)
+	}
 	if _, err := a.db.SessionBySecret(t.Context(), s.Secret, postgres.BrowserSession); err != nil {
 		t.Fatalf("used after 14 minutes: %v", err)
 	}
@@ -240,8 +246,10 @@ func TestIdleSessionSlides(t *testing.T) {
 		t.Errorf("sessions seen just now = %d, %v", n, err)
 	}
 	seen("16 minutes")
-	if _, err := a.db.SessionBySecret(t.Context(), s.Secret, postgres.BrowserSession); api.KindOf(err) != api.Unauthenticated {
-		t.Errorf("used after 16 minutes: %v, want unauthenticated", err)
+	for _, by := range []func(context.Context, api.Hash, postgres.SessionKind) (postgres.Session, error){a.db.SessionBySecret, a.db.SessionUnused} {
+		if _, err := by(t.Context(), s.Secret, postgres.BrowserSession); api.KindOf(err) != api.Unauthenticated {
+			t.Errorf("used after 16 minutes: %v, want unauthenticated", err)
+		}
 	}
 }
 

@@ -5,7 +5,7 @@
   for (let pause = 1000; live(); pause = Math.min(pause * 1.5, 10000)) {
     await new Promise((done) => setTimeout(done, pause));
     try {
-      const r = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const r = await fetch(location.href, { headers: { Accept: "text/html", ...unasked } });
       if (r.redirected && new URL(r.url).pathname === "/") { ended(); return; }
       if (!r.ok) continue;
       const next = new DOMParser().parseFromString(await r.text(), "text/html").querySelector("#live");

@@ -31,8 +31,8 @@ function focused() {
     if (next) next.focus({ preventScroll: true });
   };
 }
-async function load(url) {
-  const r = await fetch(url, { headers: { Accept: "text/html" } });
+async function load(url, headers = {}) {
+  const r = await fetch(url, { headers: { Accept: "text/html", ...headers } });
   if (r.redirected && new URL(r.url).pathname === "/") { ended(); return null; }
   return r.ok ? new DOMParser().parseFromString(await r.text(), "text/html") : null;
 }
@@ -47,7 +47,7 @@ function refresh() {
         // As many as are shown, so that nobody loses his place.
         const u = new URL(location.href), n = rows().length;
         if (n > 200) u.searchParams.set("count", n);
-        const page = await load(u);
+        const page = await load(u, unasked);
         if (page && $("#list", page)) fill(page);
         if (again && n > 1000) await new Promise((then) => setTimeout(then, 2000));
       } while (again);
@@ -102,7 +102,7 @@ async function follow() {
   let epoch = list().dataset.epoch, seq = list().dataset.seq, pause = 1000;
   for (;;) {
     try {
-      const r = await fetch(`/v1/drives/home/changes?epoch=${epoch}&after=${seq}&wait=55`);
+      const r = await fetch(`/v1/drives/home/changes?epoch=${epoch}&after=${seq}&wait=55`, { headers: unasked });
       if (r.status === 401) { await ended(); continue; }
       if (r.status === 409) { await refresh(); epoch = list().dataset.epoch; seq = list().dataset.seq; }
       else if (r.ok) {

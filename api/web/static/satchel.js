@@ -38,6 +38,9 @@ function say(...what) {
   saying = setTimeout(() => toast.replaceChildren(), 7000);
 }
 
+// unasked are headers of what a page asks for by itself, which is no use of the session.
+const unasked = { "Satchel-Unasked": "1" };
+
 // ended is for a page that hears that its session is over. It goes to where one signs in. A page that would lose something by
 // that prevents "sessionend", and stays: it shows no more than this, and goes on when the same person has signed in again in
 // another tab, which the promise tells. All pages tell each other whose they are, for this, and since none may
