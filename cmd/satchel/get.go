@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"satchel/api"
 	"satchel/cmd/internal/cli"
@@ -94,11 +96,14 @@ type getter struct {
 	bar   *progress
 	group errgroup.Group
 
+	mu     sync.Mutex
+	filled map[string]bool // directories that have new names, which are not durable yet
+
 	files, bytes, skipped, failed atomic.Int64
 }
 
 func newGetter(sh *shell, t *tree, check bool) *getter {
-	g := &getter{sh: sh, tree: t, check: check, left: map[string]bool{}, bar: newProgress(sh.stderr, "fetching", 0)}
+	g := &getter{sh: sh, tree: t, check: check, left: map[string]bool{}, filled: map[string]bool{}, bar: newProgress(sh.stderr, "fetching", 0)}
 	g.group.SetLimit(getters)
 	return g
 }
@@ -114,6 +119,9 @@ func (g *getter) finish(toStdout bool, err error) error {
 		for _, dir := range g.fresh {
 			os.Remove(dir) // when it is empty still: another time would copy into it
 		}
+		return err
+	}
+	if err := g.settle(); err != nil {
 		return err
 	}
 	if g.sh.json && !toStdout {
@@ -194,6 +202,8 @@ func (g *getter) get(ctx context.Context, n api.Node, to string, check bool) err
 				return fmt.Errorf("%s: %w", to, cause(err))
 			}
 			maps.Copy(g.left, parts(to))
+		} else {
+			g.named(to)
 		}
 		return g.tree.children(ctx, n.ID, func(c child) error {
 			delete(g.left, filepath.Join(to, string(c.name)))
@@ -205,6 +215,8 @@ func (g *getter) get(ctx context.Context, n api.Node, to string, check bool) err
 		}
 		if err := os.Symlink(string(n.Target), to); err != nil {
 			g.tell(fmt.Errorf("%s: %w", to, cause(err)))
+		} else {
+			g.named(to)
 		}
 	case api.File:
 		g.group.Go(func() error {
@@ -228,7 +240,7 @@ func (g *getter) get(ctx context.Context, n api.Node, to string, check bool) err
 }
 
 // file fetches beside the name and renames, so that what was there stays whole
-// until the new content is.
+// until the new content is, also when the power fails. What has the name, and the drive's size and time, has the content.
 func (g *getter) file(ctx context.Context, n api.Node, to string, check bool) error {
 	if info, err := os.Lstat(to); err == nil {
 		if info.IsDir() {
@@ -256,13 +268,50 @@ func (g *getter) file(ctx context.Context, n api.Node, to string, check bool) er
 		err = os.Chtimes(f.Name(), time.Time{}, time.Unix(0, n.Mtime))
 	}
 	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
 		err = os.Rename(f.Name(), to)
 	}
 	if err != nil {
 		return err
 	}
+	g.named(to)
 	f.done = true
 	g.files.Add(1)
+	return nil
+}
+
+// named notes that a directory has a new name.
+func (g *getter) named(path string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.filled[filepath.Dir(path)] = true
+}
+
+// settle makes the new names durable.
+func (g *getter) settle() error {
+	for dir := range g.filled {
+		if err := syncDir(dir); err != nil {
+			return fmt.Errorf("%s: %w", dir, cause(err))
+		}
+	}
+	return nil
+}
+
+// syncDir makes the names in a directory durable, where the file system can.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // one may write into it, and not list it
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); !errors.Is(err, unix.EINVAL) {
+		return err
+	}
 	return nil
 }
 
