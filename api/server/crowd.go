@@ -111,6 +111,6 @@ func weight(r *http.Request) int {
 // another one, is read as JSON there.
 func held(r *http.Request) bool {
 	path := r.URL.Path
-	return strings.HasPrefix(path, "/v1/") && !strings.HasSuffix(path, "/packs") || strings.HasPrefix(path, "/api/vfs/acl/") ||
+	return strings.HasPrefix(path, "/v1/") && !strings.HasSuffix(path, "/packs") || strings.HasPrefix(path, "/api/vfs/acl/") || choosing(path) ||
 		strings.HasPrefix(r.Header.Get("Content-Type"), "application/json")
 }

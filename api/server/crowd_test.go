@@ -59,6 +59,7 @@ func TestCrowd(t *testing.T) {
 		"large JSON":   {{request{"/a", here, "application/json", -1}, 0}, {request{"/b", here, "", 0}, 503}}, // alone it may
 		"typeless":     {{request{batches, here, "", 2 << 20}, 0}, {request{batches, here, "application/x+json", 1 << 20}, 503}, {request{batches, here, "text/plain", 1000}, 0}, {request{"/b", here, "", 0}, 503}},
 		"settings":     {{request{"/api/vfs/acl/home", here, "", 3 << 20}, 0}, {request{"/b", here, "", 0}, 503}},
+		"a choice":     {{request{"/do/delete-these", here, "application/x-www-form-urlencoded", 3 << 20}, 0}, {request{"/b", here, "", 0}, 503}},
 		"packs":        {{request{"/v1/drives/home/packs", here, "application/octet-stream", 32 << 20}, 0}, {request{"/v1/drives/home/packs", here, "", -1}, 0}},
 		"a large file": {{request{"/a", here, "application/octet-stream", 1 << 40}, 0}, {request{"/b", here, "", -1}, 0}},
 		"the feed":     {{request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 503}, {request{"/a", here, "", 0}, 0}},

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"satchel/api"
 	"satchel/api/auth"
@@ -97,8 +99,11 @@ func (s *server) signedIn(page webPage) http.HandlerFunc {
 
 // formLimit is the largest form in bytes; files have none of their own.
 func formLimit(r *http.Request) int64 {
-	if r.URL.Path == "/do/upload" {
+	switch {
+	case r.URL.Path == "/do/upload":
 		return 1 << 62
+	case choosing(r.URL.Path):
+		return maxChosenBytes
 	}
 	return 64 << 10
 }
@@ -128,7 +133,13 @@ func (s *server) webError(w http.ResponseWriter, r *http.Request, id auth.Identi
 	if title == "" {
 		title = "That did not work"
 	}
-	s.render(w, r, f.status, web.Message{Page: pageOf(id, title, ""), Text: strings.ToUpper(f.message[:1]) + f.message[1:] + ".", Back: cameFrom(r, "/")})
+	s.render(w, r, f.status, web.Message{Page: pageOf(id, title, ""), Text: sentence(f.message), Back: cameFrom(r, "/")})
+}
+
+// sentence is a message as people write it.
+func sentence(message string) string {
+	first, n := utf8.DecodeRuneInString(message)
+	return string(unicode.ToUpper(first)) + message[n:] + "."
 }
 
 func (s *server) render(w http.ResponseWriter, r *http.Request, status int, v web.View) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 
 	"satchel/api"
@@ -41,7 +42,7 @@ func TestWebMoveAcross(t *testing.T) {
 	if _, err := his.Commit(t.Context(), api.Batch{Incarnation: api.NewID(), Number: 1, Mutations: []api.Mutation{link}}); err != nil {
 		t.Fatal(err)
 	}
-	if p := c.post("/do/move", "from", "plan", "to", "team/plan"); p.status != 400 {
+	if p := c.post("/do/move", "from", "plan", "to", "team/plan"); p.status != 400 || !strings.Contains(p.body, "<p>“latest” is a link") {
 		t.Errorf("with a link in it: %d %s", p.status, p.body)
 	}
 	if _, err := hers.Lookup(t.Context(), []api.Name{"team", "plan"}); api.KindOf(err) != api.NotFound {
