@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -36,8 +35,9 @@ func (k *kept) upkeep(t *testing.T) (r gc.Report) {
 			return err
 		}
 		var err error
-		r, err = gc.Run(t.Context(), keeper, k.blobs, gc.Options{Grace: gc.DefaultGrace, Changes: gc.DefaultChanges, Events: time.Hour,
-			Expire: func(ctx context.Context, now time.Time) (Expired, error) { return k.Expire(ctx, DefaultRetention, now) }}, slog.New(slog.DiscardHandler))
+		keep := DefaultRetention
+		keep.Events = time.Hour
+		r, err = gc.Run(t.Context(), keeper, k.blobs, gc.Options{Grace: gc.DefaultGrace, Changes: gc.DefaultChanges, Keep: keep, Expire: k.Expire}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return err
 		}

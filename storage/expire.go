@@ -11,15 +11,11 @@ import (
 )
 
 // Retention says how long the past is kept.
-type Retention struct {
-	All   time.Duration // every version, and the whole drive's past
-	Daily time.Duration // from then on the last version of each day (UTC)
-	Trash time.Duration // what was deleted
-}
+type Retention = postgres.Retention
 
 // DefaultRetention keeps all for 30 days, then one version a day for a year,
-// and the trash for 30 days.
-var DefaultRetention = Retention{All: 30 * day, Daily: 365 * day, Trash: 30 * day}
+// the trash for 30 days, and the audit log for a year.
+var DefaultRetention = Retention{Versions: 30 * day, Daily: 365 * day, Trash: 30 * day, Events: 365 * day}
 
 const day = 24 * time.Hour
 
@@ -78,7 +74,7 @@ func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep R
 		if err = tx.ExpireUploads(ctx, d.Drive, now.Add(-uploadAge)); err != nil {
 			return err
 		}
-		limits, err = tx.Limits(ctx, d.Drive, d.Owner, now, keep.All, keep.Daily, keep.Trash)
+		limits, err = tx.Limits(ctx, d.Drive, d.Owner, now, keep.Versions, keep.Daily, keep.Trash)
 		return err
 	})
 	if err != nil {

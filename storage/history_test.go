@@ -252,7 +252,7 @@ func TestRetention(t *testing.T) {
 		t.Errorf("all is recent, and %+v went", gone)
 	}
 	// The device was here all the time but for a day.
-	keep := Retention{All: 24 * time.Hour, Daily: 30 * day, Trash: 24 * time.Hour}
+	keep := Retention{Versions: 24 * time.Hour, Daily: 30 * day, Trash: 24 * time.Hour}
 	w.session(t, d.caller, 72*time.Hour)
 	if gone := expire(keep); gone != (Expired{}) {
 		t.Errorf("a device may work on it, and %+v went", gone)

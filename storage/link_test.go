@@ -28,7 +28,7 @@ func TestLinksAreInTheLog(t *testing.T) {
 	if _, err := s.world.admin.Exec(t.Context(), `UPDATE satchel.links SET expires = now() - interval '1 second' WHERE id = $1`, kept.ID.String()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Expire(t.Context(), Retention{All: time.Hour, Daily: time.Hour, Trash: time.Hour}, time.Now()); err != nil {
+	if _, err := s.Expire(t.Context(), Retention{Versions: time.Hour, Daily: time.Hour, Trash: time.Hour}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 

@@ -285,6 +285,15 @@ func (d *Desk) Runs(ctx context.Context, limit, offset int) (runs []postgres.Run
 	return runs, err
 }
 
+// Retentions is what the servers were told to keep of the past, as far as it counts.
+func (d *Desk) Retentions(ctx context.Context) (told []postgres.ToldRetention, err error) {
+	err = d.read(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		told, err = tx.Retentions(ctx)
+		return err
+	})
+	return told, err
+}
+
 // Kinds of runs.
 const (
 	GC   = "gc"

@@ -360,8 +360,12 @@ func (s *server) webUpkeep(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if err != nil {
 		return err
 	}
+	told, err := desk.Retentions(r.Context())
+	if err != nil {
+		return err
+	}
 	v := web.List{
-		Page: pageOf(id, "Upkeep", "upkeep"), Exports: exports("runs", nil), Empty: "Nothing has run yet. The server collects garbage by itself, every few hours.",
+		Page: pageOf(id, "Upkeep", "upkeep"), Intro: retentionText(told), Exports: exports("runs", nil), Empty: "Nothing has run yet. The server collects garbage by itself, every few hours.",
 		Columns: []web.Column{{Label: "Run"}, {Label: "Result"}, {Label: "Started by"}, {Label: "On"}, {Label: "Started"}, {Label: "Ended"}},
 	}
 	for _, run := range runs {
@@ -374,7 +378,7 @@ func (s *server) webUpkeep(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if s.admin.Upkeep != nil && !v.Live {
 		v.Forms = []web.Form{
 			{Title: "Collect garbage", Action: "/do/admin/run", Button: "Start", Hidden: []web.Option{{Label: "kind", Value: admin.GC}},
-				Intro: "Lets go of what retention says and of content that nothing names any more, a day after it became so. It can run at any time."},
+				Intro: "Lets go of the past that was kept long enough, and of content that nothing names any more, a day after it became so. It can run at any time."},
 			{Title: "Check the store", Action: "/do/admin/run", Button: "Start", Hidden: []web.Option{{Label: "kind", Value: admin.Fsck}},
 				Intro:  "Compares rows, objects and sizes. It changes nothing: repairs are for the command, satcheld fsck --repair.",
 				Fields: []web.Field{{Name: "deep", Label: "How", Type: "select", Value: "", Options: []web.Option{{Label: "quick"}, {Value: "on", Label: "deep: read all content"}}}}},

@@ -84,6 +84,33 @@ func quantity(name string, n float64) string {
 	return strconv.FormatFloat(n, 'f', -1, 64)
 }
 
+// retentionText says how long the past is kept.
+func retentionText(told []postgres.ToldRetention) string {
+	r, known := postgres.InForce(told)
+	if !known {
+		return ""
+	}
+	text := fmt.Sprintf("Every version of a file is kept %s, then the last of each day %s, what was deleted %s, the audit log %s.",
+		keptFor(r.Versions), keptFor(r.Daily), keptFor(r.Trash), keptFor(r.EventsKept()))
+	if len(told) > 1 {
+		text += " The servers were told different times, now or within the last day: these are the longest of each."
+	}
+	return text
+}
+
+func keptFor(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == postgres.Forever:
+		return "for ever"
+	case d == day:
+		return "for a day"
+	case d%day == 0:
+		return fmt.Sprintf("for %d days", d/day)
+	}
+	return "for " + d.String()
+}
+
 func runCells(run postgres.Run) []web.Cell {
 	name := text(run.Kind)
 	switch {

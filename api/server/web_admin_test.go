@@ -214,6 +214,19 @@ func TestWebAdminSessionsBansAndRuns(t *testing.T) {
 	b.get("/audit?action=ban+lifted").want(t, "the log", "/audit", "2001:db8::/64", root)
 
 	b.get("/upkeep").want(t, "no runs", "/upkeep", "Nothing has run yet")
+	keeper, err := postgres.OpenKeeper(t.Context(), f.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keeper.Close()
+	const day = 24 * time.Hour
+	for i, said := range []string{"Every version of a file is kept for 30 days, then the last of each day for 365 days, what was deleted for a day, the audit log for ever.",
+		"kept for 30 days, then the last of each day for 365 days, what was deleted for 90 days, the audit log for ever. The servers were told different times"} {
+		if err := keeper.TellRetention(t.Context(), postgres.Retention{Versions: 30 * day, Daily: 365 * day, Trash: day + time.Duration(i)*89*day}, "here"); err != nil {
+			t.Fatal(err)
+		}
+		b.get("/upkeep").want(t, "how long the past is kept", "/upkeep", said)
+	}
 	b.post("/do/admin/run", "kind", "fsck", "deep", "on").want(t, "a run", "/upkeep")
 	if len(f.upkeep.started) != 1 || f.upkeep.started[0].Kind != "fsck" || !f.upkeep.started[0].Deep || f.upkeep.started[0].Repair || f.upkeep.started[0].User.String() != f.accountID(root) {
 		t.Errorf("started %+v", f.upkeep.started)

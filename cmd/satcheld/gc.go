@@ -18,7 +18,7 @@ import (
 
 type gcCmd struct {
 	Grace time.Duration `zero:"" default:"24h" help:"Leave alone what came, or became garbage, within this time (${default})."`
-	retention
+	otherRetention
 }
 
 // Run collects garbage now, beside a running server or without.
@@ -34,7 +34,7 @@ func (cmd *gcCmd) Run(p *program) error {
 			return err
 		}
 		defer app.Close()
-		u.expire, u.events = expire(storage.New(app, u.blobs, p.log), cmd.policy()), time.Duration(cmd.KeepEvents)
+		u.expire, u.instead = storage.New(app, u.blobs, p.log).Expire, cmd.otherRetention
 		found, err := u.run(p.ctx, postgres.Run{ID: api.NewID(), Kind: admin.GC, Via: "command"}, cmd.Grace, bars.show, func() {})
 		bars.close()
 		report, ok := found.(gc.Report)
@@ -52,18 +52,13 @@ func (cmd *gcCmd) Run(p *program) error {
 	})
 }
 
-func expire(drives *storage.Service, keep storage.Retention) func(context.Context, time.Time) (postgres.Expired, error) {
-	return func(ctx context.Context, now time.Time) (postgres.Expired, error) {
-		return drives.Expire(ctx, keep, now)
-	}
-}
-
-// describeGC says in words what a run did.
+// describeGC says in words what a run did, and how long it kept the past.
 func describeGC(w io.Writer, r gc.Report) {
 	if r.AnotherRunning {
 		fmt.Fprintln(w, "another process is collecting garbage, or checking the store: nothing was done")
 		return
 	}
+	fmt.Fprintf(w, "kept are versions %s, daily %s, trash %s, events %s: %s\n", r.KeepVersions, r.KeepDaily, r.KeepTrash, r.KeepEvents, r.KeepWhy)
 	line := func(n int64, format string, args ...any) {
 		if n > 0 {
 			fmt.Fprintf(w, format+"\n", append([]any{n}, args...)...)

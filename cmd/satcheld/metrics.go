@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -38,6 +39,7 @@ type metrics struct {
 	runs     *prometheus.CounterVec
 	lastRun  *prometheus.GaugeVec
 	behind   prometheus.Gauge
+	kept     *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -70,6 +72,7 @@ func newMetrics() *metrics {
 	m.lastRun = gauge("upkeep_last_success_timestamp_seconds", "When a run last ended well in this process.", "kind")
 	m.behind = prometheus.NewGauge(prometheus.GaugeOpts{Name: "satchel_gc_clock_behind_seconds",
 		Help: "By how much the last gc in this process took it to be earlier than the database's clock said, not to take for old what a jump of the clock made so."})
+	m.kept = gauge("retention_seconds", "How long the past is kept, by the longest of what the servers of the database were told.", "what")
 	m.registry.MustRegister(m.behind, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return m
 }
@@ -275,6 +278,17 @@ func (m *metrics) ended(kind string, report any, err error) {
 	}
 	m.runs.WithLabelValues(kind, "ok").Inc()
 	m.lastRun.WithLabelValues(kind).SetToCurrentTime()
+}
+
+// keeps shows how long the past is kept; for ever is +Inf.
+func (m *metrics) keeps(r postgres.Retention) {
+	for what, d := range map[string]time.Duration{"versions": r.Versions, "daily": r.Daily, "trash": r.Trash, "events": r.EventsKept()} {
+		seconds := d.Seconds()
+		if d == postgres.Forever {
+			seconds = math.Inf(1)
+		}
+		m.kept.WithLabelValues(what).Set(seconds)
+	}
 }
 
 // private is what the address that only operators reach serves: metrics, profiles

@@ -270,12 +270,17 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 		}
 	})
 	keeping := &upkeep{
-		ownerURL: database.owner, blobs: blobs, store: p.storeName(), expire: expire(drives, cmd.policy()), events: time.Duration(cmd.KeepEvents), log: p.log,
+		ownerURL: database.owner, blobs: blobs, store: p.storeName(), expire: drives.Expire, log: p.log,
 		background: ctx, running: &d.background,
 	}
+	says := &announcer{ownerURL: database.owner, told: cmd.told(), log: p.log}
 	if d.metrics != nil {
-		keeping.ended = d.metrics.ended
+		keeping.ended, says.show = d.metrics.ended, d.metrics.keeps
 	}
+	if err := says.announce(p.ctx); err != nil {
+		return stopper{}, server.Config{}, err
+	}
+	d.background.Go(func() { says.every(ctx, time.Hour) })
 	d.background.Go(func() { keeping.watch(ctx, time.Hour, func(err error) { d.failed <- err }) })
 	if cmd.GCEvery > 0 {
 		d.background.Go(func() { keeping.every(ctx, cmd.GCEvery) })

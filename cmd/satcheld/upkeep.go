@@ -25,8 +25,8 @@ type upkeep struct {
 	ownerURL string
 	blobs    blob.Store
 	store    string // what it is called
-	expire   func(context.Context, time.Time) (postgres.Expired, error)
-	events   time.Duration                            // how long the audit log is kept
+	expire   func(context.Context, postgres.Retention, time.Time) (postgres.Expired, error)
+	instead  otherRetention                           // than the servers were told
 	ended    func(kind string, report any, err error) // is told of each run; may be nil
 	log      *slog.Logger
 
@@ -101,8 +101,7 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 	switch err = own(ctx, u.ownerURL, u.blobs, u.store); {
 	case err != nil:
 	case r.Kind == admin.GC:
-		report, err = gc.Run(ctx, keeper, u.blobs, gc.Options{Grace: grace, Changes: gc.DefaultChanges, Expire: u.expire, Events: u.events,
-			Extensions: knownExtensions(), Progress: show}, u.log)
+		report, err = u.collect(ctx, keeper, grace, show)
 	default:
 		var found fsck.Report
 		found, err = fsck.Run(ctx, keeper, u.blobs, fsck.Options{Repair: r.Repair, Deep: r.Deep, Grace: gc.DefaultGrace, Progress: show})
@@ -128,6 +127,17 @@ func (u *upkeep) run(ctx context.Context, r postgres.Run, grace time.Duration, p
 		u.log.Warn("how a run ended can't be told", "kind", r.Kind, "err", untold)
 	}
 	return report, err
+}
+
+// collect collects garbage, and keeps the past for as long as the servers were told, unless this run was told otherwise.
+func (u *upkeep) collect(ctx context.Context, keeper *postgres.Keeper, grace time.Duration, progress func(string, int64, int64)) (gc.Report, error) {
+	told, err := keeper.Retentions(ctx)
+	if err != nil {
+		return gc.Report{Damaged: []api.ID{}}, err
+	}
+	keep, why := u.instead.choose(told)
+	return gc.Run(ctx, keeper, u.blobs, gc.Options{Grace: grace, Changes: gc.DefaultChanges, Keep: keep, KeepWhy: why, Expire: u.expire,
+		Extensions: knownExtensions(), Progress: progress}, u.log)
 }
 
 // end tells that a run has ended, even if that is because the program does.

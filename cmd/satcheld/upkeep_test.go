@@ -31,7 +31,7 @@ func TestUntoldRun(t *testing.T) {
 	var logged bytes.Buffer
 	failed := errors.New("the database went away")
 	u := &upkeep{ownerURL: linked, blobs: blobs, log: slog.New(slog.NewTextHandler(&logged, nil))}
-	u.expire = func(context.Context, time.Time) (postgres.Expired, error) {
+	u.expire = func(context.Context, postgres.Retention, time.Time) (postgres.Expired, error) {
 		cut()
 		u.ownerURL = "postgres://satchel@/satchel?host=" + t.TempDir() // where there is none
 		return postgres.Expired{}, failed

@@ -38,11 +38,13 @@ type Options struct {
 	// refused, and the device lists its drive again.
 	Changes time.Duration
 
-	// Expire applies the retention policy, as it is at a time, to history and trash. Nil keeps them.
-	Expire func(ctx context.Context, now time.Time) (postgres.Expired, error)
+	// Keep is how long the past is kept; its Events are for the history of runs too. KeepWhy says
+	// in the report whose word that is.
+	Keep    postgres.Retention
+	KeepWhy string
 
-	// Events is how long the audit log and the history of runs are kept; 0 = for ever.
-	Events time.Duration
+	// Expire applies Keep, as it is at a time, to history and trash. Nil keeps them.
+	Expire func(ctx context.Context, keep postgres.Retention, now time.Time) (postgres.Expired, error)
 
 	// Extensions are those of which files are counted, for the admin's figures.
 	Extensions []string
@@ -77,6 +79,13 @@ type Report struct {
 	Seconds         float64  `json:"seconds"`          // that it took
 	AnotherRunning  bool     `json:"another_running"`  // nothing was done: another process does it
 	BehindSeconds   float64  `json:"behind_seconds"`   // by how much it took it to be earlier than the database's clock said
+
+	// How long the past was kept, as the flags say it: "30d"; or "for ever".
+	KeepVersions string `json:"keep_versions"`
+	KeepDaily    string `json:"keep_daily"`
+	KeepTrash    string `json:"keep_trash"`
+	KeepEvents   string `json:"keep_events"`
+	KeepWhy      string `json:"keep_why"` // "as the servers were told"
 }
 
 // collector is one run.
@@ -97,7 +106,10 @@ func Run(ctx context.Context, keeper *postgres.Keeper, blobs blob.Store, o Optio
 	if o.Progress == nil {
 		o.Progress = func(string, int64, int64) {}
 	}
-	c := &collector{Options: o, keeper: keeper, blobs: blobs, log: log, report: Report{Damaged: []api.ID{}}}
+	c := &collector{Options: o, keeper: keeper, blobs: blobs, log: log, report: Report{
+		Damaged: []api.ID{}, KeepVersions: postgres.Span(o.Keep.Versions), KeepDaily: postgres.Span(o.Keep.Daily), KeepTrash: postgres.Span(o.Keep.Trash),
+		KeepEvents: postgres.Span(o.Keep.EventsKept()), KeepWhy: o.KeepWhy,
+	}}
 	err := c.run(ctx)
 	c.report.Seconds = time.Since(begin).Seconds()
 	return c.report, err
@@ -157,7 +169,7 @@ func (c *collector) drives(ctx context.Context) error {
 	}
 	// After the nodes, which may keep versions that expired.
 	if c.Expire != nil {
-		gone, err := c.Expire(ctx, c.now)
+		gone, err := c.Expire(ctx, c.Keep, c.now)
 		c.report.ExpiredVersions, c.report.ExpiredTrash, c.report.ExpiredBytes = int64(gone.Versions), int64(gone.Trashed), gone.Bytes
 		if err != nil {
 			return err
@@ -177,14 +189,14 @@ func (c *collector) drives(ctx context.Context) error {
 // events removes what was kept for long enough of the audit log, and of the history of runs: of that what later runs ask
 // for stays in any case.
 func (c *collector) events(ctx context.Context) (err error) {
-	if c.Events <= 0 {
+	if c.Keep.Events <= 0 {
 		return nil
 	}
-	c.report.Events, err = c.keeper.ForgetEvents(ctx, c.now.Add(-c.Events))
+	c.report.Events, err = c.keeper.ForgetEvents(ctx, c.now.Add(-c.Keep.Events))
 	if err != nil {
 		return err
 	}
-	return c.keeper.ForgetRuns(ctx, c.now.Add(-max(c.Events, 2*stride)))
+	return c.keeper.ForgetRuns(ctx, c.now.Add(-max(c.Keep.Events, 2*stride)))
 }
 
 // chunks removes every owner's chunks that have been garbage for the grace

@@ -146,6 +146,7 @@ func TestEveryTableIsTried(t *testing.T) {
 		"activity":         "TestAuditIsAppendOnlyOverSQL",
 		"extensions":       "TestAuditIsAppendOnlyOverSQL",
 		"counted":          "TestAuditIsAppendOnlyOverSQL",
+		"retention":        "TestRetentionIsForAdmins",
 	}
 	a := newAccounts(t)
 	conn, err := pgx.Connect(t.Context(), a.Admin)
