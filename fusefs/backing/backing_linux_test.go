@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -146,6 +147,32 @@ func TestMalformed(t *testing.T) {
 	}
 	if left := descriptorsOf(t); left > 64 {
 		t.Errorf("%d descriptors are open: what came with refused messages was kept", left)
+	}
+}
+
+// A message without a byte ends the connection. It may have descriptors all the same, which are not kept.
+func TestDescriptorsWithoutAByte(t *testing.T) {
+	_, socket, _ := service(t)
+	content := file(t, unix.O_RDONLY, nil)
+	before := descriptorsOf(t)
+	for range 50 {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		must(t, err)
+		must(t, unix.Connect(fd, &unix.SockaddrUnix{Name: socket}))
+		rights := unix.UnixRights(repeat(content, 4)...)
+		message := unix.Msghdr{Control: &rights[0]} // Go's own calls would add a byte
+		message.SetControllen(len(rights))
+		if _, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&message)), 0); errno != 0 {
+			t.Fatal(errno)
+		}
+		n, err := unix.Read(fd, make([]byte, 4)) // returns when the server has closed its end
+		if n != 0 || err != nil {
+			t.Errorf("answered %d bytes, %v", n, err)
+		}
+		must(t, unix.Close(fd))
+	}
+	if left := descriptorsOf(t) - before; left > 20 {
+		t.Errorf("%d descriptors are left of 200 that were sent", left)
 	}
 }
 

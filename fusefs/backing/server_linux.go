@@ -125,19 +125,19 @@ func (s *Server) serve(c *net.UnixConn) {
 	buf, oob := make([]byte, 16), make([]byte, unix.CmsgSpace(4*4))
 	for {
 		n, oobn, flags, _, err := c.ReadMsgUnix(buf, oob)
+		fds := descriptors(oob[:oobn]) // a message without a byte may have some, too
+		answer := int32(-int32(unix.EINVAL))
+		if err == nil && n > 0 && flags&unix.MSG_CTRUNC == 0 {
+			answer = s.answer(buf[:n], fds, peer, u, ids)
+		}
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
 		if err != nil || n == 0 {
 			if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 				s.Log.Debug("read", "uid", peer.Uid, "err", err)
 			}
 			return
-		}
-		fds := descriptors(oob[:oobn])
-		answer := int32(-int32(unix.EINVAL))
-		if flags&unix.MSG_CTRUNC == 0 {
-			answer = s.answer(buf[:n], fds, peer, u, ids)
-		}
-		for _, fd := range fds {
-			unix.Close(fd)
 		}
 		var out [4]byte
 		binary.LittleEndian.PutUint32(out[:], uint32(answer))
