@@ -140,8 +140,52 @@ END
 	deb satcheld $arch "server of Satchel, a personal drive" "systemd, ca-certificates, postgresql | postgresql-client"
 	put 755 "$DIST/linux-$arch/satchel" usr/bin/satchel
 	put 755 "$DIST/linux-$arch/satchel-helper" usr/sbin/satchel-helper
+	for unit in cmd/satchel/units/satchel-helper.*; do
+		sed 's|@BINARY@|/usr/sbin/satchel-helper|; s|@SOCKET@|/run/satchel-helper.sock|' "$unit" >"$DIST/.unit"
+		put 644 "$DIST/.unit" "lib/systemd/system/$(basename "$unit")"
+	done
+	rm "$DIST/.unit"
 	described satchel 1
 	put 644 LICENSE usr/share/doc/satchel/copyright
+	mkdir -p "$DIST/.deb/DEBIAN"
+	# The helper is started only where an administrator says so: satchel helper install. DPKG_ROOT is dpkg's, for another system's directory.
+	cat >"$DIST/.deb/DEBIAN/postinst" <<'END'
+#!/bin/sh
+set -e
+units=$DPKG_ROOT/etc/systemd/system copy=/usr/local/libexec/satchel-helper
+if [ "$1" = configure ]; then
+	# What satchel helper install copied, before this package had units, would stay as it is for ever.
+	if command -v systemctl >/dev/null && grep -qsx "ExecStart=$copy" "$units/satchel-helper.service"; then
+		enabled=$(systemctl --root="$DPKG_ROOT/" is-enabled satchel-helper.socket || true)
+		systemctl --root="$DPKG_ROOT/" disable satchel-helper.socket
+		rm -f "$units/satchel-helper.service" "$units/satchel-helper.socket" "$DPKG_ROOT$copy"
+		[ "$enabled" != enabled ] || systemctl --root="$DPKG_ROOT/" enable satchel-helper.socket
+	fi
+	if [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
+		systemctl daemon-reload
+		systemctl try-restart satchel-helper.service # the socket stays: mounted drives connect again
+	fi
+fi
+END
+	cat >"$DIST/.deb/DEBIAN/prerm" <<'END'
+#!/bin/sh
+set -e
+if [ "$1" = remove ]; then
+	if [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
+		systemctl disable --now satchel-helper.socket satchel-helper.service # mounted drives go on through their daemons
+	elif command -v systemctl >/dev/null; then
+		systemctl --root="$DPKG_ROOT/" disable satchel-helper.socket
+	fi
+fi
+END
+	cat >"$DIST/.deb/DEBIAN/postrm" <<'END'
+#!/bin/sh
+set -e
+if [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
+	systemctl daemon-reload
+fi
+END
+	chmod 755 "$DIST/.deb/DEBIAN/postinst" "$DIST/.deb/DEBIAN/prerm" "$DIST/.deb/DEBIAN/postrm"
 	deb satchel $arch "client of Satchel: a personal drive as a folder" "fuse3, ca-certificates"
 done
 rm -rf "$DIST/.described"

@@ -15,6 +15,15 @@ import (
 var passthroughKernel = [2]int{6, 9}
 
 func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
+	f := cmd.lookForPassthrough(sh)
+	if copied := (helperPlace{"/"}).stale(); f.State == ok && copied != "" {
+		f.State, f.Do = warned, "replace it with: sudo satchel helper install"
+		f.Found += "; but " + copied + " is not the satchel-helper that came with this program"
+	}
+	return f
+}
+
+func (cmd *doctorCmd) lookForPassthrough(sh *shell) finding {
 	without := ""
 	for _, m := range sh.mine() {
 		if !m.alive() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -29,9 +30,15 @@ type helperPlace struct {
 	Root string `default:"/" placeholder:"DIR" help:"Install below this directory, as packages are made; nothing is started then." complete:"dir"`
 }
 
+// Where it is put, with the units that start it; and where a package of the system puts its own.
 const (
-	helperBinary = "/usr/local/libexec/satchel-helper"
-	unitDir      = "/etc/systemd/system"
+	helperBinary    = "/usr/local/libexec/satchel-helper"
+	unitDir         = "/etc/systemd/system"
+	packagedBinary  = "/usr/sbin/satchel-helper"
+	packagedUnitDir = "/lib/systemd/system"
+
+	helperSocket  = "satchel-helper.socket"
+	helperService = "satchel-helper.service"
 )
 
 //go:embed units/satchel-helper.socket
@@ -44,8 +51,8 @@ var helperServiceUnit string
 func helperUnits() map[string]string {
 	fill := strings.NewReplacer("@SOCKET@", backing.DefaultSocket, "@BINARY@", helperBinary)
 	return map[string]string{
-		"satchel-helper.socket":  fill.Replace(helperSocketUnit),
-		"satchel-helper.service": fill.Replace(helperServiceUnit),
+		helperSocket:  fill.Replace(helperSocketUnit),
+		helperService: fill.Replace(helperServiceUnit),
 	}
 }
 
@@ -62,13 +69,15 @@ func (cmd *helperInstallCmd) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if err := copyProgram(program, cmd.path(helperBinary)); err != nil {
-		return err
-	}
-	for name, text := range helperUnits() {
-		if err := writeSystemFile(cmd.path(unitDir, name), []byte(text)); err != nil {
+	live, binary := cmd.Root == "/" && systemdRuns(), helperBinary
+	if cmd.packaged() && sameFile(program, cmd.path(packagedBinary)) {
+		// A copy would go on as it is when the package gets another one.
+		binary = packagedBinary
+		if err := cmd.drop(live); err != nil {
 			return err
 		}
+	} else if err := cmd.copy(program); err != nil {
+		return err
 	}
 	if err := cmd.hideFromUpdatedb(); err != nil {
 		fmt.Fprintf(sh.stderr, "updatedb goes on reading mounted drives: %v\n", err)
@@ -76,20 +85,67 @@ func (cmd *helperInstallCmd) Run(sh *shell) error {
 	if cmd.Root != "/" {
 		return sh.answer(map[string]string{"root": cmd.Root}, "installed below %s", cmd.Root)
 	}
-	if !systemdRuns() {
-		return sh.answer(map[string]string{"binary": helperBinary}, "installed; systemd does not run here, so start it in your own way: %s", helperBinary)
+	if !live {
+		return sh.answer(map[string]string{"binary": binary}, "installed; systemd does not run here, so start it in your own way: %s", binary)
 	}
 	// A helper that runs is the old program.
 	if err := systemctl("daemon-reload"); err != nil {
 		return err
 	}
-	if err := systemctl("enable", "--now", "satchel-helper.socket"); err != nil {
+	if err := systemctl("enable", "--now", helperSocket); err != nil {
 		return err
 	}
-	if err := systemctl("try-restart", "satchel-helper.service"); err != nil {
+	if err := systemctl("try-restart", helperService); err != nil {
 		return err
 	}
 	return sh.answer(map[string]string{"socket": backing.DefaultSocket}, "satchel-helper starts when a drive is mounted; drives that are mounted now get it at their next mount")
+}
+
+// copy puts a helper, and the units that start it, where no package is.
+func (p helperPlace) copy(program string) error {
+	if err := copyProgram(program, p.path(helperBinary)); err != nil {
+		return err
+	}
+	for name, text := range helperUnits() {
+		if err := writeSystemFile(p.path(unitDir, name), []byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func sameFile(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
+
+// copied tells whether there is what copy makes, and packaged what a package brings.
+func (p helperPlace) copied() bool   { return exists(p.path(unitDir, helperSocket)) }
+func (p helperPlace) packaged() bool { return exists(p.path(packagedUnitDir, helperSocket)) }
+
+// drop removes what copy has made; the links to it first (live), which would be left.
+func (p helperPlace) drop(live bool) error {
+	if live && p.copied() {
+		if err := systemctl("disable", helperSocket); err != nil {
+			return err
+		}
+	}
+	paths := []string{p.path(helperBinary)}
+	for name := range helperUnits() {
+		paths = append(paths, p.path(unitDir, name))
+	}
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // program is the helper that is to be installed.
@@ -116,31 +172,42 @@ func (cmd *helperRemoveCmd) Run(sh *shell) error {
 	if err := cmd.check("remove"); err != nil {
 		return err
 	}
-	_, err := os.Stat(cmd.path(unitDir, "satchel-helper.socket"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if !cmd.copied() && !cmd.packaged() {
 		return api.Errorf(api.NotFound, "satchel-helper is not installed")
 	}
 	live := cmd.Root == "/" && systemdRuns()
 	if live {
-		if err := systemctl("disable", "--now", "satchel-helper.socket", "satchel-helper.service"); err != nil {
+		if err := systemctl("disable", "--now", helperSocket, helperService); err != nil {
 			return err
 		}
 	}
-	paths := []string{cmd.path(helperBinary)}
-	for name := range helperUnits() {
-		paths = append(paths, cmd.path(unitDir, name))
-	}
-	for _, path := range paths {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := cmd.drop(false); err != nil {
+		return err
 	}
 	if live {
 		if err := systemctl("daemon-reload"); err != nil {
 			return err
 		}
 	}
+	if cmd.packaged() {
+		return sh.answer(map[string]string{"stopped": packagedBinary}, "satchel-helper starts no more, and goes with its package; mounted drives go on through their daemons")
+	}
 	return sh.answer(map[string]string{"removed": helperBinary}, "satchel-helper is removed; mounted drives go on through their daemons")
+}
+
+// stale is the helper that install has copied, if it is another one than would be installed now; else "".
+func (p helperPlace) stale() string {
+	mine, err := (&helperInstallCmd{helperPlace: p}).program()
+	if err != nil || !p.copied() {
+		return ""
+	}
+	copied := p.path(helperBinary)
+	a, errA := os.ReadFile(copied)
+	b, errB := os.ReadFile(mine)
+	if errA != nil || errB != nil || bytes.Equal(a, b) {
+		return ""
+	}
+	return copied
 }
 
 func (p helperPlace) check(what string) error {

@@ -2,6 +2,8 @@ package dist
 
 import (
 	"debug/elf"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +39,7 @@ func TestDist(t *testing.T) {
 	root := filepath.Join(dir, "root")
 	for _, p := range []struct{ name, depends, scripts string }{
 		{"satcheld", "postgresql", "postinst prerm postrm conffiles"},
-		{"satchel", "fuse3", ""},
+		{"satchel", "fuse3", "postinst prerm postrm"},
 	} {
 		file := filepath.Join(dist, p.name+"_9.8.7_"+runtime.GOARCH+".deb")
 		for field, want := range map[string]string{"Package": p.name, "Version": "9.8.7", "Architecture": runtime.GOARCH, "Depends": p.depends} {
@@ -65,8 +67,16 @@ func TestDist(t *testing.T) {
 			command("sh", "-n", filepath.Join(control, script))
 		}
 	}
+	unit, err := os.ReadFile(filepath.Join(root, "lib/systemd/system/satchel-helper.service"))
+	must(t, err)
+	socket, err := os.ReadFile(filepath.Join(root, "lib/systemd/system/satchel-helper.socket"))
+	must(t, err)
+	if !strings.Contains(string(unit), "\nExecStart=/usr/sbin/satchel-helper\n") || !strings.Contains(string(socket), "\nListenSequentialPacket=/run/satchel-helper.sock\n") {
+		t.Errorf("the helper's units are\n%s%s", unit, socket)
+	}
+	helperScripts(t, filepath.Join(dir, "satchel.control"), root)
 	for _, want := range []string{"lib/systemd/system/satcheld.service", "lib/systemd/system/satcheld.socket", "usr/lib/sysusers.d/satcheld.conf", "etc/satchel/satcheld.conf",
-		"usr/share/man/man8/satcheld.8.gz", "usr/share/man/man1/satchel.1.gz", "usr/share/man/man1/satchel-mount.1.gz", "usr/share/bash-completion/completions/satchel",
+		"lib/systemd/system/satchel-helper.service", "lib/systemd/system/satchel-helper.socket", "usr/share/man/man8/satcheld.8.gz", "usr/share/man/man1/satchel.1.gz", "usr/share/man/man1/satchel-mount.1.gz", "usr/share/bash-completion/completions/satchel",
 		"usr/share/zsh/vendor-completions/_satcheld", "usr/share/fish/vendor_completions.d/satchel.fish", "usr/share/doc/satchel/copyright"} {
 		if info, err := os.Stat(filepath.Join(root, want)); err != nil || info.Size() == 0 {
 			t.Errorf("the packages have no %s: %v", want, err)
@@ -88,6 +98,76 @@ func TestDist(t *testing.T) {
 			t.Errorf("%s is not static: it needs %q, %v", program, needs, err)
 		}
 		must(t, f.Close())
+	}
+}
+
+// helperScripts: a package with the helper takes the place of what satchel helper install copied before there was one,
+// where it was to be started as where not, and goes whole.
+func helperScripts(t *testing.T, scripts, packaged string) {
+	t.Helper()
+	const copied, copiedUnit = "usr/local/libexec/satchel-helper", "etc/systemd/system/satchel-helper.service"
+	for _, enabled := range []bool{true, false} {
+		root := t.TempDir()
+		link := filepath.Join(root, "etc/systemd/system/sockets.target.wants/satchel-helper.socket")
+		write := func(name, text string) {
+			t.Helper()
+			must(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+			must(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o755))
+		}
+		run := func(script string, args ...string) {
+			t.Helper()
+			cmd := exec.CommandContext(t.Context(), filepath.Join(scripts, script), args...)
+			cmd.Env = append(os.Environ(), "DPKG_ROOT="+root)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s %q: %v\n%s", script, args, err, out)
+			}
+		}
+		leadsTo := func(want string) {
+			t.Helper()
+			if to, _ := os.Readlink(link); strings.TrimPrefix(to, root) != want {
+				t.Errorf("enabled before: %t; now the socket's link leads to %q, not to %q", enabled, to, want)
+			}
+		}
+		write(copied, "old")
+		write(copiedUnit, "[Service]\nExecStart=/"+copied+"\n")
+		write("etc/systemd/system/satchel-helper.socket", "[Install]\nWantedBy=sockets.target\n")
+		if enabled {
+			must(t, os.MkdirAll(filepath.Dir(link), 0o755))
+			must(t, os.Symlink("/etc/systemd/system/satchel-helper.socket", link))
+		}
+		for _, unit := range []string{"satchel-helper.service", "satchel-helper.socket"} { // dpkg unpacks before postinst
+			text, err := os.ReadFile(filepath.Join(packaged, "lib/systemd/system", unit))
+			must(t, err)
+			write("usr/lib/systemd/system/"+unit, string(text))
+		}
+		must(t, os.Symlink("usr/lib", filepath.Join(root, "lib")))
+		for range 2 {
+			run("postinst", "configure", "1.2.3")
+			for _, name := range []string{copied, copiedUnit, "etc/systemd/system/satchel-helper.socket"} {
+				if _, err := os.Lstat(filepath.Join(root, name)); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s is there yet: %v", name, err)
+				}
+			}
+			if enabled {
+				leadsTo("/lib/systemd/system/satchel-helper.socket")
+			} else {
+				leadsTo("")
+			}
+		}
+		run("prerm", "upgrade", "1.2.4")
+		if enabled {
+			leadsTo("/lib/systemd/system/satchel-helper.socket")
+		}
+		run("prerm", "remove")
+		leadsTo("")
+		run("postrm", "remove")
+
+		// Units of somebody's own are not this package's to remove.
+		write(copiedUnit, "[Service]\nExecStart=/opt/satchel-helper\n")
+		run("postinst", "configure", "1.2.3")
+		if _, err := os.Stat(filepath.Join(root, copiedUnit)); err != nil {
+			t.Errorf("a unit of somebody's own: %v", err)
+		}
 	}
 }
 
