@@ -160,7 +160,7 @@ func (g *getter) run(remotes []string, local, asked string, into bool) error {
 				return err
 			}
 		}
-		if err := g.fetch(from.node, from.String(), to); err != nil {
+		if err := g.fetch(from.node, from.String(), to, !into); err != nil {
 			return err
 		}
 	}
@@ -243,8 +243,11 @@ func (g *getter) get(ctx context.Context, n api.Node, to string, check bool) err
 // until the new content is, also when the power fails. What has the name, and the drive's size and time, has the content.
 func (g *getter) file(ctx context.Context, n api.Node, to string, check bool) error {
 	if info, err := os.Lstat(to); err == nil {
-		if info.IsDir() {
-			return api.Errorf(api.IsDirectory, "there is a directory of that name")
+		switch mode := info.Mode(); {
+		case mode.IsDir():
+			return errors.New("there is a directory of that name")
+		case !mode.IsRegular() && mode.Type() != fs.ModeSymlink:
+			return errors.New("there is a device, a pipe or a socket of that name")
 		}
 		if info.Mode().IsRegular() && info.Size() == n.Size && info.ModTime().UnixNano() == n.Mtime && (!check || contentIs(ctx, to, n.SHA256)) {
 			g.skipped.Add(1)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,7 +209,7 @@ func (cmd *sharedGetCmd) Run(sh *shell) error {
 			return err
 		}
 	}
-	return g.finish(to == "-", g.fetch(n, cli.Printable(theirName(t)), to))
+	return g.finish(to == "-", g.fetch(n, cli.Printable(theirName(t)), to, !into))
 }
 
 // noDirectory is that files are to go where there is no directory.
@@ -216,16 +217,26 @@ func noDirectory(local string) error {
 	return api.Errorf(api.NotDirectory, "%s is not a directory\nmake it with: mkdir -p %s", local, quoted(local))
 }
 
-// fetch copies a node that people call what to standard output, which is -, or to a place of this machine.
-func (g *getter) fetch(n api.Node, what, to string) error {
-	if to != "-" {
+// fetch copies a node that people call what to standard output, which is -, or to a place of this machine. A device or pipe is written into,
+// if it is named itself.
+func (g *getter) fetch(n api.Node, what, to string, named bool) error {
+	special := named && to != "-" && cli.IsSpecial(to)
+	switch {
+	case to != "-" && !special:
 		if _, err := os.Lstat(to); err != nil && n.Type == api.Directory {
 			g.fresh = append(g.fresh, to)
 		}
 		return g.get(g.sh.ctx, n, to, g.check || n.Type == api.File)
-	}
-	if n.Type != api.File {
+	case n.Type != api.File && special:
+		return api.Errorf(api.IsDirectory, "%s is not a file: only files go to %s", what, to)
+	case n.Type != api.File:
 		return api.Errorf(api.IsDirectory, "%s is not a file: only files go to standard output", what)
+	case special:
+		err := cli.WriteSpecial(g.sh.ctx, to, func(w io.Writer) error { return g.copy(g.sh.ctx, w, n) })
+		if err == nil {
+			g.files.Add(1)
+		}
+		return err
 	}
 	return g.copy(g.sh.ctx, g.sh.stdout, n)
 }

@@ -119,11 +119,18 @@ func (cmd *backupCmd) save(p *program, db *database, src backup.Source, to place
 }
 
 // saveFile writes a file that has its name when it is whole; "-" is standard
-// output. One that lacks content does not take the place of another: it has
+// output, and a device or a pipe is written into. One that lacks content does not take the place of another: it has
 // [incomplete] after its name.
 func saveFile(p *program, src backup.Source, path string, o backup.Options) (r backup.Report, err error) {
 	if path == "-" {
 		return backup.Save(p.ctx, src, p.stdout, o)
+	}
+	if cli.IsSpecial(path) { // a tape, or what another program reads
+		err = cli.WriteSpecial(p.ctx, path, func(w io.Writer) (err error) {
+			r, err = backup.Save(p.ctx, src, w, o)
+			return err
+		})
+		return r, err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -152,4 +153,31 @@ func TestBackupThatCannotBeClosed(t *testing.T) {
 	if left, err := os.ReadDir(below); err != nil || len(left) != 1 {
 		t.Errorf("it left %v, %v", left, err)
 	}
+}
+
+// A backup goes into a pipe or a device, and does not take its place.
+func TestBackupIntoAPipe(t *testing.T) {
+	s, _, _ := keyed(t, "piped")
+	dir := t.TempDir()
+	pipe, null, saved := filepath.Join(dir, "pipe"), filepath.Join(dir, "null"), filepath.Join(dir, "saved")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Symlink(os.DevNull, null)); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		b, err := os.ReadFile(pipe)
+		read <- errors.Join(err, os.WriteFile(saved, b, 0o600))
+	}()
+	s.must("backup", pipe)
+	s.must("backup", null)
+	if info, err := os.Lstat(pipe); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("the pipe is %v, %v", info, err)
+	}
+	if to, err := os.Readlink(null); err != nil || to != os.DevNull {
+		t.Errorf("the name of the device leads to %q, %v", to, err)
+	}
+	if err := <-read; err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", "restore", saved, "--check")
 }
