@@ -34,11 +34,14 @@ import (
 var files embed.FS
 
 // versionTable is where goose keeps what it has applied.
-const versionTable = Schema + ".goose_db_version"
+const (
+	versionName  = "goose_db_version"
+	versionTable = Schema + "." + versionName
+)
 
 // Up applies the files that were not applied yet, as the role of the URL,
 // which must be satchel_owner or may become it. Several servers may call it at
-// once: one works, the others wait. A schema newer than the program is
+// once: one works, the others wait, and so does [Check]. A schema newer than the program is
 // [api.Invalid].
 //
 // Servers of the version before go on meanwhile. A file that changes a table waits for all
@@ -55,9 +58,22 @@ func Up(ctx context.Context, ownerURL string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := tooNew(ctx, p); err != nil {
+	current, known, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the database's version: %w", err)
+	}
+	if err := newer(current, known); err != nil {
 		return err
 	}
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		defer conn.Close()
+		_, err = conn.ExecContext(ctx, `SELECT pg_advisory_lock_shared(`+migrating+`)`)
+	}
+	if err != nil {
+		return fmt.Errorf("tell that the database is migrated: %w", err)
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_shared(`+migrating+`)`)
 	var results []*goose.MigrationResult
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
 		done, err := p.Up(ctx)
@@ -126,17 +142,4 @@ func provider(db *sql.DB, log *slog.Logger) (*goose.Provider, error) {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
 	return p, nil
-}
-
-// tooNew refuses a database that a later release has migrated: this program
-// would write rows that the later one does not expect.
-func tooNew(ctx context.Context, p *goose.Provider) error {
-	current, known, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read the database's version: %w", err)
-	}
-	if current > known {
-		return api.Errorf(api.Invalid, "the database has version %d, this program knows %d: use the newer satcheld", current, known)
-	}
-	return nil
 }

@@ -300,3 +300,62 @@ func TestAs(t *testing.T) {
 		t.Errorf("As of no URL = %v, want invalid", err)
 	}
 }
+
+// TestCheckWaitsForAMigration: what is asked in the middle of one sees its end.
+func TestCheckWaitsForAMigration(t *testing.T) {
+	db := pgtest.New(t)
+	if err := before(t, db, 32).Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Check(t.Context(), db.Owner); api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), "version 32") {
+		t.Fatalf("before: %v", err)
+	}
+	if err := migrations.CheckReadable(t.Context(), db.Owner); err != nil {
+		t.Errorf("to read: %v", err)
+	}
+	holds, watch := connect(t, db.Admin), connect(t, db.Admin)
+	for _, sql := range []string{`BEGIN`, `SELECT count(*) FROM satchel.users`} { // which 33 waits for
+		if _, err := holds.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up, check := make(chan error, 1), make(chan error, 1)
+	until := func(what string) {
+		t.Helper()
+		for is := false; !is; {
+			select {
+			case err := <-up:
+				t.Fatalf("migrated a table that is in use: %v", err)
+			case err := <-check:
+				t.Fatalf("it did not wait: %v", err)
+			default:
+			}
+			if err := watch.QueryRow(t.Context(), `SELECT EXISTS (`+what+`)`).Scan(&is); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	go func() { up <- migrations.Up(t.Context(), db.Owner, quiet) }()
+	until(`SELECT FROM pg_locks WHERE relation = 'satchel.users'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted`)
+	go func() { check <- migrations.Check(t.Context(), db.Owner) }()
+	until(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' AND query LIKE 'SELECT CASE WHEN pg_try_advisory_lock%'`)
+	if _, err := holds.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-up; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-check; err != nil {
+		t.Errorf("it saw the middle: %v", err)
+	}
+}
+
+// TestCheckOfNothing: a database without a schema is none, and none is made.
+func TestCheckOfNothing(t *testing.T) {
+	tenant := pgtest.Rented(t)
+	for range 2 {
+		if err := migrations.Check(t.Context(), tenant); api.KindOf(err) != api.NotFound {
+			t.Errorf("an empty database: %v", err)
+		}
+	}
+}

@@ -145,7 +145,7 @@ func CreateDatabase(ctx context.Context, adminURL, name string) error {
 	if err == nil && !there {
 		_, err = conn.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize())
 	}
-	if err != nil && sqlState(err) != "42P04" { // made meanwhile
+	if code := sqlState(err); err != nil && code != "42P04" && code != "23505" { // made meanwhile
 		return fmt.Errorf("make the database %s: %w", name, err)
 	}
 	return nil

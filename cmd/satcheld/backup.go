@@ -51,7 +51,7 @@ func (cmd *backupCmd) Run(p *program) error {
 }
 
 func (cmd *backupCmd) make(p *program, to place, o backup.Options) (report backup.Report, err error) {
-	db, err := p.openDatabase(p.ctx, true)
+	db, err := p.openAsItIs(p.ctx)
 	if err != nil {
 		return report, err
 	}

@@ -45,7 +45,7 @@ func (cmd *blobsCopyCmd) Run(p *program) error {
 	db, me := &database{}, postgres.Installation{}
 	if cmd.From == inDatabase || cmd.To == inDatabase {
 		var err error
-		if db, err = p.openDatabase(p.ctx, true); err != nil {
+		if db, err = p.openDatabase(p.ctx); err != nil {
 			return err
 		}
 		defer db.close()

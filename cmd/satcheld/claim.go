@@ -32,7 +32,7 @@ func (cmd *blobsClaimCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	db, err := p.openDatabase(p.ctx, true)
+	db, err := p.openDatabase(p.ctx)
 	if err != nil {
 		return err
 	}

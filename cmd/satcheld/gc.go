@@ -92,7 +92,7 @@ func (p *program) keep(fn func(*upkeep, *database) error) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	db, err := p.openDatabase(p.ctx, true)
+	db, err := p.openDatabase(p.ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,35 +154,93 @@ func (db *database) close() {
 // databaseName is the private PostgreSQL's one database.
 const databaseName = "satchel"
 
-// openDatabase is openOrMakeDatabase where there is an installation already: a mistyped --data shall not make
-// a new one, whose backup or check would be a success.
-func (p *program) openDatabase(ctx context.Context, shared bool) (*database, error) {
-	if err := p.check(); err != nil {
+// openDatabase opens the database of an installation that there is, and of this program's version. A mistyped --data shall not make
+// a new one, whose check would be a success, and nothing but an upgrade shall migrate one: servers of the
+// version before may work with it, and there is no way back to them.
+func (p *program) openDatabase(ctx context.Context) (*database, error) {
+	return p.openExisting(ctx, migrations.Check)
+}
+
+// openAsItIs also opens one of an earlier release, for what only reads: a backup before an upgrade is of what is there.
+func (p *program) openAsItIs(ctx context.Context) (*database, error) {
+	return p.openExisting(ctx, migrations.CheckReadable)
+}
+
+// openOrMakeDatabase is openDatabase, but where there is no installation it makes one.
+func (p *program) openOrMakeDatabase(ctx context.Context) (*database, error) {
+	db, err := p.openDatabase(ctx)
+	if api.KindOf(err) == api.NotFound {
+		return p.migrateDatabase(ctx, true)
+	}
+	return db, err
+}
+
+func (p *program) openExisting(ctx context.Context, check func(ctx context.Context, url string) error) (*database, error) {
+	if err := p.exists(); err != nil {
 		return nil, err
+	}
+	db, _, err := p.reach(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(ctx, cmp.Or(p.DatabaseURL, db.owner)); err != nil {
+		db.close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// exists refuses a data directory in which nobody has made an installation.
+func (p *program) exists() error {
+	if err := p.check(); err != nil {
+		return err
 	}
 	if p.DatabaseURL == "" {
 		if _, err := os.Stat(p.postgresDir()); errors.Is(err, fs.ErrNotExist) {
-			return nil, api.Errorf(api.NotFound, "there is no installation at %s: check --data (or SATCHELD_DATA)", p.Data)
+			return api.Errorf(api.NotFound, "there is no installation at %s: check --data (or SATCHELD_DATA)", p.Data)
 		}
 	}
-	return p.openOrMakeDatabase(ctx, shared)
+	return nil
 }
 
 // postgresDir is where the private PostgreSQL is.
 func (in *installation) postgresDir() string { return filepath.Join(in.Data, "postgres") }
 
-// openOrMakeDatabase makes the database ready for this version of the program, and the
-// installation if there is none. The private PostgreSQL is run by this process; a command that
-// need not own it (shared) uses a running server's as it is.
-func (p *program) openOrMakeDatabase(ctx context.Context, shared bool) (_ *database, err error) {
-	if err := p.check(); err != nil {
+// migrateDatabase makes the database ready for this version of the program, and the
+// installation if there is none.
+func (p *program) migrateDatabase(ctx context.Context, shared bool) (_ *database, err error) {
+	db, admin, err := p.reach(ctx, shared)
+	if err != nil {
 		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.close()
+		}
+	}()
+	if db.server != nil {
+		if err := migrations.CreateDatabase(ctx, db.server.URL(private.Superuser, "postgres"), databaseName); err != nil {
+			return nil, err
+		}
+	}
+	if err := migrations.Prepare(ctx, admin); err != nil {
+		return nil, err
+	}
+	return db, migrations.Up(ctx, db.owner, p.log)
+}
+
+// reach finds the ways to the database, and admin's, who may make roles. The private PostgreSQL is run by this process; a command that
+// need not own it (shared) uses a running server's.
+func (p *program) reach(ctx context.Context, shared bool) (db *database, admin string, err error) {
+	if err := p.check(); err != nil {
+		return nil, "", err
 	}
 	if p.DatabaseURL != "" {
-		return p.openGiven(ctx)
+		db, err := p.given()
+		return db, p.DatabaseURL, err
 	}
 	if err := p.makeData(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	start := private.Start
 	if shared {
@@ -189,44 +248,24 @@ func (p *program) openOrMakeDatabase(ctx context.Context, shared bool) (_ *datab
 	}
 	server, err := start(ctx, private.Config{Dir: p.postgresDir(), Log: p.log})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	db := &database{
+	return &database{
 		owner:  server.URL(migrations.Owner, databaseName),
 		app:    server.URL(migrations.App, databaseName),
 		server: server,
-	}
-	if server.Done() == nil { // another process's, which has made it ready
-		return db, nil
-	}
-	defer func() {
-		if err != nil {
-			db.close()
-		}
-	}()
-	if err := migrations.CreateDatabase(ctx, server.URL(private.Superuser, "postgres"), databaseName); err != nil {
-		return nil, err
-	}
-	if err := migrations.Prepare(ctx, server.URL(private.Superuser, databaseName)); err != nil {
-		return nil, err
-	}
-	return db, migrations.Up(ctx, db.owner, p.log)
+	}, server.URL(private.Superuser, databaseName), nil
 }
 
-// openGiven makes the database of --database-url ready.
-func (p *program) openGiven(ctx context.Context) (*database, error) {
+// given is the ways to the database of --database-url.
+func (p *program) given() (*database, error) {
 	owner, err := migrations.As(p.DatabaseURL, migrations.Owner)
 	if err != nil {
 		return nil, err
 	}
 	app := p.AppDatabaseURL
 	if app == "" {
-		if app, err = migrations.As(p.DatabaseURL, migrations.App); err != nil {
-			return nil, err
-		}
+		app, err = migrations.As(p.DatabaseURL, migrations.App)
 	}
-	if err := migrations.Prepare(ctx, p.DatabaseURL); err != nil {
-		return nil, err
-	}
-	return &database{owner: owner, app: app}, migrations.Up(ctx, owner, p.log)
+	return &database{owner: owner, app: app}, err
 }

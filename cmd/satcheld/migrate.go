@@ -12,7 +12,10 @@ type migrateCmd struct{}
 // Run brings the database to this version. What its role may not do it prints
 // as SQL.
 func (cmd *migrateCmd) Run(p *program) error {
-	db, err := p.openDatabase(p.ctx, true)
+	if err := p.exists(); err != nil {
+		return err
+	}
+	db, err := p.migrateDatabase(p.ctx, true)
 	if e, ok := errors.AsType[*migrations.MissingRoles](err); ok {
 		fmt.Fprint(p.stdout, e.SQL)
 		return fmt.Errorf("%w\nlet the database's administrator run the SQL above in this database, then run this again", e)
@@ -21,8 +24,5 @@ func (cmd *migrateCmd) Run(p *program) error {
 		return err
 	}
 	defer db.close()
-	if err := migrations.Up(p.ctx, db.owner, p.log); err != nil { // a running server may be of the version before
-		return err
-	}
 	return p.answer(map[string]bool{"up_to_date": true}, "the database is up to date")
 }

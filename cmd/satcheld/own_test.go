@@ -122,6 +122,7 @@ func TestStoreOfAnother(t *testing.T) {
 	fresh.fails(another, "gc", "--grace", "0s")
 
 	newcomer := newSite(t, "newcomer", "file:"+dir) // what is there is given up
+	newcomer.must("migrate")
 	newcomer.must("blobs", "claim", "--force")
 	aged(t, dir)
 	newcomer.must("gc", "--grace", "0s")
@@ -153,6 +154,7 @@ func TestServerLosesItsStore(t *testing.T) {
 	}()
 	defer func() { cancel(); <-ended }()
 	other := newSite(t, "other", "file:"+dir)
+	other.must("migrate")
 	other.must("blobs", "claim", "--force")
 	if err := <-lost; api.KindOf(err) != api.Exists {
 		t.Errorf("the store was lost with %v", err)
@@ -289,6 +291,7 @@ func TestDatabaseIsNotTheStore(t *testing.T) {
 	s := newSite(t, "elsewhere", "file:"+filepath.Join(t.TempDir(), "blobs"))
 	inside := *s
 	inside.flags = append(append([]string{}, s.flags...), "--blobs", "postgres:")
+	inside.must("migrate")
 	inside.must("gc") // there is nothing yet
 	s.inhabit("alice@example.org")
 	inside.isNotInTheDatabase()

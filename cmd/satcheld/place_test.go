@@ -101,6 +101,7 @@ func TestRowsWhileContentIsAway(t *testing.T) {
 	nowhere.Close()
 	s := newSite(t, "away", fmt.Sprintf("s3://bucket?endpoint=http://%s&region=eu-north-1", nowhere.Addr()))
 	store := "file:" + filepath.Join(t.TempDir(), "backups")
+	s.must("migrate")
 	s.must("backup", store, "--no-content")
 	code, out, errs := s.run("backup", store, "--no-content", "--keep", "1")
 	if code != 0 || !strings.Contains(errs, "no older backup was removed") {

@@ -7,7 +7,7 @@ type psqlURLCmd struct{}
 // Run prints the URL. That of the private PostgreSQL works for root, and for
 // the user that owns it or runs the server, while a server runs.
 func (cmd *psqlURLCmd) Run(p *program) error {
-	db, err := p.openDatabase(p.ctx, true)
+	db, err := p.openAsItIs(p.ctx)
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (cmd *restoreCmd) Run(p *program) error {
 }
 
 func (cmd *restoreCmd) restore(p *program, source *saved, o backup.Options) (backup.Report, error) {
-	db, err := p.openOrMakeDatabase(p.ctx, false)
+	db, err := p.migrateDatabase(p.ctx, false)
 	if err != nil {
 		return backup.Report{}, err
 	}

@@ -128,7 +128,7 @@ func TestRotateNeedsTheServersKey(t *testing.T) {
 func TestRestoreIntoAnInstallationOfTheSystem(t *testing.T) {
 	_, _, file := keyed(t, "source")
 	to := newSite(t, "to", "")
-	to.must("user", "list")
+	to.must("migrate")
 	var made int
 	to.one(`SELECT count(*) FROM (SELECT satchel.ensure_system()) e`, &made)
 	to.must("restore", file)

@@ -208,7 +208,7 @@ type stopper struct{ stop func() }
 
 // open opens the database and what stands on it, and starts their background work.
 func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Config, error) {
-	database, err := p.openOrMakeDatabase(p.ctx, false)
+	database, err := p.migrateDatabase(p.ctx, false)
 	if err != nil {
 		if _, ok := errors.AsType[*migrations.MissingRoles](err); ok {
 			err = fmt.Errorf("%w\nsatcheld migrate prints the SQL for its administrator to run", err)

@@ -200,8 +200,8 @@ func (p *program) operate(command func(*postgres.Operator) error) error {
 	return p.operateOn(p.openDatabase, command)
 }
 
-func (p *program) operateOn(open func(ctx context.Context, shared bool) (*database, error), command func(*postgres.Operator) error) error {
-	db, err := open(p.ctx, true)
+func (p *program) operateOn(open func(context.Context) (*database, error), command func(*postgres.Operator) error) error {
+	db, err := open(p.ctx)
 	if err != nil {
 		return err
 	}
