@@ -22,8 +22,9 @@ type Found = postgres.Found
 
 // Search finds at most limit things below a directory: files whose content has
 // the words (as web searches have them: "a phrase", -without, or), and what has
-// the text in its name or, if there is a slash in it, in its path from there. A guest needs to list the directory ([api.Permission]), and finds what he may read, and list. Of words that
-// more than 10,000 files have it is the best of some 10,000 of them.
+// the text in its name or, if there is a slash in it, in its path from there, in whatever case and form of Unicode.
+// A guest needs to list the directory ([api.Permission]), and finds what he may read, and list. Of words that
+// more than 10,000 files below it have it is the best of some 10,000 of them.
 func (d *Drive) Search(ctx context.Context, dir api.ID, words, name string, limit int) (found []Found, err error) {
 	for _, text := range []string{words, name} {
 		if strings.ContainsRune(text, 0) || len(text) > 1000 {
@@ -55,8 +56,8 @@ func searchPaths(ctx context.Context, tx *postgres.Tx, drive, dir api.ID, words,
 	if err != nil {
 		return nil, err
 	}
-	part = strings.ToLower(part)
-	found = slices.DeleteFunc(found, func(f Found) bool { return !strings.Contains("/"+strings.ToLower(string(f.Path))+"/", part) })
+	part = Folded(api.Name(part))
+	found = slices.DeleteFunc(found, func(f Found) bool { return !strings.Contains("/"+Folded(f.Path)+"/", part) })
 	inContent, err := tx.Search(ctx, drive, dir, words, "", limit)
 	for _, f := range inContent {
 		if !slices.ContainsFunc(found, func(other Found) bool { return other.Path == f.Path }) {

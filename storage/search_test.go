@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"satchel/api"
 	"satchel/storage/postgres"
 )
@@ -64,6 +66,21 @@ func TestChangedFirst(t *testing.T) {
 				t.Errorf("looked at %v, wanted %v; error %v", got, c.want, err)
 			}
 		})
+	}
+}
+
+// TestSearchPaths: a part of a path is found in whatever case and form of Unicode it is written.
+func TestSearchPaths(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	d.store(t, "Über/Ämter.txt", "")
+	d.store(t, norm.NFD.String("über/ämter.doc"), "")
+	d.store(t, "Uber/Amter.txt", "")
+	for part, want := range map[string]int{"über/ÄMTER": 2, norm.NFD.String("Über/ä"): 2, "/über/ämter.txt": 1, "uber/amter": 1, "er/ä": 2} {
+		found, err := d.Search(t.Context(), d.Root(), "", part, 100)
+		if err != nil || len(found) != want {
+			t.Errorf("%q is found %d times, not %d (%v)", part, len(found), want, err)
+		}
 	}
 }
 

@@ -70,15 +70,16 @@ type Found struct {
 }
 
 // Search finds at most limit files below a directory that have words in their
-// content, or a part in their names, the best first. Of words that more than
-// 10,000 files have it is the best of some 10,000 of them.
+// content, or a part in their names, in whatever case and form of Unicode, the best first. Of words that more than
+// 10,000 files below it have it is the best of some 10,000 of them.
 func (tx *Tx) Search(ctx context.Context, drive, top api.ID, words, part string, limit int) ([]Found, error) {
+	part, expression := spelled(part)
 	rows, _ := tx.conn.Query(ctx, `
 		SELECT s.path, `+nodeColumns+`
-		FROM search_below($1, $2, $3, $4, $5) s
-		JOIN nodes n ON n.drive = $1 AND n.id = s.node
-		LEFT JOIN versions v ON v.drive = n.drive AND v.id = n.version
-		ORDER BY s.rank DESC, s.path`, drive, top, words, part, limit)
+		FROM search_below($1, $2, $3, $4, $5, $6) s
+		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = s.node OFFSET 0) n
+		LEFT JOIN LATERAL (SELECT sha256 FROM versions v WHERE v.drive = $1 AND v.id = n.version OFFSET 0) v ON true
+		ORDER BY s.rank DESC, s.path`, drive, top, words, part, expression, limit)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f Found, err error) {
 		err = row.Scan(append([]any{&f.Path}, nodeTargets(&f.Node)...)...)
 		return f, err

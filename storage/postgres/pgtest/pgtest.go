@@ -73,6 +73,23 @@ func New(t testing.TB) Database {
 	return Database{App: s.URL(migrations.App, name), Owner: s.URL(migrations.Owner, name), Admin: s.URL(private.Superuser, name)}
 }
 
+// Localized is New with a database of another locale than the template's, as an operator's own may be.
+func Localized(t testing.TB, locale string) Database {
+	t.Helper()
+	s := Start(t)
+	name := fmt.Sprintf("localized_%d", shared.number.Add(1))
+	exec(t, s, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING UTF8 LOCALE '"+locale+"'")
+	t.Cleanup(func() { exec(t, s, "DROP DATABASE "+name+" WITH (FORCE)") })
+	d := Database{App: s.URL(migrations.App, name), Owner: s.URL(migrations.Owner, name), Admin: s.URL(private.Superuser, name)}
+	if err := migrations.Prepare(t.Context(), d.Admin); err != nil {
+		t.Fatal(err)
+	}
+	if err := migrations.Up(t.Context(), d.Owner, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // Rented makes an empty database, without our roles' schema, and returns its URL
 // for a role that may make neither roles nor schemas, as a hosting service gives it.
 func Rented(t testing.TB) string {
