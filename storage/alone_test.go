@@ -45,7 +45,7 @@ func TestTogetherIsAsAlone(t *testing.T) {
 				}
 			}
 		}
-		if a, b := w.everything(t, one, quota > 0), w.everything(t, many, quota > 0); a != b {
+		if a, b := w.everything(t, one), w.everything(t, many); a != b {
 			rt.Fatalf("alone:\n%s\ntogether:\n%s", a, b)
 		}
 		for _, d := range []*drive{one, many} {
@@ -141,9 +141,8 @@ var uuids = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 // looks is what there is in a drive for people.
 func looks(t *testing.T, d *drive) string { return uuids.ReplaceAllString(show(d.picture(t)), "") }
 
-// everything is all that the database has of a drive but for times, with ids in the order in which they come. Where room is made, history goes
-// as there is need, and is left out.
-func (w *world) everything(t *testing.T, d *drive, bounded bool) string {
+// everything is all that the database has of a drive but for times, with ids in the order in which they come.
+func (w *world) everything(t *testing.T, d *drive) string {
 	t.Helper()
 	const first = `(SELECT min(c.seq) FROM satchel.changes c WHERE c.drive = x.drive AND c.node = %s)`
 	queries := []string{
@@ -152,17 +151,14 @@ func (w *world) everything(t *testing.T, d *drive, bounded bool) string {
 		`SELECT id, type, nlink, size, version, rev, mode, CASE type WHEN 'f' THEN mtime END AS mtime FROM satchel.nodes x WHERE drive = $1 ORDER BY ` + fmt.Sprintf(first, "x.id") + ` NULLS FIRST`,
 		`SELECT id, parent, files, bytes FROM satchel.dirs x WHERE drive = $1 ORDER BY ` + fmt.Sprintf(first, "x.id") + ` NULLS FIRST`,
 		`SELECT parent, name, node, born FROM satchel.entries x WHERE drive = $1 ORDER BY born, name COLLATE "C"`,
-	}
-	if !bounded {
-		queries = append(queries,
-			`SELECT stored, since, forgotten FROM satchel.drives x WHERE id = $1`,
-			`SELECT seq, (SELECT max(o.seq) FROM satchel.changes o WHERE o.drive = x.drive AND o.at <= x.at) AS until FROM satchel.changes x WHERE drive = $1 ORDER BY seq`,
-			`SELECT id, document FROM satchel.nodes x WHERE drive = $1 ORDER BY `+fmt.Sprintf(first, "x.id")+` NULLS FIRST`,
-			`SELECT parent, name, died, born, node FROM satchel.past_entries x WHERE drive = $1 ORDER BY died, name COLLATE "C"`,
-			`SELECT id, until, version, document, mtime FROM satchel.past_nodes x WHERE drive = $1 ORDER BY until, `+fmt.Sprintf(first, "x.id"),
-			`SELECT id, document, node, size, sha256 FROM satchel.versions x WHERE drive = $1 ORDER BY created`,
-			`SELECT node, parent, name, seq FROM satchel.trash x WHERE drive = $1 ORDER BY seq`,
-			`SELECT version, etag FROM satchel.objects x JOIN satchel.versions v ON (v.drive, v.id) = (x.drive, x.version) WHERE x.drive = $1 ORDER BY v.created`)
+		`SELECT stored, since, forgotten FROM satchel.drives x WHERE id = $1`,
+		`SELECT seq, (SELECT max(o.seq) FROM satchel.changes o WHERE o.drive = x.drive AND o.at <= x.at) AS until FROM satchel.changes x WHERE drive = $1 ORDER BY seq`,
+		`SELECT id, document FROM satchel.nodes x WHERE drive = $1 ORDER BY ` + fmt.Sprintf(first, "x.id") + ` NULLS FIRST`,
+		`SELECT parent, name, died, born, node FROM satchel.past_entries x WHERE drive = $1 ORDER BY died, name COLLATE "C"`,
+		`SELECT id, until, version, document, mtime FROM satchel.past_nodes x WHERE drive = $1 ORDER BY until, ` + fmt.Sprintf(first, "x.id"),
+		`SELECT id, document, node, size, sha256 FROM satchel.versions x WHERE drive = $1 ORDER BY created`,
+		`SELECT node, parent, name, seq FROM satchel.trash x WHERE drive = $1 ORDER BY seq`,
+		`SELECT version, etag FROM satchel.objects x JOIN satchel.versions v ON (v.drive, v.id) = (x.drive, x.version) WHERE x.drive = $1 ORDER BY v.created`,
 	}
 	var all strings.Builder
 	for _, q := range queries {

@@ -93,22 +93,14 @@ func (d *Drive) workingSet(ctx context.Context, tx *postgres.Tx, locked postgres
 	})
 }
 
-// write writes differences. What they put over the owner's quota, the oldest
-// of the history and the trash make room for: the files alone are within it.
+// write writes differences. For what they put over the owner's quota the oldest of the history and the trash makes room, once they are
+// committed: the files alone are within it. However much of that there is, whoever writes does not wait for it with the drive's lock.
 func (d *Drive) write(ctx context.Context, tx *postgres.Tx, diffs []tree.Diff, by postgres.Author, answer postgres.Answer) error {
-	if err := tx.Write(ctx, diffs, by, answer); err != nil {
-		return err
-	}
 	drive := diffs[len(diffs)-1].Drive
-	over := drive.Stored - drive.Quota
-	if drive.Quota == 0 || over <= 0 || !slices.ContainsFunc(diffs, func(d tree.Diff) bool { return len(d.Versions) > 0 }) {
-		return nil
+	if drive.Quota > 0 && drive.Stored > drive.Quota && slices.ContainsFunc(diffs, func(d tree.Diff) bool { return len(d.Versions) > 0 }) {
+		tx.Then(func() { d.s.over.add(postgres.OwnedDrive{Drive: d.id, Owner: d.owner}) })
 	}
-	// Some more than that, so that not every commit has to look; but no more than there is of the past beside the files.
-	past := drive.Stored - drive.Bytes
-	need := max(over, min(over+drive.Quota/50, past))
-	_, err := tx.Evict(ctx, d.id, need, need >= past)
-	return err
+	return tx.Write(ctx, diffs, by, answer)
 }
 
 // named is the chunks that a batch names.

@@ -19,11 +19,11 @@ var DefaultRetention = Retention{Versions: 30 * day, Daily: 365 * day, Trash: 30
 
 const day = 24 * time.Hour
 
-// Expired tells what went because it was beyond the retention policy.
+// Expired tells what went because it was beyond the retention policy, or because a drive was over its quota.
 type Expired = postgres.Expired
 
 // Expire removes, from every drive, versions and trash beyond the policy, as it is at a time by the database's clock, and
-// the rows of the past that lead no farther back than it. Chunks that nothing
+// the rows of the past that lead no farther back than it; then the oldest of them from drives that are over their quotas. Chunks that nothing
 // names any more are left to the garbage collection. What ceased to be current
 // since the owner's least recently seen device of the last 30 days was here stays in any case,
 // since it may be what that device edits. A drive whose turn fails keeps the
@@ -122,5 +122,7 @@ func (s *Service) expireDrive(ctx context.Context, d postgres.OwnedDrive, keep R
 			}
 		}
 	}
-	return gone, nil
+	evicted, err := s.evict(ctx, d)
+	gone.Add(evicted)
+	return gone, err
 }

@@ -308,6 +308,7 @@ func TestQuotaMakesThePastGiveWay(t *testing.T) {
 	for range 3 {
 		d.store(t, "a", text(30)) // the same content is another version all the same
 	}
+	w.evictAsked(t)
 	info := d.info(t)
 	if info.Quota != 100 || info.Used != 30 || info.Stored > 100 || info.Stored < 30 {
 		t.Errorf("%+v", info)
@@ -316,6 +317,7 @@ func TestQuotaMakesThePastGiveWay(t *testing.T) {
 		t.Errorf("the oldest, the trash, is still there: %+v", page)
 	}
 	d.store(t, "b", text(70))
+	w.evictAsked(t)
 	if info := d.info(t); info.Used != 100 || info.Stored != 100 {
 		t.Errorf("full: %+v", info)
 	}

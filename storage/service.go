@@ -39,6 +39,7 @@ type Service struct {
 
 	mounts mounts
 	index  *indexing
+	over   *overQuota
 
 	extract func(ctx context.Context, name string, content []byte) (string, error)
 
@@ -50,7 +51,7 @@ type Service struct {
 
 // New makes a service over a database and a blob store, neither of which it closes.
 func New(db *postgres.DB, blobs blob.Store, log *slog.Logger) *Service {
-	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), lines: newLines(), index: newIndexing(), extract: extract.Text,
+	return &Service{db: db, blobs: blobs, log: log, feeds: newFeeds(), lines: newLines(), index: newIndexing(), over: newOverQuota(), extract: extract.Text,
 		thumbnail: func(_ context.Context, image []byte) ([]byte, error) { return thumbnail.Make(image) }, thumbnailing: make(chan struct{}, thumbnailsAtOnce)}
 }
 

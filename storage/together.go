@@ -183,7 +183,6 @@ func (d *Drive) writeAll(ctx context.Context, tx *postgres.Tx, group []*write) (
 	if len(diffs) == 0 {
 		return results, errNoneApplied
 	}
-	// Before the versions that they are of: of those, some may go at once to make room.
 	if err := tx.SetObjects(ctx, d.id, d.owner, made); err != nil {
 		return nil, err
 	}

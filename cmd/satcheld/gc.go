@@ -64,9 +64,9 @@ func describeGC(w io.Writer, r gc.Report) {
 			fmt.Fprintf(w, format+"\n", append([]any{n}, args...)...)
 		}
 	}
-	line(r.ExpiredVersions, "%d old versions and %d things in the trash went, as the retention policy says: %s", r.ExpiredTrash, bytesText(r.ExpiredBytes))
+	line(r.ExpiredVersions, "%d old versions and %d things in the trash went, as the retention policy and the quotas say: %s", r.ExpiredTrash, bytesText(r.ExpiredBytes))
 	if r.ExpiredVersions == 0 {
-		line(r.ExpiredTrash, "%d things in the trash went, as the retention policy says: %s", bytesText(r.ExpiredBytes))
+		line(r.ExpiredTrash, "%d things in the trash went, as the retention policy and the quotas say: %s", bytesText(r.ExpiredBytes))
 	}
 	line(r.Nodes, "%d rows of deleted files were removed")
 	line(r.Versions, "%d versions of files that are no more were removed")

@@ -264,6 +264,7 @@ func (d *daemon) open(p *program, cmd *serveCmd, isTLS bool) (stopper, server.Co
 	})
 	d.background.Go(func() { accounts.Run(ctx) })
 	d.background.Go(func() { drives.RunIndex(ctx) })
+	d.background.Go(func() { drives.RunEvict(ctx) })
 	d.background.Go(func() {
 		if err := drives.Run(ctx); err != nil && ctx.Err() == nil {
 			d.failed <- fmt.Errorf("watch the database for changes: %w", err)

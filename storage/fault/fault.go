@@ -28,6 +28,7 @@ const (
 	PastForgotten  Step = "past-forgotten"  // some of the past that nobody can return to went
 	PastExpired    Step = "past-expired"    // some of what is beyond the retention went
 	TreeThinned    Step = "tree-thinned"    // some of a large tree was removed
+	PastEvicted    Step = "past-evicted"    // some of what gives way to a quota went
 	TrashRestored  Step = "trash-restored"  // some of a large directory is back from the trash
 	TrashEmptied   Step = "trash-emptied"   // some of the trash is gone for good
 	ChangesCut     Step = "changes-cut"     // cursors before the cut are refused, the changes are still there

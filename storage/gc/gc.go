@@ -43,7 +43,7 @@ type Options struct {
 	Keep    postgres.Retention
 	KeepWhy string
 
-	// Expire applies Keep, as it is at a time, to history and trash. Nil keeps them.
+	// Expire applies Keep, as it is at a time, and quotas to history and trash. Nil keeps them.
 	Expire func(ctx context.Context, keep postgres.Retention, now time.Time) (postgres.Expired, error)
 
 	// Extensions are those of which files are counted, for the admin's figures.
@@ -56,8 +56,8 @@ type Options struct {
 
 // Report tells what a run did. Sizes are in bytes.
 type Report struct {
-	ExpiredVersions int64    `json:"expired_versions"` // of files that live on, beyond the retention policy
-	ExpiredTrash    int64    `json:"expired_trash"`    // things in the trash beyond it
+	ExpiredVersions int64    `json:"expired_versions"` // of files that live on, beyond the retention policy or a quota
+	ExpiredTrash    int64    `json:"expired_trash"`    // things in the trash beyond them
 	ExpiredBytes    int64    `json:"expired_bytes"`    // sizes of the versions that went so
 	Nodes           int64    `json:"nodes"`            // rows of nodes that nothing needs
 	Versions        int64    `json:"versions"`         // of documents that are no more

@@ -133,7 +133,11 @@ type Tx struct {
 	conn  *statements
 	user  api.ID
 	guest bool // in another one's drive: see Tx.Guest
+	then  []func()
 }
+
+// Then has fn called when the transaction has been committed, or may have been.
+func (tx *Tx) Then(fn func()) { tx.then = append(tx.then, fn) }
 
 // Last says that the next statement, or batch of them, is the last. In a transaction that only reads the end goes out with
 // it, which saves a round trip, and one that asks nothing else is one round trip in all; a statement after it is an error.
@@ -205,11 +209,18 @@ func (db *DB) once(ctx context.Context, begin string, who actor, fn func(context
 	defer conn.Release()
 
 	statements := &statements{conn: conn.Conn(), begin: begin, who: who, origin: originOf(ctx)}
-	err = fn(ctx, &Tx{conn: statements, user: who.user})
+	tx := &Tx{conn: statements, user: who.user}
+	err = fn(ctx, tx)
 	if statements.stale {
 		return fmt.Errorf("%w: %w", errStale, err)
 	}
-	return statements.end(ctx, err)
+	err = statements.end(ctx, err)
+	if err == nil || errors.Is(err, ErrUncertain) {
+		for _, then := range tx.then {
+			then()
+		}
+	}
+	return err
 }
 
 // errStale is of a connection that broke while it lay in the pool, as after a

@@ -111,6 +111,13 @@ func (d *Drive) room() int64 {
 	return max(1, d.Quota-d.Elsewhere)
 }
 
+// Fitting is how many bytes the drive shall have stored so that it is within the quota for a while, but for what its files alone are over
+// it. Over tells that it is over the quota, and has a past that may give way.
+func (d *Drive) Fitting() (stored int64, over bool) {
+	quota := d.room()
+	return max(quota-quota/50, d.Used), quota > 0 && d.Stored > max(quota, d.Used)
+}
+
 func oneDrive(rows pgx.Rows) (Drive, error) {
 	d, err := pgx.CollectExactlyOneRow(rows, scanDrive)
 	if errors.Is(err, pgx.ErrNoRows) {

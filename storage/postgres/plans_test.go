@@ -344,29 +344,6 @@ func TestPlansOfAFreshServer(t *testing.T) {
 	}
 }
 
-// TestPlansOfMakingRoom holds to it what each save does where the files nearly fill the quota: what it replaced has to go at once.
-func TestPlansOfMakingRoom(t *testing.T) {
-	p := newPlanned(t, *plansNodes)
-	i := 0
-	p.plans(t, hot{name: "Making room for what was replaced", ask: func(ctx context.Context, tx *Tx) error {
-		name := api.Name(fmt.Sprintf("file-%07d.txt", i))
-		i++
-		found, err := tx.Walk(ctx, p.drive.ID, p.made.Wide, []api.Name{name})
-		if err != nil || len(found) != 1 {
-			return fmt.Errorf("%s: %d, %w", name, len(found), err)
-		}
-		write := api.Mutation{Op: api.OpWrite, Node: found[0].ID, Base: found[0].Version, Parent: p.made.Wide, Name: name, Version: &api.Version{ID: api.NewID(), SHA256: emptySum}, Time: 1}
-		if err := p.commit(func(int) []api.Mutation { return []api.Mutation{write} })(ctx, tx); err != nil {
-			return err
-		}
-		freed, err := tx.Evict(ctx, p.drive.ID, found[0].Size, true)
-		if err == nil && freed != found[0].Size {
-			err = fmt.Errorf("%d bytes of %d are free", freed, found[0].Size)
-		}
-		return err
-	}})
-}
-
 // plans are those of a query's statements when it runs as often as makes them the ones that are kept, held to what checkPlan asks.
 func (p *planned) plans(t *testing.T, q hot) []plan {
 	t.Helper()
