@@ -102,20 +102,17 @@ func followed(dir []api.Name, target api.Name, rest []api.Name) ([]api.Name, err
 // foldedMatch is the one name in a directory that is a name but for case and
 // Unicode form; "" if there is none, or more than one.
 func foldedMatch(ctx context.Context, tx *postgres.Tx, drive, dir api.ID, name api.Name) (match api.Name, err error) {
-	names, err := tx.NamesLike(ctx, drive, dir, name)
-	if err != nil {
-		return "", err
-	}
-	folded := Folded(name)
-	for _, n := range names {
+	folded, found := Folded(name), 0
+	err = tx.NamesLike(ctx, drive, dir, name, func(n api.Name) {
 		if Folded(n) == folded {
-			if match != "" {
-				return "", nil
-			}
 			match = n
+			found++
 		}
+	})
+	if found != 1 {
+		match = ""
 	}
-	return match, nil
+	return match, err
 }
 
 // Folded is what names have in common that differ in case and Unicode form

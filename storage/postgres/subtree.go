@@ -61,19 +61,16 @@ func (tx *Tx) Names(ctx context.Context, drive, dir api.ID) ([]api.Name, error) 
 	return pgx.CollectRows(rows, pgx.RowTo[api.Name])
 }
 
-// NamesLike is those names in a directory that may be a name but for case and Unicode form: if that is ASCII, those that are
-// its own in lower case, and all that are not ASCII.
-func (tx *Tx) NamesLike(ctx context.Context, drive, dir api.ID, name api.Name) ([]api.Name, error) {
-	for i := range len(name) {
-		if name[i] >= 0x80 {
-			return tx.Names(ctx, drive, dir)
-		}
-	}
-	rows, _ := tx.conn.Query(ctx, `
-		SELECT name FROM entries
-		WHERE drive = $1 AND parent = $2 AND (lower(name COLLATE "C") = lower($3::text COLLATE "C") OR octet_length(name) <> char_length(name))
-		ORDER BY name`, drive, dir, name)
-	return pgx.CollectRows(rows, pgx.RowTo[api.Name])
+// NamesLike calls fn with each name in a directory that may be a name but for case and Unicode form, and with few others: letters
+// beyond ASCII count as alike.
+func (tx *Tx) NamesLike(ctx context.Context, drive, dir api.ID, name api.Name, fn func(api.Name)) error {
+	rows, _ := tx.conn.Query(ctx, `SELECT * FROM names_like($1, $2, $3)`, drive, dir, name)
+	var found api.Name
+	_, err := pgx.ForEachRow(rows, []any{&found}, func() error {
+		fn(found)
+		return nil
+	})
+	return err
 }
 
 // Copied is what a copy made of a node or a version.
