@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"satchel/api"
 	"satchel/api/chunk"
@@ -46,6 +47,26 @@ func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.H
 		return err
 	})
 	return append(missing, gone...), err
+}
+
+// spareEvery is how often what was sent of a content that is still arriving is kept from garbage collection, which takes what no
+// version names a day after it came, and removes it a day after that.
+var spareEvery = 6 * time.Hour
+
+// spare keeps what was sent, and what the drive's owner had, for another grace period. What is gone the commit tells.
+func (d *Drive) spare(ctx context.Context, hashes []api.Hash) error {
+	for part := range slices.Chunk(hashes, MaxMissing) {
+		var err error
+		if d.own() {
+			_, err = d.Missing(ctx, part)
+		} else {
+			err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SpareShared(ctx, d.id, part) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PutPack stores a pack and makes its n chunks known to the drive's owner. The

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"time"
 
 	"satchel/api"
 	"satchel/api/chunk"
@@ -160,7 +161,16 @@ func (d *Drive) upload(ctx context.Context, body io.Reader) (api.Version, error)
 func (d *Drive) storeChunks(ctx context.Context, body io.Reader) (v api.Version, last *storedPack, err error) {
 	var pack chunk.PackWriter
 	packed := map[api.Hash]bool{}
+	var read []api.Hash
+	spared := time.Now()
 	v, err = chunk.Version(body, func(c api.Chunk, data []byte) error {
+		if time.Since(spared) >= spareEvery {
+			if err := d.spare(ctx, read); err != nil {
+				return err
+			}
+			spared = time.Now()
+		}
+		read = append(read, c.Hash)
 		if packed[c.Hash] {
 			return nil
 		}

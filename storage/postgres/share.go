@@ -140,6 +140,12 @@ func (tx *Tx) AddSharedPack(ctx context.Context, drive api.ID, p Pack) error {
 	return refused(err)
 }
 
+// SpareShared keeps chunks that a guest sent to a drive for another grace period.
+func (tx *Tx) SpareShared(ctx context.Context, drive api.ID, hashes []api.Hash) error {
+	_, err := tx.conn.Exec(ctx, `SELECT spare_shared($1, $2)`, drive, hashes)
+	return err
+}
+
 // Permissions is what the user may do at a live node; 0 when he does not see it.
 func (tx *Tx) Permissions(ctx context.Context, drive, node api.ID) (p api.Permissions, err error) {
 	err = tx.conn.QueryRow(ctx, `SELECT permissions_on($1, $2)`, drive, node).Scan(&p)
