@@ -25,3 +25,38 @@ REVOKE EXECUTE ON FUNCTION satchel.spare_shared(uuid, bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION satchel.spare_shared(uuid, bytea[]) TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;
+
+-- Which generation the words of files are to be of. One more, and each file's are found again, one after another, while
+-- those of before are found: nothing has to be forgotten at once, of how many files soever. A drive's is that in which all its files
+-- were looked at.
+CREATE TABLE satchel.text_generation (generation bigint NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX text_generation_is_one ON satchel.text_generation ((true));
+INSERT INTO satchel.text_generation DEFAULT VALUES; -- there is always this row
+ALTER TABLE satchel.text_generation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE satchel.text_generation FORCE  ROW LEVEL SECURITY;
+GRANT SELECT ON satchel.text_generation TO satchel_app;
+CREATE POLICY read ON satchel.text_generation FOR SELECT TO satchel_app USING (true);
+GRANT SELECT, UPDATE ON satchel.text_generation TO satchel_auth;
+CREATE POLICY auth_read   ON satchel.text_generation FOR SELECT TO satchel_auth USING (true);
+CREATE POLICY auth_change ON satchel.text_generation FOR UPDATE TO satchel_auth USING (true);
+ALTER TABLE satchel.drives ADD COLUMN generation bigint NOT NULL DEFAULT 0;
+ALTER TABLE satchel.texts  ADD COLUMN generation bigint NOT NULL DEFAULT 0;
+GRANT UPDATE (generation) ON satchel.drives TO satchel_app;
+GRANT UPDATE (generation) ON satchel.texts  TO satchel_app;
+
+-- For admins. (forget_texts stays for servers of the version before, until the last of them is restarted.)
+GRANT CREATE ON SCHEMA satchel TO satchel_auth;
+SET LOCAL ROLE satchel_auth;
+-- +goose StatementBegin
+CREATE FUNCTION satchel.renew_texts()
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM satchel.must_be_admin();
+	UPDATE satchel.text_generation SET generation = generation + 1;
+END $$;
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION satchel.renew_texts() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION satchel.renew_texts() TO satchel_app;
+SET LOCAL ROLE satchel_owner;
+REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;

@@ -67,12 +67,12 @@ func searchPaths(ctx context.Context, tx *postgres.Tx, drive, dir api.ID, words,
 	return found[:min(limit, len(found))], err
 }
 
-// Reindex has the words of all files found again, in the background, for an admin.
+// Reindex has the words of all files found again, in the background, for an admin. Until then what was found before is.
 func (s *Service) Reindex(ctx context.Context, c Caller) error {
 	if !c.Admin {
 		return api.Errorf(api.Permission, "only an admin rebuilds the index")
 	}
-	if err := s.db.As(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error { return tx.ForgetTexts(ctx) }); err != nil {
+	if err := s.db.As(ctx, c.User, func(ctx context.Context, tx *postgres.Tx) error { return tx.RenewTexts(ctx) }); err != nil {
 		return err
 	}
 	s.index.wakeAll()
@@ -272,14 +272,13 @@ func changedFirst(drives []postgres.OwnedDrive, dirty map[api.ID]*pass, all bool
 
 // pass is a look at what changed in a drive after one change and up to another.
 type pass struct {
-	indexed, seq int64
-	whole        bool                 // all files are looked at
-	files        []postgres.Unindexed // to be read next
-	after        api.ID               // the last one of them
-	last         bool                 // there are none after it
-	changed      bool                 // the drive was, between its turns
-	missed       error                // of the first file that was unavailable
-	inRow        int                  // how many could not, one after the other
+	state   postgres.IndexState  // when it began
+	files   []postgres.Unindexed // to be read next
+	after   api.ID               // the last one of them
+	last    bool                 // there are none after it
+	changed bool                 // the drive was, between its turns
+	missed  error                // of the first file that was unavailable
+	inRow   int                  // how many could not, one after the other
 }
 
 // indexPage is how many files are looked up at once.
@@ -299,15 +298,15 @@ func (d *Drive) index(ctx context.Context, p *pass) error {
 	if p == nil {
 		p = &pass{}
 		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
-			p.seq, p.indexed, p.whole, err = tx.IndexState(ctx, d.id)
+			p.state, err = tx.IndexState(ctx, d.id)
 			return err
-		}); err != nil || p.seq == p.indexed {
+		}); err != nil || p.state.Seq == p.state.Indexed && !p.state.Whole {
 			return err
 		}
 	}
 	if len(p.files) == 0 {
 		if err := d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) (err error) {
-			p.files, err = tx.Unindexed(ctx, d.id, p.indexed, p.whole, p.after, indexPage)
+			p.files, err = tx.Unindexed(ctx, d.id, p.state, p.after, indexPage)
 			return err
 		}); err != nil {
 			return err
@@ -317,7 +316,7 @@ func (d *Drive) index(ctx context.Context, p *pass) error {
 			p.after = p.files[indexPage-1].Node
 		}
 	}
-	var found foundWords
+	found := foundWords{generation: p.state.Generation}
 	for len(p.files) > 0 && found.bytes < wordsAtOnce {
 		f := p.files[0]
 		p.files = p.files[1:]
@@ -350,15 +349,16 @@ func (d *Drive) index(ctx context.Context, p *pass) error {
 	if p.missed != nil {
 		return p.missed
 	}
-	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, p.indexed, p.seq) })
+	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SetIndexed(ctx, d.id, p.state) })
 }
 
 // foundWords is the texts of files that no row has yet. They are kept together: a transaction for each would be one more that
 // waits for the disk for every file that is written.
 type foundWords struct {
-	files []postgres.Unindexed
-	texts []string
-	bytes int
+	files      []postgres.Unindexed
+	texts      []string
+	bytes      int
+	generation int64
 }
 
 func (w *foundWords) keep(ctx context.Context, d *Drive) error {
@@ -367,7 +367,7 @@ func (w *foundWords) keep(ctx context.Context, d *Drive) error {
 	}
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		for i, f := range w.files {
-			if err := tx.SetText(ctx, d.id, d.owner, f, w.texts[i]); err != nil {
+			if err := tx.SetText(ctx, d.id, d.owner, f, w.generation, w.texts[i]); err != nil {
 				return err
 			}
 		}

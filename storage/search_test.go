@@ -172,6 +172,56 @@ func TestIndexTakesTurns(t *testing.T) {
 	}
 }
 
+// While all words are found again those of before are found: no row goes, of how many files soever.
+func TestReindexForgetsNothing(t *testing.T) {
+	w := newWorld(t)
+	admin := w.user(t, "admin")
+	d := w.home(t, w.user(t, "editor"))
+	finds := func(when, word string, want int) {
+		t.Helper()
+		if found, err := d.Search(t.Context(), d.Root(), word, "", 100); err != nil || len(found) != want {
+			t.Errorf("%s: %d files have %q, not %d: %v", when, len(found), word, want, err)
+		}
+	}
+	looked := 0
+	index := func() {
+		t.Helper()
+		w.index.wakeAll()
+		for w.index.all || len(w.index.dirty) > 0 {
+			w.indexDirty(t.Context())
+		}
+	}
+	says := func(word string) {
+		w.ExtractWith(func(context.Context, string, []byte) (string, error) { looked++; return word, nil })
+	}
+	const files = 3
+	for i := range files {
+		d.store(t, fmt.Sprintf("%d.pdf", i), fmt.Sprint("content ", i))
+	}
+	says("before")
+	index()
+	says("after")
+	for range 2 {
+		if err := w.Reindex(t.Context(), admin); err != nil {
+			t.Fatal(err)
+		}
+		finds("when nothing was looked at yet", "before", files)
+	}
+	index()
+	finds("at the end", "before", 0)
+	finds("at the end", "after", files)
+	if index(); looked != 2*files {
+		t.Errorf("%d files were looked at %d times", files, looked)
+	}
+	if err := w.Reindex(t.Context(), d.caller); api.KindOf(err) != api.Permission {
+		t.Errorf("somebody else has all words found again: %v", err)
+	}
+	err := w.db.As(t.Context(), d.caller.User, func(ctx context.Context, tx *postgres.Tx) error { return tx.RenewTexts(ctx) })
+	if api.KindOf(err) != api.Permission {
+		t.Errorf("the database lets him: %v", err)
+	}
+}
+
 // What is unavailable is read later, and neither that nor what is lost keeps others from being found.
 func TestIndexBeyondFailures(t *testing.T) {
 	defer func(was int) { missesInRow = was }(missesInRow)
@@ -220,9 +270,9 @@ func TestIndexBeyondFailures(t *testing.T) {
 			}
 		}
 		if err := d.snapshot(t.Context(), func(ctx context.Context, tx *postgres.Tx) error {
-			seq, indexed, _, err := tx.IndexState(ctx, d.id)
-			if (seq == indexed) != done {
-				t.Errorf("%s: looked at up to %d of %d", what, indexed, seq)
+			s, err := tx.IndexState(ctx, d.id)
+			if (s.Seq == s.Indexed) != done {
+				t.Errorf("%s: looked at up to %d of %d", what, s.Indexed, s.Seq)
 			}
 			return err
 		}); err != nil {

@@ -72,7 +72,7 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 		if err := tx.SetObjects(ctx, home.ID, user, map[api.ID]postgres.Object{file.Version.ID: {ETag: "x"}}); err != nil {
 			return err
 		}
-		if err := tx.SetText(ctx, home.ID, user, postgres.Unindexed{Node: file.Node, Version: file.Version.ID}, "words"); err != nil {
+		if err := tx.SetText(ctx, home.ID, user, postgres.Unindexed{Node: file.Node, Version: file.Version.ID}, 0, "words"); err != nil {
 			return err
 		}
 		key := postgres.NewSession{ID: api.NewID(), Kind: postgres.KeySession, Name: "key", Secret: chunk}
