@@ -9,7 +9,7 @@ import (
 	"satchel/api"
 )
 
-// Getattr shows a node. It waits, for no longer than patience, while the server is asked for the holes of a large cold
+// Getattr shows a node. It waits, patiently, while the server is asked for the holes of a large cold
 // file that is open: programs decide by the blocks that it takes up whether they copy its holes.
 func (d *Drive) Getattr(fid uint64) (Attr, error) {
 	d.mu.Lock()

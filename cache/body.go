@@ -5,37 +5,30 @@ import (
 	"io"
 	"os"
 	"sync"
-	"time"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
-// request asks for n bytes (n < 0: all) of a version from an offset on; the answer must begin within patience.
+// offline is err, or errOffline if it is that of a call on which too little moved for whoever waits.
+func offline(ctx context.Context, err error) error {
+	if err != nil && pace.Stalled(ctx) != nil {
+		return errOffline
+	}
+	return err
+}
+
+// request asks for n bytes (n < 0: all) of a version from an offset on. The answer must begin within patience, and go on.
 func (d *Drive) request(ctx context.Context, id, version api.ID, off, n int64) (*patientBody, error) {
-	type answer struct {
-		body io.ReadCloser
-		err  error
+	ctx, clock := pace.With(ctx, patience)
+	body, err := d.cfg.Remote.Content(ctx, id, version, off, n)
+	if err != nil {
+		clock.End()
+		return nil, offline(ctx, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	ch := make(chan answer, 1)
-	go func() {
-		body, err := d.cfg.Remote.Content(ctx, id, version, off, n)
-		ch <- answer{body, err}
-	}()
-	select {
-	case a := <-ch:
-		if a.err != nil {
-			cancel()
-			return nil, a.err
-		}
-		return &patientBody{taking(a.body), cancel, time.AfterFunc(time.Hour, cancel)}, nil
-	case <-time.After(patience):
-		cancel()
-		if a := <-ch; a.body != nil {
-			a.body.Close()
-		}
-		return nil, errOffline
-	}
+	clock.Renew(patience)
+	clock.Rest()
+	return &patientBody{taker: taking(body), ctx: ctx, clock: clock}, nil
 }
 
 // A taker is a body that hands what it reads to a file. That of package api/client does it without a copy in between where
@@ -87,19 +80,21 @@ func (b *bufferedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// A patientBody ends its request when it is closed, or when for patience nothing arrives.
+// A patientBody ends its request when it is closed, or when for patience too little arrives of what is waited for.
 type patientBody struct {
 	taker
-	cancel context.CancelFunc
-	timer  *time.Timer
+	ctx   context.Context
+	clock *pace.Clock
+	came  func(off, end int64) // told of what has come and is not written yet; may be nil
 }
 
 // Take is that of taker.
 func (b *patientBody) Take(n int) (int, error) {
-	b.timer.Reset(patience)
+	b.clock.Wake()
 	n, err := b.taker.Take(n)
-	if !b.timer.Stop() && err != nil && err != io.EOF {
-		err = errOffline
+	b.clock.Rest()
+	if err != io.EOF {
+		err = offline(b.ctx, err)
 	}
 	return n, err
 }
@@ -107,8 +102,11 @@ func (b *patientBody) Take(n int) (int, error) {
 // move takes up to most bytes and puts them into f from off on; it returns how many are there. What has to pass through memory
 // it collects until there are least of them.
 func (b *patientBody) move(f *os.File, off int64, least, most int) (n int, err error) {
-	for took := 1; n < least && took > 0 && err == nil; n += took {
+	for took := 1; n < least && took > 0 && err == nil; {
 		took, err = b.Take(most - n)
+		if n += took; took > 0 && n < least && b.came != nil {
+			b.came(off+int64(n-took), off+int64(n))
+		}
 	}
 	n, failed := b.Put(f, off)
 	if failed != nil { // write(2) and splice(2) put less there when that is all there is room for, and fail the next time
@@ -118,7 +116,6 @@ func (b *patientBody) move(f *os.File, off int64, least, most int) (n int, err e
 }
 
 func (b *patientBody) Close() error {
-	b.timer.Stop()
-	defer b.cancel()
+	defer b.clock.End()
 	return b.taker.Close()
 }

@@ -2,31 +2,23 @@ package cache
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
 )
 
-// A trickle is a body that gives 4 KiB at once, as one at a bounded rate does, each after a pause.
+// A trickle is a body that gives 4 KiB at once, as one at a bounded rate does.
 type trickle struct {
 	io.Closer
-	from  io.Reader
-	pause time.Duration
+	from io.Reader
 }
 
-func (r *trickle) Read(p []byte) (int, error) {
-	time.Sleep(r.pause)
-	return r.from.Read(p[:min(len(p), 4<<10)])
-}
+func (r *trickle) Read(p []byte) (int, error) { return r.from.Read(p[:min(len(p), crumb)]) }
 
 // A putCounter counts how often it writes.
 type putCounter struct {
@@ -46,7 +38,7 @@ func TestPartialInSmallPieces(t *testing.T) {
 	s.add(api.ID{}, "film", data)
 	var puts atomic.Int64
 	s.dress = func(body io.ReadCloser) io.ReadCloser {
-		return putCounter{&bufferedBody{ReadCloser: &trickle{Closer: body, from: body}}, &puts}
+		return putCounter{&bufferedBody{ReadCloser: &trickle{body, body}}, &puts}
 	}
 	d := openShelf(t, s, t.TempDir(), 0)
 	fid := find(t, d, "film")
@@ -62,25 +54,4 @@ func TestPartialInSmallPieces(t *testing.T) {
 	if blocks := blocksOf(int64(len(data))); puts.Load() != blocks {
 		t.Errorf("%d blocks were written %d times", blocks, puts.Load())
 	}
-}
-
-// Patience is for what arrives, not for a block: at the slowest rate, several requests share it, and one's block takes longer.
-func TestPatienceIsNotForABlock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		data := noise(blockSize)
-		ctx, cancel := context.WithCancel(t.Context())
-		from := &trickle{Closer: io.NopCloser(nil), from: bytes.NewReader(data), pause: patience - time.Second}
-		body := &patientBody{taking(from), cancel, time.AfterFunc(time.Hour, cancel)}
-		defer body.Close()
-		f, err := os.Create(filepath.Join(t.TempDir(), "file"))
-		must(t, err)
-		defer f.Close()
-		if n, err := body.move(f, 0, blockSize, blockSize); err != nil || n != blockSize || ctx.Err() != nil {
-			t.Errorf("moved %d bytes: %v; given up: %v", n, err, ctx.Err())
-		}
-		got, err := os.ReadFile(f.Name())
-		if err != nil || !bytes.Equal(got, data) {
-			t.Errorf("the file has %d bytes, or others: %v", len(got), err)
-		}
-	})
 }

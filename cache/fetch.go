@@ -171,9 +171,7 @@ func (c *pageChain) ask(after api.Name) *page {
 			return
 		}
 		defer func() { <-c.atOnce }()
-		ctx, cancel := context.WithTimeout(c.ctx, time.Minute) // two share the link; one that stands still ends sooner
-		defer cancel()
-		p.listing, p.err = c.d.cfg.Remote.Children(ctx, c.dir, after, pageSize, func(after api.Name) { p.next = c.ask(after) })
+		p.listing, p.err = c.d.cfg.Remote.Children(c.ctx, c.dir, after, pageSize, func(after api.Name) { p.next = c.ask(after) })
 	})
 	return p
 }

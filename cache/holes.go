@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
 // holesFrom is from which size on the server is asked where the holes of a cold file are, bytes. They need not be
@@ -25,8 +26,8 @@ func (p *partial) askHoles() {
 	p.d.wg.Go(func() {
 		ctx, cancel := p.until(stop)
 		defer cancel()
-		patient := time.AfterFunc(patience, cancel)
-		defer patient.Stop()
+		ctx, clock := pace.With(ctx, patience)
+		defer clock.End()
 		holes, err := p.d.cfg.Remote.Holes(ctx, p.node, p.version)
 		p.d.mu.Lock()
 		defer p.d.mu.Unlock()
@@ -91,7 +92,7 @@ func (p *partial) learn(holes []api.Hole) {
 		}
 		p.have.fill(blocksOf(h.Off), last)
 	}
-	p.holes, p.holesTold, p.heard = holes, true, time.Now()
+	p.holes, p.holesTold, p.till = holes, true, time.Now().Add(patience)
 }
 
 // zerosAt is how many bytes of a hole follow at an offset; with mu held.

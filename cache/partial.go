@@ -50,10 +50,11 @@ type partial struct {
 	all     int    // calls that wait for the whole
 	stop    chan struct{}
 	waiters []*waiter
-	heard   time.Time // when something last arrived
-	fails   int       // failed requests
-	failure error     // of the last one
-	unsaved int64     // bytes that arrived since the map was saved
+	till    time.Time       // since something arrived, whoever waits is patient till then
+	begun   map[int64]int64 // blocks that are not whole, and up to which byte something came
+	fails   int             // failed requests
+	failure error           // of the last one
+	unsaved int64           // bytes that arrived since the map was saved
 
 	fast      bool // content comes faster than it could be hashed beside all else
 	clocked   time.Time
@@ -101,7 +102,7 @@ func (d *Drive) partOf(n *node) (*partial, error) {
 			return nil, api.Errorf(kindOf(err), "make a content file: %w", err)
 		}
 		p = &partial{d: d, node: n.id, version: n.version, size: n.size, sha: n.sha, slot: c.slot, c: c,
-			have: newBlockMap(n.size), asked: newBlockMap(n.size)}
+			have: newBlockMap(n.size), asked: newBlockMap(n.size), begun: map[int64]int64{}}
 		d.parts[n.id] = p
 		d.slots.held[p.slot] = &holding{node: n.id}
 	}
@@ -373,7 +374,7 @@ func (d *Drive) loadPartials(t *tx, used map[uint64]bool) error {
 			t.b.Delete(partialKey(id), nil) // sweep removes its content
 			return nil
 		}
-		p.asked = newBlockMap(p.size)
+		p.asked, p.begun = newBlockMap(p.size), map[int64]int64{}
 		d.parts[id] = p
 		used[p.slot] = true
 		d.slots.held[p.slot] = &holding{node: id}

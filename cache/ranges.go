@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 )
 
 // await returns when bytes off to end (exclusive) of the content are here; not locked. The error is of kind Unavailable when
-// nothing comes for patience, Cancelled when intr is closed, Internal when the content turned out to be damaged.
+// too little comes for patience, Cancelled when intr is closed, Internal when the content turned out to be damaged.
 func (p *partial) await(off, end int64, intr Interrupt) error {
 	end = min(end, p.size)
 	if off >= end {
@@ -88,7 +89,7 @@ func (p *partial) failed(since time.Time, first, end int64, intr Interrupt) erro
 	if api.KindOf(p.failure) != api.Unavailable || !p.d.connected.Load() {
 		return p.failure
 	}
-	left := patience - time.Since(later(since, p.heard))
+	left := time.Until(later(since.Add(patience), p.till))
 	if left <= 0 {
 		return errOffline
 	}
@@ -98,9 +99,9 @@ func (p *partial) failed(since time.Time, first, end int64, intr Interrupt) erro
 	return nil
 }
 
-// attend waits for news, for no longer than patience without any; with mu held. since is when the call began.
+// attend waits for news, for no longer than patience while too little arrives; with mu held. since is when the call began.
 func (p *partial) attend(since time.Time, first, end int64, intr Interrupt) error {
-	wait := patience - time.Since(later(since, p.heard))
+	wait := time.Until(later(since.Add(patience), p.till))
 	if p.have.left == 0 { // it is being proven
 		wait = patience
 	}
@@ -284,6 +285,7 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 		return off, err
 	}
 	defer body.Close()
+	body.came = p.came
 	for off < end {
 		// What the connection gives at once is written at once, and no more than a block is waited for: a reader may wait for that.
 		from, block := off, min(off-off%blockSize+blockSize, end)
@@ -315,9 +317,10 @@ func (p *partial) arrived(from, end int64) {
 		last = blocksOf(end)
 	}
 	p.mu.Lock()
+	p.progress(from, end)
 	for b := from / blockSize; b < last; b++ {
 		p.have.set(b)
-		p.heard = time.Now() // less than a block is nothing to go on: a server may break off there every time
+		delete(p.begun, b)
 	}
 	p.unsaved += end - from
 	p.clock(end - from)
@@ -327,4 +330,28 @@ func (p *partial) arrived(from, end int64) {
 	}
 	p.follow()
 	p.mu.Unlock()
+}
+
+// came notes that bytes from off to end have arrived of a block that is not whole yet.
+func (p *partial) came(off, end int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.progress(off, end)
+}
+
+// progress lets whoever waits be patient for as long as the bytes from off to end are worth; with mu held. What comes again of a block that was begun is no
+// progress: a server may break off there every time.
+func (p *partial) progress(off, end int64) {
+	first, last := off/blockSize, end/blockSize
+	if off = max(off, p.begun[first]); off >= end {
+		return
+	}
+	if end%blockSize != 0 {
+		p.begun[last] = max(p.begun[last], end)
+	}
+	now := time.Now()
+	p.till = later(p.till, now).Add(pace.Worth(int(end - off)))
+	if most := now.Add(patience); p.till.After(most) {
+		p.till = most
+	}
 }

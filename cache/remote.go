@@ -10,7 +10,8 @@ import (
 
 // Remote is one drive on the server, as api/client offers it; a seam where
 // tests inject faults. Errors are of package api's kinds; Unavailable and
-// RateLimited are tried again later, all of them by this package only.
+// RateLimited are tried again later, all of them by this package only. Calls tell the
+// clock of their context (package pace) of the bytes that move.
 type Remote interface {
 	// Info describes the drive.
 	Info(ctx context.Context) (api.DriveInfo, error)

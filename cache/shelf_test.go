@@ -12,6 +12,7 @@ import (
 
 	"satchel/api"
 	"satchel/api/chunk"
+	"satchel/api/pace"
 )
 
 // A shelf is the server of a test: a drive whose files are there from the start, and which takes what one
@@ -116,7 +117,7 @@ func (s *shelf) Children(_ context.Context, dir api.ID, _ api.Name, _ int, _ fun
 	return l, nil
 }
 
-func (s *shelf) Content(_ context.Context, _, version api.ID, off, n int64) (io.ReadCloser, error) {
+func (s *shelf) Content(ctx context.Context, _, version api.ID, off, n int64) (io.ReadCloser, error) {
 	s.mu.Lock()
 	s.requests++
 	data, before := s.content[version], s.before
@@ -130,16 +131,17 @@ func (s *shelf) Content(_ context.Context, _, version api.ID, off, n int64) (io.
 		}
 	}
 	has := int64(len(data)) // a test may have cut it
-	body := io.NopCloser(s.count(data[min(off, has):min(off+n, has)]))
+	body := io.NopCloser(s.count(ctx, data[min(off, has):min(off+n, has)]))
 	if s.dress != nil {
 		body = s.dress(body)
 	}
 	return body, nil
 }
 
-// count reads data and counts it.
-func (s *shelf) count(data []byte) io.Reader {
+// count reads data, counts it and tells the clock of it.
+func (s *shelf) count(ctx context.Context, data []byte) io.Reader {
 	return io.TeeReader(bytes.NewReader(data), counting(func(n int) {
+		pace.Of(ctx).Moved(n)
 		s.mu.Lock()
 		s.fetched += int64(n)
 		s.mu.Unlock()
@@ -159,7 +161,7 @@ func (s *shelf) Holes(_ context.Context, _, version api.ID) ([]api.Hole, error) 
 	return s.holes[version], nil
 }
 
-func (s *shelf) Contents(_ context.Context, files []api.ContentRef, fn func(int, api.Version, io.Reader) error) error {
+func (s *shelf) Contents(ctx context.Context, files []api.ContentRef, fn func(int, api.Version, io.Reader) error) error {
 	s.mu.Lock()
 	s.requests++
 	s.mu.Unlock()
@@ -167,7 +169,7 @@ func (s *shelf) Contents(_ context.Context, files []api.ContentRef, fn func(int,
 		s.mu.Lock()
 		n, data := s.nodes[f.Node], s.content[f.Version]
 		s.mu.Unlock()
-		if err := fn(i, api.Version{ID: f.Version, Size: int64(len(data)), SHA256: n.SHA256}, s.count(data)); err != nil {
+		if err := fn(i, api.Version{ID: f.Version, Size: int64(len(data)), SHA256: n.SHA256}, s.count(ctx, data)); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"crypto/sha256"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
 // A cold small file comes with small ones that are likely to be read after it, in one request: first those beside
@@ -195,24 +195,19 @@ func (d *Drive) fetchGroup(group []*node) (came bool) {
 		}
 	}
 	d.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(d.ctx)
-	defer cancel(nil)
-	// The answer must begin within patience, and go on.
-	timer := time.AfterFunc(patience, func() { cancel(errOffline) })
-	defer timer.Stop()
+	ctx, clock := pace.With(d.ctx, patience) // the answer must begin within it, and go on
+	defer clock.End()
 	done := make([]bool, len(group))
 	err := d.cfg.Remote.Contents(ctx, refs, func(i int, v api.Version, body io.Reader) error {
-		timer.Reset(patience)
 		err := d.store(group[i], refs[i].Version, v, body)
 		done[i], came = true, came || err == nil
-		d.fetched(group[i], err)
+		d.fetched(group[i], offline(ctx, err))
 		return nil
 	})
 	if err == nil {
 		err = api.Errorf(api.Unavailable, "the server did not answer for the file")
-	} else if context.Cause(ctx) == errOffline {
-		err = errOffline
 	}
+	err = offline(ctx, err)
 	for i, n := range group {
 		if !done[i] {
 			d.fetched(n, err)

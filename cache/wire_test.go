@@ -31,7 +31,8 @@ type wire struct {
 
 	stuck chan struct{} // nil, or closed when the server goes on: it takes calls and answers none
 
-	net *network // what may become of a message; nil: it arrives
+	net  *network  // what may become of a message; nil: it arrives
+	link *slowLink // that content goes over; nil: a fast one
 
 	resyncs int // answers that told the device to list again
 	lists   int // pages of directories
@@ -235,9 +236,12 @@ func (w *wire) Missing(ctx context.Context, hashes []api.Hash) ([]api.Hash, erro
 
 func (w *wire) PutPack(ctx context.Context, pack []byte) error {
 	w.mu.Lock()
-	packs := w.packs
+	packs, link := w.packs, w.link
 	w.mu.Unlock()
 	_, err := over(w, ctx, true, func(ctx context.Context) (struct{}, error) {
+		if err := link.carry(ctx, up, len(pack)); err != nil {
+			return struct{}{}, err
+		}
 		if packs != nil {
 			if err := packs(pack); err != nil {
 				return struct{}{}, err
@@ -249,7 +253,16 @@ func (w *wire) PutPack(ctx context.Context, pack []byte) error {
 }
 
 func (w *wire) Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error) {
-	return over(w, ctx, false, func(ctx context.Context) (io.ReadCloser, error) { return w.Remote.Content(ctx, node, version, off, n) })
+	w.mu.Lock()
+	link := w.link
+	w.mu.Unlock()
+	return over(w, ctx, false, func(ctx context.Context) (io.ReadCloser, error) {
+		body, err := w.Remote.Content(ctx, node, version, off, n)
+		if err != nil {
+			return nil, err
+		}
+		return link.body(ctx, body), nil
+	})
 }
 
 func (w *wire) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
@@ -277,6 +290,11 @@ func (w *wire) Holes(ctx context.Context, node, version api.ID) ([]api.Hole, err
 }
 
 func (w *wire) Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error {
-	_, err := over(w, ctx, false, func(ctx context.Context) (struct{}, error) { return struct{}{}, w.Remote.Contents(ctx, files, fn) })
+	w.mu.Lock()
+	link := w.link
+	w.mu.Unlock()
+	_, err := over(w, ctx, false, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, w.Remote.Contents(ctx, files, func(i int, v api.Version, body io.Reader) error { return fn(i, v, link.body(ctx, body)) })
+	})
 	return err
 }

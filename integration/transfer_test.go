@@ -143,6 +143,17 @@ func TestPin(t *testing.T) {
 	}
 }
 
+// TestNarrowLink: what takes a link longer than a program's patience comes all the same.
+func TestNarrowLink(t *testing.T) {
+	anna := newAccount(t, server(t), "anna")
+	photo := randomBytes(2 << 20)
+	stock(t, anna, map[string][]byte{"photo": photo})
+	desk := anna.newDevice(t, "desk")
+	desk.Args = []string{"--limit-down", "256KiB"}
+	mount(t, desk)
+	must(t, has(filepath.Join(desk.Mount, "photo"), string(photo)))
+}
+
 // TestFarAway: the first look at a drive from far away is not a round trip for each file and directory.
 func TestFarAway(t *testing.T) {
 	s := server(t)

@@ -14,7 +14,8 @@
 // that met a kept-alive connection which the server had closed already: when
 // to try again is the caller's decision. No call has a deadline of its own,
 // since a long poll and a large transfer may take any time, but one on which
-// nothing moves is cut.
+// too little moves is cut (package pace). A caller that waits for less long gives the call's context a clock of its own, which
+// calls tell of the bytes that move.
 package client
 
 import (
@@ -50,7 +51,7 @@ type Client struct {
 	tokens tokens
 }
 
-// limits say how long nothing may move before a call is cut.
+// limits say how long nothing may move before a call is cut; see package pace.
 type limits struct {
 	answer time.Duration // from the last byte sent to the answer's header
 	pack   time.Duration // the same for packs, whose last bytes may wait in socket buffers
@@ -213,8 +214,8 @@ func (c *Client) sendOnce(ctx context.Context, r request, token string) (*http.R
 			if len(r.body) <= smallBody {
 				return io.NopCloser(bytes.NewReader(r.body)), nil
 			}
-			w.uploaded(limit, true)
-			return &upload{bytes.NewReader(r.body), w, limit}, nil
+			w.uploaded(0, true)
+			return &upload{bytes.NewReader(r.body), w}, nil
 		}
 		req.Body, _ = req.GetBody()
 	}
@@ -239,8 +240,8 @@ func (c *Client) sendOnce(ctx context.Context, r request, token string) (*http.R
 		w.end()
 		return nil, err
 	}
-	w.rest()
-	resp.Body = &download{ReadCloser: resp.Body, w: w, limit: c.limits.body, c: c}
+	w.answer(c.limits.body)
+	resp.Body = &download{ReadCloser: resp.Body, w: w, c: c}
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
 		return nil, c.answerError(resp)

@@ -135,7 +135,7 @@ func (d *Drive) PutPack(ctx context.Context, pack []byte) error {
 
 // Content reads n bytes of a version of a file from an offset on; n < 0 reads
 // to the end, a zero version is the current one. The context governs the
-// reads too. A read that gets nothing for 30 s fails as [api.Unavailable], and
+// reads too. Reads that get next to nothing for 30 s fail as [api.Unavailable], and
 // so does content that ends early. The body also has
 //
 //	Take(n int) (int, error)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,12 +17,14 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
 var (
-	node  = api.ID{1}
-	other = api.ID{2}
-	epoch = api.ID{3}
+	node     = api.ID{1}
+	other    = api.ID{2}
+	dripping = api.ID{4}
+	epoch    = api.ID{3}
 )
 
 func TestRoutes(t *testing.T) {
@@ -189,9 +192,10 @@ func TestContentOfTheWrongPart(t *testing.T) {
 	}
 }
 
-// What stops moving must fail; what moves slowly must not.
+// What stops moving must fail, and what gives a byte now and then; what moves slowly must not.
 func TestStalls(t *testing.T) {
 	const limit = time.Second
+	piece := strings.Repeat("x", pace.Slowest/2)
 	release := make(chan struct{})
 	e := newEdge(t)
 	e.mux.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, r *http.Request) { <-release })
@@ -200,16 +204,21 @@ func TestStalls(t *testing.T) {
 		answer(api.Changes{})(w, r)
 	})
 	e.mux.HandleFunc("GET /v1/drives/home/nodes/"+node.String()+"/content", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Length", "24")
-		for range 20 {
+		w.Header().Set("Content-Length", strconv.Itoa(21*len(piece)))
+		for r.URL.Query().Get("version") == dripping.String() && r.Context().Err() == nil {
 			io.WriteString(w, "x")
+			w.(http.Flusher).Flush()
+			time.Sleep(limit / 10)
+		}
+		for range 20 {
+			io.WriteString(w, piece)
 			w.(http.Flusher).Flush()
 			time.Sleep(limit / 10)
 		}
 		if r.URL.Query().Get("version") == other.String() {
 			<-release
 		}
-		io.WriteString(w, "xxxx")
+		io.WriteString(w, piece)
 	})
 	e.mux.HandleFunc("POST /v1/drives/home/packs", func(w http.ResponseWriter, r *http.Request) {
 		slow := iotest.OneByteReader(r.Body)
@@ -268,13 +277,29 @@ func TestStalls(t *testing.T) {
 		return string(b), err
 	}
 	all.Go(func() {
-		if got, err := read(api.ID{}); err != nil || got != strings.Repeat("x", 24) {
-			t.Errorf("a slow body: %q, %v", got, err)
+		if got, err := read(api.ID{}); err != nil || got != strings.Repeat(piece, 21) {
+			t.Errorf("a slow body: %d bytes, %v", len(got), err)
 		}
 	})
-	all.Go(func() {
-		if got, err := read(other); api.KindOf(err) != api.Unavailable || got != strings.Repeat("x", 20) || !strings.Contains(err.Error(), "stopped answering: nothing came for ") {
-			t.Errorf("a stalled body: %q, %v", got, err)
+	for _, stalling := range []api.ID{other, dripping} {
+		all.Go(func() {
+			if got, err := read(stalling); api.KindOf(err) != api.Unavailable || got == "" || !strings.Contains(err.Error(), "stopped answering: next to nothing came for 1s") {
+				t.Errorf("a body that stalls: %d bytes, %v", len(got), err)
+			}
+		})
+	}
+	all.Go(func() { // who waits for less long hears of what moves, and its end is no end of the call's own
+		mine, clock := pace.With(ctx, limit*9/10)
+		defer clock.End()
+		if r, err := d.Content(mine, node, api.ID{}, 0, -1); err != nil {
+			t.Error(err)
+		} else if b, err := io.ReadAll(r); err != nil || string(b) != strings.Repeat(piece, 21) {
+			t.Errorf("a slow body, for less patience: %d bytes, %v", len(b), err)
+		} else {
+			r.Close()
+		}
+		if _, err := c.Whoami(mine); api.KindOf(err) != api.Unavailable || pace.Stalled(mine) == nil {
+			t.Errorf("no answer, for less patience: %v", err)
 		}
 	})
 	all.Go(func() {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
 // problem is an error as the server sends it (RFC 9457), with our kind.
@@ -69,6 +70,13 @@ func retryAfter(s string, now time.Time) time.Duration {
 // networkError turns a failure of the connection into an [api.Error] that
 // names the server.
 func (c *Client) networkError(w *watchdog, err error) error {
+	if stall := pace.Stalled(w.ctx); stall != nil { // by its own limit, or the caller's
+		what := fmt.Sprintf("%s does not answer: it was waited for %v", c.server, w.waited())
+		if w.answered() {
+			what = fmt.Sprintf("%s stopped answering: next to nothing came for %v", c.server, stall.For)
+		}
+		return &api.Error{Kind: api.Unavailable, Message: what, Err: stall}
+	}
 	if errors.Is(w.parent.Err(), context.DeadlineExceeded) {
 		what := fmt.Sprintf("%s does not answer: it was waited for %v", c.server, w.waited())
 		switch {
@@ -81,13 +89,6 @@ func (c *Client) networkError(w *watchdog, err error) error {
 	}
 	if w.parent.Err() != nil {
 		return &api.Error{Kind: api.Cancelled, Message: "the call was given up", Err: w.parent.Err()}
-	}
-	if w.stalled() {
-		what := fmt.Sprintf("%s does not answer: it was waited for %v", c.server, w.waited())
-		if w.answered() {
-			what = fmt.Sprintf("%s stopped answering: nothing came for %v", c.server, c.limits.body)
-		}
-		return &api.Error{Kind: api.Unavailable, Message: what, Err: errStalled}
 	}
 	return &api.Error{Kind: api.Unavailable, Message: c.server + " " + reason(err), Err: err}
 }

@@ -6,14 +6,16 @@ import (
 	"net/http"
 
 	"golang.org/x/time/rate"
+
+	"satchel/api/pace"
 )
 
 // Rates bound how many bytes of content pass in a second; 0 = as many as can.
 type Rates struct{ Up, Down int64 }
 
-// MinRate is the slowest rate in bytes a second: less would be taken for a
-// server that is dead.
-const MinRate = 16 << 10
+// MinRate is the slowest rate in bytes a second. Sixteen calls at once may share it: less than that for each would be
+// taken for a server that is dead.
+const MinRate = 16 * pace.Slowest
 
 // NewHTTPClient is a connection pool for [New] that keeps to rates; all of its
 // connections share them.

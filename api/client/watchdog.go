@@ -3,14 +3,12 @@ package client
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"time"
-)
 
-// errStalled is the cause of a call that a watchdog ended.
-var errStalled = errors.New("nothing moved")
+	"satchel/api/pace"
+)
 
 // silenceKey is that of [WithSilence] in a context.
 type silenceKey struct{}
@@ -37,15 +35,13 @@ func (c *Client) tellSilence(w *watchdog, after time.Duration) {
 	}
 }
 
-// watchdog ends a call on which nothing moves: while it is awake and nobody
-// tells it of progress for a while, it cancels the call's context.
+// watchdog ends a call on which too little moves, by the clock of its context, and knows how far the call is.
 type watchdog struct {
 	parent context.Context
 	ctx    context.Context
-	cancel context.CancelCauseFunc
+	clock  *pace.Clock
 
 	mu      sync.Mutex
-	timer   *time.Timer
 	moved   time.Time     // the last progress in sending the request
 	sending bool          // some of the body is still to be read
 	sent    bool          // the answer is here: what the transport still uploads is not our progress
@@ -55,21 +51,18 @@ type watchdog struct {
 
 // newWatchdog starts awake.
 func newWatchdog(parent context.Context, limit time.Duration) *watchdog {
-	ctx, cancel := context.WithCancelCause(parent)
-	return &watchdog{
-		parent: parent, ctx: ctx, cancel: cancel, moved: time.Now(),
-		timer: time.AfterFunc(limit, func() { cancel(errStalled) }),
-	}
+	ctx, clock := pace.With(parent, limit)
+	return &watchdog{parent: parent, ctx: ctx, clock: clock, moved: time.Now()}
 }
 
-// uploaded tells of progress in sending the request, and whether there is more of it.
-func (w *watchdog) uploaded(limit time.Duration, more bool) {
+// uploaded tells of n more bytes of the request that were sent, and whether there is more of it.
+func (w *watchdog) uploaded(n int, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sent {
 		return
 	}
-	w.timer.Reset(limit)
+	w.clock.Moved(n)
 	w.moved, w.sending = time.Now(), more
 	switch {
 	case w.silence == nil:
@@ -80,24 +73,27 @@ func (w *watchdog) uploaded(limit time.Duration, more bool) {
 	}
 }
 
-// rest makes it sleep: the answer is here, and the caller may take its time.
-func (w *watchdog) rest() {
+// answer makes it sleep: the answer has begun, and the caller may take its time. Its body has a limit of its own.
+func (w *watchdog) answer(limit time.Duration) {
+	w.over()
+	w.clock.Renew(limit)
+	w.clock.Rest()
+}
+
+// over notes that sending is.
+func (w *watchdog) over() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = true
-	w.timer.Stop()
 	if w.silence != nil {
 		w.silence.Stop()
 	}
 }
 
-// wake makes it watch a read of the answer's body.
-func (w *watchdog) wake(limit time.Duration) { w.timer.Reset(limit) }
-
 // end releases the context.
 func (w *watchdog) end() {
-	w.rest()
-	w.cancel(nil)
+	w.over()
+	w.clock.End()
 }
 
 // waited says for how long nothing has moved, of a request that was sent.
@@ -125,41 +121,34 @@ func (w *watchdog) answered() bool {
 	return w.sent
 }
 
-// stalled tells whether it was the watchdog that ended the call.
-func (w *watchdog) stalled() bool {
-	return w.parent.Err() == nil && context.Cause(w.ctx) == errStalled
-}
-
 // upload is a request body that tells the watchdog of its progress.
 type upload struct {
-	body  *bytes.Reader
-	w     *watchdog
-	limit time.Duration
+	body *bytes.Reader
+	w    *watchdog
 }
 
 func (u *upload) Read(b []byte) (int, error) {
 	n, err := u.body.Read(b)
 	if n > 0 {
-		u.w.uploaded(u.limit, u.body.Len() > 0)
+		u.w.uploaded(n, u.body.Len() > 0)
 	}
 	return n, err
 }
 
 func (u *upload) Close() error { return nil }
 
-// download is an answer's body. A read that gets nothing for the limit fails,
-// and every failure is an [api.Error].
+// download is an answer's body, which the watchdog watches while it is read. Every failure is an [api.Error].
 type download struct {
 	io.ReadCloser
-	w     *watchdog
-	limit time.Duration
-	c     *Client
+	w *watchdog
+	c *Client
 }
 
 func (d *download) Read(b []byte) (int, error) {
-	d.w.wake(d.limit)
+	d.w.clock.Wake()
 	n, err := d.ReadCloser.Read(b)
-	d.w.rest()
+	d.w.clock.Rest()
+	d.w.clock.Moved(n)
 	if err != nil && err != io.EOF {
 		err = d.c.networkError(d.w, err)
 	}
