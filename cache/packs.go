@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"satchel/api"
@@ -10,10 +11,34 @@ import (
 )
 
 const (
-	packSize   = 16 << 20 // bytes of chunks sent in one request
-	packsAhead = 3        // packs of one lane under way at the same time
-	packLimit  = 10 * time.Minute
+	firstPack  = 4 << 20 // bytes of chunks sent in one request, at first
+	minPack    = 1 << 20
+	maxPack    = 16 << 20
+	packTakes  = 30 * time.Second // about as much as the link carries meanwhile is sent in one
+	packsAhead = 3                // packs of one lane under way at the same time
 )
+
+// A packSize is up to how many bytes the next packs have. One that is cut leaves nothing on the server: on a slow link it had better be small. It is
+// safe for concurrent use.
+type packSize struct{ bytes atomic.Int64 }
+
+func (p *packSize) most() int64 {
+	if n := p.bytes.Load(); n > 0 {
+		return n
+	}
+	return firstPack
+}
+
+// learn goes by a pack of so many bytes, which took so long or was cut. Those that were under way with it are no reason to go further.
+func (p *packSize) learn(size int64, took time.Duration, cut bool) {
+	most := p.most()
+	switch {
+	case cut || took > packTakes:
+		p.bytes.Store(min(most, max(size/2, minPack)))
+	case took < packTakes/4 && size > most/2:
+		p.bytes.Store(min(2*size, maxPack))
+	}
+}
 
 // A sender gathers chunks into packs and sends those that the server lacks, a few packs at the same time, while
 // more is read and hashed. Memory is that of packsAhead packs and one. What an attempt that failed has sent is
@@ -58,7 +83,7 @@ func (s *sender) add(of *hot, h api.Hash, data []byte) error {
 		return nil
 	}
 	s.offered[h] = true
-	if s.pack != nil && s.pack.w.Size()+len(data) > packSize {
+	if s.pack != nil && int64(s.pack.w.Size()+len(data)) > s.d.syn.packSize.most() {
 		if err := s.dispatch(); err != nil {
 			return err
 		}
@@ -115,13 +140,11 @@ func (s *sender) send(p *pack) error {
 	if err := s.d.pause.wait(s.ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, packLimit)
-	defer cancel()
 	hashes := make([]api.Hash, len(p.chunks))
 	for i, c := range p.chunks {
 		hashes[i] = c.hash
 	}
-	missing, err := s.d.cfg.Remote.Missing(ctx, hashes)
+	missing, err := s.d.cfg.Remote.Missing(s.ctx, hashes)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -146,7 +169,12 @@ func (s *sender) send(p *pack) error {
 	size := int64(w.Size())
 	s.d.syn.uploading.Add(size)
 	defer s.d.syn.uploading.Add(-size)
-	return s.d.cfg.Remote.PutPack(ctx, w.Bytes())
+	start := time.Now()
+	err = s.d.cfg.Remote.PutPack(s.ctx, w.Bytes())
+	if s.ctx.Err() == nil && (err == nil || api.KindOf(err) == api.Unavailable) {
+		s.d.syn.packSize.learn(size, time.Since(start), err != nil)
+	}
+	return err
 }
 
 // sent notes that the server has chunks, for the progress that people see.

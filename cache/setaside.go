@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -49,10 +48,8 @@ func (d *Drive) hopeless(f *flight, err error) bool {
 // back into the journal, to be sent in smaller batches. The error is that this can't be
 // made sure of, so that the batch has to be sent again.
 func (d *Drive) takeBack(f *flight, why error) error {
-	ctx, cancel := context.WithTimeout(d.ctx, commitLimit)
-	defer cancel()
 	f.emptied = true
-	_, err := d.cfg.Remote.Commit(ctx, api.Batch{Incarnation: f.Batch.Incarnation, Number: f.Batch.Number, Mutations: []api.Mutation{}})
+	_, err := d.cfg.Remote.Commit(d.ctx, api.Batch{Incarnation: f.Batch.Incarnation, Number: f.Batch.Number, Mutations: []api.Mutation{}})
 	astray := err != nil && api.KindOf(err) == api.Invalid && api.KindOf(why) == api.Invalid
 	if err != nil && !astray {
 		return why // the server may have applied it, or does not take anything

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,10 +27,11 @@ type slowLink struct {
 	piece    int           // bytes
 	pause    time.Duration // that each takes
 	up, down chan struct{} // of capacity 1: a piece is on its way
+	sent     atomic.Int64  // bytes carried up
 }
 
 func newSlowLink(piece int, pause time.Duration) *slowLink {
-	return &slowLink{piece, pause, make(chan struct{}, 1), make(chan struct{}, 1)}
+	return &slowLink{piece: piece, pause: pause, up: make(chan struct{}, 1), down: make(chan struct{}, 1)}
 }
 
 // carry takes as long as n bytes do; a nil link takes no time.
@@ -49,7 +51,9 @@ func (l *slowLink) carry(ctx context.Context, way func(*slowLink) chan struct{},
 		}
 		k := min(n, l.piece)
 		pace.Of(ctx).Moved(k)
-		n -= k
+		if n -= k; way(l) == l.up {
+			l.sent.Add(int64(k))
+		}
 	}
 	return nil
 }
@@ -165,4 +169,87 @@ func TestServerThatDrips(t *testing.T) {
 			}
 		}
 	})
+}
+
+// upload waits until all of a device is sent, for so long.
+func (v *device) upload(most time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), most)
+	defer cancel()
+	return v.d.Sync(ctx, true, nil)
+}
+
+// What takes hours to send is sent, and once.
+func TestSlowUpload(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		x.narrowest()
+		film := string(noise(40 << 20))
+		must(t, x.write("film", film))
+		must(t, x.upload(3*time.Hour))
+		x.wire.mu.Lock()
+		sent := x.wire.link.sent.Load()
+		x.wire.mu.Unlock()
+		if most := int64(len(film) + 1<<20); sent > most {
+			t.Errorf("%d bytes were sent of %d", sent, len(film))
+		}
+		x.narrow(64, 10*time.Second) // a batch is to take minutes
+		must(t, x.write("letter", "a letter"))
+		must(t, x.upload(time.Hour))
+		x.widen()
+		hasOnce(t, mustQuiet(t, x, y), film, "a letter")
+	})
+}
+
+// Where connections end after some minutes, packs become so small that they arrive before that.
+func TestUploadOverALinkThatBreaks(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		x.narrowest()
+		done := make(chan struct{})
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(5 * time.Minute): // in which some 5 MB pass
+					x.wire.cut()
+					x.wire.mend()
+				}
+			}
+		}()
+		film := string(noise(40 << 20))
+		must(t, x.write("film", film))
+		must(t, x.upload(6*time.Hour))
+		close(done)
+		<-ended
+		x.widen()
+		hasOnce(t, mustQuiet(t, x, y), film)
+	})
+}
+
+// The size of packs goes by how long they took.
+func TestPackSize(t *testing.T) {
+	var p packSize
+	for i, step := range []struct {
+		size int64
+		took time.Duration
+		cut  bool
+		want int64
+	}{
+		{firstPack, time.Second, false, 2 * firstPack},
+		{2 * firstPack, time.Second, false, maxPack},
+		{maxPack, time.Second, false, maxPack},
+		{1000, time.Second, false, maxPack}, // the rest of a file says nothing
+		{maxPack, packTakes / 2, false, maxPack},
+		{maxPack, packTakes + 1, false, maxPack / 2},
+		{maxPack, packTakes + 1, false, maxPack / 2}, // it was under way with that
+		{maxPack / 2, time.Second, true, maxPack / 4},
+		{1000, time.Second, true, minPack},
+		{minPack, packTakes + 1, false, minPack},
+		{minPack, time.Second, false, 2 * minPack},
+	} {
+		if p.learn(step.size, step.took, step.cut); p.most() != step.want {
+			t.Errorf("after step %d packs have up to %d bytes, wanted %d", i, p.most(), step.want)
+		}
+	}
 }

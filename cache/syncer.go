@@ -2,7 +2,6 @@ package cache
 
 import (
 	"cmp"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -48,6 +47,7 @@ type syncer struct {
 	wake      chan struct{}
 	heard     chan heard // pages of the feed
 	uploading atomic.Int64
+	packSize  packSize
 	waiting   atomic.Int32 // calls that wait for the server
 }
 
@@ -203,9 +203,7 @@ func (d *Drive) send() error {
 		if err := d.st.settle(); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(d.ctx, commitLimit)
-		c, err := d.cfg.Remote.Commit(ctx, f.Batch)
-		cancel()
+		c, err := d.cfg.Remote.Commit(d.ctx, f.Batch)
 		if err == nil && len(c.Outcomes) != len(f.Batch.Mutations) {
 			err = api.Errorf(api.Internal, "the server answered %d of %d mutations", len(c.Outcomes), len(f.Batch.Mutations))
 		}
@@ -226,9 +224,6 @@ func (d *Drive) send() error {
 	}
 	return d.ctx.Err()
 }
-
-// commitLimit is how long the server may take to apply a batch.
-const commitLimit = 2 * time.Minute
 
 // take returns the batch in flight, or makes one of the mutations that are ready;
 // nil when there are none.

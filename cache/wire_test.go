@@ -195,7 +195,7 @@ func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit i
 
 func (w *wire) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {
 	w.mu.Lock()
-	skew, fails, after := w.skew, w.fails, w.after
+	skew, fails, after, link := w.skew, w.fails, w.after, w.link
 	w.mu.Unlock()
 	if skew != 0 {
 		b.Mutations = append([]api.Mutation(nil), b.Mutations...)
@@ -204,6 +204,9 @@ func (w *wire) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {
 		}
 	}
 	c, err := over(w, ctx, true, func(ctx context.Context) (api.Committed, error) {
+		if err := link.carry(ctx, up, len(mustJSON(b))); err != nil {
+			return api.Committed{}, err
+		}
 		if fails != nil {
 			if err := fails(b); err != nil {
 				return api.Committed{}, err
