@@ -102,7 +102,9 @@ func (d *Drive) setConnected(up bool, err error) {
 		d.quotaNews()
 		d.setProblem(nil)
 		d.hurryUploads()
-		d.pins.stir()
+		d.mu.Lock()
+		d.hurryPins()
+		d.mu.Unlock()
 		d.wakeSyncer()
 		return
 	}

@@ -15,17 +15,21 @@ import (
 // moves with it, and passes to the file that is renamed over a pinned one, as programs save. The pinner is one more program that reads the tree, and profits from what is fetched ahead
 // of such programs.
 type pins struct {
-	roots map[api.ID]bool // kept in Pebble
-	todo  map[api.ID]bool // nodes that may have to be fetched
-	wake  chan struct{}
+	roots  map[api.ID]bool  // kept in Pebble
+	todo   map[api.ID]bool  // nodes that may have to be fetched
+	missed map[api.ID]error // nodes that could not be, where others can; they are tried again
+	wake   chan struct{}
 }
 
-// pinRetry is how long the pinner waits after it failed.
-const pinRetry = 10 * time.Second
+// pinRetry is how long the pinner waits after it failed; where it failed on some nodes alone, longer each time.
+const (
+	pinRetry  = 10 * time.Second
+	pinRarely = 6 * time.Hour // it may be a large file that comes damaged each time
+)
 
 // loadPins reads what is pinned.
 func (d *Drive) loadPins() error {
-	d.pins = pins{roots: map[api.ID]bool{}, todo: map[api.ID]bool{}, wake: make(chan struct{}, 1)}
+	d.pins = pins{roots: map[api.ID]bool{}, todo: map[api.ID]bool{}, missed: map[api.ID]error{}, wake: make(chan struct{}, 1)}
 	v, err := d.st.meta("pins")
 	if err != nil || v == nil {
 		return err
@@ -62,7 +66,7 @@ func (d *Drive) passPin(t *tx, from, to *node) {
 
 // Pin keeps a file, or a folder with all that is in it, on this machine. The path is below the drive's root, "" is
 // all of it. It returns when all is here. An error of kind Unavailable means that it is pinned, but not everything could be
-// fetched: that goes on by itself. NotFound: there is no such path.
+// fetched, and says what: that goes on by itself. NotFound: there is no such path.
 func (d *Drive) Pin(ctx context.Context, path string) error {
 	d.mu.Lock()
 	n, err := d.resolvePath(ctx, path)
@@ -78,10 +82,11 @@ func (d *Drive) Pin(ctx context.Context, path string) error {
 	for {
 		d.mu.Lock()
 		left := len(d.pins.todo)
+		missing := d.missing(n)
 		d.mu.Unlock()
 		switch {
 		case left == 0:
-			return nil
+			return missing
 		case d.paused() != "":
 			return api.Errorf(api.Unavailable, "it is pinned; what is missing is fetched when the pause is over (%s)", d.paused())
 		case d.polled.Load() && !d.connected.Load():
@@ -93,6 +98,33 @@ func (d *Drive) Pin(ctx context.Context, path string) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// missing is what could not be fetched of a pinned node and of what is below it, as an error; nil if that is nothing. Locked.
+func (d *Drive) missing(root *node) error {
+	var first string
+	var why error
+	count := 0
+	for id, err := range d.pins.missed {
+		n, _ := d.load(id)
+		if n == nil {
+			continue
+		}
+		if !n.dead && d.climb(n, func(id api.ID) bool { return id == root.id }) {
+			if path := d.wholePath(n.up, n.name); count == 0 || path < first {
+				first, why = path, err
+			}
+			count++
+		}
+		d.letGo(n)
+	}
+	switch count {
+	case 0:
+		return nil
+	case 1:
+		return api.Errorf(api.Unavailable, "it is pinned, but %q can't be had for now, and is tried again: %w", first, why)
+	}
+	return api.Errorf(api.Unavailable, "it is pinned, but %q and %d more can't be had for now, and are tried again: %w", first, count-1, why)
 }
 
 // Unpin lets go of a pin. What is here stays until the room is needed. NotFound: nothing is pinned by this path.
@@ -110,6 +142,7 @@ func (d *Drive) Unpin(ctx context.Context, path string) error {
 		return api.Errorf(api.NotFound, "%q is not pinned", path)
 	}
 	delete(d.pins.roots, n.id)
+	d.hurryPins() // it forgets what is not pinned any more
 	d.wakeEvict()
 	return d.savePins()
 }
@@ -193,12 +226,14 @@ func (d *Drive) passPath(ctx context.Context, path string, fn func(api.ID) error
 
 // pinned tells whether a node, or a folder that it is in, is pinned; locked.
 func (d *Drive) pinned(n *node) bool {
-	if len(d.pins.roots) == 0 {
-		return false
-	}
+	return len(d.pins.roots) > 0 && d.climb(n, func(id api.ID) bool { return d.pins.roots[id] })
+}
+
+// climb tells whether fn is true of a node or of a folder that it is in; locked.
+func (d *Drive) climb(n *node, fn func(api.ID) bool) bool {
 	id, up := n.id, n.up
 	for {
-		if d.pins.roots[id] {
+		if fn(id) {
 			return true
 		}
 		if id == d.root.id || up.IsZero() {
@@ -231,8 +266,18 @@ func (p *pins) stir() {
 	}
 }
 
+// hurryPins lets the pinner try at once what could not be fetched; locked.
+func (d *Drive) hurryPins() {
+	for id := range d.pins.missed {
+		d.pins.todo[id] = true
+	}
+	d.pins.stir()
+}
+
 // runPinner fetches what is pinned and not here, until Close.
 func (d *Drive) runPinner() {
+	var again <-chan time.Time // fires when what could not be fetched is tried again, whatever is new meanwhile
+	wait := pinRetry
 	for {
 		var retry <-chan time.Time
 		if err := d.pinAll(); err != nil && d.ctx.Err() == nil {
@@ -241,16 +286,31 @@ func (d *Drive) runPinner() {
 				retry = time.After(pinRetry)
 			}
 		}
+		d.mu.Lock()
+		missed := len(d.pins.missed)
+		d.mu.Unlock()
+		switch {
+		case missed == 0:
+			again, wait = nil, pinRetry
+		case again == nil:
+			again = time.After(wait)
+			wait = min(2*wait, pinRarely)
+		}
 		select {
 		case <-d.done:
 			return
 		case <-d.pins.wake:
 		case <-retry:
+		case <-again:
+			again = nil
+			d.mu.Lock()
+			d.hurryPins()
+			d.mu.Unlock()
 		}
 	}
 }
 
-// pinAll looks at all nodes on the list; those that fail stay on it.
+// pinAll looks at all nodes on the list. When nothing can be had for now, the rest stays on it.
 func (d *Drive) pinAll() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -259,14 +319,11 @@ func (d *Drive) pinAll() error {
 			n, err := d.load(id)
 			if err == nil && n != nil && !n.dead && d.pinned(n) {
 				err = d.pinTree(n)
+			} else {
+				delete(d.pins.missed, id)
 			}
-			switch {
-			case d.ctx.Err() != nil:
-				return nil
-			case api.KindOf(err) == api.Unavailable, api.KindOf(err) == api.NoSpace, api.KindOf(err) == api.Unauthenticated:
-				return err // try again later
-			case err != nil:
-				d.log.Error("a pinned file can't be fetched", "err", err)
+			if err != nil || d.ctx.Err() != nil {
+				return err
 			}
 			delete(d.pins.todo, id)
 		}
@@ -274,7 +331,8 @@ func (d *Drive) pinAll() error {
 	return nil
 }
 
-// pinTree fetches a node and what is below it; locked, and given up while it waits.
+// pinTree fetches a node and what is below it; locked, and given up while it waits. What can't be had is noted, and the rest fetched all the same:
+// the error is that nothing can be had for now.
 func (d *Drive) pinTree(n *node) error {
 	if n.dead || n.stale {
 		return nil
@@ -283,17 +341,18 @@ func (d *Drive) pinTree(n *node) error {
 		if n.ahead {
 			d.opened(n)
 		}
+		var err error
 		if n.slot == 0 && n.size > 0 {
-			return d.local(n, d.done)
+			err = d.local(n, d.done)
 		}
-		return nil
+		return d.fared(n, err)
 	}
 	if !n.isDir() {
 		return nil
 	}
 	d.passes(n)
 	l, err := d.dir(n, d.done)
-	if err != nil {
+	if err := d.fared(n, err); err != nil || l == nil {
 		return err
 	}
 	ids := make([]api.ID, 0, len(l.byName))
@@ -312,12 +371,26 @@ func (d *Drive) pinTree(n *node) error {
 		}
 		err = d.pinTree(kid)
 		d.letGo(kid)
-		if err == errNotFound {
-			continue // it was removed meanwhile
-		}
 		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// fared notes how fetching a pinned node went, and returns an error that all others would meet too; locked.
+func (d *Drive) fared(n *node, err error) error {
+	kind := api.KindOf(err)
+	switch {
+	case err == nil, n.dead, n.stale: // removed meanwhile, or another one is in its place, and on the list
+		delete(d.pins.missed, n.id)
+		return nil
+	case d.ctx.Err() != nil, kind == api.Unauthenticated, kind == api.NoSpace, kind == api.RateLimited, kind == api.Unavailable && !d.connected.Load():
+		return err
+	}
+	if d.pins.missed[n.id] == nil {
+		d.log.Warn("what is pinned can't be fetched for now", "name", n.name, "node", n.id, "err", err)
+	}
+	d.pins.missed[n.id] = err
 	return nil
 }

@@ -2,8 +2,11 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,4 +109,103 @@ func TestPinStaysWhenSavedByRename(t *testing.T) {
 	if all, err := a.d.Pins(); err != nil || len(all) != 0 {
 		t.Errorf("unpinned: %v, %v", all, err)
 	}
+}
+
+// has tells whether a file's content is here.
+func (v *device) has(t *testing.T, path string) bool {
+	t.Helper()
+	a, err := v.stat(path)
+	must(t, err)
+	return slotOf(v.d, a.FID) != 0
+}
+
+// A file that can't be had, and one that another device has just removed, end the fetching of no other; who pins is told, and they are
+// tried again.
+func TestPinGoesOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("keep"))
+		must(t, x.mkdir("keep/below"))
+		var names []string
+		for i := range 10 {
+			names = append(names, fmt.Sprint("keep/", i), fmt.Sprint("keep/below/", i))
+		}
+		for _, name := range names {
+			must(t, x.write(name, "text of "+name))
+		}
+		names = append(names, "keep/film", "keep/video")
+		must(t, x.write("keep/film", strings.Repeat("a film. ", 1<<20)))
+		must(t, x.write("keep/video", strings.Repeat("a video ", 1<<20)))
+		must(t, x.sync())
+		lost := map[api.ID]error{}
+		id := func(name string) (id api.ID) {
+			t.Helper()
+			eventually(t, "y knows "+name, func() bool {
+				a, err := y.stat(name)
+				if err == nil {
+					y.d.mu.Lock()
+					id = y.d.byFID[a.FID].id
+					y.d.mu.Unlock()
+				}
+				return err == nil
+			})
+			return id
+		}
+		lost[id("keep/3")] = api.Errorf(api.Internal, "a chunk is lost")
+		lost[id("keep/film")] = api.Errorf(api.Internal, "a chunk is lost")
+		lost[id("keep/below/7")] = api.Errorf(api.NotFound, "there is no such file or directory")
+		y.deafen(true)
+		must(t, x.unlink("keep/below/7"))
+		must(t, x.sync())
+		y.wire.faults(func(w *wire) { w.lacks = func(node api.ID) error { return lost[node] } })
+		eventually(t, "y is connected again", func() bool { return y.d.connected.Load() })
+
+		err := y.d.Pin(t.Context(), "keep")
+		if api.KindOf(err) != api.Unavailable || !strings.Contains(err.Error(), `"keep/3" and 2 more`) {
+			t.Errorf("it is said: %v", err)
+		}
+		for _, name := range names {
+			if want := name != "keep/3" && name != "keep/film" && name != "keep/below/7"; y.has(t, name) != want {
+				t.Errorf("%s is here: %v", name, !want)
+			}
+		}
+		if n := y.d.Status().PinnedMissing; n != 3 {
+			t.Errorf("the status has %d missing", n)
+		}
+		y.deafen(false)
+		y.wire.faults(func(w *wire) { w.lacks = nil })
+		time.Sleep(2 * pinRetry)
+		for _, name := range []string{"keep/3", "keep/film"} {
+			if !y.has(t, name) {
+				t.Errorf("%s was not tried again", name)
+			}
+		}
+		if n := y.d.Status().PinnedMissing; n != 0 {
+			t.Errorf("in the end the status has %d missing", n)
+		}
+		must(t, y.d.Pin(t.Context(), "keep"))
+	})
+}
+
+// What is not pinned any more is not missing, and not tried again.
+func TestUnpinForgetsWhatIsMissing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("keep"))
+		must(t, x.write("keep/letter", "a letter"))
+		must(t, x.sync())
+		eventually(t, "y knows it", func() bool { _, err := y.stat("keep/letter"); return err == nil })
+		var asked atomic.Int64
+		y.wire.faults(func(w *wire) {
+			w.lacks = func(api.ID) error { asked.Add(1); return api.Errorf(api.Internal, "a chunk is lost") }
+		})
+		if err := y.d.Pin(t.Context(), "keep"); api.KindOf(err) != api.Unavailable {
+			t.Errorf("pinned: %v", err)
+		}
+		must(t, y.d.Unpin(t.Context(), "keep"))
+		time.Sleep(time.Second)
+		before := asked.Load()
+		time.Sleep(time.Hour)
+		if n := y.d.Status().PinnedMissing; n != 0 || asked.Load() != before {
+			t.Errorf("%d missing, and asked for %d times more", n, asked.Load()-before)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"testing/iotest"
 	"time"
 
 	"satchel/api"
@@ -28,6 +29,7 @@ type wire struct {
 	fails func(api.Batch) error   // what the server answers instead of applying a batch; nil = it applies it
 	after func(api.Batch) error   // the same, having applied it
 	packs func(pack []byte) error // the same for packs, before
+	lacks func(node api.ID) error // why the content of a file can't be had; nil = it can
 
 	stuck chan struct{} // nil, or closed when the server goes on: it takes calls and answers none
 
@@ -257,9 +259,14 @@ func (w *wire) PutPack(ctx context.Context, pack []byte) error {
 
 func (w *wire) Content(ctx context.Context, node, version api.ID, off, n int64) (io.ReadCloser, error) {
 	w.mu.Lock()
-	link := w.link
+	link, lacks := w.link, w.lacks
 	w.mu.Unlock()
 	return over(w, ctx, false, func(ctx context.Context) (io.ReadCloser, error) {
+		if lacks != nil {
+			if err := lacks(node); err != nil {
+				return nil, err
+			}
+		}
 		body, err := w.Remote.Content(ctx, node, version, off, n)
 		if err != nil {
 			return nil, err
@@ -294,10 +301,17 @@ func (w *wire) Holes(ctx context.Context, node, version api.ID) ([]api.Hole, err
 
 func (w *wire) Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error {
 	w.mu.Lock()
-	link := w.link
+	link, lacks := w.link, w.lacks
 	w.mu.Unlock()
 	_, err := over(w, ctx, false, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, w.Remote.Contents(ctx, files, func(i int, v api.Version, body io.Reader) error { return fn(i, v, link.body(ctx, body)) })
+		return struct{}{}, w.Remote.Contents(ctx, files, func(i int, v api.Version, body io.Reader) error {
+			if lacks != nil {
+				if err := lacks(files[i].Node); err != nil {
+					return fn(i, api.Version{}, iotest.ErrReader(err))
+				}
+			}
+			return fn(i, v, link.body(ctx, body))
+		})
 	})
 	return err
 }

@@ -389,6 +389,7 @@ func (b *boundFolders) status(s cache.Status) cache.Status {
 		s.CacheBytes += o.CacheBytes
 		s.MemoryBytes += o.MemoryBytes
 		s.Pinned += o.Pinned
+		s.PinnedMissing += o.PinnedMissing
 		s.LoginEnded = s.LoginEnded || o.LoginEnded
 		for _, e := range o.Events {
 			if b.settled(e) {

@@ -147,6 +147,9 @@ func (r report) print(w io.Writer, goOn string) {
 	if here := r.LocalOnly - r.Undecided; here > 0 {
 		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(here, "name"))
 	}
+	if r.PinnedMissing > 0 {
+		fmt.Fprintf(w, "pinned:  %s\n", cli.Paint(w, cli.Warn, plural(r.PinnedMissing, "name")+" can't be had for now, and will not be here without the server"))
+	}
 	fmt.Fprintf(w, "cache:   %s of %s, %s of memory\n", size(r.CacheBytes), size(r.CacheLimitBytes), size(r.MemoryBytes))
 	if r.DiskShort {
 		fmt.Fprintf(w, "disk:    %s\n", cli.Paint(w, cli.Warn, r.diskShort()))

@@ -140,6 +140,11 @@ func TestReportWords(t *testing.T) {
 		t.Errorf("a disk with room is told of:\n%s", told.String())
 	}
 	told.Reset()
+	report{Status: cache.Status{PinnedMissing: 2}}.print(&told, "satchel resume")
+	if !strings.Contains(told.String(), "pinned:  2 names can't be had for now, and will not be here without the server\n") {
+		t.Errorf("what is missing of what is pinned is told as:\n%s", told.String())
+	}
+	told.Reset()
 	report{Status: cache.Status{LocalOnly: 2, Events: []cache.Event{{What: cache.EventRefused, Dir: api.NewID(), Now: "Recovered/a"}}}}.print(&told, "satchel resume")
 	if !regexp.MustCompile(`(?m)^look at: .*\n         .* refused .*\nhere: `).MatchString(told.String()) {
 		t.Errorf("what was refused is told elsewhere than below what to look at:\n%s", told.String())
