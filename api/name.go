@@ -2,6 +2,7 @@ package api
 
 import (
 	"path"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -89,6 +90,24 @@ func (n Name) Check() error {
 		return Errorf(Invalid, "the name %q has a slash or a NUL in it", string(n))
 	}
 	return nil
+}
+
+// Numbered is a name for one more thing that is to have this one: from the second on `2 name`, cut between runes where that is longer than [MaxName].
+func (n Name) Numbered(i int) Name {
+	if i < 2 {
+		return n
+	}
+	number := strconv.Itoa(i) + " "
+	most := MaxName - len(number)
+	if len(n) <= most {
+		return Name(number) + n
+	}
+	for k := most; k > most-utf8.UTFMax; k-- {
+		if utf8.RuneStart(n[k]) {
+			return Name(number) + n[:k]
+		}
+	}
+	return Name(number) + n[:most] // it is not UTF-8
 }
 
 // ParsePath normalises a path of any API to its names: `a//b`, `/a/b` and

@@ -85,6 +85,9 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	t.b.Set(metaKey("refused"), mustJSON(d.syn.refused), nil)
 	t.b.Set(metaKey("conflicts"), mustJSON(d.syn.conflicts), nil)
 	t.b.Set(metaKey("unions"), mustJSON(d.syn.unions), nil)
+	if d.cfg.Rescue != nil {
+		t.b.Set(metaKey("rescued"), mustJSON(d.syn.rescued), nil)
+	}
 	told := d.takeTold()
 	if len(told) > 0 {
 		t.b.Set(metaKey("events"), mustJSON(d.syn.events), nil)
@@ -288,7 +291,7 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	}
 	name := n.name
 	for i := 2; l.byName[name] != nil; i++ {
-		name = api.Name(fmt.Sprintf("%d %.200s", i, n.name))
+		name = n.name.Numbered(i)
 	}
 	again := n.up == p.id && m.Op == api.OpCreate
 	if again { // refused there too: it stays, and is offered again later
@@ -339,6 +342,13 @@ func (d *Drive) rescue(f *flight, outcomes []api.Outcome, byID map[api.ID]*api.N
 	return nil
 }
 
+// A rescued is where [Config.Rescue] kept content.
+type rescued struct {
+	As    api.Name `json:"as"`
+	Ctime int64    `json:"ctime"` // of the content file then
+}
+
+// rescueOne does so with one file, unless that was done for an earlier answer to its batch and nothing was written since.
 func (d *Drive) rescueOne(id api.ID) error {
 	d.mu.Lock()
 	n, err := d.load(id)
@@ -347,13 +357,17 @@ func (d *Drive) rescueOne(id api.ID) error {
 		return err
 	}
 	name, fd := string(n.name), -1
+	var kept rescued
 	c, err := d.attach(n)
 	if err == nil {
-		fd, err = unix.Dup(c.fd)
+		kept.Ctime = c.ctime()
+		if was, ok := d.syn.rescued[id]; !ok || was.Ctime != kept.Ctime {
+			fd, err = unix.Dup(c.fd)
+		}
 	}
 	d.letGo(n)
 	d.mu.Unlock()
-	if err != nil {
+	if err != nil || fd < 0 {
 		return err
 	}
 	content := os.NewFile(uintptr(fd), name)
@@ -362,10 +376,14 @@ func (d *Drive) rescueOne(id api.ID) error {
 	if err != nil {
 		return err
 	}
+	kept.As = api.Name(as)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.syn.rescued[id] = api.Name(as)
-	return nil
+	t := d.begin()
+	t.behind = true
+	d.syn.rescued[id] = kept
+	t.b.Set(metaKey("rescued"), mustJSON(d.syn.rescued), nil)
+	return t.commit()
 }
 
 // undo takes back what was refused, after its content was given to [Config.Rescue]; locked.
@@ -379,7 +397,7 @@ func (d *Drive) undo(t *tx, n *node, m *api.Mutation, o api.Outcome, theirs *api
 		w.up, w.name = up, name
 		d.perish(t, w) // the server has no such node
 	}
-	now := d.syn.rescued[m.Node]
+	now := d.syn.rescued[m.Node].As
 	delete(d.syn.rescued, m.Node)
 	d.noteEvent(EventRefused, up, name, now, o.Message, api.ID{}) // it is in another drive
 }

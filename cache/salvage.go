@@ -219,7 +219,7 @@ func (d *Drive) salvage(t *tx, used map[uint64]bool) error {
 	for _, f := range found {
 		name := api.Name(filepath.Base(string(f.Path)))
 		for i := 2; p.list.byName[name] != nil; i++ {
-			name = api.Name(fmt.Sprintf("%d %.200s", i, filepath.Base(string(f.Path))))
+			name = api.Name(filepath.Base(string(f.Path))).Numbered(i)
 		}
 		n := d.sprout(p, 'f', f.Mode, Cred{UID: d.cfg.UID, GID: d.cfg.GID})
 		n.slot, n.size = f.slot, f.size

@@ -16,10 +16,10 @@ import (
 // device hears things is the order in which it applies them. The fields are
 // guarded by Drive.mu.
 type syncer struct {
-	hots    map[api.ID]*node    // nodes whose content may differ from their version
-	doubt   map[api.ID]bool     // directories to be listed again when nothing is pending
-	rescued map[api.ID]api.Name // where [Config.Rescue] kept content that was refused, until it is undone
-	again   map[api.ID]bool     // those of them that came up while they were listed; nil when none is
+	hots    map[api.ID]*node   // nodes whose content may differ from their version
+	doubt   map[api.ID]bool    // directories to be listed again when nothing is pending
+	rescued map[api.ID]rescued // content that was refused and that [Config.Rescue] kept, until it is undone
+	again   map[api.ID]bool    // those of them that came up while they were listed; nil when none is
 
 	shadow map[api.ID]bool // and when what stays here does not hide what the server has
 	lanes  [lanes]*lane
@@ -81,14 +81,14 @@ func (d *Drive) wakeSyncer() {
 // loadSyncer reads where sending and hearing stood.
 func (d *Drive) loadSyncer() error {
 	s := &d.syn
-	s.hots, s.doubt, s.shadow, s.rescued = map[api.ID]*node{}, map[api.ID]bool{}, map[api.ID]bool{}, map[api.ID]api.Name{}
+	s.hots, s.doubt, s.shadow, s.rescued = map[api.ID]*node{}, map[api.ID]bool{}, map[api.ID]bool{}, map[api.ID]rescued{}
 	for i := range s.lanes {
 		s.lanes[i] = newLane()
 	}
 	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
 	s.epoch, s.seq = d.drive.Epoch, d.drive.Seq
 	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "number": &s.number, "life": &s.life,
-		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "shadow": &s.shadow, "unions": &s.unions, "events": &s.events} {
+		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "shadow": &s.shadow, "rescued": &s.rescued, "unions": &s.unions, "events": &s.events} {
 		v, err := d.st.meta(word)
 		if err != nil {
 			return err

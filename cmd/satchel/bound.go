@@ -47,7 +47,8 @@ type boundFolders struct {
 
 	hidden map[api.ID]bool // binds that could not be shown when they were last to be; of show and who calls it
 
-	opening sync.Mutex // held while a drive is opened, closed or exported
+	opening  sync.Mutex // held while a drive is opened, closed or exported
+	rescuing sync.Mutex // held while something is kept that was refused
 
 	mu     sync.Mutex // guards what is below; only run changes shown
 	shown  map[api.ID]*boundFolder

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -281,14 +282,12 @@ func (d *daemon) goOn() string { return commandLine(d.self.Profile, "resume") }
 
 // syncAll is [cache.Drive.Sync] of the drive and of what is shown in it.
 func (d *daemon) syncAll(ctx context.Context, wait bool, progress func()) error {
-	if err := d.bound.sync(ctx, false, nil); err != nil { // all at once
+	if err := cmp.Or(d.drive.Sync(ctx, false, nil), d.bound.sync(ctx, false, nil)); err != nil || !wait { // all at once
 		return err
 	}
 	tell := func(cache.Status) { progress() }
-	if err := d.drive.Sync(ctx, wait, tell); err != nil || !wait {
-		return err
-	}
-	return d.bound.sync(ctx, true, tell)
+	bound := d.bound.sync(ctx, true, tell) // before the drive, which gets what is refused there
+	return cmp.Or(d.drive.Sync(ctx, true, tell), bound)
 }
 
 func (d *daemon) pin(ctx context.Context, path string, progress func(report)) error {

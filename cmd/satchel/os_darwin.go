@@ -118,3 +118,10 @@ func networkEvents() (*os.File, error) {
 }
 
 func tooMuch(err error) bool { return errors.Is(err, unix.ENOBUFS) }
+
+func renameNew(from, to string) error {
+	if err := unix.RenamexNp(from, to, unix.RENAME_EXCL); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}

@@ -175,3 +175,11 @@ func networkEvents() (*os.File, error) {
 
 // tooMuch tells whether events were lost, of which one says as much as many.
 func tooMuch(err error) bool { return errors.Is(err, unix.ENOBUFS) }
+
+// renameNew renames a file to a name that nothing has, or fails with [os.ErrExist].
+func renameNew(from, to string) error {
+	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"satchel/api"
 )
 
@@ -16,26 +18,41 @@ func (b *boundFolders) rescue(name string, content io.Reader) (as string, err er
 	if kind, err := mountedType(b.mountpoint); err != nil || kind != fsType {
 		return "", api.Errorf(api.Unavailable, "the drive is not mounted any more") // the next mount hears of it again
 	}
+	b.rescuing.Lock()
+	defer b.rescuing.Unlock()
 	dir, err := recoveredFolder(b.mountpoint)
 	if err != nil {
 		return "", err
 	}
-	name = oneName(name)
-	for i := 1; ; i++ {
-		as := filepath.Join(dir, name)
-		if i > 1 {
-			as = filepath.Join(dir, fmt.Sprintf("%d %.200s", i, name))
-		}
-		f, err := os.OpenFile(filepath.Join(b.mountpoint, as), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, os.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		_, err = io.Copy(f, content)
-		return as, errors.Join(err, f.Sync(), f.Close())
+	if as, err = keep(filepath.Join(b.mountpoint, dir), api.Name(oneName(name)), content); err != nil {
+		return "", err
 	}
+	return filepath.Join(dir, as), nil
+}
+
+// unfinished is what has not all come yet. One that is left by a daemon that was killed is overwritten by the next.
+const unfinished = ".unfinished"
+
+// keep makes a file in a directory, whole or not at all, and returns its name, which gets a number where something else has it. One call at a time.
+func keep(dir string, name api.Name, content io.Reader) (as string, err error) {
+	part := filepath.Join(dir, unfinished)
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(f, content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	for i := 1; err == nil; i++ {
+		as = string(name.Numbered(i))
+		if err = renameNew(part, filepath.Join(dir, as)); err == nil {
+			return as, nil
+		}
+		if errors.Is(err, os.ErrExist) {
+			err = nil
+		}
+	}
+	os.Remove(part) // the room may be needed
+	return "", err
 }
 
 // recoveredFolder finds or makes the Recovered folder in a drive, and returns its name.
