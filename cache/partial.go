@@ -96,7 +96,9 @@ func (d *Drive) partOf(n *node) (*partial, error) {
 	if p == nil {
 		c, err := d.slots.take(d)
 		if err == nil {
-			err = os.Truncate(d.slotPath(c.slot), n.size)
+			if err = os.Truncate(d.slotPath(c.slot), n.size); err != nil { // the file system may have none as large
+				d.slots.later(func() { d.slots.recycle(d, c) })
+			}
 		}
 		if err != nil {
 			return nil, api.Errorf(kindOf(err), "make a content file: %w", err)
