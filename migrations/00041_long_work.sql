@@ -34,8 +34,6 @@ CREATE UNIQUE INDEX text_generation_is_one ON satchel.text_generation ((true));
 INSERT INTO satchel.text_generation DEFAULT VALUES; -- there is always this row
 ALTER TABLE satchel.text_generation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE satchel.text_generation FORCE  ROW LEVEL SECURITY;
-GRANT SELECT ON satchel.text_generation TO satchel_app;
-CREATE POLICY read ON satchel.text_generation FOR SELECT TO satchel_app USING (true);
 GRANT SELECT, UPDATE ON satchel.text_generation TO satchel_auth;
 CREATE POLICY auth_read   ON satchel.text_generation FOR SELECT TO satchel_auth USING (true);
 CREATE POLICY auth_change ON satchel.text_generation FOR UPDATE TO satchel_auth USING (true);
@@ -44,9 +42,16 @@ ALTER TABLE satchel.texts  ADD COLUMN generation bigint NOT NULL DEFAULT 0;
 GRANT UPDATE (generation) ON satchel.drives TO satchel_app;
 GRANT UPDATE (generation) ON satchel.texts  TO satchel_app;
 
--- For admins. (forget_texts stays for servers of the version before, until the last of them is restarted.)
+-- The indexer asks, and an admin raises it. (forget_texts stays for servers of the version before, until the last of them is restarted.)
 GRANT CREATE ON SCHEMA satchel TO satchel_auth;
 SET LOCAL ROLE satchel_auth;
+-- +goose StatementBegin
+CREATE FUNCTION satchel.texts_wanted()
+RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT t.generation FROM satchel.text_generation t
+$$;
+-- +goose StatementEnd
 -- +goose StatementBegin
 CREATE FUNCTION satchel.renew_texts()
 RETURNS void
@@ -56,7 +61,7 @@ BEGIN
 	UPDATE satchel.text_generation SET generation = generation + 1;
 END $$;
 -- +goose StatementEnd
-REVOKE EXECUTE ON FUNCTION satchel.renew_texts() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION satchel.renew_texts() TO satchel_app;
+REVOKE EXECUTE ON FUNCTION satchel.texts_wanted(), satchel.renew_texts() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION satchel.texts_wanted(), satchel.renew_texts() TO satchel_app;
 SET LOCAL ROLE satchel_owner;
 REVOKE CREATE ON SCHEMA satchel FROM satchel_auth;

@@ -138,6 +138,7 @@ func TestEveryTableIsTried(t *testing.T) {
 		"guest_chunks":     "satchel_app may not read it",
 		"device_codes":     "satchel_app may not read it",
 		"identities":       "satchel_app may not read it",
+		"text_generation":  "satchel_app may not read it",
 		"zones":            "package storage: TestGrantShowsExactlyItsSubtree and TestReadGrantCannotWrite",
 		"grants":           "the same; only functions write it",
 		"binds":            "the same; only functions write it",

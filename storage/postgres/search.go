@@ -27,8 +27,8 @@ type IndexState struct {
 // IndexState is how far a drive's files were looked at.
 func (tx *Tx) IndexState(ctx context.Context, drive api.ID) (s IndexState, err error) {
 	err = tx.conn.QueryRow(ctx, `
-		SELECT d.seq, d.indexed, d.indexed < d.forgotten OR d.indexed < 0 OR d.generation < t.generation, t.generation
-		FROM drives d, text_generation t WHERE d.id = $1`, drive).Scan(&s.Seq, &s.Indexed, &s.Whole, &s.Generation)
+		SELECT d.seq, d.indexed, d.indexed < d.forgotten OR d.indexed < 0 OR d.generation < g, g
+		FROM drives d, texts_wanted() g WHERE d.id = $1`, drive).Scan(&s.Seq, &s.Indexed, &s.Whole, &s.Generation)
 	return s, err
 }
 
