@@ -23,6 +23,21 @@ func (cmd *doctorCmd) lookAtPassthrough(sh *shell) finding {
 	return f
 }
 
+// stale is the helper that install has copied, if it is another one than would be installed now; else "".
+func (p helperPlace) stale() string {
+	mine, err := (&helperInstallCmd{helperPlace: p}).program()
+	if err != nil || !p.copied() {
+		return ""
+	}
+	copied := p.path(helperBinary)
+	a, errA := os.ReadFile(copied)
+	b, errB := os.ReadFile(mine)
+	if errA != nil || errB != nil || bytes.Equal(a, b) {
+		return ""
+	}
+	return copied
+}
+
 func (cmd *doctorCmd) lookForPassthrough(sh *shell) finding {
 	without := ""
 	for _, m := range sh.mine() {

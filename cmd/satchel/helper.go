@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -193,21 +192,6 @@ func (cmd *helperRemoveCmd) Run(sh *shell) error {
 		return sh.answer(map[string]string{"stopped": packagedBinary}, "satchel-helper starts no more, and goes with its package; mounted drives go on through their daemons")
 	}
 	return sh.answer(map[string]string{"removed": helperBinary}, "satchel-helper is removed; mounted drives go on through their daemons")
-}
-
-// stale is the helper that install has copied, if it is another one than would be installed now; else "".
-func (p helperPlace) stale() string {
-	mine, err := (&helperInstallCmd{helperPlace: p}).program()
-	if err != nil || !p.copied() {
-		return ""
-	}
-	copied := p.path(helperBinary)
-	a, errA := os.ReadFile(copied)
-	b, errB := os.ReadFile(mine)
-	if errA != nil || errB != nil || bytes.Equal(a, b) {
-		return ""
-	}
-	return copied
 }
 
 func (p helperPlace) check(what string) error {
