@@ -35,6 +35,7 @@ type partial struct {
 	// Guarded by Drive.mu
 	open    bool // its node has open handles that read it
 	wanted  int  // 1 for open, and calls that wait for the whole
+	uses    int  // how often it came to be wanted
 	adopted bool // the content file is the node's own now
 	// Nobody may find it any more: its version is not the node's, or it turned out to be damaged. It
 	// is discarded once it is out of use.
@@ -125,6 +126,7 @@ func (p *partial) want() {
 	defer p.mu.Unlock()
 	p.users++
 	if p.wanted++; p.wanted == 1 {
+		p.uses++
 		p.stop = make(chan struct{})
 		p.askHoles()
 	}
@@ -168,10 +170,11 @@ func (d *Drive) unuse(p *partial) {
 	}
 }
 
-// restPartial saves the map of a partial that nobody uses and closes its file.
+// restPartial saves the map of a partial that nobody uses and closes its file. Where it is used again while it is synced, it is left to the
+// next one: the map has blocks by then that this sync may not have made durable.
 func (d *Drive) restPartial(p *partial) {
 	d.mu.Lock()
-	fd := -1
+	fd, uses := -1, p.uses
 	if !p.busy() && p.c != nil && d.ctx.Err() == nil { // when the drive closes there is no time to sync
 		fd, _ = unix.Dup(p.c.fd)
 	}
@@ -182,7 +185,7 @@ func (d *Drive) restPartial(p *partial) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.parts[p.node] != p || p.busy() || p.c == nil {
+	if d.parts[p.node] != p || p.busy() || p.c == nil || p.uses != uses {
 		return
 	}
 	d.savePartial(p, synced)
