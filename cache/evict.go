@@ -179,7 +179,7 @@ func (d *Drive) evictOne(t *tx, slot uint64) {
 	if n == nil {
 		return
 	}
-	if n.slot != slot || n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || n.name == ignoreFile || d.pinned(n) {
+	if n.slot != slot || d.keeps(n) {
 		d.letGo(n)
 		return
 	}
@@ -190,4 +190,24 @@ func (d *Drive) evictOne(t *tx, slot uint64) {
 		t.node(n)
 	}
 	d.letGo(n)
+}
+
+// keeps tells whether a node's content stays: it is in use, not on the server, or to stay; locked.
+func (d *Drive) keeps(n *node) bool {
+	return n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || n.name == ignoreFile || d.pinned(n)
+}
+
+// mayGo tells whether a content file would go if it were its turn, as far as can be told without opening it; locked.
+func (d *Drive) mayGo(slot uint64) bool {
+	n, err := d.load(d.slots.held[slot].node)
+	if err != nil {
+		return false
+	}
+	if n != nil {
+		defer d.letGo(n)
+	}
+	if p := d.parts[d.slots.held[slot].node]; p != nil && p.slot == slot {
+		return !p.busy() && (n == nil || !d.pinned(n))
+	}
+	return n != nil && n.slot == slot && !d.keeps(n)
 }

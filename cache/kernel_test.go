@@ -219,10 +219,11 @@ func (h *handle) read() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fd, err := h.v.d.Read(h.fid, 0, int(a.Size), nil)
+	fd, done, err := h.v.d.Read(h.fid, 0, int(a.Size), nil)
 	if err != nil {
 		return "", err
 	}
+	defer done()
 	b := make([]byte, a.Size)
 	n, err := unix.Pread(fd, b, 0)
 	return string(b[:max(n, 0)]), err

@@ -280,26 +280,26 @@ func (d *Drive) closed(n *node) {
 }
 
 // Read returns where to read part of a file, for handles without passthrough. It waits for
-// what is not on this machine yet.
-func (d *Drive) Read(fid uint64, off int64, size int, intr Interrupt) (fd int, err error) {
+// what is not on this machine yet. What is read stays there until done is called.
+func (d *Drive) Read(fid uint64, off int64, size int, intr Interrupt) (fd int, done func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.known(fid)
 	if err != nil {
-		return -1, err
+		return -1, nil, err
 	}
 	if p := n.part; n.slot == 0 && p != nil {
 		fd := p.c.fd // stays open: the kernel sends no RELEASE during a READ
 		d.mu.Unlock()
-		err := p.await(off, off+int64(size), intr)
+		done, err := p.hold(off, off+int64(size), intr)
 		d.mu.Lock()
-		return fd, err
+		return fd, done, err
 	}
 	c, err := d.attach(n)
 	if err != nil {
-		return -1, err
+		return -1, nil, err
 	}
-	return c.fd, nil
+	return c.fd, func() {}, nil
 }
 
 // Write writes through the daemon, for handles without passthrough.

@@ -82,6 +82,11 @@ func grows(uint32) bool { return true }
 // fallocate is what F_PREALLOCATE of a program would be; those go on without.
 func fallocate(int, uint32, int64, int64) error { return unix.ENOTSUP }
 
+// punch is F_PUNCHHOLE, whose fpunchhole_t begins like an fstore_t.
+func punch(fd int, off, length int64) error {
+	return unix.FcntlFstore(uintptr(fd), unix.F_PUNCHHOLE, &unix.Fstore_t{Offset: off, Length: length})
+}
+
 // copyRange is never asked for: the system copies by reading and writing.
 func copyRange(int, int64, int, int64, int) (int, error) { return 0, unix.ENOTSUP }
 

@@ -96,6 +96,11 @@ func fallocate(fd int, mode uint32, off, length int64) error {
 	return unix.Fallocate(fd, mode, off, length)
 }
 
+// punch makes a hole of a part of a file.
+func punch(fd int, off, length int64) error {
+	return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, length)
+}
+
 // copyRange is copy_file_range(2).
 func copyRange(from int, fromOff int64, to int, toOff int64, length int) (int, error) {
 	return unix.CopyFileRange(from, &fromOff, to, &toOff, length, 0)

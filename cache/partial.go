@@ -33,10 +33,13 @@ type partial struct {
 
 	c *content // nil until it is first used; guarded by Drive.mu, constant while it is in use
 	// Guarded by Drive.mu
-	open    bool // its node has open handles that read it
-	wanted  int  // 1 for open, and calls that wait for the whole
-	uses    int  // how often it came to be wanted
-	adopted bool // the content file is the node's own now
+	open     bool  // its node has open handles that read it
+	wanted   int   // 1 for open, and calls that wait for the whole
+	uses     int   // how often it came to be wanted
+	adopted  bool  // the content file is the node's own now
+	coming   int64 // bytes for which room was found, until they are here
+	mapped   bool  // the replica may have its map,
+	unmapped bool  // and is not to have one while it is read: see readThrough
 	// Nobody may find it any more: its version is not the node's, or it turned out to be damaged. It
 	// is discarded once it is out of use.
 	doomed bool
@@ -64,6 +67,12 @@ type partial struct {
 	holes     []api.Hole    // what the server said about it, in order
 	holesTold bool          // it has
 	holesAsk  chan struct{} // it is being asked, until this is closed
+
+	through bool     // what was read goes to make room: see through.go. Changes under Drive.mu too
+	share   int64    // how much of it may be here then, bytes
+	hand    int64    // the block from which on something goes next
+	marks   []uint32 // of the blocks that went so far, nil: none did
+	reads   []*span  // blocks that stay, since somebody reads them
 
 	hashing bool
 	hash    chunk.Whole
@@ -188,6 +197,10 @@ func (d *Drive) restPartial(p *partial) {
 	if d.parts[p.node] != p || p.busy() || p.c == nil || p.uses != uses {
 		return
 	}
+	p.mu.Lock()
+	p.through = false
+	p.mu.Unlock()
+	p.unmapped = false
 	d.savePartial(p, synced)
 	c := p.c
 	p.c = nil
@@ -324,10 +337,11 @@ func (d *Drive) spoil(p *partial, why error) {
 
 // savePartial writes down what is here; locked. synced says that the content is durable.
 func (d *Drive) savePartial(p *partial, synced bool) {
-	if d.parts[p.node] != p {
+	if d.parts[p.node] != p || p.unmapped {
 		return
 	}
 	d.account(p)
+	p.mapped = true
 	t := d.begin()
 	t.behind = true
 	t.b.Set(partialKey(p.node), p.record(d.bootID, synced), nil)
@@ -379,7 +393,7 @@ func (d *Drive) loadPartials(t *tx, used map[uint64]bool) error {
 			t.b.Delete(partialKey(id), nil) // sweep removes its content
 			return nil
 		}
-		p.asked, p.begun = newBlockMap(p.size), map[int64]int64{}
+		p.asked, p.begun, p.mapped = newBlockMap(p.size), map[int64]int64{}, true
 		d.parts[id] = p
 		used[p.slot] = true
 		d.slots.held[p.slot] = &holding{node: id}

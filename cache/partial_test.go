@@ -33,10 +33,11 @@ func find(t *testing.T, d *Drive, name string) uint64 {
 
 // readAt reads as fusefs does.
 func readAt(d *Drive, fid uint64, off int64, n int) ([]byte, error) {
-	fd, err := d.Read(fid, off, n, nil)
+	fd, done, err := d.Read(fid, off, n, nil)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	b := make([]byte, n)
 	k, err := unix.Pread(fd, b, off)
 	return b[:max(k, 0)], err

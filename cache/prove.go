@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"time"
@@ -36,7 +37,7 @@ func (p *partial) clock(n int64) {
 // follow hashes what is here from the start on, as far as it reaches, and judges the whole; with mu held.
 func (p *partial) follow() {
 	end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
-	if p.hashing || p.proven || p.damaged != nil || p.have.left > 0 && (p.fast || end-p.hashed < 1<<20) {
+	if p.hashing || p.proven || p.damaged != nil || !p.complete() && (p.defers() || end-p.hashed < 1<<20) {
 		return
 	}
 	p.hashing = true
@@ -49,6 +50,9 @@ func (p *partial) follow() {
 		p.d.mu.Unlock()
 	})
 }
+
+// defers tells whether the hash waits until all is here; with mu held.
+func (p *partial) defers() bool { return p.fast && !p.through }
 
 // rest lets those who read go first, where all of a very large file came faster than it could be hashed: what they have left is in memory, and
 // the hash would take their processor, and still come after them. It ends when somebody waits for the proof, and after restMost.
@@ -66,7 +70,7 @@ func (p *partial) rest() {
 func (p *partial) reading() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fast && p.all == 0 && p.size-p.hashed > restFrom &&
+	return p.defers() && p.all == 0 && p.size-p.hashed > restFrom &&
 		slices.ContainsFunc(p.streams, func(s *stream) bool { return time.Since(s.used) < readersRest })
 }
 
@@ -76,8 +80,8 @@ func (p *partial) hashOn(fd int) {
 	for {
 		p.mu.Lock()
 		end := min(p.have.run(p.hashed/blockSize)*blockSize, p.size)
-		if end == p.hashed || p.fast && p.have.left > 0 || p.d.ctx.Err() != nil {
-			done := p.hashed == p.size && p.have.left == 0
+		if end == p.hashed || p.defers() && p.have.left > 0 || p.d.ctx.Err() != nil {
+			done := p.hashed == p.size
 			p.hashing = done // until it is judged
 			p.mu.Unlock()
 			if done {
@@ -119,18 +123,24 @@ func (p *partial) judge() {
 	}
 }
 
-// conclude ends the hashing: the whole is proven, or damaged. A reader finds it hashed still or judged, and nothing in between.
+// conclude ends the hashing: the whole is proven, or damaged. A reader finds it hashed still or judged, and nothing in between. Of a file
+// that is read through not all is here then.
 func (p *partial) conclude(damaged error) {
 	if damaged != nil {
 		p.d.spoil(p, damaged)
 	}
 	p.mu.Lock()
-	p.hashing, p.proven, p.damaged = false, damaged == nil, damaged
+	p.damaged = cmp.Or(p.damaged, damaged)
+	p.hashing, p.proven = false, p.damaged == nil
+	whole := p.whole()
 	p.mu.Unlock()
-	if damaged == nil {
+	if whole {
 		p.d.adoptPart(p)
 	}
 	p.mu.Lock()
 	p.tell(true)
 	p.mu.Unlock()
 }
+
+// whole tells whether all is here and proven; with mu held.
+func (p *partial) whole() bool { return p.proven && p.have.left == 0 }

@@ -35,7 +35,7 @@ func (p *partial) await(off, end int64, intr Interrupt) error {
 	for {
 		// Once all is here, nothing more is shown until it is proven, in whichever order it came and is read: whoever
 		// has read all of it knows that it was right. Unless that takes long.
-		unproven := p.have.left == 0 && !p.proven && p.size-p.hashed <= proveFirst
+		unproven := !p.proven && (p.through || p.size-p.hashed <= proveFirst) && p.complete()
 		if p.damaged != nil {
 			return p.damaged
 		}
@@ -66,7 +66,7 @@ func (p *partial) awaitAll(intr Interrupt) error {
 	p.all++
 	defer func() { p.all-- }()
 	since, fails := time.Now(), p.fails
-	for !p.proven {
+	for !p.whole() {
 		if p.damaged != nil {
 			return p.damaged
 		}
@@ -102,7 +102,7 @@ func (p *partial) failed(since time.Time, first, end int64, intr Interrupt) erro
 // attend waits for news, for no longer than patience while too little arrives; with mu held. since is when the call began.
 func (p *partial) attend(since time.Time, first, end int64, intr Interrupt) error {
 	wait := time.Until(later(since.Add(patience), p.till))
-	if p.have.left == 0 { // it is being proven
+	if !p.proven && p.complete() { // it is being proven
 		wait = patience
 	}
 	if wait <= 0 {
@@ -213,12 +213,20 @@ func (p *partial) request(s span) {
 	p.d.wg.Go(func() {
 		ctx, cancel := p.until(stop)
 		defer cancel()
-		err := p.receive(ctx, s)
+		off := s.first * blockSize
+		granted, err := p.makeWay(ctx, min(s.end*blockSize, p.size)-off)
+		at := off
+		if err == nil {
+			at, err = p.receive(ctx, off, off+granted)
+		}
 		p.mu.Lock()
-		for b := s.first; b < s.end; b++ {
+		for b := p.blocksBy(at); b < s.end; b++ { // what arrived may be another's by now
 			p.asked.clear(b)
 		}
 		p.working--
+		if rest := blocksOf(off + granted); err == nil && rest < s.end && ctx.Err() == nil {
+			p.queue = slices.Insert(p.queue, 0, span{rest, s.end})
+		}
 		if err != nil && ctx.Err() == nil {
 			p.fails++
 			p.failure = err
@@ -227,9 +235,13 @@ func (p *partial) request(s span) {
 			p.work()
 		}
 		p.tell(err != nil || p.have.left == 0)
-		save := p.unsaved >= saveEvery
+		save, whole := p.unsaved >= saveEvery, p.whole()
 		p.mu.Unlock()
+		if whole { // it was proven before all of it was here again
+			p.d.adoptPart(p)
+		}
 		p.d.mu.Lock()
+		p.landed(granted)
 		if save {
 			p.d.savePartial(p, false)
 		}
@@ -251,20 +263,19 @@ func (p *partial) until(stop chan struct{}) (context.Context, context.CancelFunc
 	return ctx, cancel
 }
 
-// receive fetches a part and writes it to the content file. Where it breaks off it is asked for once more, from there
+// receive fetches bytes off to end and writes them to the content file, and returns how far it came. Where it breaks off it is asked for once more, from there
 // on: a server that can't read on says so only when it has not begun to answer.
-func (p *partial) receive(ctx context.Context, s span) error {
-	f, err := os.OpenFile(p.d.slotPath(p.slot), os.O_WRONLY, 0)
+func (p *partial) receive(ctx context.Context, off, end int64) (at int64, err error) {
+	f, err := os.OpenFile(p.d.slotPath(p.slot), os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return off, err
 	}
 	defer f.Close()
-	off, end := s.first*blockSize, min(s.end*blockSize, p.size)
 	freed := p.d.slots.freed.Load()
-	at, err := p.receiveFrom(ctx, f, off, end)
+	at, err = p.receiveFrom(ctx, f, off, end)
 	for tries := 1; full(err) && tries < roomTries; tries++ {
 		p.d.mu.Lock()
-		room := p.d.makeRoom(freed, ctx.Done())
+		room := !p.through && p.d.makeRoom(freed, ctx.Done()) || p.makeOwnRoom(ctx, end-at)
 		p.d.mu.Unlock()
 		if !room {
 			break
@@ -273,9 +284,9 @@ func (p *partial) receive(ctx context.Context, s span) error {
 		at, err = p.receiveFrom(ctx, f, at, end)
 	}
 	if at > off && api.KindOf(err) == api.Unavailable && ctx.Err() == nil {
-		_, err = p.receiveFrom(ctx, f, at, end)
+		at, err = p.receiveFrom(ctx, f, at, end)
 	}
-	return err
+	return at, err
 }
 
 // receiveFrom is one request's part of receive; it returns how far it came.
@@ -295,7 +306,9 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 			off += int64(n)
 		}
 		if off > from {
-			p.arrived(from, off)
+			if failed := p.arrived(f, from, off); failed != nil {
+				return from, failed
+			}
 		}
 		switch {
 		case off == end:
@@ -311,15 +324,16 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 
 // arrived notes that bytes from to end were written. A part is written in order, from the start
 // of a block on, so all blocks that end by now are whole.
-func (p *partial) arrived(from, end int64) {
-	last := end / blockSize
-	if end == p.size {
-		last = blocksOf(end)
+func (p *partial) arrived(f *os.File, from, end int64) error {
+	last := p.blocksBy(end)
+	if err := p.compare(f, from/blockSize, last); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	p.progress(from, end)
 	for b := from / blockSize; b < last; b++ {
 		p.have.set(b)
+		p.asked.clear(b)
 		delete(p.begun, b)
 	}
 	p.unsaved += end - from
@@ -330,6 +344,15 @@ func (p *partial) arrived(from, end int64) {
 	}
 	p.follow()
 	p.mu.Unlock()
+	return nil
+}
+
+// blocksBy is how many blocks end by an offset.
+func (p *partial) blocksBy(off int64) int64 {
+	if off == p.size {
+		return p.have.blocks
+	}
+	return off / blockSize
 }
 
 // came notes that bytes from off to end have arrived of a block that is not whole yet.

@@ -78,10 +78,14 @@ func (p *partial) extend(s *stream) {
 	s.ahead = to
 }
 
-// most is four times n where content comes faster than it could be hashed: there it is the requests that cost.
+// most is four times n where content comes faster than it could be hashed: there it is the requests that cost. Of a file that is read
+// through it is no more than all readers together have room for.
 func (p *partial) most(n int64) int64 {
 	if p.fast {
 		n *= 4
+	}
+	if p.through {
+		n = min(n, max(p.share/int64(4*max(len(p.streams), 1)), minAhead))
 	}
 	return n
 }

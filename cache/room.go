@@ -30,12 +30,15 @@ func diskOf(dir string) disk {
 	return disk{int64(fs.Bavail) * int64(fs.Bsize), int64(fs.Blocks) * int64(fs.Bsize)}
 }
 
+// reserve is how much new work leaves free, bytes.
+func (k disk) reserve() int64 { return min(k.size/minReserve, maxReserve) }
+
 // roomy refuses calls that need room on a full disk, and on one that is nearly full of unsent work; locked.
 func (d *Drive) roomy() error {
 	if now := time.Now(); now.Sub(d.looked) > lookEvery {
 		d.looked = now
 		k := d.diskNow()
-		d.scarce = k.free < min(k.size/minReserve, maxReserve)
+		d.scarce = k.free < k.reserve()
 		if k.free < d.floor(k) {
 			d.wakeEvict()
 		}
@@ -81,18 +84,34 @@ func (d *Drive) tellFull(full bool) {
 	}
 }
 
-// limit is how many bytes of content may be kept now: the configured limit, less when the disk is short of room or a quota is used up. spare
+// limit is how many bytes of content may be kept now: the ceiling less what is on its way, for which room was found. spare
 // is how much more goes when it is exceeded, so that not every file that comes makes others go.
 func (d *Drive) limit() (limit, spare int64) {
 	limit = d.cfg.Limit
 	if s := d.slots; s.sheds == s.freed.Load() { // else what went takes up room until that is durable
-		k := d.diskNow()
-		limit = min(limit, s.bytes+k.free-d.floor(k))
+		limit = d.ceiling()
 	}
-	if lid := d.slots.lid; lid < limit && time.Since(d.slots.lidSet) < lidHolds {
-		return lid, min(lid/10, d.space.size/2)
+	spare = limit / 10
+	if lid, ok := d.lid(); ok && lid <= limit {
+		limit, spare = lid, min(lid/10, d.space.size/2)
 	}
-	return limit, limit / 10
+	return limit - d.slots.coming, spare
+}
+
+// ceiling is how many bytes of content there is room for: the configured limit, less when the disk is short of room or a quota is used up.
+func (d *Drive) ceiling() int64 {
+	k := d.diskNow()
+	most := min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
+	if lid, ok := d.lid(); ok {
+		most = min(most, lid)
+	}
+	return most
+}
+
+// lid is what all may take where a quota was found used up, bytes.
+func (d *Drive) lid() (int64, bool) {
+	s := d.slots
+	return s.lid, !s.lidSet.IsZero() && time.Since(s.lidSet) < lidHolds
 }
 
 // press makes clean content go where a quota is used up, of which the room on the disk says nothing: enough for the ballast and as much again, and the cache stays

@@ -90,6 +90,20 @@ func TestReadsMakeRoomInAQuota(t *testing.T) {
 	}
 }
 
+// A file larger than a quota has room for is read to its end.
+func TestRoomInAQuotaForWhatDoesNotFit(t *testing.T) {
+	s := newShelf()
+	data := noise(256 << 20)
+	s.add(api.ID{}, "film", data)
+	d := openInQuota(t, s, 160)
+	fid := find(t, d, "film")
+	open(t, d, fid, unix.O_RDONLY)
+	if err := readThrough(d, fid, data, 0, len(data)); err != nil {
+		t.Error(err)
+	}
+	d.Release(fid, unix.O_RDONLY)
+}
+
 // When the journal finds no room in a quota, clean content goes until the ballast can be put back, and not much more, however many files are
 // fetched meanwhile.
 func TestAUsedUpQuotaLeavesMostOfTheCache(t *testing.T) {
@@ -195,7 +209,7 @@ func TestAFullServerEvictsNothing(t *testing.T) {
 	large := find(t, d, "large")
 	_, err = d.Open(large, unix.O_RDONLY, Cred{}, nil)
 	must(t, err)
-	if _, err := d.Read(large, 0, 4096, nil); api.KindOf(err) != api.NoSpace {
+	if _, _, err := d.Read(large, 0, 4096, nil); api.KindOf(err) != api.NoSpace {
 		t.Errorf("a large one: %v", err)
 	}
 	d.Release(large, unix.O_RDONLY)

@@ -38,6 +38,9 @@ type slots struct {
 	sheds int64               // how often that was,
 	freed atomic.Int64        // and of how many of those times the room is free
 
+	coming  int64 // bytes that are being fetched in parts, for which room was found,
+	pledged int64 // or is being made by what they are for
+
 	lid    int64     // what all may take since a quota was found used up,
 	lidSet time.Time // which was then
 

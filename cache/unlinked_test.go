@@ -26,10 +26,11 @@ func TestOpenMeetsUnlink(t *testing.T) {
 			for _, c := range []struct{ want, text string }{{"still here", "and here"}, {"and herere", "x"}} {
 				_, err = v.d.Open(a.FID, unix.O_RDWR, Cred{}, nil)
 				must(t, err)
-				fd, err := v.d.Read(a.FID, 0, 100, nil)
+				fd, done, err := v.d.Read(a.FID, 0, 100, nil)
 				must(t, err)
 				b := make([]byte, 100)
 				n, err := unix.Pread(fd, b, 0)
+				done()
 				if err != nil || string(b[:n]) != c.want {
 					t.Errorf("it has %q (%v), not %q", b[:n], err, c.want)
 				}

@@ -42,14 +42,30 @@ func opened(h cache.Opened, o *fuse.OpenOut) {
 }
 
 func (f *filesystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	fd, err := f.d.Read(in.NodeId, int64(in.Offset), len(buf), cancel)
+	fd, done, err := f.d.Read(in.NodeId, int64(in.Offset), len(buf), cancel)
 	if err != nil {
 		return nil, status(err)
 	}
 	if in.Flags&noAtime == 0 {
 		f.d.Accessed(in.NodeId)
 	}
-	return fuse.ReadResultFd(uintptr(fd), int64(in.Offset), len(buf)), fuse.OK
+	return &reading{fuse.ReadResultFd(uintptr(fd), int64(in.Offset), len(buf)), uintptr(fd), int64(in.Offset), done}, fuse.OK
+}
+
+// reading is the answer to a READ, with what is to be done when the kernel has it.
+type reading struct {
+	fuse.ReadResult
+	fd   uintptr
+	off  int64
+	done func()
+}
+
+// Seekable lets the kernel have it without a copy in the daemon, as that of go-fuse does.
+func (r *reading) Seekable() (fd uintptr, off int64, size int) { return r.fd, r.off, r.Size() }
+
+func (r *reading) Done() {
+	r.ReadResult.Done()
+	r.done()
 }
 
 func (f *filesystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
