@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"maps"
 	"os"
 	"time"
 
@@ -59,11 +60,16 @@ func (d *Drive) Setattr(fid uint64, c Change, intr Interrupt) (Attr, error) {
 		n.mode = c.By.killed(n.mode, fromOwner(n.gid, d.cfg.GID))
 		a.Mode = &n.mode
 	}
+	if c.UID != nil || c.GID != nil || c.Size != nil || c.By.KillSuid {
+		a.Xattrs = n.dropCapability()
+	}
 	if c.Mode != nil {
 		n.mode = *c.Mode & 0o7777
 		a.Mode = &n.mode
 		if acl := n.xattrs[AccessACL]; acl != nil {
-			a.Xattrs = n.putXattr(AccessACL, chmodACL(acl, n.mode))
+			changed := n.putXattr(AccessACL, chmodACL(acl, n.mode))
+			maps.Copy(changed, a.Xattrs)
+			a.Xattrs = changed
 		}
 	}
 	if c.UID != nil {
@@ -86,7 +92,7 @@ func (d *Drive) Setattr(fid uint64, c Change, intr Interrupt) (Attr, error) {
 	}
 	n.ctime = tm
 	t.node(n)
-	if a.Mode != nil || a.UID != nil || a.GID != nil || a.Mtime != nil {
+	if a.Mode != nil || a.UID != nil || a.GID != nil || a.Mtime != nil || a.Xattrs != nil {
 		d.logAttr(t, n, a, tm)
 	}
 	if err := t.commit(); err != nil {
@@ -95,17 +101,21 @@ func (d *Drive) Setattr(fid uint64, c Change, intr Interrupt) (Attr, error) {
 	return d.attr(n), nil
 }
 
-// killSuid clears setuid and setgid of a file; locked.
-func (d *Drive) killSuid(n *node, c Cred) error {
-	if n.mode&0o6000 == 0 {
+// killPrivileges takes from a file that is written or cut what it must not keep: setuid and setgid, if the caller may not leave them, and
+// capabilities in any case; locked.
+func (d *Drive) killPrivileges(n *node, c Cred) error {
+	a := api.Attr{Xattrs: n.dropCapability()}
+	if c.KillSuid && n.mode&0o6000 != 0 {
+		n.mode = c.killed(n.mode, fromOwner(n.gid, d.cfg.GID))
+		a.Mode = &n.mode
+	}
+	if a.Mode == nil && a.Xattrs == nil {
 		return nil
 	}
-	n.mode = c.killed(n.mode, fromOwner(n.gid, d.cfg.GID))
 	t, tm := d.begin(), now()
 	n.ctime = tm
 	t.node(n)
-	mode := n.mode
-	d.logAttr(t, n, api.Attr{Mode: &mode}, tm)
+	d.logAttr(t, n, a, tm)
 	return t.commit()
 }
 

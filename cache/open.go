@@ -125,10 +125,8 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 		if err := d.truncate(n, 0, intr); err != nil {
 			return Opened{}, err
 		}
-		if c.KillSuid {
-			if err := d.killSuid(n, c); err != nil {
-				return Opened{}, err
-			}
+		if err := d.killPrivileges(n, c); err != nil {
+			return Opened{}, err
 		}
 	}
 	prepare := d.readable
@@ -190,7 +188,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 		if c.backing == 0 && !(d.kernel().Dear() && !writing(flags) && n.size <= smallRead && n.hot == nil) {
 			c.backing = d.kernel().Register(c.fd)
 		}
-		n.pass = c.backing != 0 && !(writing(flags) && d.tight())
+		n.pass = c.backing != 0 && !(writing(flags) && (d.tight() || n.xattrs[capability] != nil)) // else nobody asks about writes
 	}
 	n.opens++
 	d.hold(n)
@@ -321,11 +319,9 @@ func (d *Drive) Write(fid uint64, off int64, data []byte, c Cred) (int, error) {
 		}
 	}
 	rw := n.rw // stays open: the kernel sends no RELEASE during a WRITE
-	if c.KillSuid {
-		if err := d.killSuid(n, c); err != nil {
-			d.mu.Unlock()
-			return 0, err
-		}
+	if err := d.killPrivileges(n, c); err != nil {
+		d.mu.Unlock()
+		return 0, err
 	}
 	d.mu.Unlock()
 	w, err := unix.Pwrite(rw, data, off)

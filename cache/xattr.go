@@ -13,6 +13,9 @@ import (
 // 64 KiB, as the kernel says (XATTR_SIZE_MAX).
 const MaxXattrs = 128 << 10
 
+// capability is the attribute that gives a program capabilities (capabilities(7)).
+const capability = "security.capability"
+
 // The namespaces of xattr(7) that files have. The kernel has checked who may use which.
 var namespaces = [...]string{"user.", "trusted.", "security."}
 
@@ -135,4 +138,13 @@ func (n *node) putXattr(name string, value []byte) map[string][]byte {
 	}
 	n.xattrs = x
 	return map[string][]byte{name: value}
+}
+
+// dropCapability takes the capabilities from a file and returns the change as a mutation has it, nil if there were none. That is ours to do
+// (FUSE_HANDLE_KILLPRIV_V2): the kernel does it for attributes that it has heard of, and those may have come from another device.
+func (n *node) dropCapability() map[string][]byte {
+	if n.xattrs[capability] == nil {
+		return nil
+	}
+	return n.putXattr(capability, nil)
 }
