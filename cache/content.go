@@ -23,6 +23,7 @@ type content struct {
 	slot    uint64
 	fd      int
 	backing int32 // the kernel's id for passthrough; 0 = not registered
+	counted bool  // whoever has it open or mapped is counted by its node; see [Drive.Leases]
 	rec     slotRecord
 
 	// What the file looked like when the record was last brought up to date by it (pull).
@@ -100,7 +101,7 @@ func (d *Drive) openSlot(slot uint64, flags int) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &content{slot: slot, fd: fd}
+	c := &content{slot: slot, fd: fd, counted: !d.leases}
 	d.slots.mu.Lock()
 	d.slots.open[c] = struct{}{}
 	d.slots.mu.Unlock()
@@ -219,6 +220,29 @@ func (d *Drive) rest(n *node) {
 		return
 	}
 	d.slots.later(func() { d.closeContent(c) })
+}
+
+// Leases tells whether the file system under the cache gives leases. Where it does not, nothing could prove that nobody writes to
+// what was passed through. So there nothing is: then no program has a content file open, and the nodes' handles say who uses it.
+func (d *Drive) Leases() bool { return d.leases }
+
+// tryLeases finds out.
+func (d *Drive) tryLeases() {
+	if force := d.cfg.seam.leasing; force != nil {
+		d.leases = *force
+	} else {
+		d.leases = Leases(d.cfg.Dir)
+	}
+	if !d.leases {
+		d.log.Warn("the file system under the cache gives no leases (fcntl(2)): content goes through the daemon; a cache on a local disk is faster", "cache", d.cfg.Dir)
+	}
+}
+
+// register lets the kernel read and write a content file itself; not where that could not be found out about.
+func (d *Drive) register(c *content) {
+	if !c.counted {
+		c.backing = d.kernel().Register(c.fd)
+	}
 }
 
 // closeContent gives the descriptors back; not locked when it is registered: the kernel is asked.

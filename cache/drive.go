@@ -62,6 +62,7 @@ type seam struct {
 	clock   clock                       // tells of suspensions
 	disk    func() disk                 // what the disk under the cache says of its room
 	idle    int                         // instead of maxIdle; 0 = that
+	leasing *bool                       // whether there are leases; nil: it is tried
 	undone  func(path string) bool      // power loss took the last writes to a content file, and their times
 }
 
@@ -124,6 +125,7 @@ type Drive struct {
 	stirred   atomic.Int64 // when a program last changed something, ns
 	suspect   atomic.Bool  // the replica was found damaged
 	full      atomic.Bool  // the disk under the cache is full: calls that need room fail
+	leases    bool         // see Leases
 	fineTimes bool         // two changes of a content file never have one ctime
 
 	ctx    context.Context // ends at Close
@@ -245,6 +247,7 @@ func (d *Drive) open() error {
 		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
 	}
 	d.fineTimes = fineTimes(dir)
+	d.tryLeases()
 	d.space = newBallast(filepath.Join(dir, "ballast"), d.diskNow, &d.full, func() {
 		full := d.full.Load()
 		d.tellFull(full)

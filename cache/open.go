@@ -186,7 +186,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 	}
 	if n.opens == 0 {
 		if c.backing == 0 && !(d.kernel().Dear() && !writing(flags) && n.size <= smallRead && n.hot == nil) {
-			c.backing = d.kernel().Register(c.fd)
+			d.register(c)
 		}
 		n.pass = c.backing != 0 && !(writing(flags) && (d.tight() || n.xattrs[capability] != nil)) // else nobody asks about writes
 	}

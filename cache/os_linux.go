@@ -24,11 +24,11 @@ const noAtime = unix.O_NOATIME
 // unwritten tells whether nobody can change the file: no descriptor for
 // writing and no shared mapping exists anywhere. The lease is given back at
 // once, since a held one would block opens.
-func (c *content) unwritten() bool { return c.lease(unix.F_RDLCK) }
+func (c *content) unwritten() bool { return c.counted || c.lease(unix.F_RDLCK) }
 
 // unused tells whether nobody has the file open or mapped at all, except
 // this one descriptor.
-func (c *content) unused() bool { return c.lease(unix.F_WRLCK) }
+func (c *content) unused() bool { return c.counted || c.lease(unix.F_WRLCK) }
 
 func (c *content) lease(kind int) bool {
 	if _, err := unix.FcntlInt(uintptr(c.fd), unix.F_SETLEASE, kind); err != nil {
@@ -36,6 +36,22 @@ func (c *content) lease(kind int) bool {
 	}
 	unix.FcntlInt(uintptr(c.fd), unix.F_SETLEASE, unix.F_UNLCK)
 	return true
+}
+
+// Leases tells whether the file system that a directory is on gives leases. NFS and many of SMB do not.
+func Leases(dir string) bool {
+	f, err := os.CreateTemp(dir, "lease")
+	if err != nil {
+		return true // a full disk is no answer
+	}
+	defer os.Remove(f.Name())
+	f.Close()
+	fd, err := unix.Open(f.Name(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	return (&content{fd: fd}).lease(unix.F_RDLCK)
 }
 
 // syncFile is fsync(2), or with dataOnly fdatasync(2).

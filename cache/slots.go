@@ -96,7 +96,7 @@ func (s *slots) prepare(d *Drive, many int) {
 			if err != nil {
 				break
 			}
-			c.backing = d.kernel().Register(c.fd)
+			d.register(c)
 			d.mu.Lock()
 			s.free = append(s.free, c)
 			d.mu.Unlock()
@@ -173,7 +173,7 @@ func (s *slots) recycle(d *Drive, c *content) {
 		c.extra = 0
 		c.look()
 		if c.backing == 0 && d.ctx.Err() == nil {
-			c.backing = d.kernel().Register(c.fd)
+			d.register(c)
 		}
 		d.mu.Lock()
 		c.rec, c.idle, c.durable, c.syncing, c.failed = slotRecord{}, false, false, false, nil

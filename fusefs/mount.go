@@ -47,6 +47,7 @@ const maxRequest = 1<<20 - 2*4096
 // background work. The caller closes the drive after Wait returned.
 func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 	f := &filesystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), d: d, log: o.Log, readOnly: o.ReadOnly, noXattr: o.NoXattr}
+	o.NoPassthrough = o.NoPassthrough || !d.Leases()
 	// Root alone in his mount may do everything. Letting the kernel find that out (ACLs make it look
 	// too) would cost a GETATTR of the directory after every change in it.
 	alone := os.Getuid() == 0 && !o.AllowOther

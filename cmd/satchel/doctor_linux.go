@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"satchel/cache"
 )
 
 // passthroughKernel is the first Linux with FUSE passthrough.
@@ -39,7 +41,7 @@ func (p helperPlace) stale() string {
 }
 
 func (cmd *doctorCmd) lookForPassthrough(sh *shell) finding {
-	without := ""
+	without, cached := "", ""
 	for _, m := range sh.mine() {
 		if !m.alive() {
 			continue
@@ -51,12 +53,16 @@ func (cmd *doctorCmd) lookForPassthrough(sh *shell) finding {
 			return finding{State: ok, Found: "the kernel reads and writes local content of " + m.Mountpoint + " itself"}
 		}
 		if err == nil {
-			without = m.Mountpoint
+			without, cached = m.Mountpoint, m.CacheDir
 		}
 	}
 	if have := kernelVersion(); slices.Compare(have[:], passthroughKernel[:]) < 0 {
 		return finding{State: warned, Found: fmt.Sprintf("Linux %d.%d has none: content goes through the daemon, a little slower", have[0], have[1]),
 			Do: fmt.Sprintf("use Linux %d.%d or newer", passthroughKernel[0], passthroughKernel[1])}
+	}
+	if without != "" && !cache.Leases(cached) {
+		return finding{State: warned, Found: "the file system of " + cached + " gives no leases, as NFS and SMB: content goes through the daemon, a little slower",
+			Do: "mount with --cache-dir on a local disk"}
 	}
 	if os.Geteuid() == 0 && without != "" {
 		return finding{State: warned, Found: without + " is mounted without it: content goes through the daemon, a little slower",
