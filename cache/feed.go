@@ -267,7 +267,7 @@ func (d *Drive) listAgain(dirs []api.ID) error {
 	for _, id := range dirs {
 		pages, err := d.pages(d.ctx, id, epoch)
 		if api.KindOf(err) == api.NotFound && !d.unknown(id) {
-			if err := d.maybeBack(id); err != nil {
+			if err := d.vanished(id); err != nil {
 				return err
 			}
 			continue // it goes with its parent's listing
@@ -282,9 +282,10 @@ func (d *Drive) listAgain(dirs []api.ID) error {
 	return nil
 }
 
-// maybeBack notes that a directory which is gone on the server is to be listed again, if what is pending below it may bring
-// it back: without what was in it. Its parent's listing does not tell that.
-func (d *Drive) maybeBack(id api.ID) error {
+// vanished takes note of a directory that is gone on the server. It is to be listed again, if what is pending below it may bring
+// it back: without what was in it, which its parent's listing does not tell. One that no name leads to goes now: nothing else would
+// take it, and its names would be there when another device brings it back.
+func (d *Drive) vanished(id api.ID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.load(id)
@@ -292,12 +293,17 @@ func (d *Drive) maybeBack(id api.ID) error {
 		return err
 	}
 	defer d.letGo(n)
-	if n.dead || !d.unsentBelow(n) {
+	if n.dead || n == d.root {
 		return nil
 	}
 	t := d.begin()
 	t.behind = true
-	d.doubt(t, id)
+	switch {
+	case d.unsentBelow(n):
+		d.doubt(t, id)
+	case !d.reached(n) && !d.staysBelow(n) && len(d.journal.byNode[id]) == 0:
+		d.perish(t, n)
+	}
 	return t.commit()
 }
 

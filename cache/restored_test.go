@@ -332,6 +332,29 @@ func TestDirectoryComesBackWithoutOldNames(t *testing.T) {
 	})
 }
 
+// A directory that was moved into one that was never listed here, and that a restored server has lost, has no name that it had before when
+// another device gives it back.
+func TestDirectoryOfNoPlaceComesBackWithoutOldNames(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		restore := s.server.Backup()
+		must(t, x.mkdir("d"))
+		must(t, x.mkdir("e"))
+		must(t, x.sync())
+		must(t, s.store("d/f", "on the server alone"))
+		eventually(t, "y lists it", func() bool { _, err := y.stat("d/f"); return err == nil })
+		must(t, x.rename("d", "e/d", 0))
+		must(t, x.sync())
+		eventually(t, "y hears that it was moved", func() bool { _, err := y.stat("d"); return api.KindOf(err) == api.NotFound })
+		x.wire.cut()
+		restore()
+		eventually(t, "y knows what the server has now", func() bool { return !s.behind(y) })
+		x.wire.mend()
+		if truth := s.quiet(t, x, y); len(truth) != 2 || truth["e/d"].nlink != 2 {
+			t.Errorf("the server has\n%v", truth)
+		}
+	})
+}
+
 // What another device wrote into a file that is open here comes when it is closed unchanged, also where the name through which the file was
 // reached last has become another one's.
 func TestOpenFileLosesItsLastName(t *testing.T) {
