@@ -70,6 +70,7 @@ func TestWebPlainHTTP(t *testing.T) {
 	guest.sees("view.txt")
 	for _, path := range []string{"/", "/view.txt", "/view.txt?open"} {
 		guest.open(link + path)
+		guest.has("body")
 		guest.js(`{const a = document.createElement("a"); a.href = %q; document.body.append(a); a.click(); 1}`, there)
 		if got := <-told; got != "" {
 			t.Errorf("another site is told of %s", got)
