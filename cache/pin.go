@@ -122,9 +122,9 @@ func (d *Drive) missing(root *node) error {
 	case 0:
 		return nil
 	case 1:
-		return api.Errorf(api.Unavailable, "it is pinned, but %q can't be had for now, and is tried again: %w", first, why)
+		return api.Errorf(api.Unavailable, "it is pinned, but %q can't be had now, and is tried again: %w", first, why)
 	}
-	return api.Errorf(api.Unavailable, "it is pinned, but %q and %d more can't be had for now, and are tried again: %w", first, count-1, why)
+	return api.Errorf(api.Unavailable, "it is pinned, but %q and %d more can't be had now, and are tried again: %w", first, count-1, why)
 }
 
 // Unpin lets go of a pin. What is here stays until the room is needed. NotFound: nothing is pinned by this path.
@@ -310,7 +310,7 @@ func (d *Drive) runPinner() {
 	}
 }
 
-// pinAll looks at all nodes on the list. When nothing can be had for now, the rest stays on it.
+// pinAll looks at all nodes on the list. When nothing can be had now, the rest stays on it.
 func (d *Drive) pinAll() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -332,7 +332,7 @@ func (d *Drive) pinAll() error {
 }
 
 // pinTree fetches a node and what is below it; locked, and given up while it waits. What can't be had is noted, and the rest fetched all the same:
-// the error is that nothing can be had for now.
+// the error is that nothing can be had now.
 func (d *Drive) pinTree(n *node) error {
 	if n.dead || n.stale {
 		return nil
@@ -389,7 +389,7 @@ func (d *Drive) fared(n *node, err error) error {
 		return err
 	}
 	if d.pins.missed[n.id] == nil {
-		d.log.Warn("what is pinned can't be fetched for now", "name", n.name, "node", n.id, "err", err)
+		d.log.Warn("what is pinned can't be fetched now", "name", n.name, "node", n.id, "err", err)
 	}
 	d.pins.missed[n.id] = err
 	return nil

@@ -28,7 +28,7 @@ type Status struct {
 	DiskShort        bool    `json:"disk_short"`      // so little that what the server has is not kept here
 	Seq              int64   `json:"seq"`
 	Pinned           int     `json:"pinned"`            // files and folders that were pinned
-	PinnedMissing    int     `json:"pinned_missing"`    // files, and folders never listed, of what is pinned that can't be had for now
+	PinnedMissing    int     `json:"pinned_missing"`    // files, and folders never listed, of what is pinned that can't be had now
 	Events           []Event `json:"events,omitempty"`  // what met another device's changes and still matters
 	Problem          string  `json:"problem,omitempty"` // why nothing is sent, for people
 	LoginEnded       bool    `json:"login_ended"`       // the server does not accept the device any more

@@ -148,7 +148,7 @@ func (r report) print(w io.Writer, goOn string) {
 		fmt.Fprintf(w, "here:    %s on this machine only (.satchelignore)\n", plural(here, "name"))
 	}
 	if r.PinnedMissing > 0 {
-		fmt.Fprintf(w, "pinned:  %s\n", cli.Paint(w, cli.Warn, plural(r.PinnedMissing, "name")+" can't be had for now, and will not be here without the server"))
+		fmt.Fprintf(w, "pinned:  %s\n", cli.Paint(w, cli.Warn, plural(r.PinnedMissing, "name")+" can't be had now, and will not be here without the server"))
 	}
 	fmt.Fprintf(w, "cache:   %s of %s, %s of memory\n", size(r.CacheBytes), size(r.CacheLimitBytes), size(r.MemoryBytes))
 	if r.DiskShort {

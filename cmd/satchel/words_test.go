@@ -141,7 +141,7 @@ func TestReportWords(t *testing.T) {
 	}
 	told.Reset()
 	report{Status: cache.Status{PinnedMissing: 2}}.print(&told, "satchel resume")
-	if !strings.Contains(told.String(), "pinned:  2 names can't be had for now, and will not be here without the server\n") {
+	if !strings.Contains(told.String(), "pinned:  2 names can't be had now, and will not be here without the server\n") {
 		t.Errorf("what is missing of what is pinned is told as:\n%s", told.String())
 	}
 	told.Reset()
