@@ -142,8 +142,10 @@ func (m *model) step() {
 		if what == "write" {
 			err = v.write(path, x.content)
 		} else {
-			tmp := path + "~"
+			tmp := path + "~" // which may be there: another device's, or one that a crash left
+			was, _, _ := v.peek(tmp)
 			if err = v.write(tmp, x.content); err == nil {
+				m.replace(v, tmp, was)
 				err = v.rename(tmp, path, 0)
 				if err != nil {
 					v.unlink(tmp)
