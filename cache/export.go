@@ -78,12 +78,12 @@ func (d *Drive) Export(ctx context.Context, dir string, staying bool) (Exported,
 	}
 	x.Others = others
 	for i := range all {
+		n, written, err := d.writeOut(ctx, &all[i], dir)
+		if err != nil && ctx.Err() == nil {
+			return x, api.Errorf(kindOf(err), "export %q: %w", all[i].path, err)
+		}
 		if ctx.Err() != nil {
 			return x, api.Errorf(api.Cancelled, "export given up after %d files", x.Files)
-		}
-		n, written, err := d.writeOut(&all[i], dir)
-		if err != nil {
-			return x, api.Errorf(kindOf(err), "export %q: %w", all[i].path, err)
 		}
 		x.Bytes += n
 		if written {
@@ -159,16 +159,16 @@ func (d *Drive) openExport(e *export) (*os.File, error) {
 }
 
 // writeOut writes a piece of work below dir and tells whether there was something to write.
-func (d *Drive) writeOut(e *export, dir string) (n int64, written bool, err error) {
+func (d *Drive) writeOut(ctx context.Context, e *export, dir string) (n int64, written bool, err error) {
 	if !e.content {
-		return e.write(dir, nil)
+		return e.write(ctx, dir, nil)
 	}
 	content, err := d.openExport(e)
 	if err != nil || content == nil {
 		return 0, false, err
 	}
 	defer content.Close()
-	return e.write(dir, content)
+	return e.write(ctx, dir, content)
 }
 
 // unsent is what the server lacks, folders before what is in them, and what can't be
@@ -248,8 +248,8 @@ func (d *Drive) describeOp(m *api.Mutation) string {
 }
 
 // write writes a piece of work below dir and tells whether there was something to write: a file that
-// turns out to be what the server has is left out.
-func (e *export) write(dir string, content *os.File) (n int64, written bool, err error) {
+// turns out to be what the server has is left out, as is one that is not whole when ctx ends.
+func (e *export) write(ctx context.Context, dir string, content *os.File) (n int64, written bool, err error) {
 	path, err := e.place(dir)
 	if err != nil {
 		return 0, false, err
@@ -271,8 +271,8 @@ func (e *export) write(dir string, content *os.File) (n int64, written bool, err
 	defer f.Close()
 	hash := sha256.New()
 	if content != nil {
-		if n, err = io.Copy(f, io.TeeReader(content, hash)); err != nil {
-			return n, true, err
+		if n, err = io.Copy(f, io.TeeReader(untilDone{ctx, content}, hash)); err != nil {
+			return 0, false, errors.Join(err, os.Remove(path))
 		}
 	}
 	if api.Hash(hash.Sum(nil)) == e.base {
@@ -283,6 +283,19 @@ func (e *export) write(dir string, content *os.File) (n int64, written bool, err
 	}
 	mtime := time.Unix(0, e.mtime)
 	return n, true, os.Chtimes(path, mtime, mtime)
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r untilDone) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.Reader.Read(p)
 }
 
 // place finds the path for a piece of work and makes the folders above it. No

@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -129,6 +131,27 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// TestExportIsGivenUp: an unmount does not wait for the file that is copied, and no half of it is left.
+func TestExportIsGivenUp(t *testing.T) {
+	dir, from := t.TempDir(), filepath.Join(t.TempDir(), "content")
+	must(t, os.WriteFile(from, make([]byte, 1<<20), 0o600))
+	content, err := os.Open(from)
+	must(t, err)
+	defer content.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := export{path: "film", typ: 'f', mode: 0o600}
+	if n, written, err := e.write(ctx, dir, content); n != 0 || written || !errors.Is(err, context.Canceled) {
+		t.Errorf("%d bytes, %t, %v", n, written, err)
+	}
+	if left := filesBelow(t, dir); len(left) != 0 {
+		t.Errorf("left is %q", left)
+	}
+	if n, written, err := e.write(t.Context(), dir, content); n != 1<<20 || !written || err != nil {
+		t.Errorf("the next time: %d bytes, %t, %v", n, written, err)
+	}
+}
+
 // What has no cache says so; a cache in use too.
 func TestExportOfNothing(t *testing.T) {
 	v := alone(t)
@@ -158,7 +181,7 @@ func TestExportPlaces(t *testing.T) {
 		if err != nil || at != filepath.Join(dir, c.want) {
 			t.Errorf("%.20q goes to %q, %v; want %q", c.path, at, err, c.want)
 		}
-		if _, _, err := e.write(dir, nil); err != nil {
+		if _, _, err := e.write(t.Context(), dir, nil); err != nil {
 			t.Errorf("%.20q: %v", c.path, err)
 		}
 	}

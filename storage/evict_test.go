@@ -115,7 +115,11 @@ func TestExpireEvicts(t *testing.T) {
 	if gone, err := w.Expire(t.Context(), DefaultRetention, time.Now()); err != nil || gone != (Expired{Versions: 3, Bytes: 300}) {
 		t.Errorf("%+v went: %v", gone, err)
 	}
-	w.setQuota(t, d, 50)
+	w.setQuota(t, d, 50) // by mistake, say
+	if gone, err := w.Expire(t.Context(), DefaultRetention, time.Now()); err != nil || gone != (Expired{}) {
+		t.Errorf("%+v went where the files alone are over the quota: %v", gone, err)
+	}
+	w.setQuota(t, d, 100)
 	if gone, err := w.Expire(t.Context(), DefaultRetention, time.Now()); err != nil || gone != (Expired{Versions: 1, Bytes: 100}) {
 		t.Errorf("%+v went where the files fill the quota: %v", gone, err)
 	}

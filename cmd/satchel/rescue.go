@@ -24,18 +24,20 @@ func (b *boundFolders) rescue(name string, content io.Reader) (as string, err er
 	if err != nil {
 		return "", err
 	}
-	if as, err = keep(filepath.Join(b.mountpoint, dir), api.Name(oneName(name)), content); err != nil {
+	if as, err = keep(filepath.Join(b.mountpoint, dir), b.base.Device, api.Name(oneName(name)), content); err != nil {
 		return "", err
 	}
 	return filepath.Join(dir, as), nil
 }
 
-// unfinished is what has not all come yet. One that is left by a daemon that was killed is overwritten by the next.
-const unfinished = ".unfinished"
+// unfinished begins the name of what has not all come yet to a device. One that is left by a daemon that was killed is overwritten by the next:
+// what it has is still where it came from.
+const unfinished = ".unfinished-"
 
-// keep makes a file in a directory, whole or not at all, and returns its name, which gets a number where something else has it. One call at a time.
-func keep(dir string, name api.Name, content io.Reader) (as string, err error) {
-	part := filepath.Join(dir, unfinished)
+// keep makes a file in a directory, whole or not at all, and returns its name, which gets a number where something else has it, once both are
+// durable: then what it came from may go. One call at a time on a device.
+func keep(dir string, device api.ID, name api.Name, content io.Reader) (as string, err error) {
+	part := filepath.Join(dir, unfinished+device.String())
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return "", err
@@ -45,7 +47,7 @@ func keep(dir string, name api.Name, content io.Reader) (as string, err error) {
 	for i := 1; err == nil; i++ {
 		as = string(name.Numbered(i))
 		if err = renameNew(part, filepath.Join(dir, as)); err == nil {
-			return as, nil
+			return as, syncDir(dir)
 		}
 		if errors.Is(err, os.ErrExist) {
 			err = nil

@@ -23,12 +23,13 @@ func (r *retention) told() postgres.Retention {
 	return postgres.Retention{Versions: time.Duration(r.KeepVersions), Daily: time.Duration(r.KeepDaily), Trash: time.Duration(r.KeepTrash), Events: time.Duration(r.KeepEvents)}
 }
 
-// otherRetention is what a command is told to do otherwise than the servers.
+// otherRetention is what a command is told to do otherwise than the servers, in so many words: a configuration is for servers, and its times
+// count when one has told them.
 type otherRetention struct {
-	KeepVersions *span `setting:"" placeholder:"TIME" help:"Keep every version of a file for so long, such as 12h or 30d; without it as the servers were told."`
-	KeepDaily    *span `setting:"" placeholder:"TIME" help:"Then keep the last version of each day for so long, counted from today; without it as the servers were told."`
-	KeepTrash    *span `setting:"" placeholder:"TIME" help:"Keep what was deleted for so long; without it as the servers were told."`
-	KeepEvents   *span `setting:"" placeholder:"TIME" help:"Keep lines of the audit log for so long; 0 = for ever; without it as the servers were told."`
+	KeepVersions *span `placeholder:"TIME" help:"Keep every version of a file for so long, such as 12h or 30d; without it as the servers were told."`
+	KeepDaily    *span `placeholder:"TIME" help:"Then keep the last version of each day for so long, counted from today; without it as the servers were told."`
+	KeepTrash    *span `placeholder:"TIME" help:"Keep what was deleted for so long; without it as the servers were told."`
+	KeepEvents   *span `placeholder:"TIME" help:"Keep lines of the audit log for so long; 0 = for ever; without it as the servers were told."`
 }
 
 // instead changes what is otherwise than the servers were told, and names it.

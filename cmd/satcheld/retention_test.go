@@ -100,6 +100,13 @@ func TestGCKeepsWhatServersKeep(t *testing.T) {
 	if out := must(t, "", "gc", "--data", data); !strings.Contains(out, says) || strings.Contains(out, "things in the trash") {
 		t.Errorf("without the server: %s", out)
 	}
+	if err := os.WriteFile(config, []byte("keep-trash = 1d\n"), 0o644); err != nil { // no server was told it yet
+		t.Fatal(err)
+	}
+	t.Setenv("SATCHELD_KEEP_VERSIONS", "1d")
+	if out := must(t, "", "gc", "--data", data, "--config", config); !strings.Contains(out, says) || strings.Contains(out, "things in the trash") {
+		t.Errorf("with a configuration: %s", out)
+	}
 	const told = "trash 199d, events 365d: as --keep-trash said; else as the servers were told\n"
 	if out := must(t, "", "gc", "--data", data, "--keep-trash", "199d"); !strings.Contains(out, told) || !strings.Contains(out, "1 things in the trash went") {
 		t.Errorf("with a flag: %s", out)

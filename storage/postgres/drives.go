@@ -111,11 +111,11 @@ func (d *Drive) room() int64 {
 	return max(1, d.Quota-d.Elsewhere)
 }
 
-// Fitting is how many bytes the drive shall have stored so that it is within the quota for a while, but for what its files alone are over
-// it. Over tells that it is over the quota, and has a past that may give way.
+// Fitting is how many bytes the drive shall have stored so that it is within the quota for a while. Over tells that it is over the quota, and
+// has a past whose going brings it there. Where the files alone are over it nothing is gained by that: nobody can save before or after.
 func (d *Drive) Fitting() (stored int64, over bool) {
 	quota := d.room()
-	return max(quota-quota/50, d.Used), quota > 0 && d.Stored > max(quota, d.Used)
+	return max(quota-quota/50, d.Used), quota > 0 && d.Stored > quota && d.Used <= quota
 }
 
 func oneDrive(rows pgx.Rows) (Drive, error) {

@@ -76,19 +76,23 @@ func InForce(told []ToldRetention) (r Retention, ok bool) {
 }
 
 // TellRetention tells what a server of this host was told to keep. It counts for a day, so a server tells it
-// again and again. What was told by a clock that was ahead counts from now.
+// again and again, at least every hour. What was told by a clock that was ahead counts from now. Time in which
+// no server told anything is none of the day: so what was in force when all servers ended, or when a backup was
+// made that is restored now, counts after that too.
 func (k *Keeper) TellRetention(ctx context.Context, r Retention, host string) error {
 	return k.within(ctx, func(tx pgx.Tx) error {
+		for _, correct := range []string{
+			`UPDATE retention SET told = now() WHERE told > now()`,
+			`UPDATE retention SET told = told + silence FROM (SELECT now() - max(told) AS silence FROM retention) s WHERE silence > interval '2 hours'`,
+			`DELETE FROM retention WHERE told < now() - interval '1 day'`,
+		} {
+			if _, err := tx.Exec(ctx, correct); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(ctx, `
 			INSERT INTO retention (versions, daily, trash, events, host) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (versions, daily, trash, events) DO UPDATE SET host = excluded.host, told = now()`, r.Versions, r.Daily, r.Trash, r.Events, host)
-		if err != nil {
-			return err
-		}
-		if _, err = tx.Exec(ctx, `UPDATE retention SET told = now() WHERE told > now()`); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM retention WHERE told < now() - interval '1 day'`)
 		return err
 	})
 }

@@ -85,6 +85,23 @@ func TestRetentionInForce(t *testing.T) {
 	if got := inForce(1); got != hasty {
 		t.Errorf("long after all servers' end: %v", got)
 	}
+	tell(careful, "a") // after a time without servers
+	if got := inForce(2); got != longest {
+		t.Errorf("what was in force before a silence of all servers: %v", got)
+	}
+	for _, host := range []string{"a", "b"} {
+		older(host, "30 hours")
+	}
+	older("b", "20 hours")
+	tell(careful, "a")
+	if got := inForce(2); got != longest {
+		t.Errorf("20 hours of servers after the other's end, and a silence: %v", got)
+	}
+	older("b", "5 hours")
+	tell(careful, "a")
+	if got := inForce(1); got != careful {
+		t.Errorf("a day of servers after the other's end: %v", got)
+	}
 }
 
 // TestRetentionIsForAdmins: nobody but an admin sees what servers were told, and no request changes it.

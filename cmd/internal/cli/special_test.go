@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -30,6 +31,29 @@ func TestSpecial(t *testing.T) {
 		if IsSpecial(path) != want {
 			t.Errorf("%s: special is %v", path, !want)
 		}
+	}
+
+	// What a process has open is no place for another file, not even where it is one.
+	log, err := os.OpenFile(at("log"), os.O_CREATE|os.O_WRONLY, 0o600)
+	must(err)
+	defer log.Close()
+	_, err = log.WriteString("before, ")
+	must(err)
+	own := fmt.Sprintf("/proc/self/fd/%d", log.Fd())
+	must(os.Symlink(own, at("to-own")))
+	for _, path := range []string{own, at("to-own"), fmt.Sprintf("/dev/fd/%d", log.Fd()), fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), log.Fd())} {
+		if !IsSpecial(path) {
+			t.Errorf("%s is not special", path)
+		}
+		must(WriteSpecial(t.Context(), path, func(w io.Writer) error {
+			_, err := io.WriteString(w, "more, ")
+			return err
+		}))
+	}
+	_, err = log.WriteString("after")
+	must(err)
+	if b, err := os.ReadFile(at("log")); string(b) != "before, more, more, more, more, after" {
+		t.Errorf("the log has %q, %v", b, err)
 	}
 
 	hello := func(w io.Writer) error {
