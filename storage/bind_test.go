@@ -56,7 +56,7 @@ func TestNothingComesBehindABind(t *testing.T) {
 		"move":  func() error { _, err := d.Move(t.Context(), names(t, "own"), below, MoveOptions{}); return err },
 		"copy":  func() error { _, err := d.Copy(t.Context(), names(t, "own"), below, CopyOptions{}); return err },
 		"move of a document": func() error {
-			return d.MoveFile(t.Context(), own[0].ID, below)
+			return d.MoveFile(t.Context(), own[0], below)
 		},
 		"another bind": func() error {
 			_, err := s.BindShared(t.Context(), s.bob, s.home.ID(), s.home.lookup(t, "shared").ID, below)

@@ -110,16 +110,14 @@ func withTypes(files []File) []File {
 	return files
 }
 
-// MoveFile gives a document another path; missing directories are made. If it
-// has several names the first of its paths moves. A taken path is
-// [api.Exists], a missing document [api.NotFound], and what is no directory on
-// the way [api.NotDirectory].
-func (d *Drive) MoveFile(ctx context.Context, doc api.ID, to []api.Name) error {
+// MoveFile gives the name that a row is of another path; missing directories are made. Other names of the document stay. A taken path, be
+// it by the document itself, is [api.Exists], a row that is not so any more [api.NotFound], and what is no directory on the way [api.NotDirectory].
+func (d *Drive) MoveFile(ctx context.Context, f File, to []api.Name) error {
 	if err := checkPath(to); err != nil {
 		return err
 	}
 	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
-		node, entries, err := tx.Document(ctx, d.id, doc)
+		e, err := d.entryOf(ctx, tx, f)
 		if err != nil {
 			return nil, err
 		}
@@ -133,32 +131,44 @@ func (d *Drive) MoveFile(ctx context.Context, doc api.ID, to []api.Name) error {
 			return nil, err
 		}
 		if len(walked) == len(to) {
-			if walked[len(to)-1].ID == node.ID {
+			if parent == e.Parent && to[len(to)-1] == e.Name {
 				return nil, nil // it is there
 			}
 			return nil, api.Errorf(api.Exists, "the path is taken")
 		}
 		return append(batch, api.Mutation{
-			Op: api.OpRename, Node: node.ID, Parent: entries[0].Parent, Name: entries[0].Name,
+			Op: api.OpRename, Node: e.Node.ID, Parent: e.Parent, Name: e.Name,
 			ToParent: parent, ToName: to[len(to)-1], Time: now,
 		}), nil
 	})
 }
 
-// DeleteFile removes all names of a document. A missing one is [api.NotFound].
-func (d *Drive) DeleteFile(ctx context.Context, doc api.ID) error {
+// DeleteFile removes the name that a row is of; the document goes with its last one. A row that is not so any more is [api.NotFound].
+func (d *Drive) DeleteFile(ctx context.Context, f File) error {
 	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
-		node, entries, err := tx.Document(ctx, d.id, doc)
+		e, err := d.entryOf(ctx, tx, f)
 		if err != nil {
 			return nil, err
 		}
-		now := time.Now().UnixNano()
-		batch := make([]api.Mutation, len(entries))
-		for i, e := range entries {
-			batch[i] = api.Mutation{Op: api.OpUnlink, Node: node.ID, Parent: e.Parent, Name: e.Name, Base: node.Version, Time: now}
-		}
-		return batch, nil
+		m := removalOf(e, time.Now().UnixNano())
+		m.Base = e.Node.Version
+		return []api.Mutation{m}, nil
 	})
+}
+
+// entryOf is the entry that a row is of, if its path still leads to the document; else [api.NotFound].
+func (d *Drive) entryOf(ctx context.Context, tx *postgres.Tx, f File) (e postgres.Descendant, err error) {
+	path, err := api.ParsePath(string(api.Unescape(f.FilePath)))
+	if err == nil && len(path) == 0 {
+		err = errNoNode()
+	}
+	if err == nil {
+		e, err = d.entryAt(ctx, tx, path)
+	}
+	if err == nil && (e.Node.Type != api.File || e.Node.Document != f.ID) {
+		err = api.Errorf(api.NotFound, "another file has this path by now")
+	}
+	return e, err
 }
 
 // Describe sets a document's description. A missing one is [api.NotFound].

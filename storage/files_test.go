@@ -53,13 +53,18 @@ func TestStoreMoveDelete(t *testing.T) {
 	}
 
 	d.store(t, "taken", "")
-	if err := d.MoveFile(t.Context(), f.ID, []api.Name{"taken"}); api.KindOf(err) != api.Exists {
+	if err := d.MoveFile(t.Context(), f, []api.Name{"taken"}); api.KindOf(err) != api.Exists {
 		t.Errorf("move onto a file: %v", err)
 	}
-	if err := d.MoveFile(t.Context(), f.ID, []api.Name{"new", "dir", "d.txt"}); err != nil {
+	moved := []api.Name{"new", "dir", "d.txt"}
+	if err := d.MoveFile(t.Context(), f, moved); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.MoveFile(t.Context(), f.ID, []api.Name{"new", "dir", "d.txt"}); err != nil {
+	if err := d.MoveFile(t.Context(), f, moved); api.KindOf(err) != api.NotFound {
+		t.Errorf("move from where it was: %v", err)
+	}
+	f.FilePath = api.JoinPath(moved)
+	if err := d.MoveFile(t.Context(), f, moved); err != nil {
 		t.Errorf("move to where it is: %v", err)
 	}
 	d.read(t, "new/dir/d.txt")
@@ -73,17 +78,60 @@ func TestStoreMoveDelete(t *testing.T) {
 	if c := other.changesAfter(t, 0, 0); len(c.Entries) == 0 {
 		t.Error("other devices do not see it")
 	}
-	if err := d.DeleteFile(t.Context(), f.ID); err != nil {
+	if err := d.DeleteFile(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}
 	for what, err := range map[string]error{
-		"delete": d.DeleteFile(t.Context(), f.ID), "move": d.MoveFile(t.Context(), f.ID, []api.Name{"x"}), "describe": d.Describe(t.Context(), f.ID, ""),
+		"delete": d.DeleteFile(t.Context(), f), "move": d.MoveFile(t.Context(), f, []api.Name{"x"}), "describe": d.Describe(t.Context(), f.ID, ""),
 	} {
 		if api.KindOf(err) != api.NotFound {
 			t.Errorf("%s what is gone: %v", what, err)
 		}
 	}
 	w.verify(t, d.ID())
+}
+
+// What is done to a row is done to its name, while that leads to its document.
+func TestRowsAreNames(t *testing.T) {
+	w := newWorld(t)
+	odd := api.Name("\xff") // of a name that is not text the row has another
+	for name, test := range map[string]struct {
+		do   func(*drive, File) error
+		kind api.Kind
+		want string
+	}{
+		"a name is deleted":           {func(d *drive, f File) error { return d.DeleteFile(t.Context(), f) }, "", "a other"},
+		"a name moves":                {func(d *drive, f File) error { return d.MoveFile(t.Context(), f, names(t, "dir/c")) }, "", "a dir/c other"},
+		"to where another name is":    {func(d *drive, f File) error { return d.MoveFile(t.Context(), f, names(t, "a")) }, api.Exists, "a " + odd.Escape() + " other"},
+		"it leads to another by then": {func(d *drive, f File) error { f.FilePath = "other"; return d.DeleteFile(t.Context(), f) }, api.NotFound, "a " + odd.Escape() + " other"},
+		"it is no name":               {func(d *drive, f File) error { f.FilePath = ""; return d.MoveFile(t.Context(), f, names(t, "c")) }, api.NotFound, "a " + odd.Escape() + " other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := w.home(t, w.user(t, "editor"))
+			d.store(t, "other", "another")
+			d.store(t, "a", "content")
+			n, err := d.Lookup(t.Context(), names(t, "a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.commit(t, api.Mutation{Op: api.OpLink, Node: n.ID, Parent: d.Root(), Name: odd, Time: 1})
+			files, err := d.Files(t.Context(), FileQuery{Filters: []Filter{{Column: postgres.ColumnFilePath, Op: postgres.Eq, Values: []string{odd.Escape()}}}})
+			if err != nil || len(files) != 1 {
+				t.Fatalf("the row: %+v, %v", files, err)
+			}
+			if err := test.do(d, files[0]); api.KindOf(err) != test.kind {
+				t.Errorf("%v, want %q", err, test.kind)
+			}
+			files, err = d.Files(t.Context(), FileQuery{})
+			got := strings.Fields(paths(files))
+			slices.Sort(got)
+			want := strings.Fields(test.want)
+			if slices.Sort(want); err != nil || !slices.Equal(got, want) {
+				t.Errorf("the files are %q, not %q: %v", got, want, err)
+			}
+			w.verify(t, d.ID())
+		})
+	}
 }
 
 // A file comes with its description, or not at all.

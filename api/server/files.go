@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,6 +14,7 @@ import (
 	"satchel/api"
 	"satchel/api/auth"
 	"satchel/storage"
+	"satchel/storage/postgres"
 )
 
 // getFiles lists the caller's files; an admin's list is of everyone's.
@@ -49,7 +52,7 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 		}
 		if q.Offset > 0 && int64(q.Offset) >= total {
 			w.Header().Set("Content-Range", fmt.Sprintf("*/%d", total))
-			return &pgrstStatus{http.StatusRequestedRangeNotSatisfiable, "PGRST103", api.Errorf(api.Invalid, "Requested range not satisfiable")}
+			return errRange()
 		}
 	}
 	status := http.StatusOK
@@ -83,8 +86,7 @@ func (s *server) countFiles(ctx context.Context, id auth.Identity, q storage.Fil
 	return home.FilesCount(ctx, q)
 }
 
-// narrow applies a Range header ("0-9", PostgREST counts rows) within limit
-// and offset.
+// narrow leaves the rows that both a Range header ("0-9", PostgREST counts rows) and limit and offset are of.
 func (req *tableRequest) narrow(header string) error {
 	header = strings.TrimPrefix(header, "items=")
 	if header == "" || strings.HasPrefix(header, "bytes=") {
@@ -95,18 +97,33 @@ func (req *tableRequest) narrow(header string) error {
 	if !found || err != nil || from < 0 || from > maxRows {
 		return errQuery("the Range header must be FIRST-LAST")
 	}
-	req.query.Offset += from
-	if last == "" {
+	const open = math.MaxInt
+	end := open
+	if last != "" {
+		to, err := strconv.Atoi(last)
+		if err != nil || to < from || to > maxRows {
+			return errRange()
+		}
+		end = to + 1
+	}
+	q := &req.query
+	switch {
+	case q.Limit < 0: // none are wanted
 		return nil
+	case q.Limit > 0:
+		end = min(end, q.Offset+q.Limit)
 	}
-	to, err := strconv.Atoi(last)
-	if err != nil || to < from || to > maxRows {
-		return &pgrstStatus{http.StatusRequestedRangeNotSatisfiable, "PGRST103", api.Errorf(api.Invalid, "Requested range not satisfiable")}
+	if q.Offset = max(q.Offset, from); q.Offset >= end {
+		return errRange()
 	}
-	if n := to - from + 1; req.query.Limit == 0 || n < req.query.Limit {
-		req.query.Limit = n
+	if end != open {
+		q.Limit = end - q.Offset
 	}
 	return nil
+}
+
+func errRange() error {
+	return &pgrstStatus{http.StatusRequestedRangeNotSatisfiable, "PGRST103", api.Errorf(api.Invalid, "Requested range not satisfiable")}
 }
 
 // contentRange says which rows were sent, and of how many if that is known.
@@ -140,20 +157,20 @@ func (t table[R]) write(w http.ResponseWriter, r *http.Request, status int, fiel
 	for i, row := range all {
 		rows[i] = t.row(fields, row)
 	}
-	if strings.Contains(r.Header.Get("Accept"), objectJSON) && len(rows) != 1 {
-		return errRows
+	if err := single(r, len(rows)); err != nil {
+		return err
 	}
 	writeRows(w, r, status, rows)
 	return nil
 }
 
-// deleteFiles deletes the files that the filters choose.
+// deleteFiles deletes the names that the filters choose: of a document that is chosen by its id, all.
 func (s *server) deleteFiles(w http.ResponseWriter, r *http.Request) {
 	home, req, files, err := s.chosen(r)
 	if err == nil {
 		for _, f := range files {
-			if err = home.DeleteFile(r.Context(), f.ID); err != nil && api.KindOf(err) != api.NotFound {
-				break // a second name of a document that is gone already is no fault
+			if err = home.DeleteFile(r.Context(), f); err != nil && api.KindOf(err) != api.NotFound {
+				break // one that is gone by now is no fault
 			}
 			err = nil
 		}
@@ -165,13 +182,13 @@ func (s *server) deleteFiles(w http.ResponseWriter, r *http.Request) {
 func (s *server) patchFiles(w http.ResponseWriter, r *http.Request) {
 	home, req, files, err := s.chosen(r)
 	if err == nil {
-		files, err = patch(w, r, home, files)
+		files, err = patch(w, r, home, req.query, files)
 	}
 	s.changed(w, r, req, files, err)
 }
 
 // chosen is the caller's own files that the filters choose. Without a filter
-// it is an error: nobody means all.
+// it is an error: nobody means all. So is another number than one if the client asks for one object, before anything is changed.
 func (s *server) chosen(r *http.Request) (*storage.Drive, tableRequest, []storage.File, error) {
 	id, err := s.identify(r)
 	if err != nil {
@@ -192,6 +209,9 @@ func (s *server) chosen(r *http.Request) (*storage.Drive, tableRequest, []storag
 		return nil, tableRequest{}, nil, err
 	}
 	files, err := home.Files(r.Context(), req.query)
+	if err == nil {
+		err = single(r, len(files))
+	}
 	return home, req, files, err
 }
 
@@ -200,7 +220,7 @@ func errNoFilter(r *http.Request) error {
 }
 
 // patch applies the body's columns to the files and returns them as they are then.
-func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, files []storage.File) ([]storage.File, error) {
+func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, q storage.FileQuery, files []storage.File) ([]storage.File, error) {
 	var given map[string]json.RawMessage
 	if err := readArguments(w, r, &given); err != nil {
 		return nil, err
@@ -232,15 +252,19 @@ func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, files []
 			}
 		}
 	}
-	if path != nil && len(files) > 1 {
-		return nil, api.Errorf(api.Exists, "%d files can't have one path", len(files))
+	renamed := -1
+	if path != nil {
+		var err error
+		if renamed, err = nameToMove(q, files, path); err != nil {
+			return nil, err
+		}
 	}
 	for i, f := range files {
-		if path != nil {
-			if err := home.MoveFile(r.Context(), f.ID, path); err != nil {
+		if i == renamed {
+			if err := home.MoveFile(r.Context(), f, path); err != nil {
 				return nil, err
 			}
-			files[i].FilePath = api.JoinPath(path)
+			files[i].FilePath, files[i].ContentType = rowPath(path), storage.ContentType(rowPath(path))
 		}
 		if description != nil {
 			if err := home.Describe(r.Context(), f.ID, *description); err != nil {
@@ -251,6 +275,20 @@ func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, files []
 	}
 	return files, nil
 }
+
+// nameToMove is which of the files gets a path. Where a document was chosen by its id alone they are its names: the first
+// moves, or none if one has the path.
+func nameToMove(q storage.FileQuery, files []storage.File, path []api.Name) (int, error) {
+	byName := slices.ContainsFunc(q.Filters, func(f storage.Filter) bool { return f.Column != postgres.ColumnID })
+	several := slices.ContainsFunc(files, func(f storage.File) bool { return f.ID != files[0].ID })
+	if len(files) > 1 && (byName || several) {
+		return 0, api.Errorf(api.Exists, "%d files can't have one path", len(files))
+	}
+	return max(0, slices.IndexFunc(files, func(f storage.File) bool { return f.FilePath == rowPath(path) })), nil
+}
+
+// rowPath is a path as the rows have it.
+func rowPath(path []api.Name) string { return api.Name(api.JoinPath(path)).Escape() }
 
 // changed answers a change: nothing, or the rows if the client prefers them.
 func (s *server) changed(w http.ResponseWriter, r *http.Request, req tableRequest, files []storage.File, err error) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"satchel/api"
 	"satchel/storage"
 )
 
@@ -28,6 +29,9 @@ func TestFilesQueries(t *testing.T) {
 		{"order=size&size=gt.2", "dir/c.pdf dir/D.TXT dir/e f"},
 		{"order=size&size=gte.2&size=lt.4", "b.txt dir/c.pdf"},
 		{"size=lte.1", "a.txt"},
+		{"order=size&size=in.(1, 3 )", "a.txt dir/c.pdf"},
+		{"created_at=gt. 2000-01-01 &order=size&limit=1", "a.txt"},
+		{"file_path=in.( a.txt)", ""},
 		{"order=size&size=neq.1&size=not.eq.2", "dir/c.pdf dir/D.TXT dir/e f"},
 		{"file_path=like.*.txt&order=size", "a.txt b.txt"},
 		{"file_path=ilike.*.txt&order=size", "a.txt b.txt dir/D.TXT"},
@@ -86,7 +90,10 @@ func TestFilesQueries(t *testing.T) {
 			{"?order=size", "0-1", "count=exact", 206, "a.txt b.txt", "0-1/5"},
 			{"?order=size", "3-", "count=exact", 206, "dir/D.TXT dir/e f", "3-4/5"},
 			{"?order=size", "", "count=exact", 200, "a.txt b.txt dir/c.pdf dir/D.TXT dir/e f", "0-4/5"},
-			{"?order=size&limit=1&offset=1", "1-3", "", 200, "dir/c.pdf", "2-2/*"},
+			{"?order=size&limit=1&offset=1", "1-3", "", 200, "b.txt", "1-1/*"},
+			{"?order=size&limit=3", "2-", "", 200, "dir/c.pdf", "2-2/*"},
+			{"?order=size&limit=2&offset=2", "0-2", "count=exact", 206, "dir/c.pdf", "2-2/5"},
+			{"?order=size&offset=3", "1-", "", 200, "dir/D.TXT dir/e f", "3-4/*"},
 		} {
 			header := map[string]string{"Range-Unit": "items"}
 			if tt.ranged != "" {
@@ -108,6 +115,7 @@ func TestFilesQueries(t *testing.T) {
 		if got := a.header.Get("Content-Range"); got != "*/5" || a.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("Content-Range of 416: %q, Cache-Control: %q", got, a.header.Get("Cache-Control"))
 		}
+		f.fails(f.do(request{path: "/files?limit=2", as: alice, header: map[string]string{"Range": "2-3"}}), 416, "range")
 		for _, header := range []map[string]string{{}, {"Range": "0-1"}} {
 			if got := f.paths(f.do(request{path: "/files?limit=0", as: alice, header: header})); got != "" {
 				t.Errorf("limit=0 with %v = %q", header, got)
@@ -212,6 +220,91 @@ func TestPatchFiles(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { f.fails(patch(id, tt.body), tt.status, "") })
 	}
 	f.fails(f.do(request{method: "PATCH", path: "/files", as: alice, body: map[string]string{"description": "all"}}), 400, "filter")
+}
+
+// A document with several names is listed by each, and what the filters choose is names.
+func TestFilesOfSeveralNames(t *testing.T) {
+	f := newFixture(t)
+	home, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := map[string]string{"file_path": "moved.png"}
+	for _, tt := range []struct {
+		method, query string
+		body          any
+		status        int
+		want          string
+	}{
+		{"DELETE", "file_path=like.old/*", nil, 204, "a new/x"},
+		{"DELETE", "file_path=eq.old/x", nil, 204, "a new/x"},
+		{"DELETE", "id=eq.ID&file_path=eq.new/x", nil, 204, "a old/x"},
+		{"DELETE", "id=eq.ID", nil, 204, "a"},
+		{"PATCH", "file_path=eq.old/x", move, 204, "a moved.png new/x"},
+		{"PATCH", "file_path=eq.new/x", move, 204, "a moved.png old/x"},
+		{"PATCH", "id=eq.ID", move, 204, "a moved.png old/x"}, // the first of its names
+		{"PATCH", "id=eq.ID", map[string]string{"file_path": "old/x"}, 204, "a new/x old/x"},
+		{"PATCH", "file_path=eq.new/x", map[string]string{"file_path": "old/x"}, 409, "a new/x old/x"},
+		{"PATCH", "file_path=in.(old/x,new/x)", move, 409, "a new/x old/x"},
+		{"PATCH", "id=in.(ID,OTHER)", move, 409, "a new/x old/x"},
+	} {
+		for _, file := range f.rows(f.do(request{path: "/files?select=id", as: alice})) {
+			f.do(request{method: "DELETE", path: "/files?id=eq." + file["id"].(string), as: alice})
+		}
+		other := f.store(alice, "a", "another")
+		f.store(alice, "new/other", "")
+		id := f.store(alice, "old/x", "content")
+		n, err := home.Lookup(t.Context(), []api.Name{"old", "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, err := home.Lookup(t.Context(), []api.Name{"new"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		link := api.Mutation{Op: api.OpLink, Node: n.ID, Parent: dir.ID, Name: "x", Time: 1}
+		if _, err := home.Commit(t.Context(), api.Batch{Incarnation: api.NewID(), Number: 1, Mutations: []api.Mutation{link}}); err != nil {
+			t.Fatal(err)
+		}
+		f.do(request{method: "DELETE", path: "/files?file_path=eq.new/other", as: alice})
+		query := strings.NewReplacer("ID", id, "OTHER", other).Replace(tt.query)
+		a := f.do(request{method: tt.method, path: "/files?" + query, as: alice, body: tt.body})
+		if got := f.paths(f.do(request{path: "/files", as: alice})); a.status != tt.status || got != tt.want {
+			t.Errorf("%s %s %v: %d %s; the files are %q, want %d and %q", tt.method, tt.query, tt.body, a.status, a.body, got, tt.status, tt.want)
+		}
+	}
+}
+
+// Who asks for one object, and chose another number of rows, changes nothing.
+func TestChangesOfOneObject(t *testing.T) {
+	f := newFixture(t)
+	f.store(alice, "a.txt", "1")
+	f.store(alice, "b.txt", "2")
+	for _, prefer := range []string{"return=minimal", "return=representation"} {
+		header := map[string]string{"Accept": objectJSON, "Prefer": prefer}
+		for _, query := range []string{"size=gt.0", "file_path=eq.none"} {
+			for method, body := range map[string]any{"DELETE": nil, "PATCH": map[string]string{"description": "changed"}} {
+				f.fails(f.do(request{method: method, path: "/files?" + query, as: alice, header: header, body: body}), 406, "JSON object requested")
+			}
+		}
+		f.fails(f.do(request{method: "PATCH", path: "/users?email=eq." + bob, as: alice, header: header, body: map[string]string{"name": "x"}}), 406, "JSON object requested")
+	}
+	for _, row := range f.rows(f.do(request{path: "/files", as: alice})) {
+		if row["description"] != "" {
+			t.Errorf("refused, and done: %v", row)
+		}
+	}
+	a := f.do(request{method: "PATCH", path: "/files?file_path=eq.a.txt&select=file_path,content_type", as: alice, body: map[string]string{"file_path": "dir/a.png"},
+		header: map[string]string{"Accept": objectJSON, "Prefer": "return=representation"}})
+	if strings.TrimSpace(a.body) != `{"file_path":"dir/a.png","content_type":"image/png"}` {
+		t.Errorf("a rename of one: %d %s", a.status, a.body)
+	}
+	if a := f.do(request{method: "DELETE", path: "/files?file_path=eq.b.txt", as: alice, header: map[string]string{"Accept": objectJSON}}); a.status != 204 {
+		t.Errorf("the deletion of one: %d %s", a.status, a.body)
+	}
+	if got := f.paths(f.do(request{path: "/files", as: alice})); got != "dir/a.png" {
+		t.Errorf("the files are %q", got)
+	}
 }
 
 // An admin sees everyone's rows and can download nobody's (400 `File not found.`).

@@ -325,7 +325,7 @@ func parseList(s string) ([]string, error) {
 // timeLayouts are the ways to write a time that PostgreSQL's users know.
 var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", time.DateOnly}
 
-// parseValue checks a value for a column and brings it into its canonical form.
+// parseValue checks a value for a column and brings it into its canonical form. Blanks around numbers and times are nothing, as to PostgreSQL.
 func parseValue(typ columnType, s string) (string, error) {
 	bad := func(typ string) (string, error) {
 		return "", &pgrstStatus{http.StatusBadRequest, "22P02", api.Errorf(api.Invalid, "invalid input syntax for type %s: %.100q", typ, s)}
@@ -338,14 +338,14 @@ func parseValue(typ columnType, s string) (string, error) {
 		}
 		return id.String(), nil
 	case numberColumn:
-		n, err := strconv.ParseInt(s, 10, 64)
+		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
 		if err != nil {
 			return bad("bigint")
 		}
 		return strconv.FormatInt(n, 10), nil
 	case timeColumn:
 		for _, layout := range timeLayouts {
-			if t, err := time.Parse(layout, s); err == nil {
+			if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
 				return t.UTC().Format(time.RFC3339Nano), nil
 			}
 		}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strings"
 	"sync"
 
 	"satchel/api"
@@ -81,10 +80,10 @@ func (l *rowList[R]) Add(r R) error {
 // if there is another number then.
 func (l *rowList[R]) write(w http.ResponseWriter, r *http.Request, status int) error {
 	kind, begin, end := "application/json", "[", "]\n"
-	if strings.Contains(r.Header.Get("Accept"), objectJSON) {
-		if l.rows != 1 {
-			return errRows
-		}
+	if err := single(r, l.rows); err != nil {
+		return err
+	}
+	if wantsObject(r) {
 		kind, begin, end = objectJSON, "", "\n"
 	}
 	w.Header().Set("Content-Type", kind+"; charset=utf-8")

@@ -16,6 +16,16 @@ import (
 // objectJSON asks PostgREST for one object where it would send a list.
 const objectJSON = "application/vnd.pgrst.object+json"
 
+func wantsObject(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), objectJSON) }
+
+// single is an error if the client asks for one object where there is another number of rows.
+func single(r *http.Request, rows int) error {
+	if wantsObject(r) && rows != 1 {
+		return errRows
+	}
+	return nil
+}
+
 // maxArguments is the largest body of a function's arguments in bytes.
 const maxArguments = 64 << 10
 
@@ -55,7 +65,7 @@ func readArguments(w http.ResponseWriter, r *http.Request, in any) error {
 // writeRows sends rows as a list, or the only one as an object if the client
 // asks for that.
 func writeRows(w http.ResponseWriter, r *http.Request, status int, rows []any) {
-	if strings.Contains(r.Header.Get("Accept"), objectJSON) && len(rows) == 1 {
+	if wantsObject(r) && len(rows) == 1 {
 		w.Header().Set("Content-Type", objectJSON+"; charset=utf-8")
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(rows[0])

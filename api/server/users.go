@@ -100,7 +100,10 @@ func (s *server) renameUsers(w http.ResponseWriter, r *http.Request) (req tableR
 	}
 	own := storage.Filter{Column: postgres.ColumnID, Op: postgres.Eq, Values: []string{id.User.String()}}
 	req.query.Filters = append(req.query.Filters, own)
-	if changed, err = s.auth.People(r.Context(), id, req.query); err != nil || len(changed) == 0 {
+	if changed, err = s.auth.People(r.Context(), id, req.query); err == nil {
+		err = single(r, len(changed))
+	}
+	if err != nil || len(changed) == 0 {
 		return req, nil, err
 	}
 	if _, err := s.auth.Rename(r.Context(), id, id.User, *name); err != nil {
