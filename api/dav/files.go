@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,13 +107,31 @@ func (q *request) entry(name string) bool {
 	return q.method == http.MethodDelete || (q.method == "COPY" || q.method == "MOVE") && name == q.destination()
 }
 
+// respelled is the name that a move gives to what moves if that is the same in another case or Unicode form, so that where it moves to
+// leads to itself.
+func (q *request) respelled(to found, name string) (api.Name, bool) {
+	if q.method != "MOVE" || name != q.destination() || to.Node == nil {
+		return "", false
+	}
+	from := q.find(q.path, false)
+	if from.Node == nil || !from.Drive.Same(to.Drive) || !slices.Equal(from.Real, to.Real) {
+		return "", false
+	}
+	names, err := api.ParsePath(name)
+	if err != nil || len(names) == 0 || len(to.Real) == 0 {
+		return "", false
+	}
+	last := names[len(names)-1]
+	return last, last != to.Real[len(to.Real)-1]
+}
+
 // Stat is part of [webdav.FileSystem].
 func (q *request) Stat(_ context.Context, name string) (os.FileInfo, error) {
 	f := q.find(name, !q.entry(name))
 	if f.err != nil {
 		return nil, q.pathError("stat", name, f.err)
 	}
-	if f.Node == nil {
+	if _, other := q.respelled(f, name); f.Node == nil || other { // what moves is not in its own way
 		return nil, &os.PathError{Op: "stat", Path: name, Err: os.ErrNotExist}
 	}
 	return info{path.Base(path.Clean("/" + name)), f.Node}, nil
@@ -186,10 +205,8 @@ func (q *request) Rename(_ context.Context, from, to string) error {
 		return &os.PathError{Op: "rename", Path: from, Err: os.ErrNotExist}
 	}
 	real := target.Real
-	if target.Node != nil && target.Node.ID == source.Node.ID && len(real) > 0 {
-		// A case-blind client changes the case of a name: its target is what it moves.
-		literal, _ := api.ParsePath(to)
-		real = append(append([]api.Name(nil), real[:len(real)-1]...), literal[len(literal)-1])
+	if name, ok := q.respelled(target, to); ok {
+		real = append(slices.Clone(real[:len(real)-1]), name)
 	}
 	if !source.Drive.Same(target.Drive) {
 		return q.failed("rename", from, errBetween())

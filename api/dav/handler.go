@@ -2,6 +2,7 @@ package dav
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -110,9 +111,8 @@ func (q *request) serve(w http.ResponseWriter) {
 			}
 		}
 	case "MOVE", "COPY":
-		if q.r.Header.Get("Overwrite") == "" {
-			q.r.Header.Set("Overwrite", "T") // RFC 4918 section 10.6; x/net takes F for MOVE
-		}
+		// RFC 4918 section 10.6: T is what is meant when nothing is said, where x/net takes F for MOVE, and case is nothing.
+		q.r.Header.Set("Overwrite", strings.ToUpper(cmp.Or(q.r.Header.Get("Overwrite"), "T")))
 		if err := q.beforeCopy(); err != nil {
 			q.fail(w, err)
 			return

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,44 @@ func TestDAVPreconditions(t *testing.T) {
 	}
 	if a := f.dav("DELETE", "nothing", "If-Match", "*"); a.status != 404 {
 		t.Errorf("DELETE of nothing: %d %s", a.status, a.body)
+	}
+}
+
+// A name can change its case or Unicode form alone, also where nothing may be replaced.
+func TestDAVRespelling(t *testing.T) {
+	f := newFixture(t)
+	const composed, decomposed = "caf\u00e9", "cafe\u0301"
+	for _, tt := range []struct {
+		from, to, overwrite, agent string
+		status                     int
+		want                       string
+	}{
+		{"a.txt", "A.txt", "F", "", 201, "A.txt other"},
+		{"a.txt", "A.txt", "T", "", 201, "A.txt other"},
+		{"a.txt", "A.txt", "F", "rclone", 201, "A.txt other"}, // it tells case
+		{"dir/a", "dir/A", "F", "", 201, "dir/A other"},
+		{"dir/a", "DIR/A", "F", "", 201, "dir/A other"},
+		{"a.txt", "a.txt", "F", "", 403, "a.txt other"}, // RFC 4918 section 9.9.4
+		{"dir/a", "DIR/a", "F", "", 412, "dir/a other"},
+		{"a.txt", "Other", "F", "", 412, "a.txt other"},
+		{"a.txt", "Other", "f", "", 412, "a.txt other"},
+		{"a.txt", "other", "t", "", 204, "other"},
+		{"a.txt", "b.txt", "", "", 201, "b.txt other"},
+		{composed, decomposed, "F", "", 201, decomposed + " other"},
+	} {
+		f.store(alice, "other", "another")
+		f.store(alice, tt.from, "content")
+		header := []string{"Destination", f.url + "/dav/" + url.PathEscape(tt.to), "User-Agent", tt.agent}
+		if tt.overwrite != "" {
+			header = append(header, "Overwrite", tt.overwrite)
+		}
+		a := f.dav("MOVE", url.PathEscape(tt.from), header...)
+		if got := f.paths(f.do(request{path: "/files?order=file_path", as: alice})); a.status != tt.status || got != tt.want {
+			t.Errorf("%+v: %d %s; the files are %q", tt, a.status, a.body, got)
+		}
+		for _, path := range strings.Fields(tt.want) {
+			f.do(request{method: "DELETE", path: "/files?file_path=eq." + url.QueryEscape(path), as: alice})
+		}
 	}
 }
 

@@ -88,7 +88,7 @@ func New(c Config) http.Handler {
 		c.Bans.Time = 0
 	}
 	b := &bans{config: c.Bans, store: c.BanStore, log: c.Log}
-	return s.guard(newCrowd(c.Limits, b.address).admit(b.front(noteOrigin(mux), s.refuse), s.refuse))
+	return plainPath(s.guard(newCrowd(c.Limits, b.address).admit(b.front(noteOrigin(mux), s.refuse), s.refuse)))
 }
 
 func newServer(c Config) *server {
