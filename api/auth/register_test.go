@@ -61,6 +61,9 @@ func TestRegistrationsAreLimited(t *testing.T) {
 	if limited != addressShare {
 		t.Errorf("%d of %d were refused", limited, 2*addressShare)
 	}
+	if _, err := f.Register(t.Context(), here, Registration{Email: "alice@example.org", Password: "long enough", Unlimited: true}); api.KindOf(err) != api.Exists {
+		t.Errorf("one without a limit: %v", err)
+	}
 }
 
 // Changing a password ends the other sessions.

@@ -21,11 +21,14 @@ import (
 // bans nobody, but refuses all the same.
 type BanConfig struct {
 	Time     time.Duration // how long an address is banned; 0 = never
-	Loopback bool          // ban 127.0.0.0/8 and ::1 too
+	Loopback bool          // ban 127.0.0.0/8 and ::1 too, and limit new accounts from there
 	// AddressHeader is the header in which a proxy says where a request comes
 	// from: its last address counts. Empty: there is no proxy, and no such header is believed.
 	AddressHeader string
 }
+
+// exempt tells whether an address is one of this machine's own, to which neither bans nor the limit of new accounts apply.
+func (c BanConfig) exempt(from netip.Addr) bool { return !c.Loopback && from.IsLoopback() }
 
 // banStore keeps bans; it is the database, which all server processes share.
 type banStore interface {
@@ -133,7 +136,7 @@ func (b *bans) caught(r *http.Request, from netip.Addr, reason string) {
 		target = loggedPath(p)
 	}
 	site := r.Header.Get("Sec-Fetch-Site")
-	ban := b.config.Time > 0 && from.IsValid() && (b.config.Loopback || !from.IsLoopback()) && site != "cross-site" && site != "same-site"
+	ban := b.config.Time > 0 && from.IsValid() && !b.config.exempt(from) && site != "cross-site" && site != "same-site"
 	b.log.Warn("attack refused", "from", from, "method", r.Method, "path", target[:min(300, len(target))], "why", reason, "banned", ban)
 	if !ban {
 		return

@@ -61,6 +61,7 @@ type server struct {
 	log      *slog.Logger
 	stall    time.Duration // how long a peer may neither take nor give a byte
 
+	bans        BanConfig
 	openSignup  bool
 	corsOrigins []string
 	oidc        *auth.OIDC
@@ -92,7 +93,7 @@ func New(c Config) http.Handler {
 }
 
 func newServer(c Config) *server {
-	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS || strings.HasPrefix(c.PublicURL, "https:"), log: c.Log, stall: stall, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
+	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS || strings.HasPrefix(c.PublicURL, "https:"), log: c.Log, stall: stall, bans: c.Bans, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
 		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: newListRoom(listPieces),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}

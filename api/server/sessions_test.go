@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"satchel/api"
+	"satchel/storage/postgres"
 	"satchel/storage/postgres/pgtest"
 )
 
@@ -41,6 +43,73 @@ func TestRegisterOverHTTP(t *testing.T) {
 	a = register(map[string]string{"email": "other@example.org", "password": "long enough", "role": "admin"})
 	if me := f.do(request{path: "/users?select=role&role=not.is.null", header: map[string]string{"Cookie": cookie(t, a)}}); me.body != `[{"role":"editor"}]`+"\n" {
 		t.Errorf("the new account's role: %s", me.body)
+	}
+}
+
+// Who vouches for an address is not the request's to say: the account would be one into which an identity provider signs somebody in.
+func TestRegisterVouchesForNobody(t *testing.T) {
+	f := newFixture(t)
+	for path, status := range map[string]int{"/rpc/register": 200, "/api/users/signup": 201} {
+		subject := map[string]string{"Issuer": "https://id.example.org", "ID": path}
+		body := map[string]any{"email": path[5:8] + "@example.org", "password": "long enough", "By": subject, "Unlimited": true}
+		if a := f.do(request{method: "POST", path: path, body: body}); a.status != status {
+			t.Fatalf("%s: %d %s", path, a.status, a.body)
+		}
+		if who, err := f.db.SubjectAccount(t.Context(), postgres.Subject{Issuer: subject["Issuer"], ID: path}); api.KindOf(err) != api.NotFound {
+			t.Errorf("%s: the subject signs in to %+v, %v", path, who, err)
+		}
+	}
+	users, err := f.operator.Users(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range users {
+		if own := u.Email == alice || u.Email == bob || u.Email == root; u.SignedUp == own {
+			t.Errorf("%s signed up: %v", u.Email, u.SignedUp)
+		}
+	}
+}
+
+// The limit of new accounts is not for this machine itself, unless somebody else asks through it.
+func TestNewAccountsOfThisMachine(t *testing.T) {
+	for name, tt := range map[string]struct {
+		bans   BanConfig
+		from   string
+		header http.Header
+		want   bool
+	}{
+		"this machine":                     {BanConfig{}, "127.0.0.1:1", nil, true},
+		"by IPv6":                          {BanConfig{}, "[::1]:1", nil, true},
+		"by IPv4 in IPv6":                  {BanConfig{}, "[::ffff:127.0.0.1]:1", nil, true},
+		"another":                          {BanConfig{}, "192.0.2.1:1", nil, false},
+		"a unix socket":                    {BanConfig{}, "@", nil, false},
+		"where it is banned like others":   {BanConfig{Loopback: true}, "127.0.0.1:1", nil, false},
+		"a proxy here that says so":        {BanConfig{}, "127.0.0.1:1", http.Header{"X-Forwarded-For": {"192.0.2.1"}}, false},
+		"in the words of RFC 7239":         {BanConfig{}, "127.0.0.1:1", http.Header{"Forwarded": {"for=192.0.2.1"}}, false},
+		"through a proxy that is believed": {BanConfig{AddressHeader: "X-Forwarded-For"}, "127.0.0.1:1", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, true},
+		"another through it":               {BanConfig{AddressHeader: "X-Forwarded-For"}, "192.0.2.1:1", http.Header{"X-Forwarded-For": {"192.0.2.1"}}, false},
+	} {
+		r := &http.Request{RemoteAddr: tt.from, Header: tt.header}
+		if got := (&server{bans: tt.bans}).limitless(r); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// As many as one wants are made from there, by each of the ways to make one.
+func TestNewAccountsAreLimited(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/rpc/register", "/api/users/signup"} {
+		for header, want := range map[string]bool{"Accept": false, "X-Forwarded-For": true} {
+			limited := false
+			for range 90 { // the password is too short, so that none has to be hashed
+				a := f.do(request{method: "POST", path: path, body: map[string]string{"email": "new@example.org", "password": "short"}, header: map[string]string{header: "192.0.2.1"}})
+				limited = limited || a.status == http.StatusTooManyRequests
+			}
+			if limited != want {
+				t.Errorf("%s with %s: limited %v", path, header, limited)
+			}
+		}
 	}
 }
 

@@ -80,7 +80,7 @@ func (s *server) webSignup(w http.ResponseWriter, r *http.Request) {
 		s.startAgain(w, r, v, err, "")
 		return
 	}
-	account, err := s.auth.Register(r.Context(), address(r), in)
+	account, err := s.makeAccount(r, in)
 	if err != nil {
 		s.startAgain(w, r, v, err, "")
 		return

@@ -40,7 +40,7 @@ type serveCmd struct {
 	VFSConfig string `setting:"" name:"vfs-config" env:"SATCHELD_VFS_CONFIG,VFS_CONFIG" placeholder:"FILE" help:"Named system drives: a JSON list of {name, type, path}, in a file or as it is."`
 
 	BanTime       time.Duration `setting:"" zero:"" default:"15m" help:"How long an address is refused that sent an attack; 0 = not at all (${default})."`
-	BanLoopback   bool          `setting:"" help:"Ban this machine's own addresses too."`
+	BanLoopback   bool          `setting:"" help:"Ban this machine's own addresses too, and limit the accounts that are made from there."`
 	AddressHeader string        `setting:"" placeholder:"NAME" help:"Believe this header of a proxy's, such as X-Forwarded-For: its last address is the client's. Only behind a proxy that sets it."`
 
 	GCEvery time.Duration `setting:"" zero:"" name:"gc-every" default:"6h" help:"Collect garbage about this often; 0 = never (${default})."`
