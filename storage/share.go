@@ -221,7 +221,8 @@ func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
 	do func(tx *postgres.Tx, ctx context.Context, drive, node api.ID, principal string, p api.Permissions) error) error {
 	return d.deciding(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		for _, g := range grants {
-			if err := checkGrant(g); err != nil {
+			principal, err := principalOf(g)
+			if err != nil {
 				return err
 			}
 			path, err := api.ParsePath(g.Path)
@@ -232,7 +233,7 @@ func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
 			if err != nil {
 				return err
 			}
-			if err := do(tx, ctx, d.id, n.ID, g.UserID, g.Permissions); err != nil {
+			if err := do(tx, ctx, d.id, n.ID, principal, g.Permissions); err != nil {
 				return err
 			}
 		}
@@ -240,17 +241,19 @@ func (d *Drive) eachGrant(ctx context.Context, grants []api.Grant,
 	})
 }
 
-func checkGrant(g api.Grant) error {
+// principalOf is who gets a grant, as the database writes it: an id is the same in capitals.
+func principalOf(g api.Grant) (string, error) {
 	if g.Permissions <= 0 || g.Permissions > api.AllPermissions {
-		return errNoPermissions()
+		return "", errNoPermissions()
 	}
 	if g.UserID == api.Anonymous || g.UserID == api.Authenticated {
-		return nil
+		return g.UserID, nil
 	}
-	if _, err := api.ParseID(g.UserID); err != nil {
-		return api.Errorf(api.Invalid, "userId is %s, %s or a user's id", api.Anonymous, api.Authenticated)
+	id, err := api.ParseID(g.UserID)
+	if err != nil {
+		return "", api.Errorf(api.Invalid, "userId is %s, %s or a user's id", api.Anonymous, api.Authenticated)
 	}
-	return nil
+	return id.String(), nil
 }
 
 func errNoPermissions() error {

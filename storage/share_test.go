@@ -379,3 +379,21 @@ func TestShareWithIsExact(t *testing.T) {
 		t.Errorf("by a guest: %v", err)
 	}
 }
+
+// An id in capitals is the same one.
+func TestGrantsByIDsInCapitals(t *testing.T) {
+	s := newSharing(t)
+	g := api.Grant{Path: "shared", UserID: strings.ToUpper(s.bob.User.String()), Permissions: api.PermRead | api.PermList}
+	if err := s.home.Grant(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.home.Grants(t.Context()); err != nil || len(got) != 1 || got[0].UserID != s.bob.User.String() {
+		t.Errorf("granted %+v, %v", got, err)
+	}
+	if err := s.home.Revoke(t.Context(), g); err != nil {
+		t.Errorf("revoke: %v", err)
+	}
+	if got, err := s.home.Grants(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("left %+v, %v", got, err)
+	}
+}
