@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -124,4 +125,185 @@ func s3HeadersOfErrors(t *testing.T, b *buckets) {
 	if res.StatusCode != 416 || h.Get("Content-Range") != "bytes */1" || h.Get("Content-Encoding") != "" || h.Get("Cache-Control") != "" || h.Get("X-Amz-Meta-Mine") != "" || h.Get("Content-Type") != "application/xml" {
 		t.Errorf("a range that there is not: %s %v", res.Status, h)
 	}
+}
+
+// s3Parts shows that a part is never taken for the whole.
+func s3Parts(t *testing.T, b *buckets) {
+	ctx, c, name := t.Context(), b.anna.client, b.anna.bucket(t)
+	must(t, b.anna.put(ctx, name, "whole", []byte("content")))
+	must(t, b.anna.put(ctx, name, "empty", nil))
+	b.anna.store(t, name+"/not by S3", []byte("content"))
+	must(t, code1(c.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &name, Policy: aws.String(
+		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::` + name + `/*"}}`)})))
+	up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &name, Key: aws.String("parts")})
+	must(t, err)
+	var parts []types.CompletedPart
+	for i := range int32(2) {
+		part, err := c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &name, Key: aws.String("parts"), UploadId: up.UploadId, PartNumber: aws.Int32(i + 1), Body: bytes.NewReader([]byte("content"))})
+		must(t, err)
+		parts = append(parts, types.CompletedPart{PartNumber: aws.Int32(i + 1), ETag: part.ETag})
+	}
+	must(t, code1(c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &name, Key: aws.String("parts"), UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})))
+	for _, tc := range []struct {
+		key, part, header string
+		status            int
+		code              string
+	}{
+		{"whole", "1", "", 206, "bytes 0-6/7"},
+		{"whole", "1", "If-Range", 206, "bytes 0-6/7"},
+		{"whole", "1", "Range", 400, "InvalidRequest"},
+		{"whole", "2", "", 416, "InvalidPartNumber"},
+		{"whole", "0", "", 400, "InvalidArgument"},
+		{"whole", "10001", "", 400, "InvalidArgument"},
+		{"whole", "one", "", 400, "InvalidArgument"},
+		{"whole", "", "", 400, "InvalidArgument"},
+		{"empty", "1", "", 200, ""},
+		{"not by S3", "1", "", 206, "bytes 0-6/7"},
+		{"parts", "1", "", 501, "NotImplemented"},
+		{"parts", "2", "", 501, "NotImplemented"},
+		{"parts", "3", "", 416, "InvalidPartNumber"},
+		{"none", "1", "", 404, "NoSuchKey"},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			req := newRequest(t, method, b.endpoint+"/"+name+"/"+url.PathEscape(tc.key)+"?partNumber="+tc.part, "", nil)
+			if tc.header != "" {
+				req.Header.Set(tc.header, "bytes=0-")
+			}
+			res, err := http.DefaultClient.Do(req)
+			must(t, err)
+			body, err := io.ReadAll(res.Body)
+			must(t, err)
+			res.Body.Close()
+			said := res.Header.Get("Content-Range")
+			if res.StatusCode >= 400 && method == "GET" {
+				said = string(body)
+			}
+			if res.StatusCode != tc.status || (method == "GET" || res.StatusCode < 400) && !strings.Contains(said, tc.code) || method == "GET" && res.StatusCode < 300 && int64(len(body)) != res.ContentLength {
+				t.Errorf("%s of part %q of %s with %q: %s, %s", method, tc.part, tc.key, tc.header, res.Status, said)
+			}
+		}
+	}
+}
+
+// s3Uploads shows that all uploads under way are listed, in pages.
+func s3Uploads(t *testing.T, b *buckets) {
+	ctx, c, name := t.Context(), b.anna.client, b.anna.bucket(t)
+	var all []string
+	for _, key := range []string{"a", "a", "b/1", "b/1", "b/2", "c d", "é/x"} { // in the order of keys, and then of ages
+		up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &name, Key: &key})
+		must(t, err)
+		all = append(all, key+"="+*up.UploadId)
+	}
+	for _, tc := range []struct{ prefix, delimiter, after, want string }{
+		{"", "", "", strings.Join(all, " ")},
+		{"b/", "", "", strings.Join(all[2:5], " ")},
+		{"", "", "b/1", strings.Join(all[4:], " ")},
+		{"", "/", "", strings.Join(all[:2], " ") + " [b/] " + all[5] + " [é/]"},
+		{"", "/", "b/1", "[b/] " + all[5] + " [é/]"},
+		{"b/", "/", "", strings.Join(all[2:5], " ")},
+		{"no/such", "", "", ""},
+	} {
+		for _, page := range []int32{1, 2, 1000} {
+			for _, encoding := range []types.EncodingType{"", types.EncodingTypeUrl} {
+				var got []string
+				in := &s3.ListMultipartUploadsInput{Bucket: &name, Prefix: &tc.prefix, Delimiter: &tc.delimiter, MaxUploads: &page, EncodingType: encoding}
+				if tc.after != "" {
+					in.KeyMarker = &tc.after
+				}
+				decoded := func(s *string) string {
+					text := aws.ToString(s)
+					if encoding != "" {
+						var err error
+						text, err = url.QueryUnescape(text)
+						must(t, err)
+					}
+					return text
+				}
+				for more := true; more && len(got) < 50; {
+					out, err := c.ListMultipartUploads(ctx, in)
+					must(t, err)
+					if n := len(out.Uploads) + len(out.CommonPrefixes); n > int(page) || *out.MaxUploads != page {
+						t.Errorf("%+v by %d: %d in a page of %d", tc, page, n, *out.MaxUploads)
+					}
+					for _, u := range out.Uploads {
+						got = append(got, decoded(u.Key)+"="+*u.UploadId)
+					}
+					for _, p := range out.CommonPrefixes {
+						got = append(got, "["+decoded(p.Prefix)+"]")
+					}
+					more = *out.IsTruncated
+					next := decoded(out.NextKeyMarker)
+					in.KeyMarker, in.UploadIdMarker = &next, out.NextUploadIdMarker
+				}
+				if !sameWords(strings.Join(got, " "), tc.want) {
+					t.Errorf("%+v by %d, %q: %s", tc, page, encoding, strings.Join(got, " "))
+				}
+			}
+		}
+	}
+	if out, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &name, MaxUploads: aws.Int32(0)}); err != nil || *out.IsTruncated || len(out.Uploads) != 0 {
+		t.Errorf("none of them: %+v %v", out, err)
+	}
+	if _, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &name, KeyMarker: aws.String("a"), UploadIdMarker: aws.String("x")}); code(err) != "InvalidArgument" {
+		t.Errorf("after what is no upload: %v", err)
+	}
+}
+
+// s3Owners shows that a bucket is told to be its owner's, and used by those who expect that.
+func s3Owners(t *testing.T, b *buckets) {
+	ctx, c, name := t.Context(), b.anna.client, b.anna.bucket(t)
+	must(t, b.anna.put(ctx, name, "key", []byte("content")))
+	v1, err := c.ListObjects(ctx, &s3.ListObjectsInput{Bucket: &name})
+	must(t, err)
+	v2, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &name, FetchOwner: aws.Bool(true)})
+	must(t, err)
+	for _, o := range append(v1.Contents, v2.Contents...) {
+		if o.Owner == nil || aws.ToString(o.Owner.ID) != b.anna.id {
+			t.Errorf("the object's owner: %+v", o.Owner)
+		}
+	}
+	if plain, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &name}); err != nil || len(plain.Contents) != 1 || plain.Contents[0].Owner != nil {
+		t.Errorf("not asked for: %+v %v", plain, err)
+	}
+
+	policy := aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::` + name + `/*"}]}`)
+	source := aws.String(name + "/key")
+	for _, tc := range []struct{ owner, want string }{{b.boris.id, "AccessDenied"}, {"123456789012", "AccessDenied"}, {b.anna.id, ""}} {
+		expected := &tc.owner
+		for _, step := range []struct {
+			what string
+			err  error
+		}{
+			{"HeadBucket", code1(c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &name, ExpectedBucketOwner: expected}))},
+			{"ListObjectsV2", code1(c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &name, ExpectedBucketOwner: expected}))},
+			{"PutObject", code1(c.PutObject(ctx, &s3.PutObjectInput{Bucket: &name, Key: aws.String("other"), ExpectedBucketOwner: expected}))},
+			{"GetObject", code1(c.GetObject(ctx, &s3.GetObjectInput{Bucket: &name, Key: aws.String("key"), ExpectedBucketOwner: expected}))},
+			{"CopyObject", code1(c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &name, Key: aws.String("copy"), CopySource: source, ExpectedBucketOwner: expected}))},
+			{"its source", code1(c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &name, Key: aws.String("copy"), CopySource: source, ExpectedSourceBucketOwner: expected}))},
+			{"PutBucketPolicy", code1(c.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &name, Policy: policy, ExpectedBucketOwner: expected}))},
+			{"DeleteBucketPolicy", code1(c.DeleteBucketPolicy(ctx, &s3.DeleteBucketPolicyInput{Bucket: &name, ExpectedBucketOwner: expected}))},
+		} {
+			// HEAD has no body that could say a code.
+			if got := code(step.err); got != tc.want && (step.what != "HeadBucket" || (got == "") != (tc.want == "")) {
+				t.Errorf("%s of a bucket of %s: %v, want %q", step.what, tc.owner, step.err, tc.want)
+			}
+		}
+	}
+	presigned, err := s3.NewPresignClient(c).PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &name, Key: aws.String("key"), ExpectedBucketOwner: &b.boris.id})
+	must(t, err)
+	req := newRequest(t, "GET", presigned.URL, "", nil)
+	req.Header = presigned.SignedHeader
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusForbidden {
+		t.Errorf("a presigned URL of another's bucket: %s", res.Status)
+	}
+	for _, key := range []string{"key", "other", "copy"} {
+		must(t, code1(c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &name, Key: &key})))
+	}
+	if _, err := c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &name, ExpectedBucketOwner: &b.boris.id}); code(err) != "AccessDenied" {
+		t.Errorf("DeleteBucket of another's: %v", err)
+	}
+	must(t, code1(c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &name, ExpectedBucketOwner: &b.anna.id})))
 }

@@ -46,7 +46,7 @@ func (q *request) acl() error {
 	if q.key != "" {
 		action = "GetObjectAcl"
 	}
-	b, err := q.open(q.bucket, action, q.key)
+	b, err := q.open(action, q.key)
 	if err == nil && q.key != "" {
 		_, err = q.object(b, q.key)
 	}
@@ -62,7 +62,7 @@ func (q *request) acl() error {
 		Grantee    grantee
 		Permission string
 	}
-	of := owner{b.Owner().String(), b.Owner().String()}
+	of := ownerOf(b.Owner())
 	q.xml(http.StatusOK, struct {
 		XMLName xml.Name `xml:"AccessControlPolicy"`
 		XMLNS   string   `xml:"xmlns,attr"`

@@ -21,7 +21,7 @@ type owner struct {
 	DisplayName string
 }
 
-func (q *request) owner() owner { return owner{q.caller.User.String(), q.caller.User.String()} }
+func ownerOf(user api.ID) owner { return owner{user.String(), user.String()} }
 
 func (q *request) signed() error {
 	if q.caller.User.IsZero() {
@@ -48,7 +48,7 @@ func (q *request) listBuckets() error {
 		Owner   owner
 		Buckets []bucket `xml:"Buckets>Bucket"`
 	}
-	out.XMLNS, out.Owner = namespace, q.owner()
+	out.XMLNS, out.Owner = namespace, ownerOf(q.caller.User)
 	for _, b := range buckets {
 		out.Buckets = append(out.Buckets, bucket{b.Name, stamp(b.Created)})
 	}
@@ -72,7 +72,7 @@ func (q *request) createBucket() error {
 	case api.Invalid:
 		return refuse(http.StatusBadRequest, "InvalidBucketName", "%w", err)
 	case api.Exists:
-		if b, openErr := q.open(q.bucket, "ListBucket", ""); openErr == nil && b.Own {
+		if b, openErr := q.open("ListBucket", ""); openErr == nil && b.Own {
 			return refuse(http.StatusConflict, "BucketAlreadyOwnedByYou", "%w", err)
 		}
 		return refuse(http.StatusConflict, "BucketAlreadyExists", "%w", err)
@@ -82,6 +82,9 @@ func (q *request) createBucket() error {
 
 func (q *request) deleteBucket() error {
 	if err := q.signed(); err != nil {
+		return err
+	}
+	if err := q.expected(expectedOwner, q.caller.User); err != nil { // nobody else may
 		return err
 	}
 	err := q.Drives.DeleteBucket(q.ctx, q.caller, q.bucket)
@@ -95,7 +98,7 @@ func (q *request) deleteBucket() error {
 }
 
 func (q *request) headBucket() error {
-	if _, err := q.open(q.bucket, "ListBucket", ""); err != nil {
+	if _, err := q.open("ListBucket", ""); err != nil {
 		return err
 	}
 	q.w.Header().Set("X-Amz-Bucket-Region", region)
@@ -107,7 +110,7 @@ func (q *request) headBucket() error {
 const region = "us-east-1"
 
 func (q *request) location() error {
-	if _, err := q.open(q.bucket, "GetBucketLocation", ""); err != nil {
+	if _, err := q.open("GetBucketLocation", ""); err != nil {
 		return err
 	}
 	q.xml(http.StatusOK, struct {
@@ -118,7 +121,7 @@ func (q *request) location() error {
 }
 
 func (q *request) versioning() error {
-	if _, err := q.open(q.bucket, "GetBucketVersioning", ""); err != nil {
+	if _, err := q.open("GetBucketVersioning", ""); err != nil {
 		return err
 	}
 	q.xml(http.StatusOK, struct {
@@ -131,7 +134,7 @@ func (q *request) versioning() error {
 // absentPart says that a bucket has no such part, in the words that clients
 // expect for it.
 func (q *request) absentPart() error {
-	if _, err := q.open(q.bucket, "ListBucket", ""); err != nil {
+	if _, err := q.open("ListBucket", ""); err != nil {
 		return err
 	}
 	for part, code := range map[string]string{
@@ -174,6 +177,9 @@ func (q *request) readXML(v any) error {
 // policy reads, sets or removes the bucket's policy; only its owner may.
 func (q *request) policy() error {
 	if err := q.signed(); err != nil {
+		return err
+	}
+	if err := q.expected(expectedOwner, q.caller.User); err != nil {
 		return err
 	}
 	switch q.r.Method {

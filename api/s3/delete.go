@@ -11,7 +11,7 @@ import (
 // delete removes an object, and the directories that this leaves empty. A
 // missing one is no error.
 func (q *request) delete() error {
-	b, err := q.open(q.bucket, "DeleteObject", q.key)
+	b, err := q.open("DeleteObject", q.key)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (q *request) deleteMany() error {
 }
 
 func (q *request) deleteOne(o doomed) error {
-	b, err := q.open(q.bucket, "DeleteObject", o.Key)
+	b, err := q.open("DeleteObject", o.Key)
 	switch {
 	case err != nil:
 		return err

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -231,12 +232,38 @@ func (q *request) routeUpload() error {
 	return errNotAllowed()
 }
 
-// open is the bucket, if the caller may do the action with it or with an
+// What says whose the request's bucket, and that of a copy's source, should be.
+const (
+	expectedOwner       = "X-Amz-Expected-Bucket-Owner"
+	sourceExpectedOwner = "X-Amz-Source-Expected-Bucket-Owner"
+)
+
+// open is the request's bucket, if the caller may do the action with it or with an
 // object in it.
-func (q *request) open(name, action, key string) (*storage.Bucket, error) {
+func (q *request) open(action, key string) (*storage.Bucket, error) {
+	return q.openOf(expectedOwner, q.bucket, action, key)
+}
+
+// openOf is open for any bucket that is whose a header says.
+func (q *request) openOf(header, name, action, key string) (*storage.Bucket, error) {
 	b, err := q.Drives.Bucket(q.ctx, q.caller, name, "s3:"+action, key)
-	if api.KindOf(err) == api.NotFound {
+	switch {
+	case api.KindOf(err) == api.NotFound:
 		err = refuse(http.StatusNotFound, "NoSuchBucket", "%w", err)
+	case err == nil:
+		err = q.expected(header, b.Owner())
 	}
 	return b, err
+}
+
+// expected refuses what is about a bucket of somebody else than a header names, or the query of a presigned URL in its place.
+func (q *request) expected(header string, owner api.ID) error {
+	for _, given := range []map[string][]string{q.r.Header, q.query} {
+		for name, values := range given {
+			if strings.EqualFold(name, header) && slices.ContainsFunc(values, func(id string) bool { return id != "" && id != owner.String() }) {
+				return refuse(http.StatusForbidden, "AccessDenied", "the bucket is not whose %s says", header)
+			}
+		}
+	}
+	return nil
 }

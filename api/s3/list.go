@@ -65,7 +65,7 @@ func (q *request) number(name string, most int) (int, error) {
 
 // list answers ListObjects and ListObjectsV2.
 func (q *request) list() error {
-	b, err := q.open(q.bucket, "ListBucket", "")
+	b, err := q.open("ListBucket", "")
 	if err != nil {
 		return err
 	}
@@ -106,9 +106,10 @@ func (q *request) list() error {
 	case out.IsTruncated && out.Delimiter != "":
 		out.NextMarker = out.last
 	}
-	if v2 && q.query.Get("fetch-owner") == "true" {
+	if !v2 || q.query.Get("fetch-owner") == "true" {
+		of := ownerOf(b.Owner())
 		for i := range out.Contents {
-			out.Contents[i].Owner = &owner{ID: q.bucket}
+			out.Contents[i].Owner = &of
 		}
 	}
 	out.encode()

@@ -81,7 +81,7 @@ func (q *request) object(b *storage.Bucket, key string) (*api.Node, error) {
 }
 
 func (q *request) get() error {
-	b, err := q.open(q.bucket, "GetObject", q.key)
+	b, err := q.open("GetObject", q.key)
 	if err != nil {
 		return err
 	}
@@ -94,6 +94,9 @@ func (q *request) get() error {
 		return err
 	}
 	object := objects[n.Version]
+	if err := q.onlyPart(etag(n, object)); err != nil {
+		return err
+	}
 	h := q.w.Header()
 	h.Set("Content-Type", storage.ContentType(q.key))
 	for name, value := range object.Headers {
@@ -130,6 +133,36 @@ func (q *request) get() error {
 	return serve.Content(q.w, q.r, time.Unix(0, n.Mtime), body, refused, func(err error) {
 		q.Log.Error("an object broke off", "bucket", q.bucket, "key", q.key, "err", err)
 	})
+}
+
+// onlyPart makes a request for the part that all of an object is one for its bytes. What the parts were of an object that was sent in
+// several is known no more when it is complete.
+func (q *request) onlyPart(tag string) error {
+	if !q.has("partNumber") {
+		return nil
+	}
+	number, err := strconv.Atoi(q.query.Get("partNumber"))
+	if err != nil || number < 1 || number > storage.MaxParts {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "the part's number is not between 1 and %d", storage.MaxParts)
+	}
+	if q.r.Header.Get("Range") != "" {
+		return refuse(http.StatusBadRequest, "InvalidRequest", "a part and a range can't both be asked for")
+	}
+	parts := 1
+	if _, text, ok := strings.Cut(strings.Trim(tag, `"`), "-"); ok {
+		if parts, err = strconv.Atoi(text); err != nil {
+			return err
+		}
+	}
+	switch {
+	case number > parts:
+		return refuse(http.StatusRequestedRangeNotSatisfiable, "InvalidPartNumber", "the object has no such part")
+	case parts > 1:
+		return errNotImplemented("a part of an object that was sent in several")
+	}
+	q.r.Header.Set("Range", "bytes=0-")
+	q.r.Header.Del("If-Range")
+	return nil
 }
 
 // refusals gives the refusals of http.ServeContent S3's shape.
@@ -175,7 +208,7 @@ func taken(err error) error {
 }
 
 func (q *request) put() error {
-	b, err := q.open(q.bucket, "PutObject", q.key)
+	b, err := q.open("PutObject", q.key)
 	if err != nil {
 		return err
 	}
@@ -261,7 +294,7 @@ func (q *request) source() (*storage.Bucket, *api.Node, string, error) {
 	if err != nil || !ok || key == "" {
 		return nil, nil, "", refuse(http.StatusBadRequest, "InvalidArgument", "X-Amz-Copy-Source is not BUCKET/KEY")
 	}
-	b, err := q.open(bucket, "GetObject", key)
+	b, err := q.openOf(sourceExpectedOwner, bucket, "GetObject", key)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -276,7 +309,7 @@ type copied struct {
 }
 
 func (q *request) copy() error {
-	b, err := q.open(q.bucket, "PutObject", q.key)
+	b, err := q.open("PutObject", q.key)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 
 // beginUpload answers CreateMultipartUpload.
 func (q *request) beginUpload() error {
-	b, err := q.open(q.bucket, "PutObject", q.key)
+	b, err := q.open("PutObject", q.key)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (q *request) beginUpload() error {
 
 // upload is the bucket and the id of the upload that the query names.
 func (q *request) upload(action string) (*storage.Bucket, api.ID, error) {
-	b, err := q.open(q.bucket, action, q.key)
+	b, err := q.open(action, q.key)
 	if err != nil {
 		return nil, api.ID{}, err
 	}
@@ -196,37 +196,6 @@ func (q *request) listParts() error {
 	for _, p := range parts {
 		out.Part = append(out.Part, part{p.Number, stamp(p.At), `"` + hex.EncodeToString(p.MD5[:]) + `"`, p.Size})
 		out.NextPartNumberMarker = p.Number
-	}
-	q.xml(http.StatusOK, out)
-	return nil
-}
-
-func (q *request) listUploads() error {
-	b, err := q.open(q.bucket, "ListBucketMultipartUploads", "")
-	if err != nil {
-		return err
-	}
-	type upload struct {
-		Key       string
-		UploadID  string `xml:"UploadId"`
-		Initiated string
-	}
-	var out struct {
-		XMLName     xml.Name `xml:"ListMultipartUploadsResult"`
-		XMLNS       string   `xml:"xmlns,attr"`
-		Bucket      string
-		Prefix      string
-		MaxUploads  int
-		IsTruncated bool
-		Upload      []upload
-	}
-	out.XMLNS, out.Bucket, out.Prefix, out.MaxUploads = namespace, q.bucket, q.query.Get("prefix"), maxKeys
-	all, err := b.Uploads(q.ctx, out.Prefix, maxKeys)
-	if err != nil {
-		return err
-	}
-	for _, u := range all {
-		out.Upload = append(out.Upload, upload{u.Key, u.ID.String(), stamp(u.Created)})
 	}
 	q.xml(http.StatusOK, out)
 	return nil
