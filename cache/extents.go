@@ -45,15 +45,17 @@ func (m *blockMap) set(block int64) {
 	}
 }
 
-// fill is set of the blocks from first to end (exclusive).
-func (m *blockMap) fill(first, end int64) {
+// fill is set of the blocks from first to end (exclusive) that the other map does not have.
+func (m *blockMap) fill(first, end int64, but *blockMap) {
 	for b := first; b < end; {
-		if b%8 == 0 && end-b >= 8 {
+		if b%8 == 0 && end-b >= 8 && but.bits[b/8] == 0 {
 			m.left -= int64(8 - bits.OnesCount8(m.bits[b/8]))
 			m.bits[b/8] = 0xff
 			b += 8
 		} else {
-			m.set(b)
+			if !but.has(b) {
+				m.set(b)
+			}
 			b++
 		}
 	}

@@ -30,7 +30,6 @@ func (p *partial) askHoles() {
 		defer clock.End()
 		holes, err := p.d.cfg.Remote.Holes(ctx, p.node, p.version)
 		p.d.mu.Lock()
-		defer p.d.mu.Unlock()
 		p.mu.Lock()
 		if err == nil {
 			p.learn(holes)
@@ -42,8 +41,15 @@ func (p *partial) askHoles() {
 		p.holesAsk = nil
 		p.tell(err == nil)
 		p.follow()
+		whole := p.whole()
 		p.mu.Unlock()
+		p.d.mu.Unlock()
+		if whole { // it was proven before
+			p.d.adoptPart(p)
+		}
+		p.d.mu.Lock()
 		p.d.unuse(p)
+		p.d.mu.Unlock()
 	})
 }
 
@@ -75,7 +81,8 @@ func (p *partial) zeros() (n int64) {
 	return n
 }
 
-// learn takes over where holes are, if that can be; with mu held. Whether it is true, the hash of the whole will show.
+// learn takes over where holes are, if that can be; with mu held. Whether it is true, the hash of the whole will show. A request
+// under way ends before the first hole that it has not begun on: what it is asked for nobody else may say is here.
 func (p *partial) learn(holes []api.Hole) {
 	end := int64(0)
 	for _, h := range holes {
@@ -85,14 +92,26 @@ func (p *partial) learn(holes []api.Hole) {
 		}
 		end = h.Off + h.Size
 	}
-	for _, h := range holes {
-		last := (h.Off + h.Size) / blockSize
-		if h.Off+h.Size == p.size {
-			last = p.have.blocks
-		}
-		p.have.fill(blocksOf(h.Off), last)
-	}
 	p.holes, p.holesTold, p.till = holes, true, time.Now().Add(patience)
+	for _, r := range p.working {
+		for b := r.first; b < r.end; b++ {
+			if p.hollow(b) {
+				rest := span{b, r.end}
+				r.end = b
+				p.release(rest)
+				p.queue = slices.Insert(p.queue, 0, rest)
+			}
+		}
+	}
+	for _, h := range holes {
+		p.have.fill(blocksOf(h.Off), p.blocksBy(h.Off+h.Size), &p.asked)
+	}
+}
+
+// hollow tells whether a block is a hole; with mu held.
+func (p *partial) hollow(b int64) bool {
+	off := b * blockSize
+	return p.zerosAt(off) >= min(blockSize, p.size-off)
 }
 
 // zerosAt is how many bytes of a hole follow at an offset; with mu held.

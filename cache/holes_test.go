@@ -2,8 +2,10 @@ package cache
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -134,4 +136,108 @@ func TestSparseFileEvictsNothing(t *testing.T) {
 	if sent := s.sent(); sent > 6<<20 {
 		t.Errorf("%d bytes were sent", sent)
 	}
+}
+
+// What is still on its way of a hole when all of a file is here is not written over what a program writes then.
+func TestHolesOnTheirWay(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		data, hole := make([]byte, holesFrom), api.Hole{Off: 1 << 20, Size: holesFrom - 1<<20}
+		copy(data, noise(int(hole.Off)))
+		must(t, x.write("disk.img", string(data)))
+		must(t, x.sync())
+		eventually(t, "y knows it", func() bool { a, err := y.stat("disk.img"); return err == nil && a.Size == int64(len(data)) })
+		y.narrow(blockSize, 50*time.Millisecond)
+		y.wire.faults(func(w *wire) {
+			w.holes = func(context.Context) ([]api.Hole, error) {
+				time.Sleep(2 * time.Second) // meanwhile all of it is asked for
+				return []api.Hole{hole}, nil
+			}
+		})
+		reader, err := y.openFile("disk.img", unix.O_RDONLY)
+		must(t, err)
+		writer, err := y.openFile("disk.img", unix.O_RDWR)
+		must(t, err)
+		const at = 20 << 20
+		copy(data[at:], "written")
+		_, err = y.d.Write(writer.fid, at, []byte("written"), self)
+		must(t, err)
+		time.Sleep(time.Hour) // all that was asked for has come
+		if got, err := readAt(y.d, writer.fid, 0, len(data)); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("after an hour it is not what was written (%v)", err)
+		}
+		writer.close()
+		reader.close()
+	})
+}
+
+// Holes that are told when they are asked for already are asked for no more, but for what was begun. Until that is here, not all is.
+func TestHolesThatAreAskedFor(t *testing.T) {
+	s := newShelf()
+	data := make([]byte, holesFrom)
+	holes := []api.Hole{{Off: 1 << 20, Size: 39 << 20}, {Off: 41 << 20, Size: holesFrom - 41<<20}}
+	copy(data, noise(1<<20))
+	copy(data[40<<20:], noise(1<<20))
+	s.add(api.ID{}, "disk.img", data)
+	answer := make(chan struct{})
+	s.before = func(int64, int64) error { <-answer; return nil }
+	d := openShelf(t, s, t.TempDir(), 0)
+	fid := find(t, d, "disk.img")
+	open(t, d, fid, unix.O_RDONLY)
+	defer d.Release(fid, unix.O_RDONLY)
+	d.mu.Lock()
+	p := d.byFID[fid].part
+	d.mu.Unlock()
+	soon(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.holesTold // that there are none
+	})
+	p.mu.Lock()
+	for b := int64(0); b < p.have.blocks; b += maxRange / blockSize {
+		p.request(span{b, b + maxRange/blockSize})
+	}
+	p.learn(holes)
+	if p.have.left == 0 {
+		t.Error("all is here while it is asked for")
+	}
+	for b := range p.have.blocks {
+		if p.have.has(b) && p.asked.has(b) {
+			t.Errorf("block %d is here and asked for", b)
+		}
+	}
+	p.mu.Unlock()
+	close(answer)
+	soon(t, func() bool { return slotOf(d, fid) != 0 })
+	if _, _, fetched := s.counts(); fetched > 2<<20+3*blockSize {
+		t.Errorf("%d bytes were fetched", fetched)
+	}
+	if err := readThrough(d, fid, data, 0, len(data)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file of which all but holes is here when these become known at last is whole.
+func TestHolesAreAllThatIsMissing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		data, hole := make([]byte, 96<<20), api.Hole{Size: 64 << 20}
+		copy(data[hole.Size:], noise(32<<20))
+		must(t, x.write("disk.img", string(data)))
+		must(t, x.sync())
+		y.cfg.Limit = 40 << 20
+		y.restart()
+		y.wire.faults(func(w *wire) { w.holes = func(context.Context) ([]api.Hole, error) { return nil, errCut } })
+		eventually(t, "y knows it", func() bool { a, err := y.stat("disk.img"); return err == nil && a.Size == int64(len(data)) })
+		h, err := y.openFile("disk.img", unix.O_RDONLY)
+		must(t, err)
+		must(t, readThrough(y.d, h.fid, data, 0, len(data)))
+		h.close()
+		if y.has(t, "disk.img") {
+			t.Fatal("all of it is here")
+		}
+		y.wire.faults(func(w *wire) { w.holes = func(context.Context) ([]api.Hole, error) { return []api.Hole{hole}, nil } })
+		h, err = y.openFile("disk.img", unix.O_RDONLY)
+		must(t, err)
+		defer h.close()
+		eventually(t, "it is whole", func() bool { return y.has(t, "disk.img") })
+	})
 }

@@ -49,9 +49,9 @@ type partial struct {
 	have    blockMap
 	asked   blockMap // in a request, or about to be
 	streams []*stream
-	queue   []span // asked for ahead of the reads
-	working int    // requests under way
-	all     int    // calls that wait for the whole
+	queue   []span  // asked for ahead of the reads
+	working []*span // requests under way: from where on each has begun on nothing yet, and its end
+	all     int     // calls that wait for the whole
 	stop    chan struct{}
 	waiters []*waiter
 	till    time.Time       // since something arrived, whoever waits is patient till then

@@ -147,13 +147,13 @@ func TestPartialIsProvenAfterARestart(t *testing.T) {
 	soon(t, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return p.working == 0 && !p.hashing
+		return len(p.working) == 0 && !p.hashing
 	})
 	if err := os.WriteFile(d.slotPath(p.slot), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p.mu.Lock()
-	p.have.fill(0, p.have.blocks)
+	p.have.fill(0, p.have.blocks, &p.asked)
 	p.mu.Unlock()
 	d.Release(fid, unix.O_RDONLY)
 	soon(t, func() bool {

@@ -161,7 +161,7 @@ func (p *partial) tell(all bool) {
 
 // demand requests at once what a read waits for, and tells whether it did; with mu held.
 func (p *partial) demand(first, end int64) (requested bool) {
-	for p.working < urgentToo {
+	for len(p.working) < urgentToo {
 		a, b := p.have.gap(&p.asked, first, end, maxRange/blockSize)
 		if a >= b {
 			break
@@ -174,7 +174,7 @@ func (p *partial) demand(first, end int64) (requested bool) {
 
 // work starts requests for what is queued; with mu held.
 func (p *partial) work() {
-	for p.working < inFlight {
+	for len(p.working) < inFlight {
 		s, ok := p.next()
 		if !ok {
 			return
@@ -202,30 +202,30 @@ func (p *partial) next() (span, bool) {
 	return span{}, false
 }
 
-// request fetches a part in the background; with mu held, by somebody who uses p.
+// request fetches a part in the background; with mu held, by somebody who uses p. A block that is asked for is not here, and only who asked for it touches
+// the content file there, to write it or to punch it out. So when all is here nobody does, and the file can become the node's own.
 func (p *partial) request(s span) {
 	for b := s.first; b < s.end; b++ {
 		p.asked.set(b)
 	}
-	p.working++
+	r := &span{s.first + 1, s.end} // the first block is its own: it never has nothing to do
+	p.working = append(p.working, r)
 	p.users++
 	stop := p.stop
 	p.d.wg.Go(func() {
 		ctx, cancel := p.until(stop)
 		defer cancel()
-		off := s.first * blockSize
-		granted, err := p.makeWay(ctx, min(s.end*blockSize, p.size)-off)
-		at := off
+		at := s.first * blockSize
+		granted, err := p.makeWay(ctx, min(s.end*blockSize, p.size)-at)
 		if err == nil {
-			at, err = p.receive(ctx, off, off+granted)
+			at, err = p.receive(ctx, r, at, at+granted)
 		}
 		p.mu.Lock()
-		for b := p.blocksBy(at); b < s.end; b++ { // what arrived may be another's by now
-			p.asked.clear(b)
-		}
-		p.working--
-		if rest := blocksOf(off + granted); err == nil && rest < s.end && ctx.Err() == nil {
-			p.queue = slices.Insert(p.queue, 0, span{rest, s.end})
+		p.working = slices.DeleteFunc(p.working, func(x *span) bool { return x == r })
+		rest := span{p.blocksBy(at), r.end} // what arrived may be another's by now
+		p.release(rest)
+		if rest.first < rest.end && err == nil && ctx.Err() == nil {
+			p.queue = slices.Insert(p.queue, 0, rest)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.fails++
@@ -235,6 +235,7 @@ func (p *partial) request(s span) {
 			p.work()
 		}
 		p.tell(err != nil || p.have.left == 0)
+		p.follow()
 		save, whole := p.unsaved >= saveEvery, p.whole()
 		p.mu.Unlock()
 		if whole { // it was proven before all of it was here again
@@ -250,6 +251,15 @@ func (p *partial) request(s span) {
 	})
 }
 
+// release gives back what was asked for; with mu held. What of it is a hole is here.
+func (p *partial) release(s span) {
+	for b := s.first; b < s.end; b++ {
+		if p.asked.clear(b); p.hollow(b) {
+			p.have.set(b)
+		}
+	}
+}
+
 // until is a context that ends when nobody wants p any more.
 func (p *partial) until(stop chan struct{}) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(p.d.ctx)
@@ -263,16 +273,16 @@ func (p *partial) until(stop chan struct{}) (context.Context, context.CancelFunc
 	return ctx, cancel
 }
 
-// receive fetches bytes off to end and writes them to the content file, and returns how far it came. Where it breaks off it is asked for once more, from there
+// receive fetches bytes off to end, as far as they are r's, and writes them to the content file; it returns how far it came. Where it breaks off it is asked for once more, from there
 // on: a server that can't read on says so only when it has not begun to answer.
-func (p *partial) receive(ctx context.Context, off, end int64) (at int64, err error) {
+func (p *partial) receive(ctx context.Context, r *span, off, end int64) (at int64, err error) {
 	f, err := os.OpenFile(p.d.slotPath(p.slot), os.O_RDWR, 0)
 	if err != nil {
 		return off, err
 	}
 	defer f.Close()
 	freed := p.d.slots.freed.Load()
-	at, err = p.receiveFrom(ctx, f, off, end)
+	at, err = p.receiveFrom(ctx, f, r, off, end)
 	for tries := 1; full(err) && tries < roomTries; tries++ {
 		p.d.mu.Lock()
 		room := !p.through && p.d.makeRoom(freed, ctx.Done()) || p.makeOwnRoom(ctx, end-at)
@@ -281,28 +291,37 @@ func (p *partial) receive(ctx context.Context, off, end int64) (at int64, err er
 			break
 		}
 		freed = p.d.slots.freed.Load()
-		at, err = p.receiveFrom(ctx, f, at, end)
+		at, err = p.receiveFrom(ctx, f, r, at, end)
 	}
 	if at > off && api.KindOf(err) == api.Unavailable && ctx.Err() == nil {
-		at, err = p.receiveFrom(ctx, f, at, end)
+		at, err = p.receiveFrom(ctx, f, r, at, end)
 	}
 	return at, err
 }
 
 // receiveFrom is one request's part of receive; it returns how far it came.
-func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (int64, error) {
-	body, err := p.d.request(ctx, p.node, p.version, off, end-off)
+func (p *partial) receiveFrom(ctx context.Context, f *os.File, r *span, off, end int64) (int64, error) {
+	body, err := p.d.request(ctx, p.node, p.version, off, p.reach(r, end)-off)
 	if err != nil {
 		return off, err
 	}
 	defer body.Close()
 	body.came = p.came
-	for off < end {
+	for {
+		from, upto := off, p.begin(r, off, end)
+		switch {
+		case off == upto:
+			return off, nil
+		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
+			return off, api.Errorf(api.Unavailable, "download: the content broke off")
+		case err != nil:
+			return off, api.Errorf(orKind(err), "download: %w", err)
+		}
 		// What the connection gives at once is written at once, and no more than a block is waited for: a reader may wait for that.
-		from, block := off, min(off-off%blockSize+blockSize, end)
+		block := min(off-off%blockSize+blockSize, upto)
 		for off < block && err == nil {
 			var n int
-			n, err = body.move(f, off, int(block-off), int(min(piece, end-off)))
+			n, err = body.move(f, off, int(block-off), int(upto-off))
 			off += int64(n)
 		}
 		if off > from {
@@ -310,16 +329,23 @@ func (p *partial) receiveFrom(ctx context.Context, f *os.File, off, end int64) (
 				return from, failed
 			}
 		}
-		switch {
-		case off == end:
-			return off, nil
-		case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
-			return off, api.Errorf(api.Unavailable, "download: the content broke off")
-		case err != nil:
-			return off, api.Errorf(orKind(err), "download: %w", err)
-		}
 	}
-	return off, nil
+}
+
+// reach is where r ends now, if that is before an offset.
+func (p *partial) reach(r *span, end int64) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return min(r.end*blockSize, end)
+}
+
+// begin returns up to where the answer to r is written next, from off on and not beyond end. From then on that is its own.
+func (p *partial) begin(r *span, off, end int64) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	end = min(off-off%blockSize+piece, r.end*blockSize, end)
+	r.first = max(r.first, blocksOf(end))
+	return end
 }
 
 // arrived notes that bytes from to end were written. A part is written in order, from the start

@@ -158,11 +158,8 @@ func (d *Drive) cede(p *partial, n int64) (int64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range gone {
-		for b := s.first; b < s.end; b++ {
-			p.asked.clear(b)
-			if errors.Is(err, unix.EOPNOTSUPP) { // it is as it was
-				p.have.set(b)
-			}
+		if p.release(s); errors.Is(err, unix.EOPNOTSUPP) { // it is as it was
+			p.have.fill(s.first, s.end, &p.asked)
 		}
 	}
 	p.tell(true) // somebody may have come for it meanwhile
@@ -238,7 +235,7 @@ func (p *partial) behind(n int64) (gone []span) {
 		for left := all; left > 0 && n > 0; left-- {
 			b := p.hand
 			p.hand = (b + 1) % all
-			if !p.have.has(b) || p.zerosAt(b*blockSize) >= blockSize || slices.ContainsFunc(kept, func(s span) bool { return s.first <= b && b < s.end }) {
+			if !p.have.has(b) || p.hollow(b) || slices.ContainsFunc(kept, func(s span) bool { return s.first <= b && b < s.end }) {
 				continue
 			}
 			p.have.clear(b)

@@ -352,7 +352,7 @@ func TestRangeEndsAsItWasAsked(t *testing.T) {
 	soon(t, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return p.working == 1
+		return len(p.working) == 1
 	})
 	p.mu.Lock()
 	if !p.asked.has(0) {

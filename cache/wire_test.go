@@ -31,6 +31,8 @@ type wire struct {
 	packs func(pack []byte) error // the same for packs, before
 	lacks func(node api.ID) error // why the content of a file can't be had; nil = it can
 
+	holes func(context.Context) ([]api.Hole, error) // what is said of holes, instead of what the server says
+
 	stuck chan struct{} // nil, or closed when the server goes on: it takes calls and answers none
 
 	net  *network  // what may become of a message; nil: it arrives
@@ -296,7 +298,15 @@ func (w *wire) Changes(ctx context.Context, life, epoch api.ID, after int64, wai
 }
 
 func (w *wire) Holes(ctx context.Context, node, version api.ID) ([]api.Hole, error) {
-	return over(w, ctx, false, func(ctx context.Context) ([]api.Hole, error) { return w.Remote.Holes(ctx, node, version) })
+	w.mu.Lock()
+	holes := w.holes
+	w.mu.Unlock()
+	return over(w, ctx, false, func(ctx context.Context) ([]api.Hole, error) {
+		if holes != nil {
+			return holes(ctx)
+		}
+		return w.Remote.Holes(ctx, node, version)
+	})
 }
 
 func (w *wire) Contents(ctx context.Context, files []api.ContentRef, fn func(index int, v api.Version, body io.Reader) error) error {
