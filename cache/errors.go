@@ -17,6 +17,7 @@ var (
 	errIsDir    = api.Errorf(api.IsDirectory, "it is a directory")
 	errNotDir   = api.Errorf(api.NotDirectory, "it is not a directory")
 	errFull     = api.Errorf(api.NoSpace, "the disk under the cache is full")
+	errNoRoom   = api.Errorf(api.NoSpace, "there is no room for it on the disk under the cache")
 	errOffline  = api.Errorf(api.Unavailable, "the server can't be reached, and this was never fetched")
 	errTooLong  = api.Errorf(api.NameTooLong, "the name is longer than %d bytes", api.MaxName)
 	errStopped  = api.Errorf(api.Cancelled, "interrupted")

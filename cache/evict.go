@@ -2,6 +2,7 @@ package cache
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -168,7 +169,7 @@ func (d *Drive) evictOne(t *tx, slot uint64) {
 		return
 	}
 	if p := d.parts[id]; p != nil && p.slot == slot {
-		if !p.busy() && (n == nil || !d.pinned(n)) {
+		if d.partGoes(p, n) {
 			d.doom(t, p)
 		}
 		if n != nil {
@@ -207,7 +208,31 @@ func (d *Drive) mayGo(slot uint64) bool {
 		defer d.letGo(n)
 	}
 	if p := d.parts[d.slots.held[slot].node]; p != nil && p.slot == slot {
-		return !p.busy() && (n == nil || !d.pinned(n))
+		return d.partGoes(p, n)
 	}
 	return n != nil && n.slot == slot && !d.keeps(n)
+}
+
+// partGoes tells whether what is here of a cold file may go: it is not in use, and not pinned, or was found to be too large for what room there is. n is its node, or
+// nil. Locked.
+func (d *Drive) partGoes(p *partial, n *node) bool {
+	return !p.busy() && (n == nil || !d.pinned(n) || api.KindOf(d.pins.missed[n.id]) == api.NoSpace)
+}
+
+// couldGo tells whether content of so many bytes may go; locked, and given up in between.
+func (d *Drive) couldGo(need int64) bool {
+	if need > d.slots.bytes {
+		return false
+	}
+	for all := slices.Collect(maps.Keys(d.slots.held)); need > 0 && len(all) > 0; {
+		for range min(evictAtOnce, len(all)) {
+			if h := d.slots.held[all[0]]; h != nil && d.mayGo(all[0]) {
+				need -= h.bytes
+			}
+			all = all[1:]
+		}
+		d.mu.Unlock()
+		d.mu.Lock()
+	}
+	return need <= 0
 }

@@ -317,7 +317,7 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 			continue
 		}
 		if piecemeal(n) {
-			if err := d.whole(n, intr); err != nil {
+			if err := d.whole(n, false, intr); err != nil {
 				return err
 			}
 			continue
@@ -336,16 +336,22 @@ func (d *Drive) local(n *node, intr Interrupt) error {
 	return nil
 }
 
-// whole fetches all of a large file; locked, and given up while it waits.
-func (d *Drive) whole(n *node, intr Interrupt) error {
+// whole fetches all of a large file, for a pin only if there is room for it; locked, and given up while it waits.
+func (d *Drive) whole(n *node, pin bool, intr Interrupt) error {
 	p, err := d.partOf(n)
 	if err != nil {
 		return err
 	}
 	p.want()
-	d.mu.Unlock()
-	err = p.awaitAll(intr)
-	d.mu.Lock()
+	if pin {
+		d.awaitHoles(p)
+		err = d.roomToPin(p.missing())
+	}
+	if err == nil {
+		d.mu.Unlock()
+		err = p.awaitAll(pin, intr)
+		d.mu.Lock()
+	}
 	if n.part == p {
 		d.leavePart(n)
 	} else { // it is the node's own now, or another version came

@@ -51,7 +51,8 @@ type partial struct {
 	streams []*stream
 	queue   []span  // asked for ahead of the reads
 	working []*span // requests under way: from where on each has begun on nothing yet, and its end
-	all     int     // calls that wait for the whole
+	all     int     // calls that wait for the whole,
+	pins    int     // of which for a pin
 	stop    chan struct{}
 	waiters []*waiter
 	till    time.Time       // since something arrived, whoever waits is patient till then

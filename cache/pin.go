@@ -18,13 +18,15 @@ type pins struct {
 	roots  map[api.ID]bool  // kept in Pebble
 	todo   map[api.ID]bool  // nodes that may have to be fetched
 	missed map[api.ID]error // nodes that could not be, where others can; they are tried again
+	stays  int64            // so many bytes of other content could not go when the list was last gone through; 0: it was not tried
 	wake   chan struct{}
 }
 
 // pinRetry is how long the pinner waits after it failed; where it failed on some nodes alone, longer each time.
 const (
 	pinRetry  = 10 * time.Second
-	pinRarely = 6 * time.Hour // it may be a large file that comes damaged each time
+	pinRarely = 6 * time.Hour    // it may be a large file that comes damaged each time
+	pinRoom   = 10 * time.Minute // for what had no room, of which nothing comes before there is some
 )
 
 // loadPins reads what is pinned.
@@ -274,9 +276,19 @@ func (d *Drive) hurryPins() {
 	d.pins.stir()
 }
 
+// tooLarge is which nodes had no room; locked.
+func (p *pins) tooLarge() (ids []api.ID) {
+	for id, err := range p.missed {
+		if api.KindOf(err) == api.NoSpace {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // runPinner fetches what is pinned and not here, until Close.
 func (d *Drive) runPinner() {
-	var again <-chan time.Time // fires when what could not be fetched is tried again, whatever is new meanwhile
+	var again, room <-chan time.Time // fire when what could not be fetched, or had no room, is tried again, whatever is new meanwhile
 	wait := pinRetry
 	for {
 		var retry <-chan time.Time
@@ -287,7 +299,7 @@ func (d *Drive) runPinner() {
 			}
 		}
 		d.mu.Lock()
-		missed := len(d.pins.missed)
+		missed, tooLarge := len(d.pins.missed), len(d.pins.tooLarge())
 		d.mu.Unlock()
 		switch {
 		case missed == 0:
@@ -295,6 +307,9 @@ func (d *Drive) runPinner() {
 		case again == nil:
 			again = time.After(wait)
 			wait = min(2*wait, pinRarely)
+		}
+		if tooLarge > 0 && room == nil {
+			room = time.After(pinRoom)
 		}
 		select {
 		case <-d.done:
@@ -306,6 +321,13 @@ func (d *Drive) runPinner() {
 			d.mu.Lock()
 			d.hurryPins()
 			d.mu.Unlock()
+		case <-room:
+			room = nil
+			d.mu.Lock()
+			for _, id := range d.pins.tooLarge() {
+				d.touchPin(id)
+			}
+			d.mu.Unlock()
 		}
 	}
 }
@@ -314,6 +336,7 @@ func (d *Drive) runPinner() {
 func (d *Drive) pinAll() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.pins.stays = 0
 	for len(d.pins.todo) > 0 && d.paused() == "" {
 		for id := range d.pins.todo {
 			n, err := d.load(id)
@@ -343,7 +366,7 @@ func (d *Drive) pinTree(n *node) error {
 		}
 		var err error
 		if n.slot == 0 && n.size > 0 {
-			err = d.local(n, d.done)
+			err = d.fetchPinned(n)
 		}
 		return d.fared(n, err)
 	}
@@ -385,7 +408,7 @@ func (d *Drive) fared(n *node, err error) error {
 	case err == nil, n.dead, n.stale: // removed meanwhile, or another one is in its place, and on the list
 		delete(d.pins.missed, n.id)
 		return nil
-	case d.ctx.Err() != nil, kind == api.Unauthenticated, kind == api.NoSpace, kind == api.RateLimited, kind == api.Unavailable && !d.connected.Load():
+	case d.ctx.Err() != nil, kind == api.Unauthenticated, kind == api.RateLimited, kind == api.Unavailable && !d.connected.Load():
 		return err
 	}
 	if d.pins.missed[n.id] == nil {

@@ -59,12 +59,16 @@ func (p *partial) await(off, end int64, intr Interrupt) error {
 	}
 }
 
-// awaitAll returns when all is here and proven, with errors as of await; not locked.
-func (p *partial) awaitAll(intr Interrupt) error {
+// awaitAll returns when all is here and proven, with errors as of await; not locked. With pin nobody waits who is to write it.
+func (p *partial) awaitAll(pin bool, intr Interrupt) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all++
 	defer func() { p.all-- }()
+	if pin {
+		p.pins++
+		defer func() { p.pins-- }()
+	}
 	since, fails := time.Now(), p.fails
 	for !p.whole() {
 		if p.damaged != nil {

@@ -51,7 +51,7 @@ func (d *Drive) fetchSmall(n *node) *fetch {
 	r.last = now
 	group := []*node{n}
 	n.fetch = &fetch{done: make(chan struct{}), freed: d.slots.freed.Load()}
-	more := d.slots.bytes+r.bytes < d.cfg.Limit && !d.full.Load()
+	more := d.roomAhead()
 	if more {
 		group = append(group, d.following(n, r.bytes > firstBatch)...)
 	}
@@ -68,6 +68,11 @@ func (d *Drive) fetchSmall(n *node) *fetch {
 	return f
 }
 
+// roomAhead tells whether there is room for the next batch, for which nothing else is to go; locked.
+func (d *Drive) roomAhead() bool {
+	return d.slots.bytes+d.slots.coming+d.readers.bytes < d.ceiling() && !d.full.Load()
+}
+
 // chase fetches on while programs go on reading, as long as anything comes: what can't be had may be met again, by another name.
 func (d *Drive) chase() {
 	for came := true; ; {
@@ -75,7 +80,7 @@ func (d *Drive) chase() {
 		r := &d.readers
 		n := d.byID[r.at]
 		var group []*node
-		if came && n != nil && time.Since(r.last) < walking && r.unused < maxUnused && !d.full.Load() && d.slots.bytes+r.bytes < d.cfg.Limit && d.ctx.Err() == nil {
+		if came && n != nil && time.Since(r.last) < walking && r.unused < maxUnused && d.roomAhead() && d.ctx.Err() == nil {
 			group = d.following(n, true)
 		}
 		if len(group) == 0 {

@@ -42,7 +42,7 @@ func (p *partial) makeWay(ctx context.Context, n int64) (int64, error) {
 		case s.sheds != s.freed.Load(): // what went takes up room until that is durable
 		case (must || !p.through && d.fits(p)) && d.evictFor(n): // room is coming
 		case must:
-			if k := d.diskNow(); k.free-s.coming-n < k.reserve() {
+			if k := d.diskNow(); k.free-s.coming-n < d.least(p, k) {
 				return 0, errFull
 			}
 			grant = n
@@ -110,26 +110,26 @@ func (p *partial) lacks(n int64) (short int64, must bool) {
 	return n - room, here+p.coming+n <= ownShare
 }
 
+// least is how much of a disk stays free even of what must come, bytes: of what is only pinned as much as of other clean content. Locked.
+func (d *Drive) least(p *partial, k disk) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pins > 0 && p.pins == p.all {
+		return d.floor(k)
+	}
+	return k.reserve()
+}
+
+// missing is how much of it is not here, bytes.
+func (p *partial) missing() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.have.left * blockSize
+}
+
 // fits tells whether all of p can be kept once what may go went; locked, and given up in between.
 func (d *Drive) fits(p *partial) bool {
-	p.mu.Lock()
-	left := p.have.left * blockSize
-	p.mu.Unlock()
-	need := left - (d.ceiling() - d.slots.bytes) // that have to go
-	if need > d.slots.bytes {
-		return false
-	}
-	for all := d.newPass(0).left; need > 0 && len(all) > 0; {
-		for range min(evictAtOnce, len(all)) {
-			if h := d.slots.held[all[0].slot]; h != nil && d.mayGo(all[0].slot) {
-				need -= h.bytes
-			}
-			all = all[1:]
-		}
-		d.mu.Unlock()
-		d.mu.Lock()
-	}
-	return need <= 0
+	return d.couldGo(p.missing() - (d.ceiling() - d.slots.bytes))
 }
 
 // evictFor is evict for n bytes that are to come; locked, and given up in between.
