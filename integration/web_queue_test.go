@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -37,11 +38,12 @@ func TestWebUploadOfTheChanged(t *testing.T) {
 	a := newAccount(t, server(t), "changed")
 	dir := t.TempDir()
 	var files []string
-	for _, name := range []string{"1-written", "2-deleted", "3-moved", "4-as-it-was"} {
+	for name, content := range map[string]string{"1-written": "what was chosen", "2-deleted": "what was chosen", "3-moved": "what was chosen", "4-deleted": "", "5-as-it-was": "what was chosen", "6-as-it-was": ""} {
 		f := filepath.Join(dir, name)
-		must(t, os.WriteFile(f, []byte("what was chosen: "+name), 0o600))
+		must(t, os.WriteFile(f, []byte(content), 0o600))
 		files = append(files, f)
 	}
+	slices.Sort(files)
 	s := newSurfer(t, a.server.URL)
 	s.signIn(a)
 	s.choose("#upload [type=file]", files...)
@@ -51,15 +53,17 @@ func TestWebUploadOfTheChanged(t *testing.T) {
 	must(t, os.Chtimes(files[0], later, later))
 	must(t, os.Remove(files[1]))
 	must(t, os.Rename(files[2], filepath.Join(dir, "elsewhere")))
+	must(t, os.Remove(files[3]))
 	s.press("#upload", nil)
-	eventually(t, time.Minute, func() error { return a.stored(t, "4-as-it-was", []byte("what was chosen: 4-as-it-was")) })
-	s.becomes("3", `document.querySelectorAll("#transfers li.failed").length`)
-	s.becomes("3", `[...document.querySelectorAll("#transfers li.failed .state")].filter((e) => e.textContent.startsWith("It can't be read")).length`)
-	for range 3 {
+	eventually(t, time.Minute, func() error { return a.stored(t, "5-as-it-was", []byte("what was chosen")) })
+	eventually(t, time.Minute, func() error { return a.stored(t, "6-as-it-was", nil) })
+	s.becomes("4", `document.querySelectorAll("#transfers li.failed").length`)
+	s.becomes("4", `[...document.querySelectorAll("#transfers li.failed .state")].filter((e) => e.textContent.startsWith("It can't be read")).length`)
+	for range 4 {
 		s.click("#transfers li.failed button:nth-of-type(2)") // Cancel
 	}
-	s.sees("Uploaded 4-as-it-was.")
-	if n := len(a.files(t, "select=file_path")); n != 1 {
+	s.sees("Uploaded 2 files.")
+	if n := len(a.files(t, "select=file_path")); n != 2 {
 		t.Errorf("%d files came", n)
 	}
 }

@@ -102,7 +102,7 @@ async function follow() {
   let epoch = list().dataset.epoch, seq = list().dataset.seq, pause = 1000;
   for (;;) {
     try {
-      const r = await fetch(`/v1/drives/home/changes?epoch=${epoch}&after=${seq}&wait=55`, { headers: unasked });
+      const r = await fetch(`/v1/drives/home/changes?epoch=${epoch}&after=${seq}&wait=55`, { headers: byItself() });
       if (r.status === 401) { await ended(); continue; }
       if (r.status === 409) { await refresh(); epoch = list().dataset.epoch; seq = list().dataset.seq; }
       else if (r.ok) {

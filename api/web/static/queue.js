@@ -20,20 +20,27 @@ function move(job, state, why = "") {
   Object.assign(job, { state, why });
   drawSoon(job);
 }
-// came tells how many bytes of a job have come so far.
+// came tells how many bytes of a job have come so far. That it is more than ever is use of the session; nobody needs to be there
+// for an upload that stands still, or is tried again and again.
 function came(job, bytes) {
   sum.sent += bytes - job.sent;
   job.sent = bytes;
+  if (bytes > job.most) {
+    job.most = bytes;
+    used = true;
+  }
   drawSoon(job);
 }
 
-// add puts a file at the end of the queue, and pump begins what has its turn. `at` is the address of an upload that was begun.
+// add puts a file at the end of the queue, and pump begins what has its turn. `at` is the address of an upload that was begun;
+// `asked` says that the server may have begun one whose address never came.
 function add(file, path, description = "", at = "") {
-  const job = { file, path, description, at, state: "queued", why: "", offset: 0, sent: 0, tries: 0 };
+  const job = { file, path, description, at, asked: false, state: "queued", why: "", offset: 0, sent: 0, most: 0 };
   jobs.add(job);
   count.queued++;
   sum.files++;
   sum.bytes += file.size;
+  used = true;
   drawSoon(job);
   return job;
 }
@@ -59,14 +66,13 @@ async function run(job) {
 }
 
 // trouble decides what becomes of a job that could not be sent. A file that was changed, moved or deleted after it was
-// chosen is a broken connection to a request; only reading it tells.
+// chosen is a broken connection to a request; only reading it tells, and no part of an empty one is ever read.
 async function trouble(job, e) {
   if (e instanceof Refused) { move(job, "failed", e.message); return; }
   const { signal } = job.stop;
-  const readable = await job.file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+  const readable = await (job.file.size ? job.file.slice(0, 1) : job.file).arrayBuffer().then(() => true, () => false);
   if (signal.aborted) return;
   if (!readable) { move(job, "failed", "It can't be read: it was changed, moved or deleted after it was chosen"); return; }
-  job.tries++;
   jobs.delete(job);
   jobs.add(job);
   move(job, "waiting", navigator.onLine ? "The connection broke; trying again" : "Offline; it goes on when the network is back");
@@ -78,8 +84,14 @@ function rested() { clearTimeout(resting); resting = 0; pump(); }
 addEventListener("online", rested);
 
 function finish(job, sent = true) {
-  if (sent) came(job, job.file.size);
-  else { sum.files--; sum.bytes -= job.file.size; sum.sent -= job.sent; }
+  if (sent) {
+    came(job, job.file.size);
+    used = true;
+  } else {
+    sum.files--;
+    sum.bytes -= job.file.size;
+    sum.sent -= job.sent;
+  }
   move(job, "done");
   jobs.delete(job);
 }
@@ -88,7 +100,7 @@ function go(job) { move(job, "queued"); pump(); }
 function giveUp(job) {
   finish(job, false);
   job.stop?.abort();
-  if (job.at) fetch(job.at, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
+  forget(job);
   told();
   pump();
 }
@@ -108,6 +120,7 @@ panel.setAttribute("aria-label", "Uploads");
 const heading = make("span", {}), pauseAll = make("button", { type: "button", className: "quiet" }, "Pause all"), lines = make("ul", {});
 panel.append(make("h2", {}, heading, pauseAll), lines);
 document.body.append(panel);
+panel.addEventListener("click", () => { used = true; }, true);
 const stoppable = (job) => job.state === "queued" || job.state === "running" || job.state === "waiting";
 pauseAll.onclick = () => {
   const all = [...jobs], some = all.filter(stoppable);

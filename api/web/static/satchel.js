@@ -38,8 +38,15 @@ function say(...what) {
   saying = setTimeout(() => toast.replaceChildren(), 7000);
 }
 
-// unasked are headers of what a page asks for by itself, which is no use of the session.
+// unasked are headers of what a page asks for by itself, which is no use of the session. What it sends meanwhile is, but the server
+// notes a use only where a request begins: so the next one after that, whose headers are byItself, is without them.
 const unasked = { "Satchel-Unasked": "1" };
+let used = false;
+function byItself() {
+  const headers = used ? {} : unasked;
+  used = false;
+  return headers;
+}
 
 // ended is for a page that hears that its session is over. It goes to where one signs in. A page that would lose something by
 // that prevents "sessionend", and stays: it shows no more than this, and goes on when the same person has signed in again in
@@ -55,6 +62,14 @@ function ended() {
     else if (!leaving) location.href = "/?again=1"; // its own sign-out leads there, too
   }
   return over;
+}
+// insist is a fetch that waits, where the session has ended and the page stays, until it goes on.
+async function insist(url, options) {
+  for (;;) {
+    const r = await fetch(url, options);
+    if (r.status !== 401) return r;
+    await ended();
+  }
 }
 function stay() {
   const hidden = $$("body > header, #main"), { title } = document, y = scrollY;

@@ -4,6 +4,7 @@
 const small = 8 << 20;                      // bytes that are sent with the first request
 const least = 1 << 20, most = 64 << 20;     // bytes of one request; slow networks have small ones
 
+const tus = { "Tus-Resumable": "1.0.0" };
 const base64 = (s) => btoa(String.fromCharCode(...new TextEncoder().encode(s)));
 const metadata = (job) => [["path", job.path], ["modified", String(job.file.lastModified)], ...(job.description ? [["description", job.description]] : [])]
   .map(([k, v]) => `${k} ${base64(v)}`).join(",");
@@ -15,8 +16,7 @@ function request(job, stop, method, url, headers, body) {
     const x = new XMLHttpRequest(), abort = () => x.abort();
     stop.addEventListener("abort", abort);
     x.open(method, url);
-    x.setRequestHeader("Tus-Resumable", "1.0.0");
-    for (const [k, v] of Object.entries(headers)) x.setRequestHeader(k, v);
+    for (const [k, v] of Object.entries({ ...tus, ...byItself(), ...headers })) x.setRequestHeader(k, v);
     x.upload.onprogress = (e) => { if (!stop.aborted) came(job, job.offset + e.loaded); };
     x.onload = () => answer(x);
     x.onerror = () => broke(new Error("network"));
@@ -44,20 +44,25 @@ function took(job, x) {
 // send brings a file over, or throws.
 async function send(job, stop) {
   const bytes = { "Content-Type": "application/offset+octet-stream" };
-  if (!job.at) job.at = await unfinished(job);
+  let part = small;
+  const at = job.at || (await unfinished(job));
+  stop.throwIfAborted(); // the job may have begun again meanwhile
+  job.at = at;
   if (job.at) {
+    part = least; // the server may still read a request that was broken off, and refuses at its end what came meanwhile
     const x = await request(job, stop, "HEAD", job.at, {});
     if (x.status === 404) job.at = "";
     else took(job, check(x));
   }
   if (!job.at) {
     job.offset = 0;
+    job.asked = true;
     const whole = job.file.size <= small;
     const x = check(await request(job, stop, "POST", "/uploads", { "Upload-Length": job.file.size, "Upload-Metadata": metadata(job), ...(whole ? bytes : {}) }, whole ? job.file : null));
     job.at = x.getResponseHeader("Location");
     took(job, x);
   }
-  for (let part = small; job.offset < job.file.size;) {
+  while (job.offset < job.file.size) {
     const begin = performance.now();
     took(job, check(await request(job, stop, "PATCH", job.at, { ...bytes, "Upload-Offset": job.offset }, job.file.slice(job.offset, job.offset + part))));
     misses = 0;
@@ -69,8 +74,14 @@ async function send(job, stop) {
 
 // The uploads that an earlier visit began, or a request whose answer was lost.
 let begun;
-const listBegun = () => (begun = fetch("/uploads").then((r) => (r.ok ? r.json() : []), () => []));
+const listBegun = () => (begun = insist("/uploads", { headers: byItself() }).then((r) => (r.ok ? r.json() : []), () => []));
 async function unfinished(job) {
-  const u = (await (job.tries ? listBegun() : begun)).find((u) => u.path === job.path && u.size === job.file.size && u.modified === String(job.file.lastModified));
+  const u = (await (job.asked ? listBegun() : begun)).find((u) => u.path === job.path && u.size === job.file.size && u.modified === String(job.file.lastModified));
   return u ? "/uploads/" + u.id : "";
+}
+// discard gives an upload up, and tells whether the server has nothing of it any more; forget does that to what came of a job.
+const discard = (at) => insist(at, { method: "DELETE", headers: tus }).then((r) => r.ok || r.status === 404, () => false);
+async function forget(job) {
+  const at = job.at || (job.asked && await unfinished(job));
+  if (at) await discard(at);
 }

@@ -28,7 +28,11 @@ async function showBegun() {
 }
 function begunLine(u) {
   const at = "/uploads/" + u.id, button = (text, onclick, more) => make("button", { type: "button", className: "quiet", onclick, ...more }, text);
-  const discard = () => fetch(at, { method: "DELETE", headers: { "Tus-Resumable": "1.0.0" } }).catch(() => {});
+  const gone = async () => {
+    const is = await discard(at);
+    if (!is) text.textContent = "It could not be discarded: try again";
+    return is;
+  };
   const begin = (f, at) => { line.remove(); add(f, u.path, "", at); pump(); };
   const pick = make("input", { type: "file", hidden: true });
   pick.setAttribute("aria-label", `The file for ${u.path}`);
@@ -36,7 +40,7 @@ function begunLine(u) {
   text.setAttribute("role", "status");
   const anew = button("Send this one from its beginning", null, { hidden: true });
   const line = make("li", { className: "begun" }, make("span", {}, u.path), button("Choose it again", () => pick.click()),
-    button("Discard", async () => { await discard(); line.remove(); drawSum(); }), text, anew, pick);
+    button("Discard", async () => { if (await gone()) { line.remove(); drawSum(); } }), text, anew, pick);
   // The end of one file behind the beginning of another would be neither.
   pick.onchange = () => {
     const f = pick.files[0];
@@ -44,7 +48,7 @@ function begunLine(u) {
     const other = f.size !== u.size ? `it has ${size(f.size)}, and not ${size(u.size)}` : u.modified && u.modified !== String(f.lastModified) ? "it was changed since" : "";
     if (!other) { begin(f, at); return; }
     text.textContent = `This is another file: ${other}.`;
-    anew.onclick = async () => { await discard(); begin(f); };
+    anew.onclick = async () => { if (await gone()) begin(f); };
     anew.hidden = false;
   };
   return line;
