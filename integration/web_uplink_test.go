@@ -152,3 +152,69 @@ func TestWebSmallUploadGoesOn(t *testing.T) {
 	again()
 	a.nothingLeft(t)
 }
+
+// TestWebDropOutlivesTheSession: what is still read of a dropped folder when the session ends comes in the next one, its empty folders
+// too.
+func TestWebDropOutlivesTheSession(t *testing.T) {
+	own := ownServer(t)
+	a := newAccount(t, own, "dropping")
+	trip := filepath.Join(t.TempDir(), "trip")
+	must(t, os.MkdirAll(filepath.Join(trip, "empty"), 0o755))
+	must(t, os.WriteFile(filepath.Join(trip, "a.txt"), []byte("a"), 0o600))
+	s := newSurfer(t, own.URL)
+	s.signIn(a)
+	s.becomes("complete", "document.readyState")
+	s.js(`{ // a disk that takes its time
+		const { webkitGetAsEntry } = DataTransferItem.prototype, ready = new Promise((ok) => { window.isReady = ok; });
+		DataTransferItem.prototype.webkitGetAsEntry = function () {
+			const entry = webkitGetAsEntry.call(this), reader = entry.createReader();
+			const reads = (...args) => { window.reads = true; ready.then(() => reader.readEntries(...args)); };
+			entry.createReader = () => ({ readEntries: reads });
+			return entry;
+		};
+	} 1`)
+	s.dropFiles(trip)
+	s.becomes("true", `window.reads ?? false`)
+	const asks = `!dispatchEvent(new Event("beforeunload", { cancelable: true }))`
+	if got := s.js(asks); got != "true" {
+		t.Errorf("a page that is closed while it reads a folder asks first: %s", got)
+	}
+	must(t, own.AgeSessions(t.Context(), 20*time.Minute))
+	a.store(t, "from-elsewhere.txt", []byte("x"))
+	s.sees("What is not sent yet waits on this page.")
+	s.js(`isReady(); 1`)
+	s.becomes("2", `document.querySelectorAll("#transfers li").length`)
+	tab, closeTab := s.tab()
+	defer closeTab()
+	tab.signIn(a)
+	s.sees("Uploaded trip/a.txt.")
+	must(t, a.stored(t, "trip/a.txt", []byte("a")))
+	if got := s.js(asks); got != "false" {
+		t.Errorf("with nothing to send, a page that is closed asks first: %s", got)
+	}
+	s.open("/browse/trip/empty")
+	s.sees("This folder is empty.")
+}
+
+// TestWebDropOfEmptyFolders: a folder with nothing in it is made unless it is there. One that can't be is named.
+func TestWebDropOfEmptyFolders(t *testing.T) {
+	a := newAccount(t, server(t), "folders")
+	a.store(t, "trip/taken", []byte("a file"))
+	a.store(t, "trip/there/b.txt", []byte("b"))
+	trip := filepath.Join(t.TempDir(), "trip")
+	for _, name := range []string{"new", "taken", "there"} {
+		must(t, os.MkdirAll(filepath.Join(trip, name), 0o755))
+	}
+	must(t, os.WriteFile(filepath.Join(trip, "a.txt"), []byte("a"), 0o600))
+	s := newSurfer(t, a.server.URL)
+	s.signIn(a)
+	s.becomes("complete", "document.readyState")
+	s.dropFiles(trip)
+	s.has("#transfers li.failed")
+	s.becomes("trip/taken/: the path is taken", `[...document.querySelectorAll("#transfers li")].map((li) => li.firstElementChild.textContent + ": " + li.querySelector(".state").textContent).join()`)
+	s.click("#transfers li.failed button:nth-of-type(2)") // Cancel
+	s.sees("Uploaded trip/a.txt.")
+	must(t, a.stored(t, "trip/taken", []byte("a file")))
+	s.open("/browse/trip/new")
+	s.sees("This folder is empty.")
+}

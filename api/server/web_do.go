@@ -62,6 +62,7 @@ func (s *server) webUpload(w http.ResponseWriter, r *http.Request, id auth.Ident
 	return back(w, r, browseURL(folder))
 }
 
+// webMkdir makes a folder. A script that says "ensure" does not mind if it is there.
 func (s *server) webMkdir(w http.ResponseWriter, r *http.Request, id auth.Identity) error {
 	d, err := s.webHome(r, id)
 	if err != nil {
@@ -75,7 +76,13 @@ func (s *server) webMkdir(w http.ResponseWriter, r *http.Request, id auth.Identi
 	if err != nil {
 		return err
 	}
-	if _, err := here.Mkdir(r.Context(), at, true); err != nil {
+	_, err = here.Mkdir(r.Context(), at, true)
+	if api.KindOf(err) == api.Exists && r.PostFormValue("ensure") != "" {
+		if n, none := here.Lookup(r.Context(), at); none == nil && n.Type == api.Directory {
+			err = nil
+		}
+	}
+	if err != nil {
 		return err
 	}
 	return back(w, r, browseURL(upOf(path)))

@@ -203,6 +203,14 @@ func TestWebFiles(t *testing.T) {
 			t.Errorf("a search for %q: %s", query, p.body)
 		}
 	}
+	for path, want := range map[string]int{"letters/old": 200, "copy.txt": 409, "letters/older/oldest": 200} {
+		if p := b.post("/do/mkdir", "name", path, "ensure", "1"); p.status != want {
+			t.Errorf("to have a folder %s: %d %s", path, p.status, p.body)
+		}
+	}
+	if p := b.post("/do/mkdir", "name", "letters/old"); p.status != 409 {
+		t.Errorf("a folder that is there is made: %d %s", p.status, p.body)
+	}
 	b.post("/do/delete", "path", "copy.txt")
 	b.post("/do/empty-trash").want(t, "emptying the trash", "/trash", "The trash is empty.")
 

@@ -12,7 +12,7 @@ const atOnce = 3;
 const shown = 60; // lines; of more jobs only the count, but for those that run or failed
 const jobs = new Set(); // all that are not done, in the order of their turns
 const count = { queued: 0, running: 0, waiting: 0, paused: 0, failed: 0, done: 0 };
-const sum = { files: 0, bytes: 0, sent: 0 }; // of the jobs, and of what was sent since there were none
+const sum = { jobs: 0, files: 0, bytes: 0, sent: 0 }; // of the jobs, and of what was sent since there were none
 
 function move(job, state, why = "") {
   count[job.state]--;
@@ -33,17 +33,20 @@ function came(job, bytes) {
 }
 
 // add puts a file at the end of the queue, and pump begins what has its turn. `at` is the address of an upload that was begun;
-// `asked` says that the server may have begun one whose address never came.
+// `asked` says that the server may have begun one whose address never came. A folder with nothing in it is an empty file
+// whose path ends with a slash.
 function add(file, path, description = "", at = "") {
   const job = { file, path, description, at, asked: false, state: "queued", why: "", offset: 0, sent: 0, most: 0 };
   jobs.add(job);
   count.queued++;
-  sum.files++;
+  sum.jobs++;
+  if (!isFolder(job)) sum.files++;
   sum.bytes += file.size;
   used = true;
   drawSoon(job);
   return job;
 }
+const isFolder = (job) => job.path.endsWith("/");
 let resting = 0, misses = 0, held = false;
 function pump() {
   if (held || resting || !count.queued && !count.waiting) return;
@@ -56,7 +59,7 @@ async function run(job) {
   const stop = (job.stop = new AbortController());
   move(job, "running");
   try {
-    await send(job, stop.signal);
+    await (isFolder(job) ? makeFolder : send)(job, stop.signal);
     finish(job);
     sentOne(job);
   } catch (e) {
@@ -88,7 +91,8 @@ function finish(job, sent = true) {
     came(job, job.file.size);
     used = true;
   } else {
-    sum.files--;
+    sum.jobs--;
+    if (!isFolder(job)) sum.files--;
     sum.bytes -= job.file.size;
     sum.sent -= job.sent;
   }
@@ -104,15 +108,15 @@ function giveUp(job) {
   told();
   pump();
 }
-// The queue outlives the session: nothing is sent until the same person is there again.
+// The queue outlives the session, and so does what is still read: nothing is sent until the same person is there again.
 addEventListener("sessionend", (e) => {
-  if (!jobs.size) return;
+  if (!jobs.size && !reading) return;
   e.preventDefault();
   held = true;
   for (const job of jobs) if (job.state === "running" || job.state === "waiting") { move(job, "queued"); job.stop.abort(); }
   ended().then(() => { held = false; pump(); });
 });
-addEventListener("beforeunload", (e) => { if (jobs.size > count.failed) e.preventDefault(); });
+addEventListener("beforeunload", (e) => { if (jobs.size > count.failed || reading) e.preventDefault(); });
 
 // The panel. What changed is drawn once, after all that changed it.
 const panel = make("section", { id: "transfers", hidden: true });
@@ -170,7 +174,7 @@ function newLine(job) {
 }
 function drawSum() {
   panel.hidden = !lines.children.length;
-  heading.textContent = jobs.size ? `${sum.files} ${sum.files === 1 ? "upload" : "uploads"}, ${sum.bytes ? Math.floor((100 * sum.sent) / sum.bytes) : 0} %` : "Not finished";
+  heading.textContent = jobs.size ? `${sum.jobs} ${sum.jobs === 1 ? "upload" : "uploads"}, ${sum.bytes ? Math.floor((100 * sum.sent) / sum.bytes) : 0} %` : "Not finished";
   pauseAll.hidden = jobs.size < 2;
   pauseAll.textContent = count.queued + count.running + count.waiting ? "Pause all" : "Resume all";
 }

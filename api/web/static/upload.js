@@ -7,16 +7,16 @@ const folder = $("[name=path]", form).dataset.folder;
 // folders that are still read.
 let reading = 0, last = "", unread = [], soon;
 function sentOne(job) {
-  last = job.path;
+  if (!isFolder(job)) last = job.path;
   clearTimeout(soon);
   soon = setTimeout(refresh, jobs.size ? 1000 : 0);
   told();
 }
 function told() {
-  if (jobs.size || reading || !sum.files && !unread.length) return;
+  if (jobs.size || reading || !sum.jobs && !unread.length) return;
   const all = !sum.files ? "" : sum.files === 1 ? `Uploaded ${last}. ` : `Uploaded ${sum.files} files. `;
-  say(all + (!unread.length ? "" : unread.length === 1 ? `“${unread[0]}” can't be read.` : `${unread.length} can't be read: “${unread.slice(0, 3).join("”, “")}”${unread.length > 3 ? ", …" : ""}`));
-  sum.files = sum.bytes = sum.sent = 0;
+  if (all || unread.length) say(all + (!unread.length ? "" : unread.length === 1 ? `“${unread[0]}” can't be read.` : `${unread.length} can't be read: “${unread.slice(0, 3).join("”, “")}”${unread.length > 3 ? ", …" : ""}`));
+  sum.jobs = sum.files = sum.bytes = sum.sent = 0;
   unread = [];
 }
 
@@ -93,10 +93,20 @@ async function dropped(entry, to) {
   const reader = entry.createReader();
   for (let n = 0; ;) {
     const some = await new Promise((ok, no) => reader.readEntries(ok, no));
-    if (!some.length) { if (!n) await post("/do/mkdir", { in: to, name: entry.name }); return; }
+    if (!some.length && !n) {
+      add(new File([], entry.name), to + entry.name + "/");
+      pump();
+    }
+    if (!some.length) return;
     n += some.length;
     for (const e of some) await drop(e, to + entry.name + "/");
   }
+}
+// makeFolder makes a folder with nothing in it, unless it is there.
+async function makeFolder(job, stop) {
+  const r = await fetch("/do/mkdir", { method: "POST", redirect: "manual", signal: stop, headers: { Accept: "application/json", ...byItself() },
+    body: new URLSearchParams({ name: job.path.slice(0, -1), ensure: "1" }) });
+  check({ status: r.status, responseText: await r.text() });
 }
 const fromOutside = (e) => !dragged && e.dataTransfer && e.dataTransfer.types.includes("Files");
 for (const name of ["dragenter", "dragover"]) document.addEventListener(name, (e) => {
