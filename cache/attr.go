@@ -145,6 +145,9 @@ func (d *Drive) stamp(t *tx, n *node) {
 	}
 	if n.c != nil {
 		c.look()
+		if n.hot != nil {
+			d.loosen(n)
+		}
 	}
 	if !c.rec.dirty && c.rec.ctime == was { // it is still what it was found to be
 		c.rec.ctime = ctimeAt(path)

@@ -34,7 +34,6 @@ type content struct {
 
 	idle    bool // in slots.idle
 	durable bool // of an unsent file: nobody opened it for writing since a sync of it began, and that succeeded
-	syncing bool // or is under way
 
 	described  bool  // its extended attribute says that it is unsent,
 	describing int   // in so many bytes
@@ -154,8 +153,11 @@ func (d *Drive) attach(n *node) (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.durable = n.hot != nil // it was when it came to rest
 		n.c = c
+		if n.hot != nil {
+			c.durable = true // it was when it came to rest
+			d.loosen(n)
+		}
 	}
 	n.c.idle = false
 	return n.c, nil
@@ -215,6 +217,7 @@ func (d *Drive) rest(n *node) {
 	}
 	d.pull(n) // a mapping may have written since
 	n.c, c.idle = nil, false
+	d.fasten(n.hot)
 	if c.backing == 0 {
 		d.closeContent(c) // while the cache is opened nobody works off what is for later
 		return
@@ -284,6 +287,9 @@ func (d *Drive) pull(n *node) bool {
 	changed := false
 	if st.Size != size || n.c.seenMtime != mtime {
 		n.size, changed = st.Size, true
+		if n.hot != nil {
+			d.grew(n)
+		}
 		// The kernel's clock for files may be a tick behind ours.
 		if mt := n.c.seenMtime; mt >= n.mtime || n.mtime-mt > tick {
 			n.mtime = mt

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"container/list"
 	"time"
 
 	"satchel/api"
@@ -32,7 +33,11 @@ type hot struct {
 	ready *checkpoint // hashed and uploaded, not committed
 	sent  *checkpoint // in the batch in flight, or committed but not proven final
 
-	waited   bool   // it was hot when content was last made durable
+	waited      bool          // it was hot when content was last made durable
+	loose       *list.Element // in syncer.loose; nil: not there
+	loosened    uint64        // how often it was put there
+	undescribed *list.Element // in syncer.undescribed; nil: not there
+
 	again    api.ID // the version that the content was, and the server lost (resend)
 	againSHA api.Hash
 
@@ -43,6 +48,7 @@ type hot struct {
 
 	unsent time.Time // since when it is open and differs from what was sent; zero = not seen so (openfiles.go)
 	base   int64     // bytes of it that count on the server
+	grown  int64     // what of quota.all it is
 
 	arrived int64 // bytes that the server has of the present attempt
 }
@@ -66,6 +72,7 @@ func (d *Drive) heat(n *node) *hot {
 	if n.hot == nil {
 		n.hot = &hot{base: n.size}
 		d.syn.hots[n.id] = n
+		d.loosen(n)
 	}
 	return n.hot
 }
@@ -78,7 +85,8 @@ func (d *Drive) dirty(t *tx, n *node) {
 	}
 	h := d.heat(n)
 	h.opened++
-	n.c.durable, n.c.syncing = false, false
+	n.c.durable = false
+	d.loosen(n)
 	if !n.c.rec.dirty {
 		n.c.rec.dirty = true
 		t.slot(n.c)
@@ -129,6 +137,11 @@ func (d *Drive) cool(t *tx, n *node) {
 	}
 	if h.entry != nil && h.entry.m.Op == api.OpWrite {
 		t.drop(h.entry)
+	}
+	d.quota.all -= h.grown
+	d.fasten(h)
+	if h.undescribed != nil {
+		d.syn.undescribed.Remove(h.undescribed)
 	}
 	n.hot = nil
 	if d.syn.hots[n.id] == n {

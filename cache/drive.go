@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,7 +141,8 @@ type Drive struct {
 	mu         locks.Mutex
 	byID       map[api.ID]*node
 	byFID      map[uint64]*node
-	unsaved    []*node // their access times are not in Pebble
+	unsaved    []*node            // their access times are not in Pebble
+	writing    map[*node]struct{} // those that programs have open for writing
 	lastFID    uint64
 	root       *node
 	remembered remembered
@@ -193,7 +193,7 @@ func Open(cfg Config) (*Drive, error) {
 func openOnce(cfg Config) (*Drive, error) {
 	d := &Drive{
 		cfg: cfg, log: cfg.Log, slots: newSlots(), done: make(chan struct{}),
-		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID,
+		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID, writing: map[*node]struct{}{},
 		journal: newJournal(), listing: map[api.ID]*listed{},
 		parts: map[api.ID]*partial{}, bootID: cfg.seam.bootID(), weights: map[int]int64{},
 		ignores:    ignores{gen: 1, wake: make(chan struct{}, 1)},
@@ -393,108 +393,4 @@ func (d *Drive) Close() error {
 	d.mem.close()
 	d.lock.Close()
 	return err
-}
-
-// syncContents makes the content that records refer to durable, as far as it changed since it
-// last was; but (nil: none) is left to the caller. behind is not in the call of a program that waits for one file.
-// An error is of some of it, all else is durable.
-func (d *Drive) syncContents(but *content, behind bool) (failed error) {
-	type changed struct {
-		c         *content
-		fd        int
-		ctime     int64
-		unwritten bool
-		failed    error // of its own
-	}
-	const many = 32 // one sync of the file system is cheaper than more of files, where there is such a call
-	d.mu.Lock()
-	var all []changed
-	var resting []idleContent
-	onebyone := func() bool { return len(all) <= many || !syncsAll || d.cfg.seam.synced != nil }
-	crowded := len(d.syn.hots) > d.cfg.seam.maxIdle()
-	for _, n := range d.syn.hots {
-		if behind && (n.hot.waited || crowded) { // it was unsent a while ago already
-			d.describe(n)
-		}
-		n.hot.waited = true
-		if n.c == nil || n.c == but {
-			continue
-		}
-		// A store through a mapping moves the ctime when it is the first since the page was synced.
-		if ctime := n.c.ctime(); ctime != n.c.synced {
-			fd := -1
-			if onebyone() {
-				var err error
-				if fd, err = unix.Dup(n.c.fd); err != nil {
-					failed = errors.Join(failed, err)
-					continue
-				}
-			}
-			all = append(all, changed{c: n.c, fd: fd, ctime: ctime})
-		}
-		if crowded && n.opens == 0 && n.c.unwritten() { // who writes from here on opens it first
-			n.c.syncing = true
-			resting = append(resting, idleContent{n.c, n})
-		}
-	}
-	d.mu.Unlock()
-	var err error
-	for i := range all {
-		switch {
-		case onebyone():
-			err = d.cfg.seam.sync(all[i].fd, true)
-			all[i].failed, failed = err, errors.Join(failed, err)
-		case i == 0:
-			err = syncAll(all[i].fd)
-			failed = errors.Join(failed, err)
-		}
-		all[i].unwritten = err != nil
-		if all[i].fd >= 0 {
-			unix.Close(all[i].fd)
-		}
-	}
-	d.mu.Lock()
-	for _, f := range all {
-		if !f.unwritten {
-			d.noteSynced(f.c, f.ctime)
-		} else {
-			f.c.syncing = false
-			f.c.failed = cmp.Or(f.c.failed, f.failed)
-		}
-	}
-	for _, i := range resting {
-		i.c.durable, i.c.syncing = i.c.durable || i.c.syncing, false
-		if i.n.c == i.c && i.n.uncommitted == 0 {
-			d.rest(i.n)
-		}
-	}
-	d.mu.Unlock()
-	return failed
-}
-
-// noteSynced notes that a content file is durable as it was at a change time; locked. Where two
-// changes in a row can have one time that proves nothing.
-func (d *Drive) noteSynced(c *content, ctime int64) {
-	if d.fineTimes {
-		c.synced = ctime
-	}
-}
-
-// fineTimes tells whether a file system gives two changes that were seen different times, as Linux
-// does from 6.13 on for most of them (Documentation/filesystems/multigrain-ts.rst). Others take the time of the last tick.
-func fineTimes(dir string) bool {
-	f, err := os.CreateTemp(dir, "times")
-	if err != nil {
-		return false
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	c := content{fd: int(f.Fd())}
-	for range 3 {
-		before := c.ctime()
-		if _, err := f.Write([]byte{0}); err != nil || c.ctime() == before {
-			return false
-		}
-	}
-	return true
 }

@@ -350,6 +350,9 @@ func (m *model) end() {
 func (v *device) check() error {
 	v.d.mu.Lock()
 	defer v.d.mu.Unlock()
+	if err := v.d.checkUnsent(); err != nil {
+		return fmt.Errorf("%s: %w", v.name, err)
+	}
 	for _, n := range v.d.byID {
 		if n.isDir() && !n.dead {
 			for up, steps := n, 0; up != nil && up != v.d.root; up = v.d.byID[up.up] {

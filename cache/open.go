@@ -193,14 +193,15 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 	n.opens++
 	d.hold(n)
 	if writing(flags) {
-		n.writers++
 		if !n.pass && n.rw < 0 {
 			if n.rw, err = unix.Open(d.slotPath(n.slot), unix.O_RDWR|noAtime|unix.O_CLOEXEC, 0); err != nil {
 				n.rw = -1
-				n.opens, n.writers = n.opens-1, n.writers-1
+				n.opens--
 				return Opened{}, api.Errorf(kindOf(err), "open for writing: %w", err)
 			}
 		}
+		n.writers++
+		d.writing[n] = struct{}{}
 	}
 	if n.pass {
 		return Opened{Backing: c.backing}, nil
@@ -235,6 +236,7 @@ func (d *Drive) Release(fid uint64, flags uint32) {
 	}
 	if writing(flags) {
 		if n.writers--; n.writers == 0 {
+			delete(d.writing, n)
 			if n.rw >= 0 {
 				rw := n.rw
 				n.rw = -1

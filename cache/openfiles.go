@@ -29,9 +29,9 @@ func (d *Drive) watchOpen() {
 func (d *Drive) lookAtOpen(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, n := range d.syn.hots {
+	for n := range d.writing {
 		h := n.hot
-		if n.writers == 0 || n.stale || n.c == nil || h.entry == nil || h.ready != nil {
+		if h == nil || n.stale || n.c == nil || h.entry == nil || h.ready != nil {
 			continue
 		}
 		ctime := n.c.ctime()

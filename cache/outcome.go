@@ -307,6 +307,7 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	h := d.heat(n)
 	h.entry, h.ready, h.sent, h.due = e, nil, nil, e.after
 	h.base = 0 // a new file, of which the server has nothing
+	d.grew(n)
 	if c, err := d.attach(n); err == nil {
 		c.rec.dirty = true
 		t.slot(c)

@@ -17,8 +17,9 @@ import (
 // left, files opened for writing are not passed through, and each write is asked.
 type quota struct {
 	news   chan struct{} // what the server said may not be true any more
-	grown  int64         // bytes by which files that were not committed have; guarded by Drive.mu
-	counts time.Time     // when they were counted; the same
+	all    int64         // bytes by which files that were not committed have grown, as far as was seen; guarded by Drive.mu
+	grown  int64         // the same when it was last asked for, and what was afforded since; also
+	counts time.Time     // when that was; also
 }
 
 const (
@@ -101,17 +102,24 @@ func (d *Drive) room() int64 {
 		return noQuota
 	}
 	if time.Since(d.quota.counts) > recount {
-		d.quota.grown, d.quota.counts = 0, time.Now()
-		for _, n := range d.syn.hots {
-			if n.writers > 0 {
+		for n := range d.writing {
+			if n.hot != nil {
 				d.pull(n)
 			}
-			if !d.stays(n) {
-				d.quota.grown += n.size - n.hot.base
-			}
 		}
+		d.quota.grown, d.quota.counts = d.quota.all, time.Now()
 	}
 	return q - d.drive.Used - d.quota.grown
+}
+
+// grew counts by how much a hot node has grown since the server counted it: to be called when what that depends on has changed. Locked.
+func (d *Drive) grew(n *node) {
+	by := int64(0)
+	if !d.stays(n) {
+		by = n.size - n.hot.base
+	}
+	d.quota.all += by - n.hot.grown
+	n.hot.grown = by
 }
 
 // affords refuses files that shall grow by a number of bytes, if there is no
@@ -149,5 +157,6 @@ func (d *Drive) committed(n *node, size int64) {
 	}
 	d.drive.Used += size - n.hot.base
 	n.hot.base = size
+	d.grew(n)
 	d.quota.counts = time.Time{}
 }

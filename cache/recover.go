@@ -136,6 +136,7 @@ func (d *Drive) examine(t *tx, n *node, s slotRecord, end lastEnd) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(c.fd, &st); err == nil {
 		n.size = st.Size
+		d.grew(n)
 		if mt := st.Mtim.Nano(); mt > n.ctime { // written after the record was
 			n.mtime, n.ctime = mt, mt
 		}

@@ -230,6 +230,7 @@ func (d *Drive) ride(n *node, c *content) (to int64, ok bool) {
 	}
 	c.rider, c.riding = to, len(v)
 	d.heft(c)
+	d.loosen(n)
 	return to, true
 }
 

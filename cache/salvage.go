@@ -65,6 +65,8 @@ func (d *Drive) describe(n *node) {
 	d.heft(c)
 	if clean {
 		c.synced = c.ctime()
+	} else {
+		d.loosen(n)
 	}
 }
 

@@ -176,7 +176,7 @@ func (s *slots) recycle(d *Drive, c *content) {
 			d.register(c)
 		}
 		d.mu.Lock()
-		c.rec, c.idle, c.durable, c.syncing, c.failed = slotRecord{}, false, false, false, nil
+		c.rec, c.idle, c.durable, c.failed = slotRecord{}, false, false, nil
 		s.free = append(s.free, c)
 		d.mu.Unlock()
 		return

@@ -54,6 +54,7 @@ func (d *Drive) unstay(t *tx, n *node, at place) error {
 			return nil // the loss is logged
 		}
 		n.hot.entry = e
+		d.grew(n)
 		d.settle(n)
 	}
 	if !n.isDir() {

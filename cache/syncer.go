@@ -2,6 +2,7 @@ package cache
 
 import (
 	"cmp"
+	"container/list"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -17,9 +18,13 @@ import (
 // guarded by Drive.mu.
 type syncer struct {
 	hots    map[api.ID]*node   // nodes whose content may differ from their version
+	loose   list.List          // those of them, as *node, whose content may be other than what is durable: see durable.go
 	doubt   map[api.ID]bool    // directories to be listed again when nothing is pending
 	rescued map[api.ID]rescued // content that was refused and that [Config.Rescue] kept, until it is undone
 	again   map[api.ID]bool    // those of them that came up while they were listed; nil when none is
+
+	undescribed list.List // nodes of hots whose content may not describe itself yet
+	looked      int       // files that were looked at to make content durable
 
 	shadow map[api.ID]bool // and when what stays here does not hide what the server has
 	lanes  [lanes]*lane
