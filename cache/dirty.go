@@ -143,7 +143,7 @@ func (d *Drive) cool(t *tx, n *node) {
 	if h.undescribed != nil {
 		d.syn.undescribed.Remove(h.undescribed)
 	}
-	n.hot = nil
+	n.hot, t.unsent = nil, nil
 	if d.syn.hots[n.id] == n {
 		delete(d.syn.hots, n.id)
 	}

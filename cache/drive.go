@@ -154,6 +154,7 @@ type Drive struct {
 	left       []*fetch            // listings that nobody waits for any more, oldest first
 	parts      map[api.ID]*partial // what is here of cold large files, by node
 	seen       int64               // names that were looked at to find those of a node: see entries
+	climbed    int                 // directories that were looked at to find those above what is pending: see ascend
 	readers    readers
 	walk       walk
 	readSoon   []*node     // nodes of a directory that was just fetched,

@@ -299,9 +299,9 @@ func (d *Drive) vanished(id api.ID) error {
 	t := d.begin()
 	t.behind = true
 	switch {
-	case d.unsentBelow(n):
+	case t.unsentBelow(n):
 		d.doubt(t, id)
-	case !d.reached(n) && !d.staysBelow(n) && len(d.journal.byNode[id]) == 0:
+	case !d.reached(n) && !t.staysBelow(n) && len(d.journal.byNode[id]) == 0:
 		d.perish(t, n)
 	}
 	return t.commit()
@@ -324,9 +324,14 @@ func (d *Drive) unknown(id api.ID) bool {
 // was pending in them, once nothing is.
 func (d *Drive) resolve() error {
 	d.mu.Lock()
+	if len(d.syn.doubt) == 0 {
+		d.mu.Unlock()
+		return nil
+	}
 	var dirs []api.ID
+	above := d.aboveUnsent()
 	for id := range d.syn.doubt {
-		if d.nothingUnsentBelow(id) {
+		if !d.isIn(above, id) {
 			dirs = append(dirs, id)
 		}
 	}
@@ -344,8 +349,9 @@ func (d *Drive) resolve() error {
 	if err != nil {
 		return err
 	}
+	above = d.aboveUnsent()
 	for _, id := range dirs {
-		if !again[id] && d.nothingUnsentBelow(id) {
+		if !again[id] && !d.isIn(above, id) {
 			delete(d.syn.doubt, id)
 		}
 	}
@@ -355,14 +361,16 @@ func (d *Drive) resolve() error {
 	return t.commit()
 }
 
-// nothingUnsentBelow tells whether nothing is pending in a directory or below it, which may be gone; locked.
-func (d *Drive) nothingUnsentBelow(id api.ID) bool {
-	n, err := d.load(id)
-	if err != nil || n == nil {
-		return err == nil
+// isIn tells whether a directory that is here is in a set; one that is gone is in none. Locked.
+func (d *Drive) isIn(above dirs, id api.ID) bool {
+	if !above.has(id) {
+		return false
 	}
-	defer d.letGo(n)
-	return !d.unsentBelow(n)
+	n, err := d.load(id)
+	if err == nil && n != nil {
+		d.letGo(n)
+	}
+	return err != nil || n != nil
 }
 
 // relisted applies a fresh listing of a directory that was complete: what it

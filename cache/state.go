@@ -2,7 +2,6 @@ package cache
 
 import (
 	"reflect"
-	"slices"
 
 	"satchel/api"
 )
@@ -20,6 +19,7 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 	nodes := make(map[api.ID]*api.Node, len(s.Nodes))
 	gone := make(map[api.ID]bool, len(s.Gone))
 	clear(t.absent)
+	t.unsent, t.staying = nil, nil
 	for _, id := range s.Gone {
 		gone[id] = true
 	}
@@ -116,6 +116,9 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 			old.hot.unsure = gone == nil && (old.hot.unsure || !old.hot.removed)
 			old.hot.removed = true // edit beats delete, unless nothing was edited
 			old.hot.left = append(old.hot.left, place{p.id, e.Name})
+			if t.unsent != nil && !d.stays(old) {
+				d.ascend(t.unsent, p.id)
+			}
 			d.doubt(t, p.id)
 			return nil
 		}
@@ -177,7 +180,7 @@ func (d *Drive) doubt(t *tx, dir api.ID) {
 	}
 	if !d.syn.doubt[dir] {
 		d.syn.doubt[dir] = true
-		t.b.Set(metaKey("doubt"), mustJSON(d.syn.doubt), nil)
+		t.doubted = true
 	}
 }
 
@@ -185,7 +188,7 @@ func (d *Drive) doubt(t *tx, dir api.ID) {
 func (d *Drive) doubtNode(t *tx, n *node) {
 	if !d.reached(n) {
 		if at, ok := d.named(n, place{}); ok {
-			n.up, n.name = at.parent, at.name
+			t.at(n, at.parent, at.name)
 		}
 	}
 	d.doubt(t, n.up)
@@ -194,30 +197,15 @@ func (d *Drive) doubtNode(t *tx, n *node) {
 // busyBelow tells whether a directory that the server removed is needed yet: what is pending below it may bring
 // it back, and what stays here has no other place. Then the directory in which it is will be listed again. Locked.
 func (d *Drive) busyBelow(t *tx, dir *node) (busy bool) {
-	if d.unsentBelow(dir) {
+	if t.unsentBelow(dir) {
 		d.doubt(t, dir.up)
 		busy = true
 	}
-	if d.staysBelow(dir) {
+	if t.staysBelow(dir) {
 		d.shadow(t, dir.up)
 		busy = true
 	}
 	return busy
-}
-
-// unsentBelow tells whether something is pending in a directory or below it; locked.
-func (d *Drive) unsentBelow(dir *node) bool {
-	for id, n := range d.journal.under {
-		if n > d.journal.stayUnder[id] && d.within(id, dir) {
-			return true
-		}
-	}
-	for _, n := range d.syn.hots {
-		if !d.stays(n) && (d.within(n.up, dir) || slices.ContainsFunc(n.hot.left, func(p place) bool { return d.within(p.parent, dir) })) {
-			return true
-		}
-	}
-	return false
 }
 
 // circular tells whether an entry would put a directory below itself; locked.

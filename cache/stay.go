@@ -199,16 +199,6 @@ func (d *Drive) sendUnignored() error {
 	return nil
 }
 
-// staysBelow tells whether something stays in a directory or below it, of which the server knows nothing; locked.
-func (d *Drive) staysBelow(dir *node) bool {
-	for id := range d.journal.stayUnder {
-		if d.journal.staying[id] == nil && d.within(id, dir) {
-			return true
-		}
-	}
-	return false
-}
-
 // shadow notes that a directory is not shown as the server has it, because of what stays here: a name that the server
 // gives to another node, or a directory in it that the server removed. It is listed again when that is gone. Locked.
 func (d *Drive) shadow(t *tx, dir api.ID) {

@@ -20,6 +20,9 @@ type tx struct {
 	absent map[api.ID]struct{} // nodes that Pebble has nothing of
 	dirs   []*node             // whose records are written when the call ends
 
+	doubted         bool // a directory came to be doubted
+	unsent, staying dirs // what is above what is pending, and above what stays; nil: that is not known. See above.go
+
 	counted  []api.ID         // nodes whose links what is pending has counted: see countsLinks
 	perished map[api.ID]*node // of which names may be left: see names.go
 	excess   map[api.ID]int   // by how much names here have become more than links on the server, by the state that is being applied
@@ -49,6 +52,7 @@ func (t *tx) living(id api.ID) (*node, error) {
 	if n != nil && n.dead {
 		n.stale = true
 		delete(t.d.byID, id)
+		t.unsent, t.staying = nil, nil
 		n, err = t.load(id)
 	}
 	return n, err
@@ -87,7 +91,7 @@ func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
 	t.named(n.id, 1)
 	t.b.Set(entryKey(p.id, name), k.append(buf[:0]), nil)
 	t.placed(n, name)
-	n.up, n.name = p.id, name
+	t.at(n, p.id, name)
 	t.d.grown(p)
 	t.d.touchPin(n.id)
 }
@@ -113,7 +117,7 @@ func (t *tx) rename(p *node, l *listing, name, newName api.Name, n *node) {
 	if t.placed(n, newName); name == ignoreFile {
 		t.d.ignoreNews()
 	}
-	n.up, n.name = p.id, newName
+	t.at(n, p.id, newName)
 }
 
 // point makes an existing entry point to another node.
@@ -124,7 +128,7 @@ func (t *tx) point(p *node, k *kid, n *node) {
 	k.id, k.typ = n.id, n.typ
 	t.b.Set(entryKey(p.id, k.name), k.append(buf[:0]), nil)
 	t.placed(n, k.name)
-	n.up, n.name = p.id, k.name
+	t.at(n, p.id, k.name)
 }
 
 // named counts the names of nodes while the server's word is applied.
@@ -184,6 +188,9 @@ func (t *tx) commit() error {
 	t.d.displacePerished(t)
 	t.d.doubtCounted(t)
 	t.node(t.dirs...)
+	if t.doubted {
+		t.b.Set(metaKey("doubt"), mustJSON(t.d.syn.doubt), nil)
+	}
 	if t.b.Empty() {
 		return t.close()
 	}
