@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -156,12 +157,16 @@ func (s *store) board() error {
 	if clean, err := s.meta("clean"); err != nil || clean != nil {
 		return err // all was synced
 	}
+	var mu sync.Mutex
 	var found []riding
-	buf := make([]byte, 64<<10)
 	err = s.contents(func(path string) error {
-		switch n, err := unix.Getxattr(path, riderAttr, buf); err {
+		buf := pieces.Get().(*[piece]byte)
+		defer pieces.Put(buf)
+		switch n, err := unix.Getxattr(path, riderAttr, buf[:]); err {
 		case nil:
 			if r, ok := readRider(buf[:n], api.ID(v)); ok {
+				mu.Lock()
+				defer mu.Unlock()
 				found = append(found, r)
 			}
 		case noAttr, unix.ENOTSUP, unix.ENOENT:

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
@@ -150,10 +152,12 @@ type foundling struct {
 
 // foundlings are the content files that describe themselves and that no record names, in the order in which they were made.
 func (d *Drive) foundlings(used map[uint64]bool) (found []foundling, err error) {
-	buf := make([]byte, 64<<10) // as large as one can be
+	var mu sync.Mutex
 	err = d.eachContent(func(slot uint64, path string) error {
 		var f foundling
-		n, err := unix.Getxattr(path, describedAttr, buf)
+		buf := pieces.Get().(*[piece]byte)
+		defer pieces.Put(buf)
+		n, err := unix.Getxattr(path, describedAttr, buf[:])
 		switch {
 		case used[slot], err == noAttr, err == unix.ENOTSUP, err == nil && json.Unmarshal(buf[:n], &f.description) != nil:
 			return nil // not unsent
@@ -165,6 +169,8 @@ func (d *Drive) foundlings(used map[uint64]bool) (found []foundling, err error) 
 			return err
 		}
 		f.slot, f.size = slot, st.Size
+		mu.Lock()
+		defer mu.Unlock()
 		found = append(found, f)
 		return nil
 	})
@@ -172,29 +178,37 @@ func (d *Drive) foundlings(used map[uint64]bool) (found []foundling, err error) 
 	return found, err
 }
 
-// eachContent calls fn with every content file there is.
+// lookers is how many content files, or directories of them, are looked at together when the cache is opened.
+const lookers = 16
+
+// eachContent calls fn with every content file there is, from several goroutines.
 func (d *Drive) eachContent(fn func(slot uint64, path string) error) error {
 	root := filepath.Join(d.cfg.Dir, "content")
 	dirs, err := os.ReadDir(root)
 	if err != nil {
 		return err
 	}
+	var all errgroup.Group
+	all.SetLimit(lookers)
 	for _, dir := range dirs {
-		files, err := os.ReadDir(filepath.Join(root, dir.Name()))
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			slot, err := strconv.ParseUint(f.Name(), 16, 64)
+		all.Go(func() error {
+			files, err := os.ReadDir(filepath.Join(root, dir.Name()))
 			if err != nil {
-				continue
-			}
-			if err := fn(slot, d.slotPath(slot)); err != nil {
 				return err
 			}
-		}
+			for _, f := range files {
+				slot, err := strconv.ParseUint(f.Name(), 16, 64)
+				if err != nil {
+					continue
+				}
+				if err := fn(slot, d.slotPath(slot)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return nil
+	return all.Wait()
 }
 
 // contentPaths calls fn with the path of each content file.

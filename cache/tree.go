@@ -58,7 +58,15 @@ func (d *Drive) loadKids(kids []*kid) (loaded []*node, err error) {
 		}
 	}
 	slices.SortFunc(keys, bytes.Compare)
-	err = d.st.read(slices.CompactFunc(keys, bytes.Equal), func(k, v []byte) error {
+	return d.loadKeys(slices.CompactFunc(keys, bytes.Equal))
+}
+
+// loadKeys brings nodes into memory that are not, as far as there are such, and returns them; locked. keys are sorted.
+func (d *Drive) loadKeys(keys [][]byte) (loaded []*node, err error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	err = d.st.read(keys, func(k, v []byte) error {
 		r, err := decodeRecord(v)
 		if err == nil {
 			loaded = append(loaded, d.adopt(api.ID(k[1:]), r))
