@@ -264,7 +264,7 @@ func (d *Drive) open() error {
 		return fmt.Errorf("%w, as was found before: %s", errCorrupt, why)
 	}
 	if d.st, err = openStore(dir, surroundings{
-		fs: d.cfg.seam.fs(), log: d.log, space: d.space, damage: d.distrust, contents: d.contentPaths,
+		memory: d.cfg.Memory, fs: d.cfg.seam.fs(), log: d.log, space: d.space, damage: d.distrust, contents: d.contentPaths,
 		before: func() error { return d.syncContents(nil, true) }, during: d.limbo,
 	}); err != nil {
 		return err

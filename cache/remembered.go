@@ -9,7 +9,8 @@ import "slices"
 const (
 	nodeBytes  = 650 // what a node costs in memory, with its places in the indexes
 	nodeShare  = 3   // the part of Config.Memory that is for nodes: a third
-	listShare  = 4   // and for listings; the rest is for garbage and for Pebble's buffers
+	listShare  = 4   // and for listings;
+	storeShare = 4   // and for Pebble; the rest is for garbage
 	askAtOnce  = 8   // how many nodes are looked at for each that the kernel gets to know
 	knownExtra = 4   // the part of the limit that may be exceeded until listings show no attributes, and so no nodes
 )

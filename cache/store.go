@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -43,8 +44,16 @@ type store struct {
 	rush chan struct{}
 }
 
+// storeLeast is what Pebble has in any case, bytes.
+const storeLeast = 8 << 20
+
+// StoreMemory is how many of Config.Memory's bytes Pebble has for blocks that it has read and for what it has not written yet: that may be
+// twice MemTableSize, and comes first. In what is left the blocks stay that nodes and entries are looked up in.
+func StoreMemory(memory int64) int64 { return max(memory/storeShare, storeLeast) }
+
 // surroundings are what a store has from its drive.
 type surroundings struct {
+	memory   int64 // Config.Memory
 	fs       vfs.FS
 	log      *slog.Logger
 	space    *ballast
@@ -96,6 +105,7 @@ func (s *store) open(dir string) (format uint64, err error) {
 		FS:                 storeFS{s.fs, s},
 		FormatMajorVersion: storeFormat,
 		MemTableSize:       16 << 20,
+		CacheSize:          StoreMemory(s.memory),
 		// A flush waits for content (before), which takes Drive.mu; a commit under Drive.mu must
 		// not wait for the flush, nor for a compaction.
 		MemTableStopWritesThreshold: 1 << 10,
@@ -105,6 +115,9 @@ func (s *store) open(dir string) (format uint64, err error) {
 			FlushBegin:     func(pebble.FlushInfo) { s.flushes.begun.Store(true) },
 			DataCorruption: func(i pebble.DataCorruptionInfo) { s.damage(i.Details) },
 		},
+	}
+	for i := range options.Levels {
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most look-ups while a large drive is listed for the first time are in vain
 	}
 	// The default one also looks ten times a second, for ever, whether more compactions may run at a time. Looking
 	// when one is due and when one ends is enough for a replica, and leaves an idle machine asleep.

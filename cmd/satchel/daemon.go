@@ -77,7 +77,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		return err
 	}
 	if os.Getenv("GOMEMLIMIT") == "" { // else a heap may double before it is collected
-		boundMemory(int64(cmd.Memory) + programMemory)
+		boundMemory(int64(cmd.Memory)+programMemory, cache.StoreMemory(int64(cmd.Memory)))
 	}
 	log := slog.New(slog.NewTextHandler(sh.stderr, nil))
 	c, err := sh.client(l)
