@@ -69,6 +69,20 @@ type Listing struct {
 	More bool `json:"more,omitempty"` // ask again after the last entry's name
 }
 
+// MaxPage is how many entries a [Listing] has at most, and the answer about several directories in all.
+const MaxPage = 5000
+
+// MaxListings is how many directories may be asked for together.
+const MaxListings = 128
+
+// Listed is what is said of one of several directories that were asked for together: its first page, or why there is
+// none. Its place in the answer is that of the directory in the question, and all are as at one moment. Where no room is left in an
+// answer for more entries, the last directories are missing: ask for them again. The first one never is.
+type Listed struct {
+	Listing
+	Problem Kind `json:"problem,omitempty"` // NotFound, NotDirectory or Permission
+}
+
 // NextHeader is the header of a [Listing]'s answer that has the name, escaped and then query-escaped, after which the
 // next page begins, if there is one: who wants all asks for that while this one is still coming.
 const NextHeader = "Satchel-Next"

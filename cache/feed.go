@@ -265,7 +265,7 @@ func (d *Drive) listAgain(dirs []api.ID) error {
 	epoch := d.syn.believed
 	d.mu.Unlock()
 	for _, id := range dirs {
-		pages, err := d.pages(d.ctx, id, epoch)
+		pages, err := d.pages(d.ctx, id, epoch, nil)
 		if api.KindOf(err) == api.NotFound && !d.unknown(id) {
 			if err := d.vanished(id); err != nil {
 				return err

@@ -17,36 +17,39 @@ type fetch struct {
 
 	waiting int                // who waits for it,
 	giveUp  context.CancelFunc // of listings: if nobody does
+	among   bool               // of listings: it was asked for with others
 	ended   bool               // its node has no fetch any more
-	givenUp bool
+	givenUp bool               // what it is of is to be asked for again
 }
 
 // maxLeft is how many listings go on that nobody waits for any more. A program that asks again after it got no answer
 // finds its listing further on; but where no server answers, and programs try one directory after the other, there is an end to it.
 const maxLeft = 64
 
-// pageSize is how many entries of a directory are asked for at once.
+// pageSize is how many entries are asked for at once, of one directory or of several.
 const pageSize = 2000
 
-// start begins a fetch for n unless one is under way; locked.
-func (d *Drive) start(n *node, run func(context.Context) error) *fetch {
-	if n.fetch != nil {
-		return n.fetch
-	}
+// run does the work of a listing under way in the background; locked.
+func (d *Drive) run(n *node, f *fetch, work func(context.Context) error) {
 	ctx, cancel := context.WithCancel(d.ctx)
-	f := &fetch{done: make(chan struct{}), giveUp: cancel}
-	n.fetch = f
+	f.giveUp = cancel
 	d.wg.Go(func() {
 		defer cancel()
-		f.err = run(ctx)
+		err := work(ctx)
 		d.mu.Lock()
-		n.fetch, f.ended = nil, true
-		d.left = slices.DeleteFunc(d.left, func(x *fetch) bool { return x == f })
-		d.letGo(n)
-		d.mu.Unlock()
-		close(f.done)
+		defer d.mu.Unlock()
+		d.end(n, f, err)
 	})
-	return f
+}
+
+// end ends a listing; locked.
+func (d *Drive) end(n *node, f *fetch, err error) {
+	n.fetch, f.ended, f.err = nil, true, err
+	d.left = slices.DeleteFunc(d.left, func(x *fetch) bool { return x == f })
+	if f.waiting == 0 { // else who waits does that
+		d.letGo(n)
+	}
+	close(f.done)
 }
 
 // join is to be called by who waits for a listing, before it gives up the lock; and leave when it has it again. Locked.
@@ -68,10 +71,29 @@ func (d *Drive) leave(f *fetch) {
 	}
 }
 
-// listed is a directory being listed, with what was heard of it meanwhile.
+// listed is directories being listed, with what was heard of them meanwhile.
 type listed struct {
+	epoch  api.ID // that was believed
 	late   []lateEntry
 	landed map[api.ID]int64 // nodes of our own mutations that the server answered meanwhile, and when
+}
+
+// listen begins to collect what is heard of directories until finish; locked.
+func (d *Drive) listen(dirs ...api.ID) *listed {
+	l := &listed{epoch: d.syn.believed, landed: map[api.ID]int64{}}
+	for _, id := range dirs {
+		d.listing[id] = l
+	}
+	return l
+}
+
+// listening is all listings under way; locked.
+func (d *Drive) listening() map[*listed]bool {
+	all := map[*listed]bool{}
+	for _, l := range d.listing {
+		all[l] = true
+	}
+	return all
 }
 
 type lateEntry struct {
@@ -83,7 +105,11 @@ type lateEntry struct {
 // fetchDir lists a directory for the first time; locked. Of a server that was restored it waits until that has what it lacks:
 // what comes up in a listing leaves the place where it is here.
 func (d *Drive) fetchDir(n *node) *fetch {
-	return d.start(n, func(ctx context.Context) error {
+	if n.fetch != nil {
+		return n.fetch
+	}
+	n.fetch = &fetch{done: make(chan struct{})}
+	d.run(n, n.fetch, func(ctx context.Context) error {
 		for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 			err := d.fetchPages(ctx, n)
 			if api.KindOf(err) != api.Resync {
@@ -96,20 +122,33 @@ func (d *Drive) fetchDir(n *node) *fetch {
 			}
 		}
 	})
+	return n.fetch
 }
 
 // fetchPages makes one attempt at that.
 func (d *Drive) fetchPages(ctx context.Context, n *node) error {
-	l := &listed{landed: map[api.ID]int64{}}
 	d.mu.Lock()
-	d.listing[n.id] = l
-	epoch := d.syn.believed
+	l := d.listen(n.id)
 	d.mu.Unlock()
-	pages, err := d.pages(ctx, n.id, epoch)
+	return d.listRest(ctx, n, l, nil)
+}
+
+// listRest lists a directory of which the first page may be here (nil: none).
+func (d *Drive) listRest(ctx context.Context, n *node, l *listed, first *api.Listing) error {
+	pages, err := d.pages(ctx, n.id, l.epoch, first)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.finish(n, l, pages, err); err != nil {
+		return err
+	}
+	d.ahead(n.list)
+	return nil
+}
+
+// finish makes a directory what its pages say, or tells why there are none; locked.
+func (d *Drive) finish(n *node, l *listed, pages []api.Listing, err error) error {
 	delete(d.listing, n.id)
-	if err == nil && epoch != d.syn.believed {
+	if err == nil && l.epoch != d.syn.believed {
 		err = errRestored
 	}
 	if err != nil {
@@ -176,27 +215,44 @@ func (c *pageChain) ask(after api.Name) *page {
 	return p
 }
 
-// pages reads a whole directory. A page that is older than what is known here is read again. A page of another epoch
-// (zero: of any) ends it with kind Resync; then the feed will hear of that at once.
-func (d *Drive) pages(ctx context.Context, dir, epoch api.ID) ([]api.Listing, error) {
+// outdated tells whether a page is older than what is known here. One of another epoch (zero: of any) is an error of
+// kind Resync; then the feed will hear of that at once.
+func (d *Drive) outdated(l *api.Listing, epoch api.ID) (bool, error) {
+	d.mu.Lock()
+	old := l.Epoch == d.syn.believed && l.Seq < d.syn.acked || l.Epoch == d.syn.epoch && l.Seq < d.syn.seq
+	hangUp := d.hangUp
+	d.mu.Unlock()
+	if !epoch.IsZero() && l.Epoch != epoch {
+		if hangUp != nil {
+			hangUp()
+		}
+		return false, errRestored
+	}
+	return old, nil
+}
+
+// pages reads a whole directory, of which the first page may be here. A page that is older than what is known here is read again, and one
+// of another epoch ends it (outdated).
+func (d *Drive) pages(ctx context.Context, dir, epoch api.ID, first *api.Listing) ([]api.Listing, error) {
 	c := d.chain(ctx, dir)
 	defer func() { c.cancel() }()
+	var p *page
+	if first != nil {
+		p = &page{done: make(chan struct{}), listing: *first}
+		close(p.done)
+	} else {
+		p = c.ask("")
+	}
 	var all []api.Listing
-	for p := c.ask(""); ; p = p.next {
+	for ; ; p = p.next {
 		<-p.done
 		if p.err != nil {
 			return nil, p.err
 		}
 		l := &p.listing
-		d.mu.Lock()
-		old := l.Epoch == d.syn.believed && l.Seq < d.syn.acked || l.Epoch == d.syn.epoch && l.Seq < d.syn.seq
-		hangUp := d.hangUp
-		d.mu.Unlock()
-		if !epoch.IsZero() && l.Epoch != epoch {
-			if hangUp != nil {
-				hangUp()
-			}
-			return nil, errRestored
+		old, err := d.outdated(l, epoch)
+		if err != nil {
+			return nil, err
 		}
 		if old {
 			c.cancel()
@@ -237,7 +293,7 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 		}
 	}
 	for _, l := range late {
-		if l.seq > pageOf(pages, l.e.Name).Seq {
+		if l.e.Parent == n.id && l.seq > pageOf(pages, l.e.Name).Seq {
 			if err := d.applyEntry(t, l.e, l.n, nil); err != nil {
 				d.log.Warn("change heard while listing", "err", err)
 			}
@@ -250,7 +306,6 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	}
 	t.node(n)
 	d.grown(n)
-	d.ahead(n.list)
 	if n.awaited > 0 {
 		d.keepRead(n, t.kept)
 	}

@@ -3,7 +3,9 @@ package cache
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +40,27 @@ func (m mirrored) Commit(ctx context.Context, b api.Batch) (api.Committed, error
 		m.t.Errorf("batch %d: the server answers\n%sthe one in memory\n%s", b.Number, one, other)
 	}
 	return c, err
+}
+
+func (m mirrored) Listings(ctx context.Context, dirs []api.ID, limit int) ([]api.Listed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all, err := m.Remote.Listings(ctx, dirs, limit)
+	if err == nil {
+		others, err := m.memory.Listings(ctx, dirs, limit)
+		if one, other := listingsText(all), listingsText(others); err != nil || one != other {
+			m.t.Errorf("listings of at most %d: the server answers\n%sthe one in memory, %v,\n%s", limit, one, err, other)
+		}
+	}
+	return all, err
+}
+
+func listingsText(all []api.Listed) string {
+	var b strings.Builder
+	for _, l := range all {
+		fmt.Fprintln(&b, l.Problem, l.Seq, l.More, stateText(l.State))
+	}
+	return b.String()
 }
 
 func answerText(c api.Committed, err error) string {
@@ -80,6 +103,18 @@ func TestServersAgree(t *testing.T) {
 		must(t, err)
 		if diff := differs(truth, other); diff != "" {
 			t.Errorf("seed %d: the servers differ:\n%s", seed, diff)
+		}
+		dirs := []api.ID{m.devices[0].d.root.id, api.NewID()}
+		for _, path := range slices.Sorted(maps.Keys(truth)) {
+			if s := truth[path]; s.typ == "d" || len(dirs) < 5 {
+				dirs = append(dirs, s.id)
+			}
+		}
+		for _, limit := range []int{1, 2, 5, 10, api.MaxPage} {
+			for from := range dirs {
+				_, err := m.devices[0].wire.Remote.Listings(t.Context(), dirs[from:], limit)
+				must(t, err)
+			}
 		}
 		m.end()
 		if t.Failed() {

@@ -13,6 +13,7 @@ type network struct {
 	mu  sync.Mutex
 	rng *rand.Rand
 
+	room       int           // entries that an answer about directories has at most; 0 = as many as are asked for
 	delay      time.Duration // each way, at most
 	lost       float64       // of the messages, and of the answers to them
 	late       float64       // of the changes: lost for the sender, and they arrive all the same
@@ -55,6 +56,19 @@ func (n *network) chance(p float64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.rng.Float64() < p
+}
+
+// few is how many entries an answer has that may have so many.
+func (n *network) few(limit int) int {
+	if n == nil {
+		return limit
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.room > 0 {
+		limit = min(limit, n.room)
+	}
+	return limit
 }
 
 // upTo waits for a random while.

@@ -29,6 +29,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	}
 	t := d.begin()
 	t.behind = true
+	listening := d.listening()
 	entries := make([]*entry, len(f.Entries))
 	for i, seq := range f.Entries {
 		if entries[i] = d.journal.find(seq); entries[i] != nil {
@@ -37,7 +38,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	}
 	for i, o := range c.Outcomes {
 		m := &f.Batch.Mutations[i]
-		for _, l := range d.listing {
+		for l := range listening {
 			l.landed[m.Node], l.landed[m.Replaces] = c.Seq, c.Seq
 		}
 		if o.Status != api.Applied {

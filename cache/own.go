@@ -80,6 +80,13 @@ func (r *own) Children(ctx context.Context, dir api.ID, after api.Name, limit in
 	return l, err
 }
 
+func (r *own) Listings(ctx context.Context, dirs []api.ID, limit int) (all []api.Listed, err error) {
+	if err = r.prove(ctx); err == nil {
+		all, err = r.Remote.Listings(ctx, dirs, limit)
+	}
+	return all, err
+}
+
 func (r *own) Commit(ctx context.Context, b api.Batch) (c api.Committed, err error) {
 	if err = r.prove(ctx); err == nil {
 		c, err = r.Remote.Commit(ctx, b)

@@ -81,7 +81,7 @@ func TestPages(t *testing.T) {
 			}
 			d := &Drive{cfg: Config{Remote: p}}
 			d.syn.seq = 7
-			pages, err := d.pages(t.Context(), api.NewID(), api.ID{})
+			pages, err := d.pages(t.Context(), api.NewID(), api.ID{}, nil)
 			d.wg.Wait()
 			must(t, err)
 			var got []api.Name

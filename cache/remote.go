@@ -20,6 +20,9 @@ type Remote interface {
 	// Children is a page of a directory after a name ("" = from the start). Before it is read, next gets the name after
 	// which the next one begins, if there is one.
 	Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(after api.Name)) (api.Listing, error)
+	// Listings is the first pages of at most api.MaxListings directories, from one moment, in their order, with at most limit entries in all. The
+	// last ones are missing where no room was left for them, the first never is.
+	Listings(ctx context.Context, dirs []api.ID, limit int) ([]api.Listed, error)
 	// Commit applies a batch; idempotent by its incarnation and number.
 	Commit(ctx context.Context, b api.Batch) (api.Committed, error)
 	// Missing tells which chunks the server lacks.

@@ -93,15 +93,22 @@ func serverView(r Remote) (view, error) {
 	tree := view{}
 	var walk func(dir api.ID, path string) error
 	walk = func(dir api.ID, path string) error {
-		l, err := r.Children(ctx, dir, "", 5000, nil)
-		if err != nil {
-			return err
-		}
+		var entries []api.EntryState
 		nodes := map[api.ID]api.Node{}
-		for _, n := range l.Nodes {
-			nodes[n.ID] = n
+		for after, more := api.Name(""), true; more; {
+			l, err := r.Children(ctx, dir, after, 5000, nil)
+			if err != nil {
+				return err
+			}
+			for _, n := range l.Nodes {
+				nodes[n.ID] = n
+			}
+			entries = append(entries, l.Entries...)
+			if more = l.More; more {
+				after = entries[len(entries)-1].Name
+			}
 		}
-		for _, e := range l.Entries {
+		for _, e := range entries {
 			n, p := nodes[e.Node], path+string(e.Name)
 			s := seen{id: n.ID, typ: string(n.Type), mode: n.Mode, nlink: n.Nlink, target: string(n.Target), xattrs: xattrText(n.Xattrs)}
 			switch n.Type {

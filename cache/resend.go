@@ -42,7 +42,7 @@ func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
 	made := map[api.ID]bool{}
 	for _, dir := range dirs {
 		there := map[api.Name]*api.Node{}
-		pages, err := d.pages(d.ctx, dir, epoch)
+		pages, err := d.pages(d.ctx, dir, epoch, nil)
 		if err != nil && api.KindOf(err) != api.NotFound {
 			return err
 		}

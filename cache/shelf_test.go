@@ -29,7 +29,8 @@ type shelf struct {
 	seq      int64
 	fetched  int64 // bytes of content sent
 	requests int   // for content, of one file or many
-	listings int
+	listings int   // directories that were listed
+	asks     int   // requests for them
 	packs    []int // sizes in bytes
 	replaced []replaced
 	news     chan struct{} // closed when something is replaced
@@ -109,12 +110,30 @@ func (s *shelf) Children(_ context.Context, dir api.ID, _ api.Name, _ int, _ fun
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asks++
+	return s.list(dir), nil
+}
+
+func (s *shelf) list(dir api.ID) api.Listing {
 	s.listings++
 	l := api.Listing{State: api.State{Epoch: s.info.Epoch, Seq: s.seq, Nodes: []api.Node{s.nodes[dir]}, Entries: s.entries[dir]}}
 	for _, e := range s.entries[dir] {
 		l.Nodes = append(l.Nodes, s.nodes[e.Node])
 	}
-	return l, nil
+	return l
+}
+
+func (s *shelf) Listings(_ context.Context, dirs []api.ID, _ int) (all []api.Listed, _ error) {
+	if s.listing != nil {
+		s.listing()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asks++
+	for _, dir := range dirs {
+		all = append(all, api.Listed{Listing: s.list(dir)})
+	}
+	return all, nil
 }
 
 func (s *shelf) Content(ctx context.Context, _, version api.ID, off, n int64) (io.ReadCloser, error) {

@@ -24,6 +24,7 @@ type simulated struct {
 	devices []*device
 	nets    []*network
 	ids     byte
+	cuts    bool   // answers about directories have room for a few entries only
 	restore func() // a backup; nil: there is none
 }
 
@@ -34,6 +35,9 @@ func (s *simulated) device(name string, rng *rand.Rand) *device {
 	v.cfg.Device, v.clock, v.wire.Remote = id, &sleeper{wake: make(chan struct{})}, trace(s.server.Device(id, name), v.log)
 	v.start()
 	net := newNetwork(rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
+	if s.cuts {
+		net.room = net.rng.IntN(6)
+	}
 	v.wire.mu.Lock()
 	v.wire.net = net
 	v.wire.mu.Unlock()
@@ -163,6 +167,7 @@ func newSimulated(t *testing.T) *simulated {
 func simulate(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	s := newSimulated(t)
+	s.cuts = true
 	m := &model{t: t, rng: rng, world: s, doings: slices.Concat(doings, fates), offline: map[*device]bool{}}
 	if seed%4 == 0 {
 		m.doings = append(m.doings, "backup", "backup", "restore", "restore", "sync", "sync", "sync", "online", "online", "online")

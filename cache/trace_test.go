@@ -51,6 +51,15 @@ func (t traced) Children(ctx context.Context, dir api.ID, after api.Name, limit 
 	return l, err
 }
 
+func (t traced) Listings(ctx context.Context, dirs []api.ID, limit int) ([]api.Listed, error) {
+	all, err := t.Remote.Listings(ctx, dirs, limit)
+	t.note("list %d directories → %d answers, %v", len(dirs), len(all), err)
+	for i, l := range all {
+		t.note("    %s → seq %d, %s; %s", short(dirs[i]), l.Seq, l.Problem, stateText(l.State))
+	}
+	return all, err
+}
+
 func (t traced) Changes(ctx context.Context, life, epoch api.ID, after int64, wait time.Duration) (api.Changes, error) {
 	c, err := t.Remote.Changes(ctx, life, epoch, after, wait)
 	t.note("changes after %d → seq %d, %v; %s", after, c.Seq, err, stateText(c.State))

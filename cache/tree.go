@@ -113,12 +113,18 @@ func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
 		}
 		return n.list, nil
 	}
-	for n.flags&flagComplete == 0 {
+	for since := time.Now(); n.flags&flagComplete == 0; {
 		if n.dead {
 			return nil, errNotFound
 		}
 		f := d.fetchDir(n)
-		if err := d.await(f, intr); err != nil && !(f.givenUp && f.ended) { // that was given up before we came
+		err := d.await(f, since, intr)
+		if err == errOffline && !f.ended && time.Since(since) < patience { // its moment is over
+			d.askAlone(n, f)
+			continue
+		}
+		if err != nil && !(f.givenUp && f.ended) { // else it is to be asked for again
+			d.letGo(n)
 			return nil, err
 		}
 	}
@@ -134,13 +140,27 @@ func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
 	return l, nil
 }
 
-// await gives up the lock until a listing ends and returns how it ended.
-func (d *Drive) await(f *fetch, intr Interrupt) error {
+// await gives up the lock until a listing ends, and returns how it ended. A call that began at a time waits for patience, and for what was
+// asked for with others only a moment. Locked.
+func (d *Drive) await(f *fetch, since time.Time, intr Interrupt) error {
 	d.join(f)
 	defer d.leave(f)
+	until := since.Add(patience)
+	if moment := time.Now().Add(company); f.among && moment.Before(until) {
+		until = moment
+	}
 	d.mu.Unlock()
-	defer d.mu.Lock()
-	t := time.NewTimer(patience)
+	err := f.wait(until, intr)
+	d.mu.Lock()
+	if err == errOffline && f.ended { // it was being made complete
+		err = f.err
+	}
+	return err
+}
+
+// wait is await without the lock.
+func (f *fetch) wait(until time.Time, intr Interrupt) error {
+	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {
 	case <-f.done:

@@ -39,7 +39,10 @@ type wire struct {
 	link *slowLink // that content goes over; nil: a fast one
 
 	resyncs int // answers that told the device to list again
-	lists   int // pages of directories
+	lists   int // pages of directories that were asked for
+	asks    int // requests for them
+
+	together func(dirs []api.ID) error // what becomes of a request for directories, once it was answered; nil = its answer comes
 }
 
 func newWire(r Remote) *wire {
@@ -189,12 +192,33 @@ func (w *wire) Node(ctx context.Context, id api.ID) (api.Node, error) {
 func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(api.Name)) (api.Listing, error) {
 	w.mu.Lock()
 	w.lists++
-	dark := w.dark
+	w.asks++
+	dark, net := w.dark, w.net
 	w.mu.Unlock()
 	if dark {
 		return api.Listing{}, errCut
 	}
-	return over(w, ctx, false, func(ctx context.Context) (api.Listing, error) { return w.Remote.Children(ctx, dir, after, limit, next) })
+	return over(w, ctx, false, func(ctx context.Context) (api.Listing, error) {
+		return w.Remote.Children(ctx, dir, after, net.few(limit), next)
+	})
+}
+
+func (w *wire) Listings(ctx context.Context, dirs []api.ID, limit int) ([]api.Listed, error) {
+	w.mu.Lock()
+	w.lists += len(dirs)
+	w.asks++
+	dark, net, together := w.dark, w.net, w.together
+	w.mu.Unlock()
+	if dark {
+		return nil, errCut
+	}
+	return over(w, ctx, false, func(ctx context.Context) ([]api.Listed, error) {
+		all, err := w.Remote.Listings(ctx, dirs, net.few(limit))
+		if err == nil && together != nil {
+			err = together(dirs)
+		}
+		return all, err
+	})
 }
 
 func (w *wire) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {

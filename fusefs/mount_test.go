@@ -50,6 +50,10 @@ func (s *noServer) Children(_ context.Context, dir api.ID, _ api.Name, _ int, _ 
 	return api.Listing{State: api.State{Epoch: s.drive.Epoch, Seq: 1, Nodes: []api.Node{root}}}, nil
 }
 
+func (s *noServer) Listings(context.Context, []api.ID, int) ([]api.Listed, error) {
+	return nil, errGone
+}
+
 func (s *noServer) Reconnect() {}
 
 // mountAlone mounts a drive that has no server, and unmounts it at the test's end.

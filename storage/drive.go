@@ -51,7 +51,7 @@ func (d *Drive) guarded(fn func(context.Context, *postgres.Tx) error) func(conte
 // Pages of a directory.
 const (
 	DefaultPage = 1000
-	MaxPage     = 5000
+	MaxPage     = api.MaxPage
 )
 
 // ID is the drive's id.
@@ -192,19 +192,25 @@ func (d *Drive) children(ctx context.Context, dir api.ID, after api.Name, limit 
 		if err != nil {
 			return err
 		}
-		l = api.Listing{State: api.State{Epoch: drive.Epoch, Seq: drive.Seq}, More: len(children) > limit}
-		children = children[:min(limit, len(children))]
-		l.Nodes = append(make([]api.Node, 0, len(children)+1), self)
-		l.Entries = make([]api.EntryState, len(children))
-		seen := make(map[api.ID]bool, len(children))
-		for i, c := range children {
-			l.Entries[i] = api.EntryState{Parent: dir, Name: c.Name, Node: c.Node.ID}
-			if !seen[c.Node.ID] { // two hard links in one directory
-				seen[c.Node.ID] = true
-				l.Nodes = append(l.Nodes, c.Node)
-			}
-		}
+		l = page(drive, self, children, limit)
 		return nil
 	})
 	return l, err
+}
+
+// page is the page of a directory that has at most limit of some children, which are those that follow and one more if there is more.
+func page(drive postgres.Drive, self api.Node, children []postgres.Child, limit int) api.Listing {
+	l := api.Listing{State: api.State{Epoch: drive.Epoch, Seq: drive.Seq}, More: len(children) > limit}
+	children = children[:min(limit, len(children))]
+	l.Nodes = append(make([]api.Node, 0, len(children)+1), self)
+	l.Entries = make([]api.EntryState, len(children))
+	seen := make(map[api.ID]bool, len(children))
+	for i, c := range children {
+		l.Entries[i] = api.EntryState{Parent: self.ID, Name: c.Name, Node: c.Node.ID}
+		if !seen[c.Node.ID] { // two hard links in one directory
+			seen[c.Node.ID] = true
+			l.Nodes = append(l.Nodes, c.Node)
+		}
+	}
+	return l
 }

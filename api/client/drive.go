@@ -95,6 +95,26 @@ func (d *Drive) Children(ctx context.Context, dir api.ID, after api.Name, limit 
 	return l, err
 }
 
+// Listings is the first pages of at most [api.MaxListings] directories, in their order and from one moment. All of them together have at most
+// limit entries (0: the server's maximum, [api.MaxPage]). The last ones are missing where no room was left for them, the first never is.
+func (d *Drive) Listings(ctx context.Context, dirs []api.ID, limit int) ([]api.Listed, error) {
+	if len(dirs) == 0 {
+		return nil, nil
+	}
+	question := struct {
+		Dirs  []api.ID `json:"dirs"`
+		Limit int      `json:"limit,omitempty"`
+	}{dirs, limit}
+	var answer []api.Listed
+	if err := d.c.call(ctx, request{method: http.MethodPost, path: d.path("/listings")}, question, &answer); err != nil {
+		return nil, err
+	}
+	if len(answer) == 0 || len(answer) > len(dirs) {
+		return nil, api.Errorf(api.Internal, "%s answered for %d of %d directories", d.c.server, len(answer), len(dirs))
+	}
+	return answer, nil
+}
+
 // Commit applies a batch in one transaction, once, however often it is sent.
 // [api.MissingChunks] asks to send chunks again and then the same batch.
 func (d *Drive) Commit(ctx context.Context, b api.Batch) (api.Committed, error) {

@@ -36,6 +36,8 @@ func TestRoutes(t *testing.T) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/batches"):
 			io.WriteString(w, `{"outcomes":[{"status":"applied"}]}`)
+		case strings.HasSuffix(r.URL.Path, "/listings"):
+			json.NewEncoder(w).Encode([]api.Listed{{Listing: api.Listing{More: true, State: api.State{Seq: 7, Entries: []api.EntryState{{Parent: node, Name: "a\xff", Node: other}}}}}, {Problem: api.NotFound}})
 		case r.Method == "DELETE", r.URL.Path == "/v1/logout":
 			w.WriteHeader(204)
 		case r.URL.Path == "/v1/drives", r.URL.Path == "/v1/devices":
@@ -68,6 +70,19 @@ func TestRoutes(t *testing.T) {
 			_, err := d.Children(ctx, node, "", 0, nil)
 			return err
 		},
+		`POST /v1/drives/home/listings {"dirs":["` + node.String() + `","` + other.String() + `"],"limit":2000}`: func() error {
+			all, err := d.Listings(ctx, []api.ID{node, other}, 2000)
+			if len(all) != 2 || all[0].Seq != 7 || !all[0].More || len(all[0].Entries) != 1 || all[0].Entries[0].Name != "a\xff" || all[1].Problem != api.NotFound {
+				t.Errorf("the listings are %+v", all)
+			}
+			return err
+		},
+		`POST /v1/drives/home/listings {"dirs":["` + node.String() + `"]}`: func() error {
+			if _, err := d.Listings(ctx, []api.ID{node}, 0); api.KindOf(err) != api.Internal {
+				t.Errorf("two listings of one directory: %v", err)
+			}
+			return nil
+		},
 		`POST /v1/drives/home/missing {"hashes":["` + hash.String() + `"]}`: func() error {
 			missing, err := d.Missing(ctx, []api.Hash{hash})
 			if len(missing) != 1 || missing[0] != hash {
@@ -92,6 +107,10 @@ func TestRoutes(t *testing.T) {
 	got = ""
 	if missing, err := d.Missing(ctx, nil); err != nil || missing != nil || got != "" {
 		t.Errorf("missing of nothing: %v, %v, asked %q", missing, err, got)
+	}
+
+	if all, err := d.Listings(ctx, nil, 0); err != nil || all != nil || got != "" {
+		t.Errorf("listings of nothing: %v, %v, asked %q", all, err, got)
 	}
 
 	batch := api.Batch{Incarnation: node, Number: 1, Mutations: []api.Mutation{{Op: api.OpUnlink, Node: node, Parent: other, Name: "a\xff"}}}

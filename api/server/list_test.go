@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"testing"
 
 	"satchel/api"
@@ -45,6 +46,11 @@ func TestListIsAskedEverywhere(t *testing.T) {
 		if a := f.do(c.r); a.status != c.status {
 			t.Errorf("%s %s: %d %s", c.r.method, c.r.path, a.status, a.body)
 		}
+	}
+	id := func(path string) string { return strings.Split(children(path), "/")[5] }
+	together := f.do(request{method: "POST", path: "/v1/drives/" + hers.ID().String() + "/listings", as: bob, body: `{"dirs":["` + id("drop") + `","` + id("read") + `"]}`, header: asJSON})
+	if all := into[[]api.Listed](f, together); len(all) != 2 || all[0].Problem != api.Permission || len(all[0].Entries)+len(all[0].Nodes) != 0 || len(all[1].Entries) != 1 {
+		t.Errorf("together: %s", together.body)
 	}
 	b := f.browser()
 	b.signIn(bob)

@@ -46,6 +46,14 @@ type childrenInput struct {
 	Limit int    `query:"limit" default:"1000" minimum:"1" maximum:"5000"`
 }
 
+type listingsInput struct {
+	InDrive
+	Body struct {
+		Dirs  []api.ID `json:"dirs" maxItems:"128"`
+		Limit int      `json:"limit,omitempty" doc:"Entries in all, at most 5000, which is the default"`
+	}
+}
+
 type batchInput struct {
 	InDrive
 	Body api.Batch
@@ -69,6 +77,10 @@ type changesInput struct {
 	After int64  `query:"after" minimum:"0" doc:"The seq of the cursor"`
 	Wait  int    `query:"wait" minimum:"0" maximum:"60" doc:"Seconds to wait for a change"`
 }
+
+const listingsFormat = `As many single requests give them, but from one moment, and in the order of the question. A directory that can't be
+listed has a "problem" ("not_found", "not_a_directory", "permission") instead. When the answer has all the entries that it may have, its last page may
+be cut ("more"), and the directories behind that are missing: ask for them again. The first one is always there.`
 
 // drive is the drive that a path names.
 func (s *server) drive(ctx context.Context, id auth.Identity, name string) (*storage.Drive, error) {
@@ -135,6 +147,11 @@ func (s *server) driveRoutes(v1 huma.API) {
 			out.Next = url.QueryEscape(l.Entries[n-1].Name.Escape())
 		}
 		return out, nil
+	})
+	listings := post("listings", "/drives/{drive}/listings", "The first pages of many directories")
+	listings.Description = listingsFormat
+	onDrive(s, v1, listings, func(ctx context.Context, d *storage.Drive, in listingsInput) ([]api.Listed, error) {
+		return d.Listings(ctx, in.Body.Dirs, in.Body.Limit)
 	})
 	onDrive(s, v1, get("binds", "/drives/{drive}/binds", "The directories of the caller's drive that show another's"), func(ctx context.Context, d *storage.Drive, in bindsInput) ([]api.Bind, error) {
 		return d.Bound(ctx, in.Ended)

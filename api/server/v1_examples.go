@@ -34,6 +34,7 @@ func v1Examples(doc *route.Document) {
 		keep(you("Its document", "/v1/drives/home/lookup?path=notes/today.txt", 200, `"document"`), "today", "document"))
 	doc.Examples("node", you("The root", "/v1/drives/$home/nodes/$root", 200, `"type":"d"`))
 	doc.Examples("children", you("The root", "/v1/drives/$home/nodes/$root/children?limit=10", 200, `"notes"`))
+	doc.Examples("listings", body(you("The root, and what is not there", "/v1/drives/$home/listings", 200, `"problem":"not_found"`), `{"dirs":["$root","0190aaaa-0000-7000-8000-00000000000f"],"limit":10}`))
 	doc.Examples("changes", you("Without waiting", "/v1/drives/home/changes?epoch=$epoch&after=$seq&wait=0", 200, `"seq"`))
 	doc.Examples("binds", you("Yours", "/v1/drives/home/binds", 200, "["))
 	doc.Examples("content", you("A file", "/v1/drives/home/nodes/$file/content", 200, "Buy bread."))

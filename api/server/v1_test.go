@@ -111,6 +111,8 @@ func TestV1Errors(t *testing.T) {
 		{"another's root", request{path: theirs + "/nodes/" + home.Root.String(), as: bob}, 404, api.NotFound},
 		{"another's root in one's own drive", request{path: "/v1/drives/home/nodes/" + home.Root.String(), as: bob}, 404, api.NotFound},
 		{"another's changes", request{path: theirs + "/changes", as: bob}, 404, api.NotFound},
+		{"listings of another's", request{method: "POST", path: theirs + "/listings", as: bob, body: map[string][]api.ID{"dirs": {home.Root}}}, 404, api.NotFound},
+		{"listings for nobody", request{method: "POST", path: theirs + "/listings", body: map[string][]api.ID{"dirs": {home.Root}}}, 401, api.Unauthenticated},
 		{"writing to another's", request{method: "POST", path: theirs + "/batches", as: bob, body: api.Batch{Incarnation: api.NewID(), Number: 1}}, 404, api.NotFound},
 		{"no such drive", request{path: "/v1/drives/" + api.NewID().String(), as: alice}, 404, api.NotFound},
 		{"no UUID", request{path: "/v1/drives/x", as: alice}, 400, api.Invalid},
@@ -200,6 +202,20 @@ func TestV1Drive(t *testing.T) {
 			t.Errorf("children%s: the next page begins after %q, not %q", query, got, next)
 		}
 	}
+	together := func(limit int, dirs ...api.ID) answerData {
+		return f.do(request{method: "POST", path: "/v1/drives/home/listings", as: alice, body: map[string]any{"dirs": dirs, "limit": limit}})
+	}
+	all := into[[]api.Listed](f, together(0, home.Root, dir, file))
+	if len(all) != 3 || len(all[0].Entries) != 1 || len(all[1].Entries) != 2 || len(all[1].Nodes) != 3 || all[1].Entries[0].Name != odd || all[2].Problem != api.NotDirectory {
+		t.Errorf("listings = %+v", all)
+	}
+	if cut := into[[]api.Listed](f, together(2, home.Root, dir, file)); len(cut) != 2 || cut[0].More || !cut[1].More || len(cut[1].Entries) != 1 {
+		t.Errorf("listings with two entries = %+v", cut)
+	}
+	if none := together(0); none.status != 200 || strings.TrimSpace(none.body) != "[]" {
+		t.Errorf("listings of nothing = %d %s", none.status, none.body)
+	}
+	f.problem(together(0, make([]api.ID, api.MaxListings+1)...), 413, api.TooLarge)
 	node := into[api.Node](f, f.do(request{path: "/v1/drives/home/lookup?path=" + url.QueryEscape("dir/"+odd.Escape()), as: alice}))
 	if node.ID != file || node.SHA256 != h {
 		t.Errorf("lookup = %+v", node)

@@ -47,17 +47,36 @@ func (s *Server) live(id api.ID) (api.Node, error) {
 func (r *Remote) Children(_ context.Context, dir api.ID, after api.Name, limit int, _ func(api.Name)) (l api.Listing, err error) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	self, err := r.s.live(dir)
+	return r.s.page(dir, after, limit)
+}
+
+// Listings is the first pages of many directories.
+func (r *Remote) Listings(_ context.Context, dirs []api.ID, limit int) (all []api.Listed, err error) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	for left := limit; left > 0 && len(all) < len(dirs); {
+		l, err := r.s.page(dirs[len(all)], "", left)
+		if err != nil {
+			l.Epoch, l.Seq = r.s.point()
+		}
+		all = append(all, api.Listed{Listing: l, Problem: api.KindOf(err)})
+		left -= len(l.Entries)
+	}
+	return all, nil
+}
+
+func (s *Server) page(dir api.ID, after api.Name, limit int) (l api.Listing, err error) {
+	self, err := s.live(dir)
 	if err != nil {
 		return l, err
 	}
 	if self.Type != api.Directory {
 		return l, api.Errorf(api.NotDirectory, "this is not a directory")
 	}
-	l.Epoch, l.Seq = r.s.point()
+	l.Epoch, l.Seq = s.point()
 	l.Nodes = []api.Node{self}
 	seen := map[api.ID]bool{}
-	for _, e := range r.s.now.drive.Entries(dir) {
+	for _, e := range s.now.drive.Entries(dir) {
 		if e.Name <= after {
 			continue
 		}
@@ -66,7 +85,7 @@ func (r *Remote) Children(_ context.Context, dir api.ID, after api.Name, limit i
 			break
 		}
 		l.Entries = append(l.Entries, api.EntryState{Parent: dir, Name: e.Name, Node: e.Node})
-		if n, err := r.s.live(e.Node); err == nil && !seen[e.Node] {
+		if n, err := s.live(e.Node); err == nil && !seen[e.Node] {
 			seen[e.Node] = true
 			l.Nodes = append(l.Nodes, n)
 		}

@@ -99,6 +99,63 @@ func (tx *Tx) Children(ctx context.Context, drive, dir api.ID, after api.Name, l
 	})
 }
 
+// Dir is a node and, if it is a directory, how many entries it has by the counters that directories keep.
+type Dir struct {
+	Node    api.Node
+	Entries int64
+}
+
+// Dirs is nodes by their ids, deleted ones too, as far as there are such.
+func (tx *Tx) Dirs(ctx context.Context, drive api.ID, ids []api.ID) (map[api.ID]Dir, error) {
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT coalesce(d.files, 0) + n.nlink - 2, `+nodeColumns+`
+		FROM unnest($2::uuid[]) k
+		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = k OFFSET 0) n
+		LEFT JOIN LATERAL (SELECT files FROM dirs d WHERE d.drive = $1 AND d.id = k OFFSET 0) d ON true
+		LEFT JOIN LATERAL (SELECT sha256 FROM versions v WHERE v.drive = $1 AND v.id = n.version OFFSET 0) v ON true`, drive, nonNil(ids))
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Dir, err error) {
+		err = row.Scan(append([]any{&d.Entries}, nodeTargets(&d.Node)...)...)
+		return d, err
+	})
+	dirs := make(map[api.ID]Dir, len(found))
+	for _, d := range found {
+		dirs[d.Node.ID] = d
+	}
+	return dirs, err
+}
+
+// Head is the beginning of a directory: at most so many entries.
+type Head struct {
+	Dir  api.ID
+	Most int
+}
+
+// FirstChildren is the beginnings of many directories, in their order, each as the first page that [Tx.Children] gives.
+func (tx *Tx) FirstChildren(ctx context.Context, drive api.ID, heads []Head) ([][]Child, error) {
+	rows, _ := tx.conn.Query(ctx, `
+		SELECT h.place, e.name, `+nodeColumns+`
+		FROM unnest($2::uuid[], $3::int[]) WITH ORDINALITY h (dir, most, place)
+		CROSS JOIN LATERAL (
+			SELECT name, node FROM entries
+			WHERE drive = $1 AND parent = h.dir
+			ORDER BY name LIMIT h.most) e
+		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = e.node OFFSET 0) n
+		LEFT JOIN LATERAL (SELECT sha256 FROM versions v WHERE v.drive = $1 AND v.id = n.version OFFSET 0) v ON true
+		ORDER BY h.place, e.name`, drive,
+		column(heads, func(h *Head) api.ID { return h.Dir }), column(heads, func(h *Head) int32 { return int32(h.Most) }))
+	children := make([][]Child, len(heads))
+	defer rows.Close()
+	for rows.Next() {
+		var place int
+		var c Child
+		if err := rows.Scan(append([]any{&place, &c.Name}, nodeTargets(&c.Node)...)...); err != nil {
+			return nil, err
+		}
+		children[place-1] = append(children[place-1], c)
+	}
+	return children, rows.Err()
+}
+
 // Brief reads a whole directory, in the order of the names: of each node its id, type, size,
 // mtime, version and target, which is what a list shows.
 func (tx *Tx) Brief(ctx context.Context, drive, dir api.ID) ([]Child, error) {

@@ -174,6 +174,20 @@ func (p *planned) queries(t *testing.T) []hot {
 		}},
 		{name: "The first page of a large directory", ask: p.children("", 1000)},
 		{name: "A later page of it", ask: p.children("file-0001000.txt", 1000)},
+		{name: "Nodes that are to be listed together", ask: func(ctx context.Context, tx *Tx) error {
+			found, err := tx.Dirs(ctx, id, []api.ID{p.made.Wide, p.made.Top, p.drive.Root})
+			if err == nil && (len(found) != 3 || found[p.made.Wide].Entries < 1) {
+				err = fmt.Errorf("found %+v", found)
+			}
+			return err
+		}},
+		{name: "The first pages of many directories", ask: func(ctx context.Context, tx *Tx) error {
+			found, err := tx.FirstChildren(ctx, id, []Head{{p.made.Top, 1001}, {p.made.Wide, 1000}, {p.drive.Root, 10}})
+			if err == nil && (len(found[0]) < 1 || len(found[1]) != 1000 || len(found[2]) < 1) {
+				err = fmt.Errorf("pages of %d, %d and %d entries", len(found[0]), len(found[1]), len(found[2]))
+			}
+			return err
+		}},
 		{name: "All of it, as the page shows it", ask: func(ctx context.Context, tx *Tx) error {
 			all, err := tx.Brief(ctx, id, p.made.Wide)
 			if err == nil && len(all) < 1 {
