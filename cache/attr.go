@@ -10,13 +10,14 @@ import (
 	"satchel/api"
 )
 
-// Getattr shows a node. It waits, patiently, while the server is asked for the holes of a large cold
-// file that is open: programs decide by the blocks that it takes up whether they copy its holes.
+// Getattr shows a node. It waits while the server is asked for the holes of a large cold
+// file that is open, but no longer than patience after it was: programs decide by the blocks that it takes up whether they copy its holes.
 func (d *Drive) Getattr(fid uint64) (Attr, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n, err := d.known(fid)
-	if err == nil && n.part != nil && d.awaitHoles(n.part) {
+	if err == nil && n.part != nil {
+		d.awaitHoles(n.part, n.part.holesSoon)
 		n, err = d.known(fid)
 	}
 	if err == nil && n.stale && n.opens == 0 {

@@ -399,7 +399,7 @@ func (d *Drive) whole(n *node, pin bool, intr Interrupt) error {
 	}
 	p.want()
 	if pin {
-		d.awaitHoles(p)
+		d.awaitHoles(p, d.done)
 		err = d.roomToPin(p.missing())
 	}
 	if err == nil {

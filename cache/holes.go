@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -14,16 +15,19 @@ import (
 // fetched: the content file has them as it is made.
 const holesFrom = 64 << 20
 
-// askHoles asks once, while the first reads are under way; with mu held, by somebody who uses p. A server that does
+// askHoles asks once, while the first reads are under way; locked and with mu held, by somebody who uses p. A server that does
 // not know of holes has all of the file fetched.
 func (p *partial) askHoles() {
 	if p.size < holesFrom || p.holesTold || p.holesAsk != nil {
 		return
 	}
 	p.holesAsk = make(chan struct{})
+	soon, answered := context.WithTimeout(p.d.ctx, patience)
+	p.holesSoon = soon.Done()
 	p.users++
 	stop := p.stop
 	p.d.wg.Go(func() {
+		defer answered()
 		ctx, cancel := p.until(stop)
 		defer cancel()
 		ctx, clock := pace.With(ctx, patience)
@@ -56,21 +60,22 @@ func (p *partial) askHoles() {
 // unsure tells whether n may have holes that only the server knows of; locked.
 func (n *node) unsure() bool { return piecemeal(n) && n.size >= holesFrom && n.taken == 0 }
 
-// awaitHoles waits while the server is asked; locked, and given up meanwhile, which it tells.
-func (d *Drive) awaitHoles(p *partial) bool {
+// awaitHoles waits while the server is asked, and tells whether that is over; false when stop was closed first. Locked, and given up meanwhile.
+func (d *Drive) awaitHoles(p *partial, stop <-chan struct{}) bool {
 	p.mu.Lock()
 	asked := p.holesAsk
 	p.mu.Unlock()
 	if asked == nil {
-		return false
+		return true
 	}
 	d.mu.Unlock()
 	defer d.mu.Lock()
 	select {
 	case <-asked:
-	case <-d.done:
+		return true
+	case <-stop:
+		return false
 	}
-	return true
 }
 
 // zeros is how much of it is holes, bytes; with mu held.

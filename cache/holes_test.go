@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
 // sparse is content whose middle is a hole.
@@ -43,7 +44,7 @@ func TestHolesAreNotFetched(t *testing.T) {
 		{0, unix.SEEK_DATA, 0}, {0, unix.SEEK_HOLE, hole.Off}, {hole.Off, unix.SEEK_HOLE, hole.Off}, {hole.Off - 1, unix.SEEK_DATA, hole.Off - 1},
 		{hole.Off + 7, unix.SEEK_HOLE, hole.Off + 7}, {hole.Off + 7, unix.SEEK_DATA, hole.Off + hole.Size}, {90 << 20, unix.SEEK_HOLE, file.Size},
 	} {
-		if got, err := d.Seek(fid, c.off, c.whence); got != c.want || err != nil {
+		if got, err := d.Seek(fid, c.off, c.whence, nil); got != c.want || err != nil {
 			t.Errorf("seek %d from %d: %d, not %d (%v)", c.whence, c.off, got, c.want, err)
 		}
 	}
@@ -239,5 +240,56 @@ func TestHolesAreAllThatIsMissing(t *testing.T) {
 		must(t, err)
 		defer h.close()
 		eventually(t, "it is whole", func() bool { return y.has(t, "disk.img") })
+	})
+}
+
+// However long the answer is on its way, attributes don't wait for it for long, and who looks for holes may give up.
+func TestHolesThatTrickle(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("disk.img", string(make([]byte, holesFrom))))
+		must(t, x.sync())
+		eventually(t, "y knows it", func() bool { a, err := y.stat("disk.img"); return err == nil && a.Size == holesFrom })
+		y.wire.faults(func(w *wire) {
+			w.holes = func(ctx context.Context) ([]api.Hole, error) {
+				for ctx.Err() == nil {
+					time.Sleep(time.Second)
+					pace.Of(ctx).Moved(2 * pace.Slowest)
+				}
+				return nil, ctx.Err()
+			}
+		})
+		h, err := y.openFile("disk.img", unix.O_RDONLY)
+		must(t, err)
+		defer h.close()
+		told, intr := make(chan error, 1), make(chan struct{})
+		tell := func(err error) { told <- err }
+		over := func(what string, want api.Kind) {
+			t.Helper()
+			select {
+			case err := <-told:
+				if api.KindOf(err) != want {
+					t.Errorf("%s: %v", what, err)
+				}
+			case <-time.After(time.Hour):
+				t.Fatalf("%s: no answer", what)
+			}
+		}
+		for range 2 {
+			go func() {
+				_, err := y.d.Getattr(h.fid)
+				tell(err)
+			}()
+			over("attributes", "")
+		}
+		go func() {
+			_, err := y.d.Seek(h.fid, 0, unix.SEEK_HOLE, intr)
+			tell(err)
+		}()
+		time.Sleep(time.Hour)
+		if len(told) > 0 {
+			t.Errorf("the next hole is told before the server says where it is: %v", <-told)
+		}
+		close(intr)
+		over("an interrupted search", api.Cancelled)
 	})
 }

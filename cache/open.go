@@ -441,8 +441,8 @@ func (d *Drive) Fallocate(fid uint64, off, length int64, mode uint32, intr Inter
 	return err
 }
 
-// Seek finds data or a hole (SEEK_DATA, SEEK_HOLE) in the content file.
-func (d *Drive) Seek(fid uint64, off int64, whence int) (int64, error) {
+// Seek finds data or a hole (SEEK_DATA, SEEK_HOLE) in the content file; of a large cold one it waits for the server's word.
+func (d *Drive) Seek(fid uint64, off int64, whence int, intr Interrupt) (int64, error) {
 	d.mu.Lock()
 	n, err := d.known(fid)
 	if err != nil {
@@ -451,11 +451,11 @@ func (d *Drive) Seek(fid uint64, off int64, whence int) (int64, error) {
 	}
 	if n.slot == 0 { // the holes in what is here are not the file's
 		size, p := n.size, n.part
-		if p != nil {
-			d.awaitHoles(p)
-		}
+		heard := p == nil || d.awaitHoles(p, intr)
 		d.mu.Unlock()
 		switch {
+		case !heard:
+			return 0, errStopped
 		case p != nil:
 			return p.seek(off, whence)
 		case off >= size:

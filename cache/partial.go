@@ -65,9 +65,10 @@ type partial struct {
 	clocked   time.Time
 	clockRest int64
 
-	holes     []api.Hole    // what the server said about it, in order
-	holesTold bool          // it has
-	holesAsk  chan struct{} // it is being asked, until this is closed
+	holes     []api.Hole      // what the server said about it, in order
+	holesTold bool            // it has
+	holesAsk  chan struct{}   // it is being asked, until this is closed,
+	holesSoon <-chan struct{} // and closed when attributes wait for that no longer; changes under Drive.mu too
 
 	through bool     // what was read goes to make room: see through.go. Changes under Drive.mu too
 	share   int64    // how much of it may be here then, bytes

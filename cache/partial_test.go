@@ -359,13 +359,13 @@ func TestPartialHasNoHolesOfItsOwn(t *testing.T) {
 	d := openShelf(t, s, t.TempDir(), 0)
 	fid := find(t, d, "film")
 	open(t, d, fid, unix.O_RDONLY)
-	if off, err := d.Seek(fid, 1<<20, unix.SEEK_DATA); off != 1<<20 || err != nil {
+	if off, err := d.Seek(fid, 1<<20, unix.SEEK_DATA, nil); off != 1<<20 || err != nil {
 		t.Errorf("SEEK_DATA: %d, %v", off, err)
 	}
-	if off, err := d.Seek(fid, 1<<20, unix.SEEK_HOLE); off != 8<<20 || err != nil {
+	if off, err := d.Seek(fid, 1<<20, unix.SEEK_HOLE, nil); off != 8<<20 || err != nil {
 		t.Errorf("SEEK_HOLE: %d, %v", off, err)
 	}
-	if _, err := d.Seek(fid, 8<<20, unix.SEEK_DATA); err != unix.ENXIO {
+	if _, err := d.Seek(fid, 8<<20, unix.SEEK_DATA, nil); err != unix.ENXIO {
 		t.Errorf("beyond the end: %v", err)
 	}
 	d.Release(fid, unix.O_RDONLY)

@@ -97,8 +97,8 @@ func (f *filesystem) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fus
 	return status(f.d.Fallocate(in.NodeId, int64(in.Offset), int64(in.Length), in.Mode, cancel))
 }
 
-func (f *filesystem) Lseek(_ <-chan struct{}, in *fuse.LseekIn, o *fuse.LseekOut) fuse.Status {
-	off, err := f.d.Seek(in.NodeId, int64(in.Offset), int(in.Whence))
+func (f *filesystem) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, o *fuse.LseekOut) fuse.Status {
+	off, err := f.d.Seek(in.NodeId, int64(in.Offset), int(in.Whence), cancel)
 	o.Offset = uint64(off)
 	return status(err)
 }

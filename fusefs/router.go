@@ -304,7 +304,7 @@ func (r *router) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, o *fuse.LseekOu
 		return stale
 	}
 	defer done()
-	return f.Lseek(cancel, in, o)
+	return patiently(cancel, in.Pid, func(cancel <-chan struct{}) fuse.Status { return f.Lseek(cancel, in, o) })
 }
 
 func (r *router) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
