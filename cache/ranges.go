@@ -16,7 +16,7 @@ const (
 	maxRange  = 16 << 20  // bytes of one request, on a link that is slower than the hash
 	piece     = 256 << 10 // bytes written at once
 	inFlight  = 3         // requests of one file at the same time,
-	urgentToo = 8         // with those that a read waits for
+	urgentToo = 32        // with those that a read waits for
 	soonAgain = 250 * time.Millisecond
 )
 
@@ -97,7 +97,7 @@ func (p *partial) failed(since time.Time, first, end int64, intr Interrupt) erro
 	if left <= 0 {
 		return errOffline
 	}
-	if !p.sleep(min(soonAgain, left), first, end, intr) {
+	if !p.sleep(&waiter{first: first, end: end, pauses: true}, min(soonAgain, left), intr) {
 		return errStopped
 	}
 	return nil
@@ -112,7 +112,7 @@ func (p *partial) attend(since time.Time, first, end int64, intr Interrupt) erro
 	if wait <= 0 {
 		return errOffline
 	}
-	if !p.sleep(wait, first, end, intr) {
+	if !p.sleep(&waiter{first: first, end: end}, wait, intr) {
 		return errStopped
 	}
 	return nil
@@ -128,12 +128,13 @@ func later(a, b time.Time) time.Time {
 // A waiter is a call that waits for blocks; for first = end, for the proof of the whole.
 type waiter struct {
 	first, end int64
+	pauses     bool // a request failed, and it is to ask again later
 	woken      chan struct{}
 }
 
-// sleep waits until the blocks are there or something went wrong, with mu given up; false when the caller gave up.
-func (p *partial) sleep(most time.Duration, first, end int64, intr Interrupt) bool {
-	w := &waiter{first, end, make(chan struct{})}
+// sleep waits until the blocks of w are there or something went wrong, with mu given up; false when the caller gave up.
+func (p *partial) sleep(w *waiter, most time.Duration, intr Interrupt) bool {
+	w.woken = make(chan struct{})
 	p.waiters = append(p.waiters, w)
 	p.mu.Unlock()
 	t := time.NewTimer(most)
@@ -174,6 +175,15 @@ func (p *partial) demand(first, end int64) (requested bool) {
 		first, requested = b, true
 	}
 	return requested
+}
+
+// demandMore requests what reads wait for and could not request, since there were too many requests; with mu held.
+func (p *partial) demandMore() {
+	for _, w := range p.waiters {
+		if !w.pauses {
+			p.demand(w.first, w.end)
+		}
+	}
 }
 
 // work starts requests for what is queued; with mu held.
@@ -236,6 +246,7 @@ func (p *partial) request(s span) {
 			p.failure = err
 		}
 		if ctx.Err() == nil && err == nil {
+			p.demandMore()
 			p.work()
 		}
 		p.tell(err != nil || p.have.left == 0)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -252,4 +253,58 @@ func TestPackSize(t *testing.T) {
 			t.Errorf("after step %d packs have up to %d bytes, wanted %d", i, p.most(), step.want)
 		}
 	}
+}
+
+// More programs than there may be requests read one cold file, each from somewhere else, and then one reads what has as many gaps: a request is made as soon
+// as another one has ended.
+func TestMoreReadersThanRequests(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		const readers, apart = urgentToo + 8, nearby + 2*blockSize
+		const gaps = 2 * readers * blockSize // of which every second block comes first
+		film := noise(readers*apart + gaps)
+		must(t, s.store("film", string(film)))
+		eventually(t, "y knows the film", func() bool { _, err := y.stat("film"); return err == nil })
+		const roundTrip = 100 * time.Millisecond
+		var requests atomic.Int64
+		y.wire.faults(func(w *wire) {
+			w.lacks = func(api.ID) error {
+				requests.Add(1)
+				time.Sleep(roundTrip)
+				return nil
+			}
+		})
+		a, err := y.stat("film")
+		must(t, err)
+		open(t, y.d, a.FID, unix.O_RDONLY)
+		defer y.d.Release(a.FID, unix.O_RDONLY)
+		read := func(off, n int) error {
+			got, err := readAt(y.d, a.FID, int64(off), n)
+			if err == nil && !bytes.Equal(got, film[off:off+n]) {
+				err = errors.New("it is something else")
+			}
+			return err
+		}
+		start := time.Now()
+		var all sync.WaitGroup
+		for i := range readers {
+			all.Go(func() {
+				if err := read(gaps+i*apart, blockSize); err != nil {
+					t.Errorf("reader %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(start); took > 3*roundTrip {
+			t.Errorf("%d readers took %v", readers, took)
+		}
+		for off := gaps - 2*blockSize; off >= 0; off -= 2 * blockSize { // backwards, so that nothing is read ahead
+			must(t, read(off, blockSize))
+		}
+		requests.Store(0)
+		start = time.Now()
+		must(t, read(0, gaps))
+		if took := time.Since(start); took > 3*roundTrip || requests.Load() <= urgentToo {
+			t.Errorf("a read with %d gaps took %v", requests.Load(), took)
+		}
+	})
 }

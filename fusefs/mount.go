@@ -43,6 +43,10 @@ type Server struct {
 // besides the header of the answer, so that content goes to the kernel without a copy in between.
 const maxRequest = 1<<20 - 2*4096
 
+// maxBackground is how many of the requests that no program waits for by itself are under way at a time: reads ahead, and those of asynchronous I/O. Reads
+// of what is cold take a round trip to the server each.
+const maxBackground = 64
+
 // Mount mounts a drive on a directory, starts serving and the drive's
 // background work. The caller closes the drive after Wait returned.
 func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
@@ -58,6 +62,7 @@ func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
 		Debug:                    o.Debug,
 		DirectMount:              os.Getuid() == 0,
 		MaxWrite:                 maxRequest,
+		MaxBackground:            maxBackground,
 		EnableLocks:              false, // the kernel keeps them
 		EnableSymlinkCaching:     true,
 		ExplicitDataCacheControl: true,
