@@ -285,3 +285,25 @@ func TestSavedAgainDuringAConflict(t *testing.T) {
 		t.Errorf("in the end:\n%v", truth)
 	}
 }
+
+// What another device deleted while it was written here is back where it was; that the server says so changes nothing of a name that it has here and the
+// server has not heard of.
+func TestWrittenIsBackUnderItsOldName(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("d"))
+		must(t, x.write("f", "0"))
+		mustQuiet(t, x, y)
+		x.wire.cut()
+		must(t, x.write("f", "1"))
+		must(t, x.link("f", "d/g"))
+		must(t, y.unlink("f"))
+		must(t, y.sync())
+		x.d.mu.Lock()
+		x.d.syn.most = 1 // the answer to the write comes before the name is on its way
+		x.d.mu.Unlock()
+		x.wire.mend()
+		if truth := mustQuiet(t, x, y); truth["d/g"].content != "1" || truth["f"].content != "1" {
+			t.Errorf("the server has\n%v", truth)
+		}
+	})
+}

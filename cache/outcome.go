@@ -59,7 +59,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 				d.syn.conflicts++
 			}
 			if o.Conflict == m.Node && o.Name != "" {
-				d.calledThere(t, m, o.Name)
+				d.calledThere(t, m, o.Name, c.Entries)
 			}
 		case madeAlready(m, &o, byID):
 			d.recreated(t, m)
@@ -155,15 +155,18 @@ func (d *Drive) recreated(t *tx, m *api.Mutation) {
 }
 
 // calledThere tells pending mutations of a node that the name which they know it by was
-// another one's on the server, and which it got instead; locked. Without it the server would not
-// find what this device renamed or removed next.
-func (d *Drive) calledThere(t *tx, m *api.Mutation, name api.Name) {
+// another one's on the server, and which it got instead, as the entries of the answer say; locked. Without it the server would not
+// find what this device renamed or removed next. A name that is still to be made stays as it is.
+func (d *Drive) calledThere(t *tx, m *api.Mutation, name api.Name, entries []api.EntryState) {
 	at := place{m.Parent, m.Name}
 	if m.Op == api.OpRename {
 		at = place{m.ToParent, m.ToName}
 	}
+	if !slices.Contains(entries, api.EntryState{Parent: at.parent, Name: name, Node: m.Node}) {
+		return // what was deleted is back in another directory
+	}
 	for _, e := range slices.Clone(d.journal.byNode[m.Node]) {
-		if e.gone || e.sent || e.m.Node != m.Node || (place{e.m.Parent, e.m.Name}) != at {
+		if e.gone || e.sent || e.m.Op == api.OpLink || e.m.Node != m.Node || (place{e.m.Parent, e.m.Name}) != at {
 			continue
 		}
 		next := e.m
