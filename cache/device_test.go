@@ -47,6 +47,7 @@ type device struct {
 
 	clock  clock                        // nil: the system's
 	idle   int                          // seam.idle
+	batch  int                          // seam.batch
 	unkind bool                         // power loss takes all that was not synced
 	sick   atomic.Pointer[func() error] // seam.sick; nil: nothing fails
 
@@ -165,7 +166,7 @@ func (v *device) open() error {
 		idle = 2
 	}
 	life := v.lives
-	v.cfg.seam = seam{replica: v.mem, synced: func(fd int, dataOnly bool) { v.synced(life, fd, dataOnly) }, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle, undone: v.wasUndone,
+	v.cfg.seam = seam{replica: v.mem, synced: func(fd int, dataOnly bool) { v.synced(life, fd, dataOnly) }, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle, batch: v.batch, undone: v.wasUndone,
 		sick: func(int) error {
 			if f := v.sick.Load(); f != nil {
 				return (*f)()

@@ -61,6 +61,7 @@ type seam struct {
 	clock   clock                       // tells of suspensions
 	disk    func() disk                 // what the disk under the cache says of its room
 	idle    int                         // instead of maxIdle; 0 = that
+	batch   int                         // instead of api.MaxBatch; 0 = that
 	leasing *bool                       // whether there are leases; nil: it is tried
 	undone  func(path string) bool      // power loss took the last writes to a content file, and their times
 }
@@ -80,6 +81,13 @@ func (k *seam) maxIdle() int {
 		return n / 8
 	}
 	return maxIdle
+}
+
+func (k *seam) maxBatch() int {
+	if k.batch > 0 {
+		return k.batch
+	}
+	return api.MaxBatch
 }
 
 // lost tells whether a test took from a content file what was written last: the file's times are the test's then.

@@ -132,31 +132,66 @@ func (d *Drive) hurryUploads() {
 	}
 }
 
-// hear applies a page of the feed and tells whether it did.
+// hear takes in what the feed brought, and tells whether it did. While a batch is in flight nothing is heard: whether that was applied in what is shown can't be
+// known. What was read before the last batch was answered, or is of before a restore, is not believed, but what the server says now.
 func (d *Drive) hear(h heard) bool {
-	if h.resync {
+	d.mu.Lock()
+	waits := d.syn.flight != nil
+	old := h.page.Epoch != d.syn.epoch || h.page.Epoch != d.syn.believed || h.page.Seq < d.syn.acked
+	d.mu.Unlock()
+	switch {
+	case waits && h.resync:
+		d.wakeSyncer()
+		return false
+	case waits:
+		return false // the cursor stays: the feed asks again
+	case h.resync:
+		return d.resync()
+	case old:
+		return d.ask()
+	}
+	return d.apply(&h.page)
+}
+
+// ask takes in what the server says now, and tells whether it did. Nothing is in flight meanwhile. So what comes knows all that was ever answered, also a page
+// that is cut, whose number is that of its last change and says nothing of when it was read.
+func (d *Drive) ask() bool {
+	for {
 		d.mu.Lock()
-		waits := d.syn.flight != nil // whether a listing shows it applied can't be known
+		life, epoch, seq := d.syn.life, d.syn.epoch, d.syn.seq
 		d.mu.Unlock()
-		if waits {
-			d.wakeSyncer()
+		page, err := d.cfg.Remote.Changes(d.ctx, life, epoch, seq, 0)
+		switch {
+		case api.KindOf(err) == api.Resync:
+			return d.resync()
+		case err != nil: // the feed finds out what is wrong
 			return false
-		}
-		if err := d.relist(); err != nil {
-			d.log.Warn("list again", "err", err)
-			if errors.Is(err, errAnother) {
-				d.setProblem(err)
-			}
+		case !d.apply(&page):
 			return false
+		case !page.More:
+			return true
 		}
+	}
+}
+
+// resync lists again, and tells whether it did.
+func (d *Drive) resync() bool {
+	err := d.relist()
+	if err == nil {
 		return true
 	}
+	d.log.Warn("list again", "err", err)
+	if errors.Is(err, errAnother) {
+		d.setProblem(err)
+	}
+	return false
+}
+
+// apply makes true here what a page of the feed says, and tells whether it did.
+func (d *Drive) apply(p *api.Changes) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := &h.page
-	if d.syn.flight != nil || p.Epoch != d.syn.epoch || p.Epoch != d.syn.believed || p.Seq < d.syn.acked {
-		// It may have been read before what we are about to hear, or heard, of our
-		// own batch, or be of before a restore. The cursor stays: the feed asks again.
+	if p.Epoch != d.syn.epoch || p.Epoch != d.syn.believed {
 		return false
 	}
 	if p.Seq == d.syn.seq && len(p.Nodes)+len(p.Entries)+len(p.Gone) == 0 {

@@ -25,6 +25,7 @@ type simulated struct {
 	nets    []*network
 	ids     byte
 	cuts    bool   // answers about directories have room for a few entries only
+	batch   int    // how many mutations a device sends at once; 0: as many as it may
 	restore func() // a backup; nil: there is none
 }
 
@@ -32,7 +33,7 @@ func (s *simulated) device(name string, rng *rand.Rand) *device {
 	s.ids++
 	id := api.ID{0: 0xd0, 15: s.ids}
 	v := unstarted(s.t, api.ID{2}, name, rng)
-	v.cfg.Device, v.clock, v.wire.Remote = id, &sleeper{wake: make(chan struct{})}, trace(s.server.Device(id, name), v.log)
+	v.cfg.Device, v.clock, v.batch, v.wire.Remote = id, &sleeper{wake: make(chan struct{})}, s.batch, trace(s.server.Device(id, name), v.log)
 	v.start()
 	net := newNetwork(rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
 	if s.cuts {
@@ -168,6 +169,7 @@ func simulate(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	s := newSimulated(t)
 	s.cuts = true
+	s.batch = []int{0, 2, 5}[seed%3] // a life has no more work than fits into a batch
 	m := &model{t: t, rng: rng, world: s, doings: slices.Concat(doings, fates), offline: map[*device]bool{}}
 	if seed%4 == 0 {
 		m.doings = append(m.doings, "backup", "backup", "restore", "restore", "sync", "sync", "sync", "online", "online", "online")

@@ -193,6 +193,11 @@ func (d *Drive) send() error {
 		if err := d.uniteAll(); err != nil {
 			return err
 		}
+		select {
+		case h := <-d.syn.heard: // it may be long until all is sent
+			h.applied <- d.hear(h)
+		default:
+		}
 		f, err := d.take()
 		if err != nil {
 			return err
@@ -257,9 +262,9 @@ func (d *Drive) pick() *flight {
 	f := &flight{}
 	var w waiting
 	versions := map[api.ID]api.ID{} // that the batch gives to files
-	most := d.syn.most
-	if most == 0 {
-		most = api.MaxBatch
+	most := d.cfg.seam.maxBatch()
+	if d.syn.most > 0 {
+		most = min(most, d.syn.most)
 	}
 	d.syn.later = time.Time{}
 	chunks := 0
