@@ -77,6 +77,12 @@ func (d *Drive) heat(n *node) *hot {
 	return n.hot
 }
 
+// carry makes e the mutation that carries what is hot; locked.
+func (d *Drive) carry(h *hot, e *entry) {
+	h.entry = e
+	d.journal.awaits(h)
+}
+
 // dirty records that a node's content may change from now on; locked. n has
 // a content file.
 func (d *Drive) dirty(t *tx, n *node) {
@@ -95,6 +101,7 @@ func (d *Drive) dirty(t *tx, n *node) {
 		d.logWrite(t, n)
 	}
 	h.ready = nil // what was hashed is no longer the whole story
+	d.journal.awaits(h)
 }
 
 // stale tells whether a hot node may have been written since a checkpoint; locked.
@@ -113,6 +120,7 @@ func (d *Drive) force(t *tx, n *node) {
 	}
 	if h.ready != nil && d.stale(n, h.ready) {
 		h.ready = nil
+		d.journal.awaits(h)
 	}
 	if h.entry != nil && h.ready == nil {
 		h.forced = true
@@ -126,7 +134,7 @@ func (d *Drive) logWrite(t *tx, n *node) {
 	if sent := n.hot.sent; sent != nil && sent.mtime != n.mtime {
 		n.hot.mtime = -1 // it was written meanwhile: the server has another one
 	}
-	n.hot.entry = t.log(api.Mutation{Op: api.OpWrite, Node: n.id, Base: n.version, Parent: n.up, Name: n.name, Time: now()})
+	d.carry(n.hot, t.log(api.Mutation{Op: api.OpWrite, Node: n.id, Base: n.version, Parent: n.up, Name: n.name, Time: now()}))
 }
 
 // cool forgets that a node's content may differ; locked. A write that waits for it is dropped.
@@ -135,8 +143,11 @@ func (d *Drive) cool(t *tx, n *node) {
 	if h == nil {
 		return
 	}
-	if h.entry != nil && h.entry.m.Op == api.OpWrite {
-		t.drop(h.entry)
+	if e := h.entry; e != nil {
+		d.journal.setWaits(e, false)
+		if e.m.Op == api.OpWrite {
+			t.drop(e)
+		}
 	}
 	d.quota.all -= h.grown
 	d.fasten(h)

@@ -17,6 +17,9 @@ type entry struct {
 	sent  bool // in the batch in flight: immutable, and no longer a target of coalescing
 	gone  bool
 
+	waits bool   // for content (hot.entry): see awaits
+	also  *entry // another one in the same place of journal.waitsAt
+
 	after time.Time // not to be sent before; zero = at once
 	fails int       // how often the server failed on it alone
 	why   error     // the last time
@@ -43,22 +46,28 @@ type journal struct {
 	staysAt   map[place]int     // how many have this place
 	stayUnder map[api.ID]int    // how many places in this directory are theirs
 	doubts    int               // how many are in doubt
+
+	// Of those that are to be sent, the ones that wait for content: how many, and the creations among them by directory and name.
+	waits   int
+	waitsAt map[api.ID]map[api.Name]*entry
 }
 
 func newJournal() journal {
 	return journal{byNode: map[api.ID][]*entry{}, places: map[place]int{}, under: map[api.ID]int{},
-		staying: map[api.ID]*entry{}, staysAt: map[place]int{}, stayUnder: map[api.ID]int{}}
+		staying: map[api.ID]*entry{}, staysAt: map[place]int{}, stayUnder: map[api.ID]int{}, waitsAt: map[api.ID]map[api.Name]*entry{}}
 }
 
-func (e *entry) places() []place {
-	var p []place
-	if e.m.Op != api.OpWrite && !e.m.Parent.IsZero() {
-		p = append(p, place{e.m.Parent, e.m.Name})
+// places is the n places that a mutation is about.
+func places(m *api.Mutation) (at [2]place, n int) {
+	if m.Op != api.OpWrite && !m.Parent.IsZero() {
+		at[n] = place{m.Parent, m.Name}
+		n++
 	}
-	if !e.m.ToParent.IsZero() {
-		p = append(p, place{e.m.ToParent, e.m.ToName})
+	if !m.ToParent.IsZero() {
+		at[n] = place{m.ToParent, m.ToName}
+		n++
 	}
-	return p
+	return at, n
 }
 
 func (j *journal) add(e *entry) {
@@ -72,9 +81,13 @@ func (j *journal) add(e *entry) {
 	if !e.m.Replaces.IsZero() {
 		j.byNode[e.m.Replaces] = append(j.byNode[e.m.Replaces], e)
 	}
-	for _, p := range e.places() {
+	at, n := places(&e.m)
+	for _, p := range at[:n] {
 		j.places[p]++
 		j.under[p.parent]++
+	}
+	if e.waits {
+		j.wait(e)
 	}
 	if e.stays {
 		j.staying[e.m.Node] = e
@@ -111,13 +124,17 @@ func (j *journal) remove(e *entry) {
 			j.byNode[id] = l
 		}
 	}
-	for _, p := range e.places() {
+	at, n := places(&e.m)
+	for _, p := range at[:n] {
 		if j.places[p]--; j.places[p] == 0 {
 			delete(j.places, p)
 		}
 		if j.under[p.parent]--; j.under[p.parent] == 0 {
 			delete(j.under, p.parent)
 		}
+	}
+	if e.waits {
+		j.unwait(e)
 	}
 	if e.stays {
 		delete(j.staying, e.m.Node)

@@ -350,7 +350,7 @@ func (m *model) end() {
 func (v *device) check() error {
 	v.d.mu.Lock()
 	defer v.d.mu.Unlock()
-	if err := errors.Join(v.d.checkUnsent(), v.d.checkAbove()); err != nil {
+	if err := errors.Join(v.d.checkUnsent(), v.d.checkAbove(), v.d.checkWaits()); err != nil {
 		return fmt.Errorf("%s: %w", v.name, err)
 	}
 	for _, n := range v.d.byID {

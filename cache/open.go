@@ -60,7 +60,7 @@ func (d *Drive) create(parent uint64, name string, mode, flags uint32, c Cred, i
 	if _, err := d.fresh(t, n, true); err != nil {
 		return Attr{}, Opened{}, d.abandon(t, n, err)
 	}
-	d.heat(n).entry = d.enter(t, p, l, api.Name(name), n, stays)
+	d.carry(d.heat(n), d.enter(t, p, l, api.Name(name), n, stays))
 	if err := t.commit(); err != nil {
 		return Attr{}, Opened{}, err
 	}

@@ -99,7 +99,7 @@ func (d *Drive) Mknod(parent uint64, name string, mode, rdev uint32, c Cred, int
 	}
 	e := d.enter(t, p, l, api.Name(name), n, stays)
 	if n.isFile() {
-		d.heat(n).entry = e
+		d.carry(d.heat(n), e)
 		d.settle(n)
 	}
 	if err := t.commit(); err != nil {

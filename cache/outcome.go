@@ -309,7 +309,8 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	e := d.enter(t, p, l, name, n, false)
 	e.after = time.Now().Add(holdBack)
 	h := d.heat(n)
-	h.entry, h.ready, h.sent, h.due = e, nil, nil, e.after
+	h.ready, h.sent, h.due = nil, nil, e.after
+	d.carry(h, e)
 	h.base = 0 // a new file, of which the server has nothing
 	d.grew(n)
 	if c, err := d.attach(n); err == nil {

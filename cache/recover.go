@@ -58,6 +58,9 @@ func (d *Drive) recover() error {
 	if err := d.loadPartials(t, used); err != nil {
 		return err
 	}
+	if f := d.syn.flight; f != nil && len(f.Batch.Mutations) == 0 {
+		d.unsend(t, f, true)
+	}
 	if err := t.commit(); err != nil {
 		return err
 	}
@@ -213,7 +216,9 @@ func (d *Drive) examine(t *tx, n *node, r *recorded, end lastEnd) error {
 	t.node(n)
 	h.opened++
 	h.other = len(d.syn.doubt) > 0 // what was heard of it is not known any more
-	if h.entry = d.journal.unsent(n.id, api.OpCreate, api.OpWrite); h.entry == nil {
+	if e := d.journal.unsent(n.id, api.OpCreate, api.OpWrite); e != nil {
+		d.carry(h, e)
+	} else {
 		d.logWrite(t, n)
 		h.mtime = -1 // not known: send the mtime even if the content is the same
 	}

@@ -187,7 +187,7 @@ func (d *Drive) journalAgain(dir api.ID, lost []missing, made map[api.ID]bool) e
 			}
 			e := t.log(d.creation(n, m.place))
 			if n.isFile() {
-				n.hot.entry = e
+				d.carry(n.hot, e)
 			}
 		}
 		t.node(n)

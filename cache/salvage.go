@@ -244,7 +244,7 @@ func (d *Drive) salvage(t *tx, used map[uint64]bool) error {
 		d.slots.held[f.slot] = &holding{node: n.id, bytes: n.size}
 		d.slots.bytes += n.size
 		h := d.heat(n)
-		h.entry = d.enter(t, p, p.list, name, n, false)
+		d.carry(h, d.enter(t, p, p.list, name, n, false))
 		h.opened++
 		h.due = time.Now()
 		d.enqueue(n)

@@ -53,7 +53,7 @@ func (d *Drive) unstay(t *tx, n *node, at place) error {
 		if n.hot == nil && !d.reheat(t, n) {
 			return nil // the loss is logged
 		}
-		n.hot.entry = e
+		d.carry(n.hot, e)
 		d.grew(n)
 		d.settle(n)
 	}

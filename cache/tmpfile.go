@@ -49,7 +49,7 @@ func (d *Drive) bear(p *node, l *listing, name api.Name, n *node, stays bool) er
 	h.opened++
 	n.c.rec.dirty = true
 	t.slot(n.c)
-	h.entry = d.enter(t, p, l, name, n, stays)
+	d.carry(h, d.enter(t, p, l, name, n, stays))
 	d.grew(n)
 	if n.writers == 0 {
 		d.settle(n)

@@ -312,6 +312,7 @@ func (d *Drive) finishJob(t *tx, j *job) {
 		return
 	}
 	h.ready = &j.cp
+	d.journal.awaits(h)
 }
 
 // hash reads a job's file, gives its chunks to a sender and tells whether it changed meanwhile.
