@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -215,6 +216,29 @@ func (d *Drive) apply(p *api.Changes) bool {
 	return true
 }
 
+// relisting is how far relist has come. After an error it goes on there: what was listed was so after the point from which
+// the feed will tell all changes, however long ago that is.
+type relisting struct {
+	from, to point // the cursor that the server does not know, and the one that will be
+	done     map[api.ID]bool
+}
+
+// A point in the drive's order, as a cursor has it.
+type point struct {
+	epoch api.ID
+	seq   int64
+}
+
+// relistTo begins with it, or goes on, and is how far it has come; locked.
+func (d *Drive) relistTo(info *api.DriveInfo) *relisting {
+	r := d.syn.relisting
+	if from := (point{d.syn.epoch, d.syn.seq}); r == nil || r.from != from || r.to.epoch != info.Epoch {
+		r = &relisting{from, point{info.Epoch, info.Seq}, map[api.ID]bool{}}
+		d.syn.relisting = r
+	}
+	return r
+}
+
 // relist reads every directory that this machine keeps again: the server
 // does not know our cursor any more. Pending mutations stay.
 func (d *Drive) relist() (err error) {
@@ -223,15 +247,15 @@ func (d *Drive) relist() (err error) {
 		return err
 	}
 	d.mu.Lock()
-	epoch, seq := d.syn.epoch, d.syn.seq
+	r := d.relistTo(&info)
 	defer func() {
 		if err != nil { // with the old cursor the server tells us to begin again
 			d.mu.Lock()
-			d.syn.epoch, d.syn.seq = epoch, seq
+			d.syn.epoch, d.syn.seq = r.from.epoch, r.from.seq
 			d.mu.Unlock()
 		}
 	}()
-	d.syn.epoch, d.syn.seq = info.Epoch, info.Seq
+	d.syn.epoch, d.syn.seq = r.to.epoch, r.to.seq
 	d.drive = info
 	if d.syn.believed.IsZero() {
 		d.syn.believed = info.Epoch
@@ -247,7 +271,12 @@ func (d *Drive) relist() (err error) {
 			return err
 		}
 	}
-	if err := d.listAgain(dirs); err != nil {
+	dirs = slices.DeleteFunc(dirs, func(id api.ID) bool { return r.done[id] })
+	done, err := d.listAgain(dirs)
+	for _, id := range done {
+		r.done[id] = true
+	}
+	if err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -255,6 +284,7 @@ func (d *Drive) relist() (err error) {
 	d.saveCursor(t)
 	t.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
 	if err = t.commit(); err == nil {
+		d.syn.relisting = nil
 		d.showing(d.syn.seq)
 	}
 	d.mu.Unlock()
@@ -294,27 +324,24 @@ func (d *Drive) parentsFirst(dirs []api.ID) []api.ID {
 	return sorted
 }
 
-// listAgain makes directories what the server says they are.
-func (d *Drive) listAgain(dirs []api.ID) error {
+// listAgain makes directories what the server says they are, and returns those for which that is done, also with an error. What is
+// heard and sent meanwhile waits for it.
+func (d *Drive) listAgain(dirs []api.ID) (done []api.ID, err error) {
 	d.mu.Lock()
 	epoch := d.syn.believed
 	d.mu.Unlock()
-	for _, id := range dirs {
-		pages, err := d.pages(d.ctx, id, epoch, nil)
-		if api.KindOf(err) == api.NotFound && !d.unknown(id) {
-			if err := d.vanished(id); err != nil {
-				return err
-			}
-			continue // it goes with its parent's listing
+	err = d.eachListing(dirs, epoch, func(id api.ID, pages []api.Listing) (err error) {
+		if pages == nil && !d.unknown(id) {
+			err = d.vanished(id) // it goes with its parent's listing
+		} else {
+			err = d.relisted(id, pages)
 		}
-		if err != nil && api.KindOf(err) != api.NotFound {
-			return err
+		if err == nil {
+			done = append(done, id)
 		}
-		if err := d.relisted(id, pages); err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
+	return done, err
 }
 
 // vanished takes note of a directory that is gone on the server. It is to be listed again, if what is pending below it may bring
@@ -376,16 +403,16 @@ func (d *Drive) resolve() error {
 	}
 	d.syn.again = map[api.ID]bool{}
 	d.mu.Unlock()
-	err := d.listAgain(dirs)
+	done, err := d.listAgain(dirs)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	again := d.syn.again
 	d.syn.again = nil
-	if err != nil {
+	if len(done) == 0 {
 		return err
 	}
 	above = d.aboveUnsent()
-	for _, id := range dirs {
+	for _, id := range done {
 		if !again[id] && !d.isIn(above, id) {
 			delete(d.syn.doubt, id)
 		}
@@ -393,7 +420,7 @@ func (d *Drive) resolve() error {
 	t := d.begin()
 	t.behind = true
 	t.b.Set(metaKey("doubt"), mustJSON(d.syn.doubt), nil)
-	return t.commit()
+	return cmp.Or(err, t.commit())
 }
 
 // isIn tells whether a directory that is here is in a set; one that is gone is in none. Locked.

@@ -40,12 +40,8 @@ var errRestored = api.Errorf(api.Resync, "the server was restored from a backup:
 // parents first. From then on that epoch is believed.
 func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
 	made := map[api.ID]bool{}
-	for _, dir := range dirs {
+	err := d.eachListing(dirs, epoch, func(dir api.ID, pages []api.Listing) error {
 		there := map[api.Name]*api.Node{}
-		pages, err := d.pages(d.ctx, dir, epoch, nil)
-		if err != nil && api.KindOf(err) != api.NotFound {
-			return err
-		}
 		for i := range pages {
 			nodes := map[api.ID]*api.Node{}
 			for j := range pages[i].Nodes {
@@ -67,9 +63,10 @@ func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
 				lost = append(lost, m)
 			}
 		}
-		if err := d.journalAgain(dir, lost, made); err != nil {
-			return err
-		}
+		return d.journalAgain(dir, lost, made)
+	})
+	if err != nil {
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -26,6 +26,8 @@ type syncer struct {
 	undescribed list.List // nodes of hots whose content may not describe itself yet
 	looked      int       // files that were looked at to make content durable
 
+	relisting *relisting // nil: none that began and did not end
+
 	shadow map[api.ID]bool // and when what stays here does not hide what the server has
 	lanes  [lanes]*lane
 

@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -222,5 +223,79 @@ func TestFewerTogetherWhileSending(t *testing.T) {
 		}
 		mu.Unlock()
 		mustQuiet(t, x, y)
+	})
+}
+
+// Listing all again after a gap in the feed goes on where an error was, however often there is one, and misses nothing that changes meanwhile.
+func TestListingAgainGoesOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		const dirs = 150
+		x.tree(t, dirs)
+		y.heardOf(t, fmt.Sprintf("d%03d", dirs-1))
+		y.find(t, rootFID)
+		y.d.mu.Lock()
+		known, err := y.d.listedDirs()
+		y.d.mu.Unlock()
+		must(t, err)
+		if len(known) != 1+2*dirs {
+			t.Fatalf("%d directories are known", len(known))
+		}
+		last := known[len(known)-1]
+		truth := mustQuiet(t, x, y)
+		path := map[api.ID]string{} // of the directories
+		for p, n := range truth {
+			if n.typ == "d" {
+				path[n.id] = p
+			}
+		}
+
+		y.wire.cut()
+		some := []api.ID{known[1], known[len(known)-2], last}
+		at := func(id api.ID, name string) string { return strings.TrimPrefix(path[id]+"/"+name, "/") }
+		change := func(name string) {
+			for _, id := range some {
+				must(t, x.write(at(id, name), name))
+			}
+			must(t, x.sync())
+		}
+		change("in the gap")
+		s.server.Forget()
+		var mu sync.Mutex
+		failed, answered := 0, map[api.ID]int{}
+		y.wire.faults(func(w *wire) {
+			w.together = func(dirs []api.ID) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if slices.Contains(dirs, last) && failed < 5 {
+					failed++
+					return errCut
+				}
+				for _, id := range dirs {
+					answered[id]++
+				}
+				return nil
+			}
+		})
+		y.wire.mend()
+		failures := func() int { mu.Lock(); defer mu.Unlock(); return failed }
+		eventually(t, "it failed once", func() bool { return failures() > 0 })
+		change("after the error")
+		must(t, y.write("mine", "mine")) // is sent between two attempts
+		eventually(t, "it failed five times", func() bool { return failures() == 5 })
+		got := mustQuiet(t, x, y)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, id := range known {
+			if answered[id] != 1 && id != y.d.root.id { // the root is once more, for what was made in it meanwhile
+				t.Errorf("%s was listed %d times", path[id], answered[id])
+			}
+		}
+		for _, id := range some {
+			for _, name := range []string{"in the gap", "after the error"} {
+				if got[at(id, name)].content != name {
+					t.Errorf("%s has no %q", path[id], name)
+				}
+			}
+		}
 	})
 }
