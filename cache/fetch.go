@@ -3,9 +3,11 @@ package cache
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"satchel/api"
+	"satchel/api/pace"
 )
 
 // A fetch is a download or listing under way; all who need it wait for the one. The fields are guarded by Drive.mu, but for
@@ -20,14 +22,34 @@ type fetch struct {
 	among   bool               // of listings: it was asked for with others
 	ended   bool               // its node has no fetch any more
 	givenUp bool               // what it is of is to be asked for again
+
+	mu   sync.Mutex
+	till time.Time // of listings: until when who reads is patient for what has come; guarded by mu
+}
+
+// came tells of n bytes of a listing that have come.
+func (f *fetch) came(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	f.till = later(f.till, now).Add(pace.Worth(n))
+	if most := now.Add(patience); f.till.After(most) {
+		f.till = most
+	}
+}
+
+func (f *fetch) patient() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.till
 }
 
 // maxLeft is how many listings go on that nobody waits for any more. A program that asks again after it got no answer
 // finds its listing further on; but where no server answers, and programs try one directory after the other, there is an end to it.
 const maxLeft = 64
 
-// pageSize is how many entries are asked for at once, of one directory or of several.
-const pageSize = 2000
+// firstPage is how many entries of a directory are asked for at first, since somebody may wait for them; then it is as many as there can be.
+const firstPage = 2000
 
 // run does the work of a listing under way in the background; locked.
 func (d *Drive) run(n *node, f *fetch, work func(context.Context) error) {
@@ -35,7 +57,7 @@ func (d *Drive) run(n *node, f *fetch, work func(context.Context) error) {
 	f.giveUp = cancel
 	d.wg.Go(func() {
 		defer cancel()
-		err := work(ctx)
+		err := work(pace.Tell(ctx, f.came))
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.end(n, f, err)
@@ -210,7 +232,11 @@ func (c *pageChain) ask(after api.Name) *page {
 			return
 		}
 		defer func() { <-c.atOnce }()
-		p.listing, p.err = c.d.cfg.Remote.Children(c.ctx, c.dir, after, pageSize, func(after api.Name) { p.next = c.ask(after) })
+		limit := api.MaxPage
+		if after == "" {
+			limit = firstPage
+		}
+		p.listing, p.err = c.d.cfg.Remote.Children(c.ctx, c.dir, after, limit, func(after api.Name) { p.next = c.ask(after) })
 	})
 	return p
 }

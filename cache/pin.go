@@ -374,7 +374,7 @@ func (d *Drive) pinTree(n *node) error {
 		return nil
 	}
 	d.passes(n)
-	l, err := d.dir(n, d.done)
+	l, err := d.entriesOf(n, true, d.done)
 	if err := d.fared(n, err); err != nil || l == nil {
 		return err
 	}

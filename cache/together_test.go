@@ -299,3 +299,56 @@ func TestListingAgainGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// Who reads a directory for the first time waits for as long as it comes, and who looks up a name in it for patience: it goes on for the next one.
+func TestWideDirectoryComesSlowly(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		const files = 500
+		for _, dir := range []string{"read", "looked", "stuck"} {
+			must(t, x.mkdir(dir))
+			for i := range files {
+				must(t, x.write(fmt.Sprintf("%s/a file with a long name %03d", dir, i), ""))
+			}
+		}
+		must(t, x.sync())
+		dirs := map[string]uint64{}
+		for _, dir := range []string{"read", "looked", "stuck"} {
+			y.heardOf(t, dir)
+			a, err := y.stat(dir)
+			must(t, err)
+			dirs[dir] = a.FID
+		}
+		time.Sleep(strolling) // no listing ahead
+		y.wire.net.mu.Lock()
+		y.wire.net.room = 200
+		y.wire.net.mu.Unlock()
+		y.narrowest()
+
+		start, names := time.Now(), 0
+		must(t, y.d.ReadDir(dirs["read"], 0, nil, func(Dirent) bool { names++; return true }, nil))
+		if took := time.Since(start); names != files+2 || took < 2*patience {
+			t.Errorf("%d names in %v", names, took)
+		}
+
+		start = time.Now()
+		_, err := y.d.Lookup(dirs["looked"], "a file with a long name 499", nil)
+		if took := time.Since(start); api.KindOf(err) != api.Unavailable || took != patience {
+			t.Errorf("a look-up: %v after %v", err, took)
+		}
+		eventually(t, "the listing goes on", func() bool {
+			_, err := y.d.Lookup(dirs["looked"], "a file with a long name 499", nil)
+			return err == nil
+		})
+
+		start = time.Now()
+		stopped := time.AfterFunc(2*patience, func() { y.narrow(crumb, time.Hour) })
+		defer stopped.Stop()
+		err = y.d.ReadDir(dirs["stuck"], 0, nil, func(Dirent) bool { return true }, nil)
+		if took := time.Since(start); api.KindOf(err) != api.Unavailable || took < 2*patience || took > 5*patience {
+			t.Errorf("a listing that stops: %v after %v", err, took)
+		}
+		y.widen()
+		y.wire.cut() // what was on its way is lost
+		mustQuiet(t, x, y)
+	})
+}

@@ -102,7 +102,10 @@ func (d *Drive) letGo(n *node) {
 // dir returns the entries of a directory, fetching them first if this
 // machine never did. Locked; the lock is given up while it waits, at most for
 // patience. A listing stays valid until the lock is given up again.
-func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
+func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) { return d.entriesOf(n, false, intr) }
+
+// entriesOf is dir for a call that may be about all of the entries: then it waits for as long as they come.
+func (d *Drive) entriesOf(n *node, all bool, intr Interrupt) (*listing, error) {
 	if !n.isDir() {
 		return nil, errNotDir
 	}
@@ -118,7 +121,7 @@ func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
 			return nil, errNotFound
 		}
 		f := d.fetchDir(n)
-		err := d.await(f, since, intr)
+		err := d.await(f, since, all, intr)
 		if err == errOffline && !f.ended && time.Since(since) < patience { // its moment is over
 			d.askAlone(n, f)
 			continue
@@ -140,9 +143,9 @@ func (d *Drive) dir(n *node, intr Interrupt) (*listing, error) {
 	return l, nil
 }
 
-// await gives up the lock until a listing ends, and returns how it ended. A call that began at a time waits for patience, and for what was
-// asked for with others only a moment. Locked.
-func (d *Drive) await(f *fetch, since time.Time, intr Interrupt) error {
+// await gives up the lock until a listing ends, and returns how it ended. A call that began at a time waits for patience, but for who
+// wants all of it as long as it comes; and for what was asked for with others only a moment. Locked.
+func (d *Drive) await(f *fetch, since time.Time, all bool, intr Interrupt) error {
 	d.join(f)
 	defer d.leave(f)
 	until := since.Add(patience)
@@ -150,7 +153,7 @@ func (d *Drive) await(f *fetch, since time.Time, intr Interrupt) error {
 		until = moment
 	}
 	d.mu.Unlock()
-	err := f.wait(until, intr)
+	err := f.wait(until, all, intr)
 	d.mu.Lock()
 	if err == errOffline && f.ended { // it was being made complete
 		err = f.err
@@ -159,16 +162,21 @@ func (d *Drive) await(f *fetch, since time.Time, intr Interrupt) error {
 }
 
 // wait is await without the lock.
-func (f *fetch) wait(until time.Time, intr Interrupt) error {
-	t := time.NewTimer(time.Until(until))
-	defer t.Stop()
-	select {
-	case <-f.done:
-		return f.err
-	case <-intr:
-		return errStopped
-	case <-t.C:
-		return errOffline
+func (f *fetch) wait(until time.Time, all bool, intr Interrupt) error {
+	for {
+		t := time.NewTimer(time.Until(until))
+		select {
+		case <-f.done:
+			t.Stop()
+			return f.err
+		case <-intr:
+			t.Stop()
+			return errStopped
+		case <-t.C:
+		}
+		if until = f.patient(); !all || !until.After(time.Now()) {
+			return errOffline
+		}
 	}
 }
 
@@ -282,7 +290,7 @@ func (d *Drive) ReadDir(fid, off uint64, intr Interrupt, fn func(Dirent) bool, p
 	if plus != nil {
 		n.awaited++
 	}
-	l, err := d.dir(n, intr)
+	l, err := d.entriesOf(n, true, intr)
 	if plus != nil {
 		n.awaited--
 	}

@@ -94,7 +94,7 @@ func (d *Drive) lister() {
 		}
 		l := d.listen(ids...)
 		d.mu.Unlock()
-		answers, old, err := d.together(d.ctx, ids, l.epoch, pageSize)
+		answers, old, err := d.together(d.ctx, ids, l.epoch, firstPage)
 		d.mu.Lock()
 		switch {
 		case err != nil:

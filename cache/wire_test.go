@@ -193,13 +193,17 @@ func (w *wire) Children(ctx context.Context, dir api.ID, after api.Name, limit i
 	w.mu.Lock()
 	w.lists++
 	w.asks++
-	dark, net := w.dark, w.net
+	dark, net, link := w.dark, w.net, w.link
 	w.mu.Unlock()
 	if dark {
 		return api.Listing{}, errCut
 	}
 	return over(w, ctx, false, func(ctx context.Context) (api.Listing, error) {
-		return w.Remote.Children(ctx, dir, after, net.few(limit), next)
+		l, err := w.Remote.Children(ctx, dir, after, net.few(limit), next)
+		if err == nil && link != nil {
+			err = link.carry(ctx, down, len(mustJSON(l)))
+		}
+		return l, err
 	})
 }
 
@@ -207,13 +211,16 @@ func (w *wire) Listings(ctx context.Context, dirs []api.ID, limit int) ([]api.Li
 	w.mu.Lock()
 	w.lists += len(dirs)
 	w.asks++
-	dark, net, together := w.dark, w.net, w.together
+	dark, net, link, together := w.dark, w.net, w.link, w.together
 	w.mu.Unlock()
 	if dark {
 		return nil, errCut
 	}
 	return over(w, ctx, false, func(ctx context.Context) ([]api.Listed, error) {
 		all, err := w.Remote.Listings(ctx, dirs, net.few(limit))
+		if err == nil && link != nil {
+			err = link.carry(ctx, down, len(mustJSON(all)))
+		}
 		if err == nil && together != nil {
 			err = together(dirs)
 		}

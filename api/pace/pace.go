@@ -35,6 +35,7 @@ func Stalled(ctx context.Context) *Stall {
 type Clock struct {
 	outer  *Clock
 	cancel context.CancelCauseFunc
+	told   func(n int) // of what moves; of a clock that stands still for ever. Or nil
 
 	mu    sync.Mutex
 	most  time.Duration
@@ -56,6 +57,11 @@ func With(parent context.Context, most time.Duration) (context.Context, *Clock) 
 	return context.WithValue(ctx, key{}, c), c
 }
 
+// Tell is a context for calls that tell fn of the bytes that move, beside the clocks that it has.
+func Tell(parent context.Context, fn func(n int)) context.Context {
+	return context.WithValue(parent, key{}, &Clock{outer: Of(parent), told: fn, ended: true})
+}
+
 // Of is a context's clock, nil if it has none.
 func Of(ctx context.Context) *Clock {
 	c, _ := ctx.Value(key{}).(*Clock)
@@ -74,6 +80,9 @@ func (c *Clock) over() {
 // Moved tells of n bytes that moved.
 func (c *Clock) Moved(n int) {
 	for ; c != nil; c = c.outer {
+		if c.told != nil {
+			c.told(n)
+		}
 		c.turn(func() { c.left = min(c.left+Worth(n), c.most) })
 	}
 }

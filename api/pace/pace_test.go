@@ -119,3 +119,29 @@ func TestWithout(t *testing.T) {
 		t.Error(context.Cause(ctx))
 	}
 }
+
+// Who only wants to hear of what moves hears it, beside the clocks around him and within, and ends nothing.
+func TestTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outer, clock := With(t.Context(), most)
+		defer clock.End()
+		told := 0
+		ctx, inner := With(Tell(outer, func(n int) { told += n }), time.Hour)
+		time.Sleep(most - time.Second)
+		inner.Moved(3 * Slowest)
+		inner.Rest()
+		time.Sleep(time.Hour)
+		inner.Wake()
+		inner.Renew(time.Hour)
+		time.Sleep(most - time.Second)
+		inner.Moved(5)
+		if told != 3*Slowest+5 || ctx.Err() != nil {
+			t.Errorf("told of %d bytes, %v", told, context.Cause(ctx))
+		}
+		inner.End()
+		Of(Tell(t.Context(), func(n int) { told = n })).Moved(7)
+		if told != 7 || outer.Err() != nil {
+			t.Errorf("told of %d bytes, %v", told, context.Cause(outer))
+		}
+	})
+}
