@@ -167,6 +167,7 @@ func (d *Drive) move(p *node, l *listing, name api.Name, n, q *node, ql *listing
 		p.nlink--
 		q.nlink++
 	}
+	d.doubtMoved(t, p, q)
 	touch(p, tm)
 	touch(q, tm)
 	n.ctime = tm
@@ -205,6 +206,8 @@ func (d *Drive) exchange(p *node, l *listing, name api.Name, n, q *node, ql *lis
 	t.point(p, l.byName[name], old)
 	t.point(q, ql.byName[newName], n)
 	if p != q {
+		d.doubtMoved(t, p, q)
+		d.doubtMoved(t, q, p)
 		if n.isDir() {
 			p.nlink--
 			q.nlink++

@@ -158,6 +158,9 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 			d.doubt(t, p.id)
 		} else {
 			t.link(p, l, e.Name, n)
+			if n.hot != nil && n.hot.other { // it came up where it was before
+				d.doubt(t, p.id)
+			}
 			if replaced != nil {
 				d.passPin(t, replaced, n)
 			}
@@ -192,6 +195,13 @@ func (d *Drive) doubtNode(t *tx, n *node) {
 		}
 	}
 	d.doubt(t, n.up)
+}
+
+// doubtMoved takes the doubt of a directory along with what a program moves out of it; locked.
+func (d *Drive) doubtMoved(t *tx, from, to *node) {
+	if d.syn.doubt[from.id] {
+		d.doubt(t, to.id)
+	}
 }
 
 // busyBelow tells whether a directory that the server removed is needed yet: what is pending below it may bring

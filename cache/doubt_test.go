@@ -1,0 +1,68 @@
+package cache
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A file in doubt that a program moves to another directory is in doubt there: what the server has of it comes (simulation, seed 31009195).
+func TestDoubtGoesAlong(t *testing.T) {
+	for how, flags := range map[string]uint32{"renamed": 0, "exchanged": unix.RENAME_EXCHANGE} {
+		t.Run(how, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+				must(t, x.mkdir("e"))
+				must(t, x.write("d", "the server's"))
+				if flags != 0 {
+					must(t, x.write("e/d", "the other's"))
+				}
+				mustQuiet(t, x, y)
+				x.wire.cut()
+				must(t, x.write("d", "never durable"))
+				x.settled()
+				a, err := x.stat("d")
+				must(t, err)
+				x.d.mu.Lock()
+				content := strings.TrimPrefix(x.d.slotPath(x.d.byFID[a.FID].slot), x.dir())
+				x.d.mu.Unlock()
+				x.kill(false)
+				must(t, os.Remove(x.dir()+content))
+				x.wire.cut()
+				x.start()
+				must(t, x.rename("d", "e/d", flags))
+				hasOnce(t, mustQuiet(t, x, y), "the server's")
+			})
+		})
+	}
+}
+
+// What another device writes into a file that is open here, and that it moves then, comes after the next start too (simulation, seed 31008654).
+func TestOpenFileIsWrittenAndMoved(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("d"))
+		must(t, x.mkdir("e"))
+		must(t, x.write("d/f", "0"))
+		mustQuiet(t, x, y)
+		h, err := y.openFile("d/f", unix.O_RDWR)
+		must(t, err)
+		must(t, x.write("d/f", "x's"))
+		must(t, x.sync())
+		eventually(t, "y hears", func() bool {
+			y.d.mu.Lock()
+			defer y.d.mu.Unlock()
+			n := y.d.byFID[h.fid]
+			return n.hot != nil && n.hot.other
+		})
+		must(t, x.rename("d/f", "e/f", 0))
+		must(t, x.sync())
+		eventually(t, "y hears that it was moved", func() bool { _, err := y.stat("e/f"); return err == nil })
+		must(t, y.write("other", "y's")) // what is in doubt is looked at after something was sent
+		must(t, y.sync())
+		time.Sleep(10 * time.Second)
+		y.restart()
+		hasOnce(t, mustQuiet(t, x, y), "x's", "y's")
+	})
+}
