@@ -199,6 +199,7 @@ func (d *Drive) apply(p *api.Changes) bool {
 		d.showing(p.Seq)
 		return true
 	}
+	d.overheard(&p.State)
 	t := d.begin()
 	if err := d.applyState(t, &p.State); err != nil {
 		d.log.Error("apply changes", "err", err)

@@ -98,11 +98,18 @@ type listed struct {
 	epoch  api.ID // that was believed
 	late   []lateEntry
 	landed map[api.ID]int64 // nodes of our own mutations that the server answered meanwhile, and when
+	nodes  map[api.ID]lateNode
+}
+
+// A lateNode is a node as the server told of it meanwhile.
+type lateNode struct {
+	node *api.Node
+	seq  int64
 }
 
 // listen begins to collect what is heard of directories until finish; locked.
 func (d *Drive) listen(dirs ...api.ID) *listed {
-	l := &listed{epoch: d.syn.believed, landed: map[api.ID]int64{}}
+	l := &listed{epoch: d.syn.believed, landed: map[api.ID]int64{}, nodes: map[api.ID]lateNode{}}
 	for _, id := range dirs {
 		d.listing[id] = l
 	}
@@ -122,6 +129,16 @@ type lateEntry struct {
 	e   api.EntryState
 	n   *api.Node
 	seq int64
+}
+
+// overheard keeps the nodes that the server tells of for directories that are being listed: a page may have come that has them as they were. Locked.
+func (d *Drive) overheard(s *api.State) {
+	for l := range d.listening() {
+		for i := range s.Nodes {
+			n := &s.Nodes[i]
+			l.nodes[n.ID] = lateNode{n, s.Seq}
+		}
+	}
 }
 
 // fetchDir lists a directory for the first time; locked. Of a server that was restored it waits until that has what it lacks:
@@ -175,6 +192,13 @@ func (d *Drive) finish(n *node, l *listed, pages []api.Listing, err error) error
 	}
 	if err != nil {
 		return err
+	}
+	for _, p := range pages {
+		for i := range p.Nodes {
+			if late, ok := l.nodes[p.Nodes[i].ID]; ok && p.Seq < late.seq {
+				p.Nodes[i] = *late.node
+			}
+		}
 	}
 	d.forgetLanded(pages, l.landed)
 	return d.complete(n, pages, l.late)
@@ -239,22 +263,6 @@ func (c *pageChain) ask(after api.Name) *page {
 		p.listing, p.err = c.d.cfg.Remote.Children(c.ctx, c.dir, after, limit, func(after api.Name) { p.next = c.ask(after) })
 	})
 	return p
-}
-
-// outdated tells whether a page is older than what is known here. One of another epoch (zero: of any) is an error of
-// kind Resync; then the feed will hear of that at once.
-func (d *Drive) outdated(l *api.Listing, epoch api.ID) (bool, error) {
-	d.mu.Lock()
-	old := l.Epoch == d.syn.believed && l.Seq < d.syn.acked || l.Epoch == d.syn.epoch && l.Seq < d.syn.seq
-	hangUp := d.hangUp
-	d.mu.Unlock()
-	if !epoch.IsZero() && l.Epoch != epoch {
-		if hangUp != nil {
-			hangUp()
-		}
-		return false, errRestored
-	}
-	return old, nil
 }
 
 // pages reads a whole directory, of which the first page may be here. A page that is older than what is known here is read again, and one

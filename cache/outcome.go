@@ -72,6 +72,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	c.Gone = slices.DeleteFunc(c.Gone, func(id api.ID) bool { // what is in them is needed yet
 		return slices.ContainsFunc(d.syn.unions, func(u union) bool { return u.From == id })
 	})
+	d.overheard(&c.State)
 	if err := d.applyState(t, &c.State); err != nil {
 		d.log.Error("apply the server's answer", "err", err)
 	}

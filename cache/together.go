@@ -19,6 +19,22 @@ func (d *Drive) together(ctx context.Context, dirs []api.ID, epoch api.ID, limit
 	return answers, old, err
 }
 
+// outdated tells whether a page is older than what is known here. One of another epoch (zero: of any) is an error of
+// kind Resync; then the feed will hear of that at once.
+func (d *Drive) outdated(l *api.Listing, epoch api.ID) (bool, error) {
+	d.mu.Lock()
+	old := l.Epoch == d.syn.believed && l.Seq < d.syn.acked || l.Epoch == d.syn.epoch && l.Seq < d.syn.seq
+	hangUp := d.hangUp
+	d.mu.Unlock()
+	if !epoch.IsZero() && l.Epoch != epoch {
+		if hangUp != nil {
+			hangUp()
+		}
+		return false, errRestored
+	}
+	return old, nil
+}
+
 // requestsAhead is how many requests for directories are under way, or answered, while what came before is applied.
 const requestsAhead = 3
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -349,6 +350,53 @@ func TestWideDirectoryComesSlowly(t *testing.T) {
 		}
 		y.widen()
 		y.wire.cut() // what was on its way is lost
+		mustQuiet(t, x, y)
+	})
+}
+
+// between does something after each page of a directory but the last has come.
+type between struct {
+	Remote
+	pages func(dir api.ID)
+}
+
+func (r between) Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(api.Name)) (api.Listing, error) {
+	if after != "" {
+		r.pages(dir)
+	}
+	return r.Remote.Children(ctx, dir, after, limit, next)
+}
+
+// What another device writes to a file, of which the page has come when the rest of its directory has not, is known in the end.
+func TestFileChangesBetweenPages(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("d"))
+		for _, name := range []string{"a", "b", "c"} {
+			must(t, x.write("d/"+name, "old"))
+		}
+		must(t, x.sync())
+		y.heardOf(t, "d")
+		once := sync.OnceFunc(func() {
+			must(t, x.write("d/a", "the new one"))
+			must(t, x.sync())
+			info, err := x.wire.Info(t.Context())
+			must(t, err)
+			eventually(t, "y hears", func() bool {
+				y.d.mu.Lock()
+				defer y.d.mu.Unlock()
+				return y.d.syn.seq >= info.Seq
+			})
+		})
+		y.wire.Remote = between{y.wire.Remote, func(api.ID) { once() }}
+		y.wire.net.mu.Lock()
+		y.wire.net.room = 1
+		y.wire.net.mu.Unlock()
+		if _, err := y.stat("d/c"); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := y.stat("d/a"); err != nil || a.Size != int64(len("the new one")) {
+			t.Errorf("the file has %d bytes, %v", a.Size, err)
+		}
 		mustQuiet(t, x, y)
 	})
 }
