@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Content that can't be opened for a while is sent once it can be, and the status says why it is not.
@@ -16,6 +17,7 @@ func TestContentCannotBeOpenedForAWhile(t *testing.T) {
 			v.idle = 1
 		}
 		must(t, v.write("other", "not sent"))
+		time.Sleep(2 * time.Millisecond) // an id that is later: files come in the order of their ids when the cache is opened
 		must(t, v.write("draft", "not sent either"))
 		v.end()
 		v.start()
