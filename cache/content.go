@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -96,7 +98,14 @@ func (d *Drive) makeContent(slot uint64) (*content, error) {
 
 // openSlot opens a content file, of which nothing more is known yet.
 func (d *Drive) openSlot(slot uint64, flags int) (*content, error) {
-	fd, err := unix.Open(d.slotPath(slot), unix.O_RDONLY|noAtime|unix.O_CLOEXEC|flags, 0o600)
+	path := d.slotPath(slot)
+	open := func() (int, error) { return unix.Open(path, unix.O_RDONLY|noAtime|unix.O_CLOEXEC|flags, 0o600) }
+	fd, err := open()
+	if flags&unix.O_CREAT != 0 && errors.Is(err, fs.ErrNotExist) { // the first in its directory
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			fd, err = open()
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -240,10 +240,8 @@ func openOnce(cfg Config) (*Drive, error) {
 
 func (d *Drive) open() error {
 	dir := d.cfg.Dir
-	for i := range 256 {
-		if err := os.MkdirAll(filepath.Join(dir, "content", fmt.Sprintf("%02x", i)), 0o700); err != nil {
-			return api.Errorf(kindOf(err), "make the cache directory: %w", err)
-		}
+	if err := os.MkdirAll(filepath.Join(dir, "content"), 0o700); err != nil {
+		return api.Errorf(kindOf(err), "make the cache directory: %w", err)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return err

@@ -256,7 +256,7 @@ func (d *Drive) relist() (err error) {
 			d.mu.Unlock()
 		}
 	}()
-	d.syn.epoch, d.syn.seq = r.to.epoch, r.to.seq
+	d.leap(r.to)
 	d.drive = info
 	if d.syn.believed.IsZero() {
 		d.syn.believed = info.Epoch

@@ -96,6 +96,7 @@ func (d *Drive) leave(f *fetch) {
 // listed is directories being listed, with what was heard of them meanwhile.
 type listed struct {
 	epoch  api.ID // that was believed
+	void   bool   // what changed meanwhile may not have been heard of
 	late   []lateEntry
 	landed map[api.ID]int64 // nodes of our own mutations that the server answered meanwhile, and when
 	nodes  map[api.ID]lateNode
@@ -140,6 +141,17 @@ func (d *Drive) overheard(s *api.State) {
 		}
 	}
 }
+
+// leap takes another cursor: the feed will not tell what happened between the two. So what is being listed is to be asked for again. Locked.
+func (d *Drive) leap(to point) {
+	d.syn.epoch, d.syn.seq = to.epoch, to.seq
+	for l := range d.listening() {
+		l.void = true
+	}
+}
+
+// errMissed means that a directory was listed while the cursor leapt.
+var errMissed = api.Errorf(api.Resync, "the feed has skipped changes: the directory is listed again")
 
 // fetchDir lists a directory for the first time; locked. Of a server that was restored it waits until that has what it lacks:
 // what comes up in a listing leaves the place where it is here.
@@ -187,8 +199,12 @@ func (d *Drive) listRest(ctx context.Context, n *node, l *listed, first *api.Lis
 // finish makes a directory what its pages say, or tells why there are none; locked.
 func (d *Drive) finish(n *node, l *listed, pages []api.Listing, err error) error {
 	delete(d.listing, n.id)
-	if err == nil && l.epoch != d.syn.believed {
+	switch {
+	case err != nil:
+	case l.epoch != d.syn.believed:
 		err = errRestored
+	case l.void:
+		err = errMissed
 	}
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ type entry struct {
 	sent  bool // in the batch in flight: immutable, and no longer a target of coalescing
 	gone  bool
 
+	since uint64 // seq, or the number of an older one whose content it carries now: see inherit
+
 	waits bool   // for content (hot.entry): see awaits
 	also  *entry // another one in the same place of journal.waitsAt
 
@@ -41,6 +43,7 @@ type journal struct {
 	places  map[place]int       // how many live entries name this place
 	under   map[api.ID]int      // and a place in this directory
 	last    uint64
+	heirs   map[*entry]bool // live ones that are older than their number says
 
 	staying   map[api.ID]*entry // the entries of nodes that stay on this machine
 	staysAt   map[place]int     // how many have this place
@@ -53,7 +56,7 @@ type journal struct {
 }
 
 func newJournal() journal {
-	return journal{byNode: map[api.ID][]*entry{}, places: map[place]int{}, under: map[api.ID]int{},
+	return journal{byNode: map[api.ID][]*entry{}, places: map[place]int{}, under: map[api.ID]int{}, heirs: map[*entry]bool{},
 		staying: map[api.ID]*entry{}, staysAt: map[place]int{}, stayUnder: map[api.ID]int{}, waitsAt: map[api.ID]map[api.Name]*entry{}}
 }
 
@@ -77,6 +80,12 @@ func (j *journal) add(e *entry) {
 		j.failing++
 	}
 	j.last = max(j.last, e.seq)
+	if e.since == 0 {
+		e.since = e.seq
+	}
+	if e.since < e.seq {
+		j.heirs[e] = true
+	}
 	j.byNode[e.m.Node] = append(j.byNode[e.m.Node], e)
 	if !e.m.Replaces.IsZero() {
 		j.byNode[e.m.Replaces] = append(j.byNode[e.m.Replaces], e)
@@ -114,6 +123,7 @@ func count(b bool) int {
 func (j *journal) remove(e *entry) {
 	e.gone = true
 	j.live--
+	delete(j.heirs, e)
 	if e.fails > 0 {
 		j.failing--
 	}
@@ -151,6 +161,30 @@ func (j *journal) remove(e *entry) {
 	if len(j.order) > 64 && j.live < len(j.order)/2 {
 		j.order = slices.DeleteFunc(j.order, func(e *entry) bool { return e.gone })
 	}
+}
+
+// inherit notes that a live entry carries the content of another one, which is gone or takes no part in it any more: who waits for that waits for e.
+func (j *journal) inherit(e, was *entry) {
+	if was.since < e.since {
+		e.since = was.since
+		j.heirs[e] = true
+	}
+}
+
+// oldest is since when the server lacks something that was pending, as the number of an entry; 0 when nothing is pending.
+func (j *journal) oldest() (since uint64) {
+	for _, e := range j.order {
+		if !e.gone && !e.stays {
+			since = e.since
+			break
+		}
+	}
+	for e := range j.heirs {
+		if !e.stays {
+			since = min(since, e.since)
+		}
+	}
+	return since
 }
 
 // fail notes that the server failed on a live entry alone.

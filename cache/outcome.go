@@ -62,7 +62,7 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 				d.calledThere(t, m, o.Name, c.Entries)
 			}
 		case madeAlready(m, &o, byID):
-			d.recreated(t, m)
+			d.recreated(t, m, entries[i])
 		case o.Status == api.Refused:
 			if err := d.refused(t, m, o, byID); err != nil {
 				d.log.Error("keep refused content", "name", m.Name, "err", err)
@@ -137,20 +137,26 @@ func madeAlready(m *api.Mutation, o *api.Outcome, byID map[api.ID]*api.Node) boo
 	return m.Op == api.OpCreate && o.Status == api.Refused && o.Kind == api.Exists && an != nil && an.Type == m.Attr.Type
 }
 
-// recreated goes on with a node that the server has already, with the content from here as a change of it that lost; locked.
-func (d *Drive) recreated(t *tx, m *api.Mutation) {
+// recreated goes on with a node that the server has already, with the content from here as a change of it that lost; was made it
+// here, nil: that is not known. Locked.
+func (d *Drive) recreated(t *tx, m *api.Mutation, was *entry) {
 	n, err := d.load(m.Node)
 	if err != nil || n == nil || n.dead {
 		return
 	}
 	n.flags |= flagAcked
 	t.node(n)
-	if h := n.hot; h != nil && n.isFile() && h.entry == nil {
-		n.version, n.sha = m.Version.ID, api.Hash{} // which the server does not know
-		h.sent = nil
-		d.logWrite(t, n)
-		h.due = time.Now()
-		d.enqueue(n)
+	if h := n.hot; h != nil && n.isFile() {
+		if h.entry == nil {
+			n.version, n.sha = m.Version.ID, api.Hash{} // which the server does not know
+			h.sent = nil
+			d.logWrite(t, n)
+			h.due = time.Now()
+			d.enqueue(n)
+		}
+		if was != nil {
+			d.journal.inherit(h.entry, was)
+		}
 	}
 	d.letGo(n)
 }
@@ -210,8 +216,9 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 	n.name, n.flags = o.Name, n.flags|flagAcked
 	n.version, n.sha = m.Version.ID, m.Version.SHA256
 	t.node(n)
-	if again { // written again since: that goes to the copy too
+	if again != nil { // written again since: that goes to the copy too
 		d.logWrite(t, n)
+		d.journal.inherit(n.hot.entry, again)
 		d.settle(n) // what is hashed or uploaded just now is of the write that was dropped
 	} else if n.hot != nil {
 		d.judge(t, n)
@@ -221,11 +228,11 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 // divert makes the node in memory, with its content and its open handles, the
 // one of a new id, and puts a new cold node in its old place, as the server
 // says; locked. Whoever has the file open goes on with the diverted one; the name
-// shows the other. It tells whether a write was pending, which it drops.
-func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending bool) {
+// shows the other. It returns the write that was pending, which it drops; nil: none was.
+func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending *entry) {
 	if h := n.hot; h != nil {
-		if pending = h.entry != nil; pending {
-			t.drop(h.entry)
+		if pending = h.entry; pending != nil {
+			t.drop(pending)
 			h.entry = nil
 		}
 		delete(d.syn.hots, n.id)

@@ -165,6 +165,10 @@ func (d *Drive) journalAgain(dir api.ID, lost []missing, made map[api.ID]bool) e
 			continue
 		}
 		d.log.Warn("the server has lost this: it is sent again", "name", m.place.name, "node", n.id, "whole", m.whole)
+		var was *entry // of the content, when that is pending
+		if n.hot != nil {
+			was = n.hot.entry
+		}
 		if n.isFile() && !made[n.id] && !d.reheat(t, n) {
 			continue
 		}
@@ -186,6 +190,9 @@ func (d *Drive) journalAgain(dir api.ID, lost []missing, made map[api.ID]bool) e
 			if n.isFile() {
 				d.carry(n.hot, e)
 			}
+		}
+		if was != nil && was.gone {
+			d.journal.inherit(n.hot.entry, was)
 		}
 		t.node(n)
 	}

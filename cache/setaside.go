@@ -132,24 +132,33 @@ func (d *Drive) stuck() error {
 	return nil
 }
 
-// onlyStuck tells whether all mutations up to a number are set aside, or behind what is, so
+// onlyStuck tells whether all that was pending at a number is set aside, or behind what is, so
 // that waiting for them is in vain; of a node (zero: of any). Locked.
 func (d *Drive) onlyStuck(last uint64, of api.ID) bool {
 	if d.journal.failing == 0 || d.syn.flight != nil {
 		return false
 	}
 	var w waiting
-	any := false
+	any, heirs := false, 0 // what has a later number and carries what was pending then
+	for e := range d.journal.heirs {
+		heirs += count(e.seq > last && e.since <= last && !e.stays)
+	}
 	for _, e := range d.journal.order {
 		if e.gone || e.stays {
 			continue
 		}
-		if e.seq > last {
+		if e.seq > last && heirs == 0 {
 			break
 		}
 		held := e.fails > 0 && !e.after.IsZero() || w.behind(&e.m)
 		if held {
 			w.add(&e.m)
+		}
+		if e.since > last {
+			continue
+		}
+		if e.seq > last {
+			heirs--
 		}
 		if of.IsZero() || e.m.Node == of {
 			if !held {

@@ -121,9 +121,9 @@ func TestSetAsideIsTriedRarely(t *testing.T) {
 	}
 	v.d.mu.Lock()
 	for range 30 {
-		v.d.setAside(v.d.journal.first(), errCut)
+		v.d.setAside(v.d.journal.oldest(), errCut)
 	}
-	e := v.d.journal.find(v.d.journal.first())
+	e := v.d.journal.find(v.d.journal.oldest())
 	if wait := time.Until(e.after); wait < longestPause-time.Minute || wait > longestPause {
 		t.Errorf("after 30 failures it waits %v", wait)
 	}

@@ -133,16 +133,16 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 		if of.IsZero() {
 			undecided = d.undecided()
 		}
-		first := d.journal.first()
+		oldest := d.journal.oldest()
 		problem := d.syn.problem
 		var stuck error
 		if problem == nil && d.onlyStuck(last, api.ID{}) {
 			if stuck = d.stuck(); !of.IsZero() && !d.onlyStuck(last, of) {
-				first = 0 // it is another file's
+				oldest = 0 // it is another file's
 			}
 		}
 		d.mu.Unlock()
-		sent := first == 0 || first > last
+		sent := oldest == 0 || oldest > last
 		if sent && undecided == 0 {
 			return nil
 		}
@@ -182,16 +182,6 @@ func (d *Drive) sync(ctx context.Context, wait bool, of api.ID, progress func(St
 		case <-time.After(step):
 		}
 	}
-}
-
-// first is the number of the oldest pending mutation, 0 when there is none.
-func (j *journal) first() uint64 {
-	for _, e := range j.order {
-		if !e.gone && !e.stays {
-			return e.seq
-		}
-	}
-	return 0
 }
 
 // syncServer is fsync of a node with --fsync=server.

@@ -308,6 +308,7 @@ func (d *Drive) unsend(t *tx, f *flight, lacksChunks bool) {
 				h.entry = e
 			} else {
 				t.drop(e)
+				d.journal.inherit(h.entry, e)
 			}
 		}
 		h.ready, h.sent = nil, nil

@@ -74,11 +74,11 @@ func TestJournalIndexes(t *testing.T) {
 		t.Error("unsent finds a node's own entries only")
 	}
 	j.remove(e1)
-	if j.first() != 2 || j.find(1) != nil || j.find(2) != e2 {
+	if j.oldest() != 2 || j.find(1) != nil || j.find(2) != e2 {
 		t.Error("a removed entry is still there")
 	}
 	j.restore(e1, e1.m)
-	if j.first() != 1 || j.find(1) != e1 || j.last != 2 {
+	if j.oldest() != 1 || j.find(1) != e1 || j.last != 2 {
 		t.Error("a restored entry is not in its place")
 	}
 	j.remove(e1)
