@@ -292,6 +292,17 @@ func (d *Drive) relist() (err error) {
 	return err
 }
 
+// leap takes another cursor: the feed will not tell what happened between the two. So what is being listed is to be asked for again. Locked.
+func (d *Drive) leap(to point) {
+	d.syn.epoch, d.syn.seq = to.epoch, to.seq
+	for l := range d.listening() {
+		l.void = true
+	}
+}
+
+// errMissed means that a directory was listed while the cursor leapt.
+var errMissed = api.Errorf(api.Resync, "the feed has skipped changes: the directory is listed again")
+
 // listedDirs is the directories that this machine keeps whole, and the server shall know; locked.
 func (d *Drive) listedDirs() (dirs []api.ID, err error) {
 	err = d.st.scan([]byte{keyNode}, func(k, v []byte) error {

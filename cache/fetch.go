@@ -142,17 +142,6 @@ func (d *Drive) overheard(s *api.State) {
 	}
 }
 
-// leap takes another cursor: the feed will not tell what happened between the two. So what is being listed is to be asked for again. Locked.
-func (d *Drive) leap(to point) {
-	d.syn.epoch, d.syn.seq = to.epoch, to.seq
-	for l := range d.listening() {
-		l.void = true
-	}
-}
-
-// errMissed means that a directory was listed while the cursor leapt.
-var errMissed = api.Errorf(api.Resync, "the feed has skipped changes: the directory is listed again")
-
 // fetchDir lists a directory for the first time; locked. Of a server that was restored it waits until that has what it lacks:
 // what comes up in a listing leaves the place where it is here.
 func (d *Drive) fetchDir(n *node) *fetch {
