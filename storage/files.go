@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"satchel/api"
@@ -143,17 +144,34 @@ func (d *Drive) MoveFile(ctx context.Context, f File, to []api.Name) error {
 	})
 }
 
-// DeleteFile removes the name that a row is of; the document goes with its last one. A row that is not so any more is [api.NotFound].
-func (d *Drive) DeleteFile(ctx context.Context, f File) error {
-	return d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) ([]api.Mutation, error) {
-		e, err := d.entryOf(ctx, tx, f)
+// DeleteFiles removes the names that rows are of, and returns the rows of which it did; a document goes with its last name. A row that is not so any more is passed
+// over. All go together or none does, up to [api.MaxBatch]; more are done in steps of so many, and the rows of those that were are returned with an error.
+func (d *Drive) DeleteFiles(ctx context.Context, files ...File) (deleted []File, err error) {
+	for step := range slices.Chunk(files, api.MaxBatch) {
+		var gone []File
+		err := d.change(ctx, nil, func(ctx context.Context, tx *postgres.Tx) (batch []api.Mutation, err error) {
+			gone = nil // it may be tried again
+			now := time.Now().UnixNano()
+			for _, f := range step {
+				e, err := d.entryOf(ctx, tx, f)
+				if api.KindOf(err) == api.NotFound {
+					continue
+				}
+				if err != nil {
+					return nil, err
+				}
+				m := removalOf(e, now)
+				m.Base = e.Node.Version
+				batch, gone = append(batch, m), append(gone, f)
+			}
+			return batch, nil
+		})
 		if err != nil {
-			return nil, err
+			return deleted, err
 		}
-		m := removalOf(e, time.Now().UnixNano())
-		m.Base = e.Node.Version
-		return []api.Mutation{m}, nil
-	})
+		deleted = append(deleted, gone...)
+	}
+	return deleted, nil
 }
 
 // entryOf is the entry that a row is of, if its path still leads to the document; else [api.NotFound].
@@ -171,13 +189,18 @@ func (d *Drive) entryOf(ctx context.Context, tx *postgres.Tx, f File) (e postgre
 	return e, err
 }
 
-// Describe sets a document's description. A missing one is [api.NotFound].
-func (d *Drive) Describe(ctx context.Context, doc api.ID, description string) error {
+// Describe gives documents a description, all or none. A missing one is [api.NotFound].
+func (d *Drive) Describe(ctx context.Context, description string, docs ...api.ID) error {
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		if _, _, err := tx.Document(ctx, d.id, doc); err != nil {
-			return err
+		for _, doc := range docs {
+			if _, _, err := tx.Document(ctx, d.id, doc); err != nil {
+				return err
+			}
+			if err := tx.Describe(ctx, d.id, d.owner, doc, description); err != nil {
+				return err
+			}
 		}
-		return tx.Describe(ctx, d.id, d.owner, doc, description)
+		return nil
 	})
 }
 

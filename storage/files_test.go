@@ -68,7 +68,7 @@ func TestStoreMoveDelete(t *testing.T) {
 		t.Errorf("move to where it is: %v", err)
 	}
 	d.read(t, "new/dir/d.txt")
-	if err := d.Describe(t.Context(), f.ID, "changed"); err != nil {
+	if err := d.Describe(t.Context(), "changed", f.ID); err != nil {
 		t.Fatal(err)
 	}
 	files, err := other.Files(t.Context(), FileQuery{Filters: []Filter{{Column: postgres.ColumnID, Op: postgres.Eq, Values: []string{f.ID.String()}}}})
@@ -78,11 +78,13 @@ func TestStoreMoveDelete(t *testing.T) {
 	if c := other.changesAfter(t, 0, 0); len(c.Entries) == 0 {
 		t.Error("other devices do not see it")
 	}
-	if err := d.DeleteFile(t.Context(), f); err != nil {
-		t.Fatal(err)
+	for want := 1; want >= 0; want-- {
+		if deleted, err := d.DeleteFiles(t.Context(), f); err != nil || len(deleted) != want {
+			t.Fatalf("deleted %d, %v", len(deleted), err)
+		}
 	}
 	for what, err := range map[string]error{
-		"delete": d.DeleteFile(t.Context(), f), "move": d.MoveFile(t.Context(), f, []api.Name{"x"}), "describe": d.Describe(t.Context(), f.ID, ""),
+		"move": d.MoveFile(t.Context(), f, []api.Name{"x"}), "describe": d.Describe(t.Context(), "", f.ID),
 	} {
 		if api.KindOf(err) != api.NotFound {
 			t.Errorf("%s what is gone: %v", what, err)
@@ -95,15 +97,19 @@ func TestStoreMoveDelete(t *testing.T) {
 func TestRowsAreNames(t *testing.T) {
 	w := newWorld(t)
 	odd := api.Name("\xff") // of a name that is not text the row has another
+	remove := func(d *drive, f File) error {
+		_, err := d.DeleteFiles(t.Context(), f)
+		return err
+	}
 	for name, test := range map[string]struct {
 		do   func(*drive, File) error
 		kind api.Kind
 		want string
 	}{
-		"a name is deleted":           {func(d *drive, f File) error { return d.DeleteFile(t.Context(), f) }, "", "a other"},
+		"a name is deleted":           {remove, "", "a other"},
 		"a name moves":                {func(d *drive, f File) error { return d.MoveFile(t.Context(), f, names(t, "dir/c")) }, "", "a dir/c other"},
 		"to where another name is":    {func(d *drive, f File) error { return d.MoveFile(t.Context(), f, names(t, "a")) }, api.Exists, "a " + odd.Escape() + " other"},
-		"it leads to another by then": {func(d *drive, f File) error { f.FilePath = "other"; return d.DeleteFile(t.Context(), f) }, api.NotFound, "a " + odd.Escape() + " other"},
+		"it leads to another by then": {func(d *drive, f File) error { f.FilePath = "other"; return remove(d, f) }, "", "a " + odd.Escape() + " other"},
 		"it is no name":               {func(d *drive, f File) error { f.FilePath = ""; return d.MoveFile(t.Context(), f, names(t, "c")) }, api.NotFound, "a " + odd.Escape() + " other"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,6 +138,52 @@ func TestRowsAreNames(t *testing.T) {
 			w.verify(t, d.ID())
 		})
 	}
+}
+
+// Rows are deleted and described together, or none is.
+func TestRowsTogether(t *testing.T) {
+	w := newWorld(t)
+	d := w.home(t, w.user(t, "editor"))
+	for _, name := range []string{"a", "b", "c"} {
+		d.store(t, name, name)
+	}
+	rows := func() []File {
+		t.Helper()
+		files, err := d.Files(t.Context(), FileQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	files := rows()
+	broken := append(slices.Clone(files[:2]), File{ID: files[2].ID, FilePath: "a/../b"}) // no row has such a path
+	if _, err := d.DeleteFiles(t.Context(), broken...); api.KindOf(err) != api.Invalid {
+		t.Errorf("with one that is no path: %v", err)
+	}
+	if err := d.Describe(t.Context(), "described", files[0].ID, api.NewID()); api.KindOf(err) != api.NotFound {
+		t.Errorf("with one that is not there: %v", err)
+	}
+	for _, f := range rows() {
+		if f.Description != "about "+f.FilePath {
+			t.Errorf("%s is %q", f.FilePath, f.Description)
+		}
+	}
+	if n := len(rows()); n != 3 {
+		t.Fatalf("%d rows are left", n)
+	}
+	if err := d.Describe(t.Context(), "described", files[0].ID, files[1].ID); err != nil || rows()[1].Description != "described" {
+		t.Errorf("described: %v", err)
+	}
+	seq := d.info(t).Seq
+	gone := File{ID: api.NewID(), FilePath: "d"}
+	deleted, err := d.DeleteFiles(t.Context(), files[0], gone, files[2])
+	if err != nil || paths(deleted) != paths([]File{files[0], files[2]}) || paths(rows()) != paths(files[1:2]) {
+		t.Errorf("deleted %q, %v; %q are left", paths(deleted), err, paths(rows()))
+	}
+	if now := d.info(t).Seq; now != seq+1 {
+		t.Errorf("%d changes, not 1", now-seq)
+	}
+	w.verify(t, d.ID())
 }
 
 // A file comes with its description, or not at all.

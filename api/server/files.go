@@ -168,12 +168,7 @@ func (t table[R]) write(w http.ResponseWriter, r *http.Request, status int, fiel
 func (s *server) deleteFiles(w http.ResponseWriter, r *http.Request) {
 	home, req, files, err := s.chosen(r)
 	if err == nil {
-		for _, f := range files {
-			if err = home.DeleteFile(r.Context(), f); err != nil && api.KindOf(err) != api.NotFound {
-				break // one that is gone by now is no fault
-			}
-			err = nil
-		}
+		files, err = home.DeleteFiles(r.Context(), files...)
 	}
 	s.changed(w, r, req, files, err)
 }
@@ -252,25 +247,24 @@ func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, q storag
 			}
 		}
 	}
-	renamed := -1
-	if path != nil {
-		var err error
-		if renamed, err = nameToMove(q, files, path); err != nil {
+	if path != nil && len(files) > 0 {
+		i, err := nameToMove(q, files, path)
+		if err != nil {
 			return nil, err
 		}
-	}
-	for i, f := range files {
-		if i == renamed {
-			if err := home.MoveFile(r.Context(), f, path); err != nil {
-				return nil, err
-			}
-			files[i].FilePath, files[i].ContentType = rowPath(path), storage.ContentType(rowPath(path))
+		f := &files[i]
+		if err := home.MoveFile(r.Context(), *f, path); err != nil {
+			return nil, err
 		}
-		if description != nil {
-			if err := home.Describe(r.Context(), f.ID, *description); err != nil {
-				return nil, err
-			}
-			files[i].Description = *description
+		f.FilePath, f.ContentType = rowPath(path), storage.ContentType(rowPath(path))
+	}
+	if description != nil {
+		docs := make([]api.ID, len(files))
+		for i := range files {
+			docs[i], files[i].Description = files[i].ID, *description
+		}
+		if err := home.Describe(r.Context(), *description, docs...); err != nil {
+			return nil, err
 		}
 	}
 	return files, nil

@@ -54,7 +54,7 @@ func TestListsAreBounded(t *testing.T) {
 	for i := range 50 {
 		doc, err := api.ParseID(f.store(alice, fmt.Sprint(i), "x"))
 		if err == nil {
-			err = d.Describe(t.Context(), doc, strings.Repeat("d", 50_000))
+			err = d.Describe(t.Context(), strings.Repeat("d", 50_000), doc)
 		}
 		if err != nil {
 			t.Fatal(err)

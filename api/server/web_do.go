@@ -176,7 +176,7 @@ func (s *server) webDescribe(w http.ResponseWriter, r *http.Request, id auth.Ide
 	if err != nil {
 		return err
 	}
-	if err := d.Describe(r.Context(), n.Document, r.PostFormValue("description")); err != nil {
+	if err := d.Describe(r.Context(), r.PostFormValue("description"), n.Document); err != nil {
 		return err
 	}
 	return back(w, r, fileURL(path))
