@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"satchel/api"
+	"satchel/api/auth"
+	"satchel/api/web"
 )
 
 // guard wraps all handlers: it says no to other sites' pages, keeps a slow or
@@ -28,9 +30,24 @@ func (s *server) sameSite(next http.Handler) http.Handler {
 		}
 	}
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.family(r)(w, r, api.Errorf(api.Permission, "a page of another site asked for this"))
+		err := otherSite(r)
+		if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+			s.refuse(w, r, err)
+			return
+		}
+		s.render(w, r, http.StatusForbidden, web.Message{Page: pageOf(auth.Identity{}, "That did not work", ""), Text: sentence(err.Error()), Back: "/"})
 	}))
 	return cross.Handler(next)
+}
+
+// otherSite is why a page is refused. A browser that does not say itself that the page is another site's leaves that to the names,
+// and a proxy may have changed the server's.
+func otherSite(r *http.Request) error {
+	if r.Header.Get("Sec-Fetch-Site") != "" {
+		return api.Errorf(api.Permission, "a page of another site asked for this")
+	}
+	return api.Errorf(api.Permission, "a page of %s asked for this, and the server was asked as %s: if that is one site, a proxy between them must pass the Host header on as it is",
+		r.Header.Get("Origin"), r.Host)
 }
 
 // guarded is guard but for the other sites: where no browser is logged in

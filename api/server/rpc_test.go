@@ -295,6 +295,12 @@ func TestCrossSite(t *testing.T) {
 	for _, h := range []map[string]string{{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}} {
 		f.fails(f.do(request{method: "POST", path: "/rpc/login", body: map[string]string{"email": alice, "password": password}, header: h}), 403, "")
 	}
+	// A person is told on a page, and of the proxy that may be the reason.
+	form := f.do(request{method: "POST", path: "/do/mkdir", header: map[string]string{"Origin": "http://drive.example", "Accept": "text/html,*/*;q=0.8"}, body: "name=x"})
+	if form.status != 403 || !strings.HasPrefix(form.header.Get("Content-Type"), "text/html") || !strings.Contains(form.body, "http://drive.example asked for this") ||
+		!strings.Contains(form.body, "must pass the Host header on") {
+		t.Errorf("a form through a proxy that changes the host: %v", form)
+	}
 	same := map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": f.url}
 	if a := f.do(request{method: "POST", path: "/rpc/login", body: map[string]string{"email": alice, "password": password}, header: same}); a.status != 200 {
 		t.Errorf("the server's own page: %d %s", a.status, a.body)
