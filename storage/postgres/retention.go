@@ -82,6 +82,7 @@ func InForce(told []ToldRetention) (r Retention, ok bool) {
 func (k *Keeper) TellRetention(ctx context.Context, r Retention, host string) error {
 	return k.within(ctx, func(tx pgx.Tx) error {
 		for _, correct := range []string{
+			`SELECT pg_advisory_xact_lock(hashtextextended('satchel.retention', 0))`, // two servers that start at once would both add the silence
 			`UPDATE retention SET told = now() WHERE told > now()`,
 			`UPDATE retention SET told = told + silence FROM (SELECT now() - max(told) AS silence FROM retention) s WHERE silence > interval '2 hours'`,
 			`DELETE FROM retention WHERE told < now() - interval '1 day'`,
@@ -98,10 +99,10 @@ func (k *Keeper) TellRetention(ctx context.Context, r Retention, host string) er
 }
 
 // retentionsTold selects what counts: what a server told within a day of the last one that did. So it
-// also says what was kept where none runs now.
+// also says what was kept where none runs now. What was told by a clock that was ahead puts nothing else out of force.
 const retentionsTold = `
 	SELECT versions, daily, trash, events, host, told FROM retention
-	WHERE told >= (SELECT max(told) FROM retention) - interval '1 day' ORDER BY told DESC, host`
+	WHERE told >= (SELECT least(max(told), now()) FROM retention) - interval '1 day' ORDER BY told DESC, host`
 
 // Retentions is what servers were told to keep, as far as it counts.
 func (k *Keeper) Retentions(ctx context.Context) ([]ToldRetention, error) {

@@ -75,6 +75,9 @@ func TestRetentionInForce(t *testing.T) {
 	}
 	tell(careful, "a")
 	older("a", "-40 days") // by a clock that was ahead
+	if got := inForce(2); got != longest {
+		t.Errorf("beside what a clock that was ahead told: %v", got)
+	}
 	tell(hasty, "b")
 	older("a", "25 hours")
 	if got := inForce(1); got != hasty {
@@ -101,6 +104,68 @@ func TestRetentionInForce(t *testing.T) {
 	tell(careful, "a")
 	if got := inForce(1); got != careful {
 		t.Errorf("a day of servers after the other's end: %v", got)
+	}
+}
+
+// TestRetentionToldAtOnce: the time in which no server ran is added once, by however many that start together.
+func TestRetentionToldAtOnce(t *testing.T) {
+	database := pgtest.New(t)
+	admin, err := pgx.Connect(t.Context(), database.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	servers := map[string]postgres.Retention{"a": {Versions: 7 * aDay}, "b": {Versions: 365 * aDay}}
+	keepers := map[string]*postgres.Keeper{}
+	for host, r := range servers {
+		k, err := postgres.OpenKeeper(t.Context(), database.Owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		keepers[host] = k
+		if err := k.TellRetention(t.Context(), r, host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := admin.Exec(t.Context(), `UPDATE satchel.retention SET told = told - interval '3 days'`); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody gets at the rows until both servers are at it.
+	tx, err := admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), `SELECT FROM satchel.retention FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	for host, r := range servers {
+		go func() { done <- keepers[host].TellRetention(t.Context(), r, host) }()
+	}
+	for waiting := 0; waiting < len(servers); time.Sleep(10 * time.Millisecond) {
+		if err := tx.QueryRow(t.Context(), `
+			SELECT count(DISTINCT l.pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE NOT l.granted AND a.datname = current_database()`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range servers {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	var ahead int
+	if err := admin.QueryRow(t.Context(), `SELECT count(*) FROM satchel.retention WHERE told > now()`).Scan(&ahead); err != nil || ahead != 0 {
+		t.Errorf("%d told in the future, %v", ahead, err)
+	}
+	told, err := keepers["a"].Retentions(t.Context())
+	if r, _ := postgres.InForce(told); err != nil || len(told) != 2 || r.Versions != 365*aDay {
+		t.Errorf("%v is in force of %v, %v", r, told, err)
 	}
 }
 
