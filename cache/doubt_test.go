@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -20,19 +21,44 @@ func TestDoubtGoesAlong(t *testing.T) {
 					must(t, x.write("e/d", "the other's"))
 				}
 				mustQuiet(t, x, y)
-				x.wire.cut()
-				must(t, x.write("d", "never durable"))
-				x.settled()
-				a, err := x.stat("d")
-				must(t, err)
-				x.d.mu.Lock()
-				content := strings.TrimPrefix(x.d.slotPath(x.d.byFID[a.FID].slot), x.dir())
-				x.d.mu.Unlock()
-				x.kill(false)
-				must(t, os.Remove(x.dir()+content))
-				x.wire.cut()
-				x.start()
+				x.loseContent(t, "d")
 				must(t, x.rename("d", "e/d", flags))
+				hasOnce(t, mustQuiet(t, x, y), "the server's")
+			})
+		})
+	}
+}
+
+// loseContent writes into a file what a power loss takes with the whole content file, and starts again without the server.
+func (v *device) loseContent(t *testing.T, path string) {
+	v.wire.cut()
+	must(t, v.write(path, "never durable"))
+	v.settled()
+	a, err := v.stat(path)
+	must(t, err)
+	v.d.mu.Lock()
+	content := strings.TrimPrefix(v.d.slotPath(v.d.byFID[a.FID].slot), v.dir())
+	v.d.mu.Unlock()
+	v.kill(false)
+	must(t, os.Remove(v.dir()+content))
+	v.wire.cut()
+	v.start()
+}
+
+// A file in doubt of which a program removes the name that it has there is in doubt in the directory of its other name.
+func TestDoubtGoesToTheOtherName(t *testing.T) {
+	for how, remove := range map[string]func(x *device) error{
+		"removed":  func(x *device) error { return x.unlink("d") },
+		"replaced": func(x *device) error { return errors.Join(x.write("new", "new"), x.rename("new", "d", 0)) },
+	} {
+		t.Run(how, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+				must(t, x.mkdir("e"))
+				must(t, x.write("d", "the server's"))
+				must(t, x.link("d", "e/d"))
+				mustQuiet(t, x, y)
+				x.loseContent(t, "d")
+				must(t, remove(x))
 				hasOnce(t, mustQuiet(t, x, y), "the server's")
 			})
 		})

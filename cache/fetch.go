@@ -68,9 +68,7 @@ func (d *Drive) run(n *node, f *fetch, work func(context.Context) error) {
 func (d *Drive) end(n *node, f *fetch, err error) {
 	n.fetch, f.ended, f.err = nil, true, err
 	d.left = slices.DeleteFunc(d.left, func(x *fetch) bool { return x == f })
-	if f.waiting == 0 { // else who waits does that
-		d.letGo(n)
-	}
+	d.letGo(n)
 	close(f.done)
 }
 

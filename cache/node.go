@@ -23,6 +23,7 @@ type node struct {
 	listed   time.Time // directories: when a program last listed it
 	awaited  int       // and how many wait to read it, with the attributes of all in it
 	readSoon bool      // in Drive.readSoon
+	held     int       // calls that wait for its listing
 
 	lookups uint64 // the kernel's references
 	queued  bool   // in Drive.remembered.queue

@@ -249,7 +249,7 @@ func (p *partial) request(s span) {
 			p.demandMore()
 			p.work()
 		}
-		p.tell(err != nil || p.have.left == 0)
+		p.tell(err != nil || ctx.Err() != nil || p.have.left == 0) // what was given up is for who waits to ask for
 		p.follow()
 		save, whole := p.unsaved >= saveEvery, p.whole()
 		p.mu.Unlock()

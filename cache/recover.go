@@ -238,7 +238,7 @@ func (d *Drive) orphan(t *tx, n *node, edited bool) {
 			t.drop(e) // it would be sent as an empty file
 		}
 		n.size, n.version, n.sha = 0, api.ID{}, api.Hash{}
-		d.doubt(t, n.up)
+		d.doubtNode(t, n)
 	}
 	t.node(n)
 }

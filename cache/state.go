@@ -204,6 +204,17 @@ func (d *Drive) doubtMoved(t *tx, from, to *node) {
 	}
 }
 
+// doubtLeft takes the doubt of a directory along with a file of which it loses a name, and that has others: it is listed with one of those. Locked.
+func (d *Drive) doubtLeft(t *tx, n *node, at place) {
+	if !d.syn.doubt[at.parent] {
+		return
+	}
+	if other, ok := d.named(n, at); ok {
+		t.at(n, other.parent, other.name)
+		d.doubt(t, other.parent)
+	}
+}
+
 // busyBelow tells whether a directory that the server removed is needed yet: what is pending below it may bring
 // it back, and what stays here has no other place. Then the directory in which it is will be listed again. Locked.
 func (d *Drive) busyBelow(t *tx, dir *node) (busy bool) {

@@ -367,6 +367,37 @@ func (r between) Children(ctx context.Context, dir api.ID, after api.Name, limit
 	return r.Remote.Children(ctx, dir, after, limit, next)
 }
 
+// Nor does it hold who pins a folder, of which no program knows anything yet: what comes then is what is here after the next start too.
+func TestLongAnswerHoldsNoPin(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.mkdir("top"))
+		for i := range 6 {
+			must(t, x.mkdir(fmt.Sprintf("top/%d", i)))
+			must(t, x.write(fmt.Sprintf("top/%d/f", i), fmt.Sprint("content ", i)))
+		}
+		must(t, x.sync())
+		eventually(t, "y hears", func() bool { return slices.Contains(y.known(true), "top") })
+		goOn := make(chan struct{})
+		y.wire.faults(func(w *wire) { w.together = func([]api.ID) error { <-goOn; return nil } })
+		must(t, y.d.Pin(t.Context(), "top"))
+		time.Sleep(3 * company)
+		y.wire.faults(func(w *wire) { w.together = nil })
+		close(goOn)
+		time.Sleep(time.Minute)
+		y.wire.cut()
+		y.restart()
+		y.wire.cut()
+		for i := range 6 {
+			path := fmt.Sprintf("top/%d/f", i)
+			if text, err := y.read(path); err != nil || text != fmt.Sprint("content ", i) {
+				t.Errorf("%s is %q, %v", path, text, err)
+			}
+		}
+		y.wire.mend()
+		mustQuiet(t, x, y)
+	})
+}
+
 // What another device writes to a file, of which the page has come when the rest of its directory has not, is known in the end.
 func TestFileChangesBetweenPages(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {

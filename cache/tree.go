@@ -90,7 +90,7 @@ func (d *Drive) letGo(n *node) {
 		n.leaving = true
 		return
 	}
-	if n.unsaved || n.readSoon || n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.part != nil || n.list != nil || n.fetch != nil {
+	if n.unsaved || n.readSoon || n.held > 0 || n.lookups > 0 || n.opens > 0 || n.hot != nil || n.c != nil || n.part != nil || n.list != nil || n.fetch != nil {
 		return
 	}
 	delete(d.byFID, n.fid)
@@ -116,17 +116,11 @@ func (d *Drive) entriesOf(n *node, all bool, intr Interrupt) (*listing, error) {
 		}
 		return n.list, nil
 	}
-	for since := time.Now(); n.flags&flagComplete == 0; {
-		if n.dead {
-			return nil, errNotFound
-		}
-		f := d.fetchDir(n)
-		err := d.await(f, since, all, intr)
-		if err == errOffline && !f.ended && time.Since(since) < patience { // its moment is over
-			d.askAlone(n, f)
-			continue
-		}
-		if err != nil && !(f.givenUp && f.ended) { // else it is to be asked for again
+	if n.flags&flagComplete == 0 {
+		n.held++ // what comes is for this one in memory, whoever lets go of it meanwhile
+		err := d.completed(n, all, intr)
+		n.held--
+		if err != nil {
 			d.letGo(n)
 			return nil, err
 		}
@@ -141,6 +135,25 @@ func (d *Drive) entriesOf(n *node, all bool, intr Interrupt) (*listing, error) {
 	n.list = l
 	d.grown(n)
 	return l, nil
+}
+
+// completed waits until a directory has been listed; locked, and given up meanwhile.
+func (d *Drive) completed(n *node, all bool, intr Interrupt) error {
+	for since := time.Now(); n.flags&flagComplete == 0; {
+		if n.dead {
+			return errNotFound
+		}
+		f := d.fetchDir(n)
+		err := d.await(f, since, all, intr)
+		if err == errOffline && !f.ended && time.Since(since) < patience { // its moment is over
+			d.askAlone(n, f)
+			continue
+		}
+		if err != nil && !(f.givenUp && f.ended) { // else it is to be asked for again
+			return err
+		}
+	}
+	return nil
 }
 
 // await gives up the lock until a listing ends, and returns how it ended. A call that began at a time waits for patience, but for who
