@@ -85,8 +85,10 @@ func (b *bans) address(r *http.Request) netip.Addr {
 	}
 	last := values[len(values)-1]
 	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-	if ap, err := netip.ParseAddrPort(last); err == nil {
-		return ap.Addr().Unmap()
+	for _, text := range []string{last, last + ":0"} { // IPv6 may be in brackets without a port, too
+		if ap, err := netip.ParseAddrPort(text); err == nil {
+			return ap.Addr().Unmap()
+		}
 	}
 	from, _ = netip.ParseAddr(last)
 	return from.Unmap()

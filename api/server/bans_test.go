@@ -120,6 +120,21 @@ func TestBans(t *testing.T) {
 	}
 }
 
+// TestAddressHeader: whom a proxy names is who asks; one that it can't be read from is nobody.
+func TestAddressHeader(t *testing.T) {
+	b := &bans{config: BanConfig{AddressHeader: "X-Forwarded-For"}}
+	for said, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "192.0.2.1:80": "192.0.2.1", "198.51.100.1, 192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1",
+		"2001:db8::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1", "[2001:db8::1]:80": "2001:db8::1", "[::ffff:192.0.2.1]": "192.0.2.1",
+		"": "", "unknown": "", "_hidden": "", "for=192.0.2.1": "", "[2001:db8::1": "", "2001:db8::1]": "", "[[2001:db8::1]]": "", "[192.0.2.1]": "",
+	} {
+		r := &http.Request{RemoteAddr: "127.0.0.1:1", Header: http.Header{"X-Forwarded-For": {said}}}
+		if got := b.address(r); got.IsValid() != (want != "") || want != "" && got.String() != want {
+			t.Errorf("%q: %v, want %q", said, got, want)
+		}
+	}
+}
+
 func containsNetwork(list []postgres.Ban, network string) bool {
 	for _, b := range list {
 		if b.Network.String() == network {

@@ -48,11 +48,13 @@ func (s *server) makeAccount(r *http.Request, in auth.Registration) (postgres.Ac
 	return s.auth.Register(r.Context(), address(r), in)
 }
 
-// limitless tells whether a request comes from this machine, and not through a proxy on it that says, to no one who was told to
-// believe it, for whom it asks.
+// limitless tells whether a request comes from this machine, and through no proxy on it: that says for whom it asks, but perhaps in
+// words that nobody was told to believe, or that can't be read.
 func (s *server) limitless(r *http.Request) bool {
-	passedOn := slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"}, func(name string) bool { return r.Header.Get(name) != "" })
-	return s.bans.exempt(address(r)) && (s.bans.AddressHeader != "" || !passedOn)
+	passedOn := slices.ContainsFunc([]string{s.bans.AddressHeader, "Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"}, func(name string) bool {
+		return len(r.Header.Values(name)) > 0
+	})
+	return s.bans.exempt(address(r)) && !passedOn
 }
 
 // errClosed is the answer to signing up where one can't.

@@ -78,16 +78,21 @@ func TestNewAccountsOfThisMachine(t *testing.T) {
 		header http.Header
 		want   bool
 	}{
-		"this machine":                     {BanConfig{}, "127.0.0.1:1", nil, true},
-		"by IPv6":                          {BanConfig{}, "[::1]:1", nil, true},
-		"by IPv4 in IPv6":                  {BanConfig{}, "[::ffff:127.0.0.1]:1", nil, true},
-		"another":                          {BanConfig{}, "192.0.2.1:1", nil, false},
-		"a unix socket":                    {BanConfig{}, "@", nil, false},
-		"where it is banned like others":   {BanConfig{Loopback: true}, "127.0.0.1:1", nil, false},
-		"a proxy here that says so":        {BanConfig{}, "127.0.0.1:1", http.Header{"X-Forwarded-For": {"192.0.2.1"}}, false},
-		"in the words of RFC 7239":         {BanConfig{}, "127.0.0.1:1", http.Header{"Forwarded": {"for=192.0.2.1"}}, false},
-		"through a proxy that is believed": {BanConfig{AddressHeader: "X-Forwarded-For"}, "127.0.0.1:1", http.Header{"X-Forwarded-For": {"127.0.0.1"}}, true},
-		"another through it":               {BanConfig{AddressHeader: "X-Forwarded-For"}, "192.0.2.1:1", http.Header{"X-Forwarded-For": {"192.0.2.1"}}, false},
+		"this machine":                   {BanConfig{}, "127.0.0.1:1", nil, true},
+		"by IPv6":                        {BanConfig{}, "[::1]:1", nil, true},
+		"by IPv4 in IPv6":                {BanConfig{}, "[::ffff:127.0.0.1]:1", nil, true},
+		"another":                        {BanConfig{}, "192.0.2.1:1", nil, false},
+		"a unix socket":                  {BanConfig{}, "@", nil, false},
+		"where it is banned like others": {BanConfig{Loopback: true}, "127.0.0.1:1", nil, false},
+		"a proxy here that says so":      {BanConfig{}, "127.0.0.1:1", http.Header{"X-Forwarded-For": {"192.0.2.1"}}, false},
+		"in the words of RFC 7239":       {BanConfig{}, "127.0.0.1:1", http.Header{"Forwarded": {"for=192.0.2.1"}}, false},
+		"past a proxy that is believed":  {BanConfig{AddressHeader: "X-Client"}, "127.0.0.1:1", nil, true},
+		"this machine through it":        {BanConfig{AddressHeader: "X-Client"}, "127.0.0.1:1", http.Header{"X-Client": {"127.0.0.1"}}, false},
+		"one whom it does not know":      {BanConfig{AddressHeader: "X-Client"}, "127.0.0.1:1", http.Header{"X-Client": {"unknown"}}, false},
+		"one whom it hides":              {BanConfig{AddressHeader: "Forwarded"}, "127.0.0.1:1", http.Header{"Forwarded": {"for=_hidden"}}, false},
+		"one whom it does not name":      {BanConfig{AddressHeader: "X-Client"}, "127.0.0.1:1", http.Header{"X-Client": {""}}, false},
+		"through one with other words":   {BanConfig{AddressHeader: "X-Client"}, "127.0.0.1:1", http.Header{"X-Forwarded-For": {"192.0.2.1"}}, false},
+		"another through it":             {BanConfig{AddressHeader: "X-Forwarded-For"}, "192.0.2.1:1", http.Header{"X-Forwarded-For": {"192.0.2.1"}}, false},
 	} {
 		r := &http.Request{RemoteAddr: tt.from, Header: tt.header}
 		if got := (&server{bans: tt.bans}).limitless(r); got != tt.want {
