@@ -60,7 +60,7 @@ func TestAClockThatJumpsAhead(t *testing.T) {
 	if _, err := d.AddLink(t.Context(), names(t, "kept"), LinkOptions{Expires: time.Now().Add(7 * day)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.BeginResumable(t.Context(), names(t, "under way"), 10, nil); err != nil {
+	if _, err := d.BeginResumable(t.Context(), api.NewID(), names(t, "under way"), 10, nil); err != nil {
 		t.Fatal(err)
 	}
 	there := func(when string, trash, versions, links, uploads int) {

@@ -187,7 +187,7 @@ func TestUploadsExpire(t *testing.T) {
 	me := w.user(t, "editor")
 	d := w.home(t, me)
 	begin := func(path string) {
-		if _, err := d.BeginResumable(t.Context(), names(t, path), 10, nil); err != nil {
+		if _, err := d.BeginResumable(t.Context(), api.NewID(), names(t, path), 10, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -188,7 +188,7 @@ func TestStoreDescribes(t *testing.T) {
 	d := w.home(t, w.user(t, "editor"))
 	bad, good := "\x00", "what it is" // the one can't be stored
 	resume := func(path string, description *string) error {
-		u, err := d.BeginResumable(t.Context(), names(t, path), 7, nil)
+		u, err := d.BeginResumable(t.Context(), api.NewID(), names(t, path), 7, nil)
 		if err == nil {
 			_, err = d.Append(t.Context(), u.ID, 0, strings.NewReader("content"), ResumableOptions{Description: description})
 		}

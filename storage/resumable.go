@@ -55,9 +55,9 @@ func resumable(r postgres.Resumable) (Resumable, error) {
 	return u, err
 }
 
-// BeginResumable begins an upload of size bytes to a path. It is [api.Quota] if there is no
-// room for it, and [api.TooLarge] beyond [MaxResumable].
-func (d *Drive) BeginResumable(ctx context.Context, path []api.Name, size int64, fields map[string]string) (u Resumable, err error) {
+// BeginResumable begins an upload of size bytes to a path. The id is new, or one that the client chose. It is [api.Conflict] if the
+// drive has an upload of that id, [api.Quota] if there is no room for it, and [api.TooLarge] beyond [MaxResumable].
+func (d *Drive) BeginResumable(ctx context.Context, id api.ID, path []api.Name, size int64, fields map[string]string) (u Resumable, err error) {
 	if err := checkPath(path); err != nil {
 		return u, err
 	}
@@ -74,7 +74,7 @@ func (d *Drive) BeginResumable(ctx context.Context, path []api.Name, size int64,
 	if limit.bytes >= 0 && size > limit.bytes {
 		return u, limit.exceeded()
 	}
-	row := postgres.Resumable{ID: api.NewID(), Path: api.Name(api.JoinPath(path)).Escape(), Fields: fields, Size: size}
+	row := postgres.Resumable{ID: id, Path: api.Name(api.JoinPath(path)).Escape(), Fields: fields, Size: size}
 	err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		if err := tx.AddResumable(ctx, d.id, d.root, d.owner, row); err != nil {
 			return err
@@ -143,7 +143,7 @@ func (d *Drive) AbortResumable(ctx context.Context, id api.ID) error {
 func (d *Drive) Append(ctx context.Context, id api.ID, offset int64, body io.Reader, o ResumableOptions) (Resumable, error) {
 	// What came is worth keeping though whoever sent it has gone.
 	ctx = context.WithoutCancel(ctx)
-	if _, others := d.s.copying.Load(id); others { // before another last part is read
+	if _, others := d.s.copying.Load([2]api.ID{d.id, id}); others { // before another last part is read
 		return Resumable{}, errCopying()
 	}
 	broken := &brokenReader{r: body}
@@ -342,10 +342,11 @@ func (d *Drive) finish(was postgres.Resumable) func(context.Context, *postgres.T
 // chunks of his own. This may take so long that whoever sent the last part does not wait for the answer, and sends it
 // again: one copy is made at a time by each server, and of all of them the first one counts.
 func (d *Drive) completeElsewhere(ctx context.Context, row postgres.Resumable, last Part, v api.Version, target *Drive, path []api.Name, put PutOptions) error {
-	if _, others := d.s.copying.LoadOrStore(row.ID, nil); others {
+	key := [2]api.ID{d.id, row.ID}
+	if _, others := d.s.copying.LoadOrStore(key, nil); others {
 		return errCopying()
 	}
-	defer d.s.copying.Delete(row.ID)
+	defer d.s.copying.Delete(key)
 	if last.Size > 0 { // so that its chunks stay meanwhile
 		if err := d.setPart(ctx, row.ID, last, func(ctx context.Context, tx *postgres.Tx) error { return d.unchanged(ctx, tx, row) }); err != nil {
 			return err

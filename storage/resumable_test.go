@@ -31,7 +31,7 @@ func TestResumableOfManyRequests(t *testing.T) {
 	d := w.home(t, w.user(t, "editor"))
 	content := make([]byte, resumablePart+200_000)
 	rand.New(rand.NewSource(1)).Read(content)
-	u, err := d.BeginResumable(t.Context(), names(t, "large"), int64(len(content)), nil)
+	u, err := d.BeginResumable(t.Context(), api.NewID(), names(t, "large"), int64(len(content)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestResumableOfManyRequests(t *testing.T) {
 func TestResumableOfTwoAtOnce(t *testing.T) {
 	w := newWorld(t)
 	d := w.home(t, w.user(t, "editor"))
-	u, err := d.BeginResumable(t.Context(), names(t, "file"), 9, nil)
+	u, err := d.BeginResumable(t.Context(), api.NewID(), names(t, "file"), 9, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +82,10 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func TestResumableTooLarge(t *testing.T) {
 	w := newWorld(t)
 	d := w.home(t, w.user(t, "editor"))
-	if _, err := d.BeginResumable(t.Context(), names(t, "largest"), MaxResumable, nil); err != nil {
+	if _, err := d.BeginResumable(t.Context(), api.NewID(), names(t, "largest"), MaxResumable, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := d.BeginResumable(t.Context(), names(t, "larger"), MaxResumable+1, nil); api.KindOf(err) != api.TooLarge {
+	if _, err := d.BeginResumable(t.Context(), api.NewID(), names(t, "larger"), MaxResumable+1, nil); api.KindOf(err) != api.TooLarge {
 		t.Errorf("more than parts have room for: %v", err)
 	}
 }
@@ -107,7 +107,7 @@ func TestResumableElsewhereOnce(t *testing.T) {
 	d := s.intoAlices(t)
 	for step, committed := range map[fault.Step]bool{fault.CommitLocked: false, fault.CommitWritten: false, fault.CommitDone: true} {
 		at := string(step)
-		u, err := d.BeginResumable(t.Context(), names(t, "hers/"+at), 8, nil)
+		u, err := d.BeginResumable(t.Context(), api.NewID(), names(t, "hers/"+at), 8, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func TestResumableElsewhereOnce(t *testing.T) {
 func TestResumableElsewhereOneAtATime(t *testing.T) {
 	s := newSharing(t)
 	d := s.intoAlices(t)
-	u, err := d.BeginResumable(t.Context(), names(t, "hers/file"), 8, nil)
+	u, err := d.BeginResumable(t.Context(), api.NewID(), names(t, "hers/file"), 8, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ type Service struct {
 
 	extract func(ctx context.Context, name string, content []byte) (string, error)
 
-	copying sync.Map // by their ids, the uploads whose bytes this server stores in another drive
+	copying sync.Map // by drive and id, the uploads whose bytes this server stores in another drive
 
 	thumbnail    func(ctx context.Context, image []byte) ([]byte, error)
 	thumbnailing chan struct{} // holds one for each that is made

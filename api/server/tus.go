@@ -42,12 +42,12 @@ func (s *server) routeTus(mux *http.ServeMux, doc *route.Document) {
 	gone := route.Answer{Status: 404, Doc: "There is no such upload: it is over, or was given up"}
 	f.Handle(route.Operation{
 		ID: "tus-create", Method: http.MethodPost, Path: "/uploads", Access: route.Known, Summary: "Begin an upload, with its first bytes if you like",
-		Doc: "Upload-Metadata has path (or filename), description and modified (ms since 1970), base64-coded as tus says. The file appears when all its bytes are there; " +
+		Doc: "Upload-Metadata has path (or filename), description, modified (ms since 1970) and upload (a UUID that the upload is to have, so that its address is known though the answer is lost), base64-coded as tus says. The file appears when all its bytes are there; " +
 			"an upload ends seven days after it began.",
 		Params: []route.Param{{Name: "Upload-Length", In: route.Header, Type: "integer", Required: true, Doc: "Bytes in all"},
 			{Name: "Upload-Metadata", In: route.Header, Required: true, Doc: "What it will be"}},
 		Body: &route.Body{Type: tusBody, Optional: true, Doc: "The first bytes"},
-		Answers: []route.Answer{{Status: 201, Doc: "Location is its address"}, {Status: 412, Doc: "Tus-Resumable is another version"},
+		Answers: []route.Answer{{Status: 201, Doc: "Location is its address"}, {Status: 409, Doc: "There is an upload of that UUID: HEAD says how far it is"}, {Status: 412, Doc: "Tus-Resumable is another version"},
 			{Status: 413, Doc: "More than Tus-Max-Size, 335 GB"}, {Status: 507, Doc: "The quota has no room for it"}},
 		Examples: []route.Example{
 			{Summary: "notes/tus.txt, of eleven bytes", As: route.You, Header: with("Upload-Length", "11", "Upload-Metadata", "path bm90ZXMvdHVzLnR4dA=="), Status: 201, Keep: map[string]string{"upload": "id"}},
@@ -181,7 +181,13 @@ func (s *server) tusCreate(w http.ResponseWriter, r *http.Request, d *storage.Dr
 	if err != nil {
 		return err
 	}
-	u, err := d.BeginResumable(r.Context(), path, size, fields)
+	id := api.NewID()
+	if text, ok := fields["upload"]; ok {
+		if id, err = api.ParseID(text); err != nil {
+			return err
+		}
+	}
+	u, err := d.BeginResumable(r.Context(), id, path, size, fields)
 	if err != nil {
 		return err
 	}

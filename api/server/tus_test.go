@@ -249,6 +249,73 @@ func TestTusTooMuch(t *testing.T) {
 	}
 }
 
+// A client that gave an upload its id knows its address whatever answer was lost, and asks there. What others have of that id is theirs.
+func TestTusOwnID(t *testing.T) {
+	f := newFixture(t)
+	c := tusClient{f, alice}
+	id := api.NewID()
+	metadata := func(path, id string) string {
+		code := base64.StdEncoding.EncodeToString
+		return "path " + code([]byte(path)) + ",upload " + code([]byte(id))
+	}
+	if resp := c.create(t, "", 10, strings.NewReader("12345"), "Upload-Metadata", metadata("first", id.String())); resp.StatusCode != 201 || resp.Header.Get("Location") != "/uploads/"+id.String() {
+		t.Fatalf("with an id: %s %v", resp.Status, resp.Header)
+	}
+	again := func() {
+		t.Helper()
+		if resp := c.create(t, "", 10, strings.NewReader("12345"), "Upload-Metadata", metadata("second", id.String())); resp.StatusCode != 409 {
+			t.Errorf("with the same id again: %s", resp.Status)
+		}
+	}
+	again()
+	theirs := tusClient{f, bob}
+	if resp := theirs.create(t, "", 2, strings.NewReader("b"), "Upload-Metadata", metadata("his", id.String())); resp.StatusCode != 201 || theirs.offset(t, "/uploads/"+id.String()) != 1 {
+		t.Errorf("somebody else with the same id: %s", resp.Status)
+	}
+	if n := c.offset(t, "/uploads/"+id.String()); n != 5 {
+		t.Errorf("the first has %d bytes then", n)
+	}
+	if resp := c.patch(t, "/uploads/"+id.String(), 5, strings.NewReader("67890")); resp.StatusCode != 204 {
+		t.Errorf("the rest of it: %s", resp.Status)
+	}
+	again()
+	if got := f.stored(t, alice, "first"); got != "1234567890" {
+		t.Errorf("it is %q", got)
+	}
+	if resp := c.create(t, "", 1, nil, "Upload-Metadata", metadata("x", "7")); resp.StatusCode != 400 {
+		t.Errorf("with what is no UUID: %s", resp.Status)
+	}
+}
+
+// An empty upload that the server died with lacks no byte, but is no file: an append of nothing makes it one, and once.
+func TestTusEmpty(t *testing.T) {
+	f := newFixture(t)
+	c := tusClient{f, alice}
+	d, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := d.BeginResumable(t.Context(), api.NewID(), names("empty"), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if resp := c.patch(t, "/uploads/"+u.ID.String(), 0, nil); resp.StatusCode != 204 {
+			t.Errorf("nothing is sent: %s", resp.Status)
+		}
+		if got := f.stored(t, alice, "empty"); got != "" {
+			t.Errorf("the empty file: %q", got)
+		}
+	}
+	n, err := d.Lookup(t.Context(), names("empty"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := d.Versions(t.Context(), n.ID); err != nil || len(all) != 1 {
+		t.Errorf("its versions: %v %v", all, err)
+	}
+}
+
 // Uploads count towards the quota while they are under way.
 func TestTusQuota(t *testing.T) {
 	f := newFixture(t)

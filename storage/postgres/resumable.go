@@ -25,14 +25,17 @@ type Resumable struct {
 	Last  int64 // that the last of them has
 }
 
-// AddResumable begins an upload to a drive.
+// AddResumable begins an upload to a drive. It is [api.Conflict] if that has one of the id.
 func (tx *Tx) AddResumable(ctx context.Context, drive, root, owner api.ID, r Resumable) error {
 	fields := r.Fields
 	if fields == nil {
 		fields = map[string]string{}
 	}
-	_, err := tx.conn.Exec(ctx, `INSERT INTO uploads (drive, owner, id, bucket, key, headers, size) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	tag, err := tx.conn.Exec(ctx, `INSERT INTO uploads (drive, owner, id, bucket, key, headers, size) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (drive, id) DO NOTHING`,
 		drive, owner, r.ID, root, r.Path, fields, r.Size)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = api.Errorf(api.Conflict, "there is an upload of this id: ask how far it is, and go on from there")
+	}
 	return err
 }
 
