@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -193,19 +192,14 @@ func TestWebUploadOfAnotherFile(t *testing.T) {
 	must(t, os.WriteFile(file, []byte("old and old"), 0o600))
 	was := time.Now().Add(-time.Hour).Truncate(time.Second)
 	must(t, os.Chtimes(file, was, was))
-	coded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
-	begin := func(path string) {
-		a.ask(t, "POST", "/uploads", map[string]string{"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Length": "11",
-			"Upload-Metadata": "path " + coded(path) + ",modified " + coded(fmt.Sprint(was.UnixMilli()))}, []byte("old an")).must(t, 201)
-	}
-	begin("goes-on.txt")
+	a.begins(t, "goes-on.txt", was, 11, "old an")
 	s := newSurfer(t, a.server.URL)
 	s.signIn(a)
 	s.choose("#transfers li.begun input", file)
 	s.has(row("goes-on.txt"))
 	must(t, a.stored(t, "goes-on.txt", []byte("old and old")))
 
-	begin("anew.txt")
+	a.begins(t, "anew.txt", was, 11, "old an")
 	s.open("/browse/")
 	s.sees("6 B of 11 B came")
 	must(t, os.WriteFile(file, []byte("new and new"), 0o600))

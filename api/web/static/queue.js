@@ -32,11 +32,11 @@ function came(job, bytes) {
   drawSoon(job);
 }
 
-// add puts a file at the end of the queue, and pump begins what has its turn. `at` is the address of an upload that was begun;
-// `asked` says that the server may have begun one whose address never came. A folder with nothing in it is an empty file
-// whose path ends with a slash.
+// add puts a file at the end of the queue, and pump begins what has its turn. `id` is what its upload will have; `at` is the address
+// of the upload that the server may have, which may be one that another visit began; `sends` says that the job sent something of
+// it. A folder with nothing in it is an empty file whose path ends with a slash.
 function add(file, path, description = "", at = "") {
-  const job = { file, path, description, at, asked: false, state: "queued", why: "", offset: 0, sent: 0, most: 0 };
+  const job = { file, path, description, id: newID(), at, sends: false, state: "queued", why: "", offset: 0, sent: 0, most: 0 };
   jobs.add(job);
   count.queued++;
   sum.jobs++;
@@ -104,7 +104,7 @@ function go(job) { move(job, "queued"); pump(); }
 function giveUp(job) {
   finish(job, false);
   job.stop?.abort();
-  forget(job);
+  if (job.at) discard(job.at);
   told();
   pump();
 }

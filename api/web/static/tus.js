@@ -6,7 +6,7 @@ const least = 1 << 20, most = 64 << 20;     // bytes of one request; slow networ
 
 const tus = { "Tus-Resumable": "1.0.0" };
 const base64 = (s) => btoa(String.fromCharCode(...new TextEncoder().encode(s)));
-const metadata = (job) => [["path", job.path], ["modified", String(job.file.lastModified)], ...(job.description ? [["description", job.description]] : [])]
+const metadata = (job) => [["path", job.path], ["modified", String(job.file.lastModified)], ["upload", job.id], ...(job.description ? [["description", job.description]] : [])]
   .map(([k, v]) => `${k} ${base64(v)}`).join(",");
 
 // request sends bytes, unless the job was stopped; only XMLHttpRequest tells how far it is.
@@ -44,27 +44,34 @@ function took(job, x) {
 // send brings a file over, or throws.
 async function send(job, stop) {
   const bytes = { "Content-Type": "application/offset+octet-stream" };
+  const append = async (to) => took(job, check(await request(job, stop, "PATCH", job.at, { ...bytes, "Upload-Offset": job.offset }, job.file.slice(job.offset, to))));
   let part = small;
-  const at = job.at || (await unfinished(job));
+  await listed;
   stop.throwIfAborted(); // the job may have begun again meanwhile
-  job.at = at;
+  if (!job.at) takeOver(job);
   if (job.at) {
     part = least; // the server may still read a request that was broken off, and refuses at its end what came meanwhile
     const x = await request(job, stop, "HEAD", job.at, {});
-    if (x.status === 404) job.at = "";
-    else took(job, check(x));
+    // What was complete before this job sent any of it became a file at another time, which may be gone by now.
+    const over = x.status === 404 || Number(check(x).getResponseHeader("Upload-Offset")) === job.file.size && !job.sends;
+    if (over) job.at = "";
+    else {
+      took(job, x);
+      if (!job.file.size) await append(0); // it lacks no byte, but may lack the request that makes the file
+    }
   }
+  job.sends = true;
   if (!job.at) {
+    job.at = address(job);
     job.offset = 0;
-    job.asked = true;
     const whole = job.file.size <= small;
     const x = check(await request(job, stop, "POST", "/uploads", { "Upload-Length": job.file.size, "Upload-Metadata": metadata(job), ...(whole ? bytes : {}) }, whole ? job.file : null));
-    job.at = x.getResponseHeader("Location");
+    job.at = x.getResponseHeader("Location"); // another one only of a server of an earlier version
     took(job, x);
   }
   while (job.offset < job.file.size) {
     const begin = performance.now();
-    took(job, check(await request(job, stop, "PATCH", job.at, { ...bytes, "Upload-Offset": job.offset }, job.file.slice(job.offset, job.offset + part))));
+    await append(job.offset + part);
     misses = 0;
     const seconds = (performance.now() - begin) / 1000;
     part = Math.round(Math.min(most, Math.max(least, part * Math.min(2, Math.max(0.5, 8 / seconds)))));
@@ -72,16 +79,20 @@ async function send(job, stop) {
   misses = 0;
 }
 
-// The uploads that an earlier visit began, or a request whose answer was lost.
-let begun;
-const listBegun = () => (begun = insist("/uploads", { headers: byItself() }).then((r) => (r.ok ? r.json() : []), () => []));
-async function unfinished(job) {
-  const u = (await (job.asked ? listBegun() : begun)).find((u) => u.path === job.path && u.size === job.file.size && u.modified === String(job.file.lastModified));
-  return u ? "/uploads/" + u.id : "";
+// A job gives its upload the id, and so knows the address whatever answer is lost, and never takes another's for its own.
+const address = ({ id }) => "/uploads/" + id;
+const newID = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16)); // crypto.randomUUID is not there over plain http
+// begun is what other visits began. Nothing is begun here before the list of it is there, so nothing of this page is in it. What
+// a job takes over leaves it.
+const begun = new Set();
+const listed = insist("/uploads", { headers: byItself() }).then((r) => (r.ok ? r.json() : [])).then((all) => all.forEach((u) => begun.add(u))).catch(() => {});
+function takeOver(job) {
+  for (const u of begun) {
+    if (u.path !== job.path || u.size !== job.file.size || u.modified !== String(job.file.lastModified)) continue;
+    leave(u);
+    job.at = address(u);
+    return;
+  }
 }
-// discard gives an upload up, and tells whether the server has nothing of it any more; forget does that to what came of a job.
+// discard gives an upload up, and tells whether the server has nothing of it any more.
 const discard = (at) => insist(at, { method: "DELETE", headers: tus }).then((r) => r.ok || r.status === 404, () => false);
-async function forget(job) {
-  const at = job.at || (job.asked && await unfinished(job));
-  if (at) await discard(at);
-}

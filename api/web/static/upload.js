@@ -21,39 +21,47 @@ function told() {
 }
 
 // What an earlier visit left: the file has to be chosen again, since a page can't keep it.
-async function showBegun() {
-  const taken = new Set([...jobs].map((j) => j.at));
-  for (const u of await listBegun()) if (!taken.has("/uploads/" + u.id)) lines.append(begunLine(u));
+listed.then(() => {
+  for (const u of begun) lines.append((u.line = begunLine(u)));
+  drawSum();
+});
+function leave(u) {
+  begun.delete(u);
+  u.line.remove();
   drawSum();
 }
 function begunLine(u) {
-  const at = "/uploads/" + u.id, button = (text, onclick, more) => make("button", { type: "button", className: "quiet", onclick, ...more }, text);
+  const button = (text, onclick, more) => make("button", { type: "button", className: "quiet", onclick, ...more }, text);
   const gone = async () => {
-    const is = await discard(at);
-    if (!is) text.textContent = "It could not be discarded: try again";
+    begun.delete(u);
+    const is = await discard(address(u));
+    if (is) leave(u);
+    else {
+      begun.add(u);
+      text.textContent = "It could not be discarded: try again";
+    }
     return is;
   };
-  const begin = (f, at) => { line.remove(); add(f, u.path, "", at); pump(); };
+  const begin = (f, at) => { add(f, u.path, "", at); pump(); };
   const pick = make("input", { type: "file", hidden: true });
   pick.setAttribute("aria-label", `The file for ${u.path}`);
   const text = make("span", { className: "state" }, `${size(u.offset)} of ${size(u.size)} came; choose the same file and it goes on`);
   text.setAttribute("role", "status");
   const anew = button("Send this one from its beginning", null, { hidden: true });
   const line = make("li", { className: "begun" }, make("span", {}, u.path), button("Choose it again", () => pick.click()),
-    button("Discard", async () => { if (await gone()) { line.remove(); drawSum(); } }), text, anew, pick);
+    button("Discard", gone), text, anew, pick);
   // The end of one file behind the beginning of another would be neither.
   pick.onchange = () => {
     const f = pick.files[0];
     if (!f) return;
     const other = f.size !== u.size ? `it has ${size(f.size)}, and not ${size(u.size)}` : u.modified && u.modified !== String(f.lastModified) ? "it was changed since" : "";
-    if (!other) { begin(f, at); return; }
+    if (!other) { leave(u); begin(f, address(u)); return; }
     text.textContent = `This is another file: ${other}.`;
     anew.onclick = async () => { if (await gone()) begin(f); };
     anew.hidden = false;
   };
   return line;
 }
-showBegun();
 
 // The form.
 const path = $("[name=path]", form), files = $("[type=file]", form);
