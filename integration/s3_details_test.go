@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	managed "github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
@@ -135,19 +137,17 @@ func s3Parts(t *testing.T, b *buckets) {
 	b.anna.store(t, name+"/not by S3", []byte("content"))
 	must(t, code1(c.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &name, Policy: aws.String(
 		`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::` + name + `/*"}}`)})))
-	up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &name, Key: aws.String("parts")})
-	must(t, err)
-	var parts []types.CompletedPart
-	for i := range int32(2) {
-		part, err := c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &name, Key: aws.String("parts"), UploadId: up.UploadId, PartNumber: aws.Int32(i + 1), Body: bytes.NewReader([]byte("content"))})
-		must(t, err)
-		parts = append(parts, types.CompletedPart{PartNumber: aws.Int32(i + 1), ETag: part.ETag})
+	for _, key := range []string{"parts", "written over"} {
+		sendInParts(t, c, name, key, "content", "", "end")
 	}
-	must(t, code1(c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &name, Key: aws.String("parts"), UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})))
+	sendInParts(t, c, name, "one", "content")
+	b.anna.store(t, name+"/written over", []byte("another"))
+	must(t, code1(c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &name, Key: aws.String("copy"), CopySource: aws.String(name + "/parts")})))
+	must(t, code1(c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &name, Key: aws.String("copy of a copy"), CopySource: aws.String(name + "/copy"), MetadataDirective: types.MetadataDirectiveReplace})))
 	for _, tc := range []struct {
 		key, part, header string
 		status            int
-		code              string
+		says              string // the range, or an error's code
 	}{
 		{"whole", "1", "", 206, "bytes 0-6/7"},
 		{"whole", "1", "If-Range", 206, "bytes 0-6/7"},
@@ -159,9 +159,18 @@ func s3Parts(t *testing.T, b *buckets) {
 		{"whole", "", "", 400, "InvalidArgument"},
 		{"empty", "1", "", 200, ""},
 		{"not by S3", "1", "", 206, "bytes 0-6/7"},
-		{"parts", "1", "", 501, "NotImplemented"},
-		{"parts", "2", "", 501, "NotImplemented"},
-		{"parts", "3", "", 416, "InvalidPartNumber"},
+		{"parts", "1", "", 206, "bytes 0-6/10"},
+		{"parts", "1", "If-Range", 206, "bytes 0-6/10"},
+		{"parts", "1", "Range", 400, "InvalidRequest"},
+		{"parts", "2", "", 200, ""},
+		{"parts", "3", "", 206, "bytes 7-9/10"},
+		{"parts", "4", "", 416, "InvalidPartNumber"},
+		{"one", "1", "", 206, "bytes 0-6/7"},
+		{"one", "2", "", 416, "InvalidPartNumber"},
+		{"copy", "3", "", 206, "bytes 7-9/10"},
+		{"copy of a copy", "3", "", 206, "bytes 7-9/10"},
+		{"written over", "1", "", 206, "bytes 0-6/7"},
+		{"written over", "2", "", 416, "InvalidPartNumber"},
 		{"none", "1", "", 404, "NoSuchKey"},
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
@@ -178,9 +187,68 @@ func s3Parts(t *testing.T, b *buckets) {
 			if res.StatusCode >= 400 && method == "GET" {
 				said = string(body)
 			}
-			if res.StatusCode != tc.status || (method == "GET" || res.StatusCode < 400) && !strings.Contains(said, tc.code) || method == "GET" && res.StatusCode < 300 && int64(len(body)) != res.ContentLength {
+			if res.StatusCode != tc.status || (method == "GET" || res.StatusCode < 400) && !strings.Contains(said, tc.says) || res.StatusCode == 416 && res.Header.Get("X-Amz-Mp-Parts-Count") != "" || method == "GET" && res.StatusCode < 300 && int64(len(body)) != res.ContentLength {
 				t.Errorf("%s of part %q of %s with %q: %s, %s", method, tc.part, tc.key, tc.header, res.Status, said)
 			}
+		}
+	}
+}
+
+// sendInParts makes an object of parts.
+func sendInParts(t *testing.T, c *s3.Client, bucket, key string, parts ...string) {
+	t.Helper()
+	up, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+	must(t, err)
+	var sent []types.CompletedPart
+	for i, content := range parts {
+		number := aws.Int32(int32(i + 1))
+		part, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: number, Body: strings.NewReader(content)})
+		must(t, err)
+		sent = append(sent, types.CompletedPart{PartNumber: number, ETag: part.ETag})
+	}
+	must(t, code1(c.CompleteMultipartUpload(t.Context(), &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: sent}})))
+}
+
+// s3DownloadInParts shows that objects are fetched by the parts that they were sent in, as transfer managers do.
+func s3DownloadInParts(t *testing.T, b *buckets) {
+	ctx, c, name := t.Context(), b.anna.client, b.anna.bucket(t)
+	sendInParts(t, c, name, "parts", "one", "", "three", "four")
+	sendInParts(t, c, name, "one", "one")
+	must(t, b.anna.put(ctx, name, "whole", []byte("whole")))
+	must(t, b.anna.put(ctx, name, "empty", nil))
+	b.anna.store(t, name+"/not by S3", []byte("other"))
+	manager := transfermanager.New(c, func(o *transfermanager.Options) { o.GetObjectType = managed.GetObjectParts })
+	for key, want := range map[string][]string{"parts": {"one", "", "three", "four"}, "one": {"one"}, "whole": nil, "empty": nil, "not by S3": nil} {
+		all, err := b.anna.get(ctx, name, key)
+		must(t, err)
+		whole, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &name, Key: &key})
+		must(t, err)
+		if whole.PartsCount != nil {
+			t.Errorf("%s as a whole has %d parts", key, *whole.PartsCount)
+		}
+		var count *int32
+		if want != nil {
+			count = aws.Int32(int32(len(want)))
+		} else {
+			want = []string{string(all)}
+		}
+		for i, content := range want {
+			number := aws.Int32(int32(i + 1))
+			get, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &name, Key: &key, PartNumber: number})
+			must(t, err)
+			body, err := io.ReadAll(get.Body)
+			must(t, err)
+			head, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &name, Key: &key, PartNumber: number})
+			must(t, err)
+			if string(body) != content || *head.ContentLength != int64(len(content)) || *get.ETag != *whole.ETag || *head.ETag != *whole.ETag ||
+				aws.ToInt32(get.PartsCount) != aws.ToInt32(count) || aws.ToInt32(head.PartsCount) != aws.ToInt32(count) || (get.PartsCount == nil) != (count == nil) {
+				t.Errorf("part %d of %s: %q, %s of %v parts", i+1, key, body, *get.ETag, get.PartsCount)
+			}
+		}
+		into := managed.NewWriteAtBuffer(nil)
+		_, err = manager.DownloadObject(ctx, &transfermanager.DownloadObjectInput{Bucket: &name, Key: &key, WriterAt: into})
+		if err != nil || !bytes.Equal(into.Bytes(), all) {
+			t.Errorf("the transfer manager downloads of %s %q, not %q: %v", key, into.Bytes(), all, err)
 		}
 	}
 }

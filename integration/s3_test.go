@@ -81,6 +81,7 @@ func TestS3(t *testing.T) {
 		"headers are as S3 has them":                   s3Headers,
 		"errors have none of an object's headers":      s3HeadersOfErrors,
 		"a part is not the whole":                      s3Parts,
+		"objects are fetched by their parts":           s3DownloadInParts,
 		"uploads under way are listed in pages":        s3Uploads,
 		"a bucket is its owner's":                      s3Owners,
 		"copies hold to their conditions":              s3CopyConditions,

@@ -170,7 +170,7 @@ func LockPath(path []api.Name) string {
 	return strings.Join(names, "/")
 }
 
-// Objects is what the S3 API keeps of versions; those that it did not write
+// Objects is what the S3 API keeps of versions, but for their parts; those that it did not write
 // are missing.
 func (d *Drive) Objects(ctx context.Context, versions []api.ID) (objects map[api.ID]Object, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
@@ -178,6 +178,16 @@ func (d *Drive) Objects(ctx context.Context, versions []api.ID) (objects map[api
 		return err
 	})
 	return objects, err
+}
+
+// ObjectParts are the sizes in bytes of the parts that a version was sent in, in their order; none if it was not sent in parts, or
+// they are not known.
+func (d *Drive) ObjectParts(ctx context.Context, version api.ID) (sizes []int64, err error) {
+	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		sizes, err = tx.ObjectParts(ctx, d.id, version)
+		return err
+	})
+	return sizes, err
 }
 
 // objectOf is what the S3 API keeps of a file's present version; nothing of what is no file, or nil.

@@ -70,7 +70,7 @@ func (q *request) completeUpload() error {
 	done := aside(func() error {
 		return b.CompleteUpload(q.ctx, id, path, parts, holding(announced, parts), storage.PutOptions{
 			Mtime: mtime(u.Headers), Check: q.conditions().check(),
-			Object: func() *storage.Object { return &storage.Object{ETag: tag, Headers: u.Headers} },
+			Object: func() *storage.Object { return &storage.Object{ETag: tag, Headers: u.Headers, Parts: sizes(parts)} },
 		})
 	})
 	began := false
@@ -144,6 +144,14 @@ func tagOf(parts []part) string {
 		sums.Write(sum)
 	}
 	return fmt.Sprintf("%x-%d", sums.Sum(nil), len(parts))
+}
+
+func sizes(parts []storage.Part) []int64 {
+	sizes := make([]int64, len(parts))
+	for i, p := range parts {
+		sizes[i] = p.Size
+	}
+	return sizes
 }
 
 // chosen are the parts that a client names, and the tag of the whole.

@@ -92,7 +92,7 @@ func (q *request) describe(err error) (int, http.Header, errorBody) {
 func (q *request) fail(err error) {
 	status, header, body := q.describe(err)
 	h := q.w.Header()
-	for _, name := range append([]string{"Content-Length", "Etag", "Last-Modified"}, kept...) {
+	for _, name := range append([]string{"Content-Length", "Etag", "Last-Modified", "X-Amz-Mp-Parts-Count"}, kept...) {
 		h.Del(name) // they were for the object
 	}
 	for name := range h {

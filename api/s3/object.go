@@ -94,7 +94,8 @@ func (q *request) get() error {
 		return err
 	}
 	object := objects[n.Version]
-	if err := q.onlyPart(etag(n, object)); err != nil {
+	part, err := q.part(b, n)
+	if err != nil {
 		return err
 	}
 	h := q.w.Header()
@@ -127,42 +128,16 @@ func (q *request) get() error {
 	if err != nil {
 		return err
 	}
-	body := c.Reader(q.ctx)
-	defer body.Close()
+	r := c.Reader(q.ctx)
+	defer r.Close()
+	var body serve.Body = r
+	if part != nil {
+		body = part.of(q, r)
+	}
 	refused := func(w http.ResponseWriter) http.ResponseWriter { return &refusals{ResponseWriter: w, q: q} }
 	return serve.Content(q.w, q.r, time.Unix(0, n.Mtime), body, refused, func(err error) {
 		q.Log.Error("an object broke off", "bucket", q.bucket, "key", q.key, "err", err)
 	})
-}
-
-// onlyPart makes a request for the part that all of an object is one for its bytes. What the parts were of an object that was sent in
-// several is known no more when it is complete.
-func (q *request) onlyPart(tag string) error {
-	if !q.has("partNumber") {
-		return nil
-	}
-	number, err := strconv.Atoi(q.query.Get("partNumber"))
-	if err != nil || number < 1 || number > storage.MaxParts {
-		return refuse(http.StatusBadRequest, "InvalidArgument", "the part's number is not between 1 and %d", storage.MaxParts)
-	}
-	if q.r.Header.Get("Range") != "" {
-		return refuse(http.StatusBadRequest, "InvalidRequest", "a part and a range can't both be asked for")
-	}
-	parts := 1
-	if _, text, ok := strings.Cut(strings.Trim(tag, `"`), "-"); ok {
-		if parts, err = strconv.Atoi(text); err != nil {
-			return err
-		}
-	}
-	switch {
-	case number > parts:
-		return refuse(http.StatusRequestedRangeNotSatisfiable, "InvalidPartNumber", "the object has no such part")
-	case parts > 1:
-		return errNotImplemented("a part of an object that was sent in several")
-	}
-	q.r.Header.Set("Range", "bytes=0-")
-	q.r.Header.Del("If-Range")
-	return nil
 }
 
 // refusals gives the refusals of http.ServeContent S3's shape.
@@ -280,6 +255,9 @@ func (q *request) copySource() (b *storage.Bucket, n *api.Node, object storage.O
 		object = objects[n.Version]
 		object.ETag = strings.Trim(etag(n, object), `"`)
 		err = q.sourceHolds(n, object)
+	}
+	if err == nil {
+		object.Parts, err = b.ObjectParts(q.ctx, n.Version)
 	}
 	return b, n, object, key, err
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -93,6 +94,7 @@ func copied(copies []Copied) (from, to []api.ID) {
 type Object struct {
 	ETag    string            // without quotes: the MD5 of the content in hex, or that of its parts' MD5s and -N
 	Headers map[string]string // by lower-case name
+	Parts   []int64           // sizes in bytes of the parts that it was sent in, which only [Tx.ObjectParts] reads; none: it was not, or it is not known
 }
 
 // SetObjects keeps the objects' parts of versions that this transaction writes.
@@ -106,12 +108,13 @@ func (tx *Tx) SetObjects(ctx context.Context, drive, owner api.ID, objects map[a
 		if headers == nil {
 			headers = map[string]string{}
 		}
-		batch.Queue(`INSERT INTO objects (drive, owner, version, etag, headers) VALUES ($1, $2, $3, $4, $5)`, drive, owner, version, o.ETag, headers)
+		batch.Queue(`INSERT INTO objects (drive, owner, version, etag, headers, parts) VALUES ($1, $2, $3, $4, $5, $6)`,
+			drive, owner, version, o.ETag, headers, o.Parts)
 	}
 	return tx.conn.SendBatch(ctx, &batch).Close()
 }
 
-// Objects is what is kept of versions; those that the S3 API did not write are missing.
+// Objects is what is kept of versions, but for their parts; those that the S3 API did not write are missing.
 func (tx *Tx) Objects(ctx context.Context, drive api.ID, versions []api.ID) (map[api.ID]Object, error) {
 	objects := map[api.ID]Object{}
 	rows, _ := tx.conn.Query(ctx, `
@@ -128,13 +131,23 @@ func (tx *Tx) Objects(ctx context.Context, drive api.ID, versions []api.ID) (map
 	return objects, err
 }
 
+// ObjectParts are the sizes in bytes of the parts that a version was sent in, in their order; none if it was not sent in parts, or
+// they are not known.
+func (tx *Tx) ObjectParts(ctx context.Context, drive, version api.ID) (sizes []int64, err error) {
+	err = tx.conn.QueryRow(ctx, `SELECT parts FROM objects WHERE drive = $1 AND version = $2`, drive, version).Scan(&sizes)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return sizes, err
+}
+
 // CopyObjects makes what is kept of copied versions that of the versions that
 // they are of. The copies are written by this transaction.
 func (tx *Tx) CopyObjects(ctx context.Context, drive, owner api.ID, copies []Copied) error {
 	from, to := copied(copies)
 	_, err := tx.conn.Exec(ctx, `
-		INSERT INTO objects (drive, owner, version, etag, headers)
-		SELECT $1, $2, c.made, o.etag, o.headers
+		INSERT INTO objects (drive, owner, version, etag, headers, parts)
+		SELECT $1, $2, c.made, o.etag, o.headers, o.parts
 		FROM unnest($3::uuid[], $4::uuid[]) c (of, made)
 		JOIN objects o ON o.drive = $1 AND o.version = c.of`, drive, owner, from, to)
 	return err
