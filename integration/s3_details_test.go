@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -314,6 +315,26 @@ func s3Uploads(t *testing.T, b *buckets) {
 	}
 	if _, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &name, KeyMarker: aws.String("a"), UploadIdMarker: aws.String("x")}); code(err) != "InvalidArgument" {
 		t.Errorf("after what is no upload: %v", err)
+	}
+	for _, text := range []string{"\x00", "\xff", "b/\x00", "b/\xff"} {
+		if out, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &name, Prefix: &text}); err != nil || len(out.Uploads) != 0 {
+			t.Errorf("with the prefix %q, which no key has: %+v %v", text, out, err)
+		}
+		if out, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &name, Delimiter: &text}); err != nil || len(out.Uploads) != len(all) {
+			t.Errorf("by %q, which no key has: %+v %v", text, out, err)
+		}
+		if _, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &name, KeyMarker: &text}); code(err) != "InvalidArgument" {
+			t.Errorf("after %q, which no key is: %v", text, err)
+		}
+	}
+	// A byte of é does not make groups.
+	if out, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &name, Delimiter: aws.String("\xa9")}); err != nil || len(out.Uploads) != len(all) {
+		t.Errorf("by half a letter: %+v %v", out, err)
+	}
+	log, err := os.ReadFile(b.Log)
+	must(t, err)
+	if i := bytes.Index(log, []byte("22021")); i >= 0 {
+		t.Errorf("PostgreSQL was asked for such texts: %s", log[i:])
 	}
 }
 

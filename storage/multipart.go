@@ -51,10 +51,10 @@ func (b *Bucket) findUpload(ctx context.Context, tx *postgres.Tx, id api.ID, key
 }
 
 // Uploads lists the uploads to the bucket that are under way, by key and age: those after one, of which the key and the id count, or
-// those to later keys if it has no id.
-func (b *Bucket) Uploads(ctx context.Context, prefix string, after Upload, limit int) (all []Upload, err error) {
+// those to its key and later ones if it has no id.
+func (b *Bucket) Uploads(ctx context.Context, after Upload, limit int) (all []Upload, err error) {
 	err = b.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		all, err = tx.Uploads(ctx, b.id, b.root, prefix, after, limit)
+		all, err = tx.Uploads(ctx, b.id, b.root, after, limit)
 		return err
 	})
 	return all, err

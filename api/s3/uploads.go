@@ -1,10 +1,11 @@
 package s3
 
 import (
-	"context"
 	"encoding/xml"
 	"net/http"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"satchel/api"
 	"satchel/storage"
@@ -55,8 +56,12 @@ func (q *request) listUploads() error {
 			return refuse(http.StatusBadRequest, "InvalidArgument", "the upload-id-marker is not one of ours")
 		}
 	}
-	if out.MaxUploads > 0 {
-		if err := out.collect(q.ctx, b, after); err != nil {
+	if !uploadKey(out.KeyMarker) {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "the key-marker is not UTF-8 without NULs")
+	}
+	if out.MaxUploads > 0 && uploadKey(out.Prefix) {
+		err := out.collect(after, func(after storage.Upload) ([]storage.Upload, error) { return b.Uploads(q.ctx, after, maxKeys) })
+		if err != nil {
 			return err
 		}
 	}
@@ -65,17 +70,42 @@ func (q *request) listUploads() error {
 	return nil
 }
 
-// collect fills a page with what comes after the key's marker, and after an upload to that key.
-func (out *uploads) collect(ctx context.Context, b *storage.Bucket, after api.ID) error {
-	from := storage.Upload{Key: out.KeyMarker, ID: after}
-	for last := from; ; {
-		page, err := b.Uploads(ctx, out.Prefix, from, maxKeys)
+// uploadKey tells whether the key of an upload may have a text in it.
+func uploadKey(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+
+// afterAll is an id that comes after all that there are.
+var afterAll = api.ID(slices.Repeat([]byte{0xff}, len(api.ID{})))
+
+// collect fills a page with what comes after the key's marker, and after an upload to that key. list has up to maxKeys uploads after one, in
+// their order. What is left of a group that fills one of its answers is not asked for.
+func (out *uploads) collect(after api.ID, list func(after storage.Upload) ([]storage.Upload, error)) error {
+	last := storage.Upload{Key: out.KeyMarker, ID: after}
+	if out.KeyMarker != "" && after.IsZero() {
+		last.ID = afterAll
+	}
+	if group, grouped := out.group(out.KeyMarker); grouped && group == out.KeyMarker {
+		last.ID = api.ID{}
+	}
+	for {
+		from := last
+		switch {
+		case from.Key < out.Prefix:
+			from = storage.Upload{Key: out.Prefix}
+		case from.Key != "" && from.ID.IsZero(): // a group
+			if from.Key = behind(from.Key); from.Key == "" {
+				return nil
+			}
+		}
+		page, err := list(from)
 		if err != nil {
 			return err
 		}
 		for _, u := range page {
+			if !strings.HasPrefix(u.Key, out.Prefix) {
+				return nil
+			}
 			group, grouped := out.group(u.Key)
-			if grouped && (group == out.KeyMarker || group == last.Key) {
+			if grouped && group == last.Key {
 				continue
 			}
 			if len(out.Upload)+len(out.CommonPrefixes) == out.MaxUploads {
@@ -96,14 +126,31 @@ func (out *uploads) collect(ctx context.Context, b *storage.Bucket, after api.ID
 		if len(page) < maxKeys {
 			return nil
 		}
-		from = page[len(page)-1]
 	}
 }
 
 // group is the common prefix that stands for a key, if one does.
 func (out *uploads) group(key string) (string, bool) {
-	before, _, found := strings.Cut(key[len(out.Prefix):], out.Delimiter)
-	return out.Prefix + before + out.Delimiter, found && out.Delimiter != ""
+	rest, within := strings.CutPrefix(key, out.Prefix)
+	before, _, found := strings.Cut(rest, out.Delimiter)
+	return out.Prefix + before + out.Delimiter, within && found && out.Delimiter != "" && uploadKey(out.Delimiter)
+}
+
+// behind is the first text after all that begin with a prefix, in the order of code points, which is that of their bytes in UTF-8;
+// "" if nothing comes after them.
+func behind(prefix string) string {
+	for prefix != "" {
+		r, n := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-n]
+		switch r {
+		case utf8.MaxRune:
+			continue
+		case 0xd7ff: // what follows is UTF-16's, and no code point
+			r = 0xdfff
+		}
+		return prefix + string(r+1)
+	}
+	return ""
 }
 
 // encode does what encoding-type=url asks for.

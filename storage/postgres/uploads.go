@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"satchel/api"
 )
@@ -52,11 +53,11 @@ func (tx *Tx) Upload(ctx context.Context, drive, bucket, id api.ID) (Upload, err
 	return u, err
 }
 
-// Uploads lists the uploads to a bucket by key and age, after one. Without an id, which is NULL then, no upload to its key comes after it.
-func (tx *Tx) Uploads(ctx context.Context, drive, bucket api.ID, prefix string, after Upload, limit int) ([]Upload, error) {
+// Uploads lists the uploads of S3's clients to a bucket by key and age, after one. Without an id all uploads to its key come after it.
+func (tx *Tx) Uploads(ctx context.Context, drive, bucket api.ID, after Upload, limit int) ([]Upload, error) {
 	rows, _ := tx.conn.Query(ctx, `
-		SELECT `+uploadColumns+` FROM uploads WHERE drive = $1 AND bucket = $2 AND starts_with(key, $3) AND (key, id) > ($4, $5)
-		ORDER BY key, id LIMIT $6`, drive, bucket, prefix, after.Key, after.ID, limit)
+		SELECT `+uploadColumns+` FROM uploads WHERE drive = $1 AND bucket = $2 AND size IS NULL AND (key, id) > ($3, $4)
+		ORDER BY key, id LIMIT $5`, drive, bucket, after.Key, pgtype.UUID{Bytes: after.ID, Valid: true}, limit)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Upload])
 }
 
