@@ -132,6 +132,21 @@ func (d *Drive) AbortResumable(ctx context.Context, id api.ID) error {
 	})
 }
 
+// AbortEmptyResumable gives an upload up unless some of it is stored, or it is over.
+func (d *Drive) AbortEmptyResumable(ctx context.Context, id api.ID) error {
+	err := d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+		row, err := tx.LockResumable(ctx, d.id, d.root, id)
+		if err != nil || row.Done || row.Parts > 0 {
+			return err
+		}
+		return tx.RemoveUpload(ctx, d.id, id)
+	})
+	if api.KindOf(err) == api.NotFound {
+		err = nil
+	}
+	return err
+}
+
 // Append stores what body has at an offset of an upload, and makes the file when
 // all its bytes are there; both happen at once, so an upload of which all is
 // stored is a file. It streams, with flat memory. When body breaks off what came is

@@ -193,9 +193,9 @@ func (s *server) tusCreate(w http.ResponseWriter, r *http.Request, d *storage.Dr
 	}
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType == tusBody || size == 0 {
 		// An upload that could not take its first bytes is worth nothing to a client that is
-		// not told its address.
+		// not told its address. One that knew it may have sent them by another request meanwhile.
 		if u, err = d.Append(r.Context(), u.ID, 0, r.Body, tusOptions(r, u)); err != nil && u.Offset == 0 {
-			if end := d.AbortResumable(context.WithoutCancel(r.Context()), u.ID); end != nil {
+			if end := d.AbortEmptyResumable(context.WithoutCancel(r.Context()), u.ID); end != nil {
 				s.log.Warn("an upload that failed is left", "upload", u.ID, "err", end)
 			}
 			return err

@@ -287,6 +287,41 @@ func TestTusOwnID(t *testing.T) {
 	}
 }
 
+// A request that begins an upload, and is slower than another one with its first bytes, does not take those along.
+func TestTusSlowBeginning(t *testing.T) {
+	f := newFixture(t)
+	c := tusClient{f, alice}
+	id := api.NewID()
+	at := "/uploads/" + id.String()
+	code := base64.StdEncoding.EncodeToString
+	r, w := io.Pipe()
+	answered := make(chan int, 1)
+	go func() {
+		status := 0
+		if resp := c.create(t, "", 10, r, "Upload-Metadata", "path "+code([]byte("slow"))+",upload "+code([]byte(id.String()))); resp != nil {
+			status = resp.StatusCode
+		}
+		answered <- status
+	}()
+	if _, err := w.Write([]byte("123")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool { return c.do(t, http.MethodHead, at, nil).StatusCode == 200 })
+	if resp := c.patch(t, at, 0, strings.NewReader("12345")); resp.StatusCode != 204 {
+		t.Fatalf("the quicker request: %s", resp.Status)
+	}
+	w.Close()
+	if status := <-answered; status != 409 {
+		t.Errorf("the slower one: %d", status)
+	}
+	if resp := c.patch(t, at, 5, strings.NewReader("67890")); resp.StatusCode != 204 {
+		t.Errorf("the rest: %s", resp.Status)
+	}
+	if got := f.stored(t, alice, "slow"); got != "1234567890" {
+		t.Errorf("it is %q", got)
+	}
+}
+
 // An empty upload that the server died with lacks no byte, but is no file: an append of nothing makes it one, and once.
 func TestTusEmpty(t *testing.T) {
 	f := newFixture(t)
