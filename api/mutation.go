@@ -80,6 +80,9 @@ type Batch struct {
 	Echo bool `json:"echo,omitempty"`
 }
 
+// MaxMissing is how many hashes one question for missing chunks may have.
+const MaxMissing = 10_000
+
 // MaxBatch is how many mutations one batch may have.
 const MaxBatch = 4096
 

@@ -48,7 +48,7 @@ type sender struct {
 	ctx     context.Context // ends with the first pack that fails; its cause is why
 	cancel  context.CancelCauseFunc
 	pack    *pack
-	offered map[api.Hash]bool
+	offered chunk.Offers
 	room    chan struct{}
 	wg      sync.WaitGroup
 }
@@ -70,19 +70,24 @@ var packs = sync.Pool{New: func() any { return new(pack) }}
 
 func (d *Drive) newSender() *sender {
 	ctx, cancel := context.WithCancelCause(d.ctx)
-	return &sender{d: d, ctx: ctx, cancel: cancel, offered: map[api.Hash]bool{}, room: make(chan struct{}, packsAhead)}
+	offered := chunk.Offers{Missing: func(hashes []api.Hash) ([]api.Hash, error) { return d.cfg.Remote.Missing(ctx, hashes) }}
+	return &sender{d: d, ctx: ctx, cancel: cancel, offered: offered, room: make(chan struct{}, packsAhead)}
 }
 
-// add takes a copy of a chunk of a file. The error is of a pack that was sent before.
+// add takes a copy of a chunk of a file. The error is of what was sent before, and ends the sender.
 func (s *sender) add(of *hot, h api.Hash, data []byte) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
-	if s.offered[h] {
+	isNew, err := s.offered.Add(h)
+	if err != nil {
+		s.cancel(err)
+		return err
+	}
+	if !isNew {
 		s.d.sent(packed{of: of, n: len(data)})
 		return nil
 	}
-	s.offered[h] = true
 	if s.pack != nil && int64(s.pack.w.Size()+len(data)) > s.d.syn.packSize.most() {
 		if err := s.dispatch(); err != nil {
 			return err

@@ -219,7 +219,7 @@ func TestPutPack(t *testing.T) {
 	if missing, err := stranger.Missing(t.Context(), hashes); err != nil || len(missing) != 2 {
 		t.Errorf("a stranger lacks %d, %v", len(missing), err)
 	}
-	if _, err := d.Missing(t.Context(), make([]api.Hash, MaxMissing+1)); api.KindOf(err) != api.TooLarge {
+	if _, err := d.Missing(t.Context(), make([]api.Hash, api.MaxMissing+1)); api.KindOf(err) != api.TooLarge {
 		t.Errorf("too many hashes: %v", err)
 	}
 

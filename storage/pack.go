@@ -14,18 +14,17 @@ import (
 	"satchel/storage/postgres"
 )
 
-// MaxMissing is how many hashes one question may have.
-const MaxMissing = 10_000
-
 // Missing is those of the hashes that must be sent before a version can name
-// them. More than [MaxMissing] hashes are [api.TooLarge].
+// them. More than [api.MaxMissing] hashes are [api.TooLarge].
 func (d *Drive) Missing(ctx context.Context, hashes []api.Hash) (missing []api.Hash, err error) {
-	if len(hashes) > MaxMissing {
-		return nil, api.Errorf(api.TooLarge, "at most %d hashes may be asked for at once, not %d", MaxMissing, len(hashes))
+	if len(hashes) > api.MaxMissing {
+		return nil, api.Errorf(api.TooLarge, "at most %d hashes may be asked for at once, not %d", api.MaxMissing, len(hashes))
 	}
 	if !d.own() { // what the owner has is not a guest's to know
-		err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-			tx.Last()
+		err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+			if err := tx.SpareShared(ctx, d.id, hashes); err != nil {
+				return err
+			}
 			missing, err = tx.GuestMissing(ctx, d.id, hashes)
 			return err
 		})
@@ -55,14 +54,8 @@ var spareEvery = 6 * time.Hour
 
 // spare keeps what was sent, and what the drive's owner had, for another grace period. What is gone the commit tells.
 func (d *Drive) spare(ctx context.Context, hashes []api.Hash) error {
-	for part := range slices.Chunk(hashes, MaxMissing) {
-		var err error
-		if d.own() {
-			_, err = d.Missing(ctx, part)
-		} else {
-			err = d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error { return tx.SpareShared(ctx, d.id, part) })
-		}
-		if err != nil {
+	for part := range slices.Chunk(hashes, api.MaxMissing) {
+		if _, err := d.Missing(ctx, part); err != nil {
 			return err
 		}
 	}

@@ -30,27 +30,28 @@ type uploader struct {
 	stop  context.CancelFunc
 	group errgroup.Group
 
-	seen   map[api.Hash]bool // waiting, under way or sent
+	seen   chunk.Offers      // waiting, under way or sent
 	hashes []api.Hash        // waiting
 	pack   *chunk.PackWriter // what waits
 }
 
 func newUploader(ctx context.Context, t *tree) *uploader {
-	u := &uploader{tree: t, seen: map[api.Hash]bool{}, pack: packs.Get().(*chunk.PackWriter)}
+	u := &uploader{tree: t, pack: packs.Get().(*chunk.PackWriter)}
 	u.ctx, u.stop = context.WithCancel(ctx)
+	u.seen.Missing = u.lacking
 	u.group.SetLimit(askers)
 	return u
 }
 
 // add takes a copy of a chunk. It waits while much is under way.
 func (u *uploader) add(c api.Chunk, data []byte) error {
-	if u.seen[c.Hash] {
-		return nil
+	isNew, err := u.seen.Add(c.Hash)
+	if err != nil || !isNew {
+		return err
 	}
 	if err := u.pack.Add(c.Hash, data); err != nil {
 		return err
 	}
-	u.seen[c.Hash] = true
 	u.hashes = append(u.hashes, c.Hash)
 	if u.pack.Size() >= askBytes || len(u.hashes) >= askChunks {
 		u.flush()
@@ -76,8 +77,12 @@ func (u *uploader) flush() {
 	})
 }
 
+func (u *uploader) lacking(hashes []api.Hash) ([]api.Hash, error) {
+	return patiently(u.ctx, func() ([]api.Hash, error) { return u.tree.Missing(u.ctx, hashes) })
+}
+
 func (u *uploader) send(hashes []api.Hash, pack *chunk.PackWriter) error {
-	lacking, err := patiently(u.ctx, func() ([]api.Hash, error) { return u.tree.Missing(u.ctx, hashes) })
+	lacking, err := u.lacking(hashes)
 	if err != nil || len(lacking) == 0 {
 		return err
 	}
@@ -114,4 +119,4 @@ func (u *uploader) finish() error {
 }
 
 // forget makes it send every chunk that is added again.
-func (u *uploader) forget() { clear(u.seen) }
+func (u *uploader) forget() { u.seen.Forget() }
