@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"io/fs"
@@ -9,7 +10,10 @@ import (
 	"testing"
 
 	"satchel/api"
+	"satchel/api/chunk"
 	"satchel/storage/blob"
+	"satchel/storage/blob/pg"
+	"satchel/storage/postgres/pgtest"
 )
 
 // Of a damaged pack garbage collection moves what is whole, once; the rest waits until it comes again, and then the pack
@@ -111,6 +115,92 @@ func TestBadSector(t *testing.T) {
 	}
 	if r := k.fsck(t, true); !r.Clean() {
 		t.Errorf("%+v", r.Faults)
+	}
+}
+
+// keptInDatabase is a world whose content is in its database.
+func keptInDatabase(t *testing.T) *kept {
+	database := pgtest.New(t)
+	blobs, err := pg.Open(t.Context(), database.App)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(blobs.Close)
+	k := &kept{worldBy(t, database, database.App), database.Owner}
+	k.blobs = blobs
+	return k
+}
+
+func (k *kept) losePart(t *testing.T, number int) {
+	t.Helper()
+	if tag, err := k.admin.Exec(t.Context(), `DELETE FROM satchel.blob_parts WHERE part = $1`, number); err != nil || tag.RowsAffected() != 1 {
+		t.Fatal(tag, err)
+	}
+}
+
+// What the database has lost of the content in it costs what was there, and nothing beside it.
+func TestLostPartInTheDatabase(t *testing.T) {
+	k := keptInDatabase(t)
+	d := k.home(t, k.user(t, "editor"))
+	chunks := d.packOf(t, 1<<19, 1<<20, 1<<18, 1<<19, 1<<19) // of the second MiB are the ones in the middle
+	files := []string{"before", "into", "within", "out of", "behind"}
+	lost := &api.Version{}
+	for i, name := range files {
+		d.fileOf(t, name, chunks[i])
+		if i > 0 && i < 4 {
+			lost.Chunks = append(lost.Chunks, chunks[i].chunk)
+		}
+	}
+	k.losePart(t, 1)
+	if _, err := d.once(t, d.lookup(t, "within").ID, api.ID{}); err == nil {
+		t.Error("what is lost was read")
+	}
+	if n := d.missing(t, lost); n != 1 {
+		t.Errorf("%d chunks are asked for", n)
+	}
+	if r := k.fsck(t, true); r.Lost != 3 || r.Clean() || d.missing(t, lost) != 3 {
+		t.Errorf("%+v", r)
+	}
+	var again chunk.PackWriter
+	for _, c := range chunks[1:4] {
+		if err := again.Add(c.chunk.Hash, c.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := d.PutPack(t.Context(), bytes.NewReader(again.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if r := k.gc(t); r.Repacked != 1 || r.Deleted != 1 || len(r.Damaged) != 0 {
+		t.Errorf("%+v", r)
+	}
+	for i, name := range files {
+		if got := d.read(t, name); got != string(chunks[i].data) {
+			t.Errorf("%s has %d bytes", name, len(got))
+		}
+	}
+	if r := k.fsck(t, true); !r.Clean() {
+		t.Errorf("%+v", r.Faults)
+	}
+}
+
+// Garbage collection that meets such a loss tells of it, and goes on.
+func TestRepackMeetsALostPart(t *testing.T) {
+	k := keptInDatabase(t)
+	d := k.home(t, k.user(t, "editor"))
+	chunks := d.packOf(t, 3<<20, 1<<20-1000, 2000)
+	d.fileOf(t, "there", chunks[1])
+	d.fileOf(t, "lost", chunks[2])
+	k.losePart(t, 4)
+	for i, want := range []int{1, 0} {
+		if r := k.gc(t); len(r.Damaged) != want || int(r.Repacked) != want {
+			t.Errorf("run %d: %+v", i, r)
+		}
+	}
+	if n := d.missing(t, &api.Version{Chunks: []api.Chunk{chunks[1].chunk, chunks[2].chunk}}); n != 1 {
+		t.Errorf("%d chunks are asked for", n)
+	}
+	if got := d.read(t, "there"); got != string(chunks[1].data) {
+		t.Errorf("%d bytes are left", len(got))
 	}
 }
 

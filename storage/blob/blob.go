@@ -5,6 +5,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"strings"
@@ -30,7 +31,8 @@ type Store interface {
 	// Get reads n bytes from offset off; n < 0 means to the end. A missing
 	// object, or a range that begins after its end, is [api.NotFound]; a range that
 	// reaches over the end is cut. The caller closes the reader, and must read to
-	// io.EOF to know that it got everything.
+	// io.EOF to know that it got everything. What is before bytes that the store
+	// has lost can be read; [Gone] knows the error of those.
 	Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error)
 
 	// Delete removes the object, durably. A missing one is no error. Whether
@@ -43,6 +45,9 @@ type Store interface {
 	// After an error it ends.
 	List(ctx context.Context) iter.Seq2[Info, error]
 }
+
+// ErrLost is of bytes that an object should have and a store has lost: trying again does not help.
+var ErrLost = errors.New("bytes are lost")
 
 // Until is a source for Put that fails once ctx is over.
 func Until(ctx context.Context, r io.Reader) io.Reader { return &until{ctx, r} }

@@ -59,7 +59,8 @@ func (p *Parts) Close() {
 }
 
 // Gone tells whether an error of [Parts.Read] is that the bytes are not in the
-// store: there is no such object, it is shorter, or the disk can't read it.
+// store: there is no such object, it is shorter, or the store or its disk can't read
+// it any more. An io.ErrUnexpectedEOF within another error is a broken connection's.
 func Gone(err error) bool {
-	return api.KindOf(err) == api.NotFound || err == io.EOF || err == io.ErrUnexpectedEOF || errors.Is(err, syscall.EIO)
+	return api.KindOf(err) == api.NotFound || err == io.EOF || err == io.ErrUnexpectedEOF || errors.Is(err, ErrLost) || errors.Is(err, syscall.EIO)
 }

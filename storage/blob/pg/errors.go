@@ -22,7 +22,17 @@ func (e *sourceError) Unwrap() error { return e.err }
 const (
 	diskFull      = "53100"
 	queryCanceled = "57014" // statement_timeout
+
+	ioError        = "58030" // EIO
+	dataCorrupted  = "XX001" // a page whose checksum is wrong; a value of which a piece is missing
+	indexCorrupted = "XX002"
 )
+
+// damaged tells whether the database can't read what it has stored, now and later.
+func damaged(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == ioError || pg.Code == dataCorrupted || pg.Code == indexCorrupted)
+}
 
 // transient tells whether the same call may succeed a moment later.
 func transient(err error) bool {

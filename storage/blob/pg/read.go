@@ -2,6 +2,8 @@ package pg
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/jackc/pgx/v5"
@@ -78,7 +80,8 @@ func (o *object) Close() error {
 	return nil
 }
 
-// fetch brings the next n bytes into the window, fewer at the object's end.
+// fetch brings the next n bytes into the window, fewer at the object's end or
+// before lost ones.
 func (o *object) fetch(n int64) error {
 	if int64(cap(o.buf)) < n {
 		o.buf = make([]byte, 0, n)
@@ -94,24 +97,36 @@ func (o *object) fetch(n int64) error {
 			}
 		}
 		results := o.s.db.SendBatch(ctx, &b)
-		defer results.Close()
-		got := o.buf[:0]
-		for range b.Len() {
-			var err error
-			if got, err = o.receive(results, got); err != nil {
-				return err
-			}
+		got, err := o.receiveAll(results, b.Len(), n)
+		if closed := results.Close(); err == nil {
+			err = closed
 		}
-		if want := min(n, max(0, o.size-o.at)); int64(len(got)) != want {
-			return api.Errorf(api.Internal, "%d of %d bytes at offset %d are lost", want-int64(len(got)), want, o.at)
-		}
-		if err := results.Close(); err != nil {
+		if err != nil && (!errors.Is(err, blob.ErrLost) || len(got) == 0) {
 			return err
 		}
 		o.at += int64(len(got))
 		o.window = got
 		return nil
 	})
+}
+
+// receiveAll is the answers to a number of queries for the next n bytes, up to the first
+// that lacks some: that is [blob.ErrLost].
+func (o *object) receiveAll(results pgx.BatchResults, queries int, n int64) (got []byte, err error) {
+	got = o.buf[:0]
+	for i := range int64(queries) {
+		if got, err = o.receive(results, got); damaged(err) {
+			err = fmt.Errorf("%w: %w", blob.ErrLost, err)
+		}
+		if err != nil {
+			return got, err
+		}
+		at, until := o.at+int64(len(got)), min((o.at/partSize+i+1)*partSize, o.at+n, o.size)
+		if at < until {
+			return got, fmt.Errorf("%w: from offset %d to %d", blob.ErrLost, at, until)
+		}
+	}
+	return got, nil
 }
 
 // receive appends the answer to one query.
