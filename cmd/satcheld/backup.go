@@ -114,7 +114,7 @@ func (cmd *backupCmd) save(p *program, db *database, src backup.Source, to place
 		p.log.Warn("the store that content is kept in can't be asked whether it is another one: no older backup was removed")
 		return report, nil
 	}
-	report.Removed, err = backup.Prune(p.ctx, store, cmd.Keep, p.log)
+	report.Removed, err = backup.Prune(p.ctx, src.Rows, store, cmd.Keep, p.log)
 	return report, err
 }
 

@@ -43,7 +43,7 @@ func Save(ctx context.Context, src Source, w io.Writer, o Options) (r Report, er
 		return r, err
 	}
 	if r.Content == Inside {
-		if err := s.packs(ctx, src.Blobs, packs, o, &r); err != nil {
+		if err := s.packs(ctx, src, packs, o, &r); err != nil {
 			return r, err
 		}
 	}
@@ -152,19 +152,22 @@ func (s *stream) rows(ctx context.Context, snapshot *postgres.Snapshot, o Option
 	return nil
 }
 
-// packs writes content.
-func (s *stream) packs(ctx context.Context, blobs blob.Store, packs []postgres.KeptPack, o Options, r *Report) error {
+// packs writes content, as long as nobody may remove it.
+func (s *stream) packs(ctx context.Context, src Source, packs []postgres.KeptPack, o Options, r *Report) error {
 	var done int64
 	for _, p := range packs {
+		if err := src.Rows.Held(ctx); err != nil {
+			return err
+		}
 		o.progress("content", done, r.Bytes)
-		if err := s.pack(ctx, blobs, p, r); err != nil {
+		if err := s.pack(ctx, src.Blobs, p, r); err != nil {
 			return fmt.Errorf("save the pack %s: %w", p.ID, err)
 		}
 		done += p.Bytes
 		fault.At(fault.PackSaved)
 	}
 	o.progress("content", done, r.Bytes)
-	return nil
+	return src.Rows.Held(ctx) // what was missing in the last one was not removed meanwhile
 }
 
 func (s *stream) pack(ctx context.Context, blobs blob.Store, p postgres.KeptPack, r *Report) error {

@@ -50,6 +50,7 @@ func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report
 	if err != nil {
 		return r, fmt.Errorf("save the rows: %w", err)
 	}
+	to = held{to, src.Rows}
 	if r.Content == Beside {
 		if err := copyPacks(ctx, src.Blobs, to, packs, o, &r); err != nil {
 			return r, fmt.Errorf("save the content: %w", err)
@@ -64,7 +65,31 @@ func SaveTo(ctx context.Context, src Source, to blob.Store, o Options) (r Report
 	if err != nil {
 		return r, err
 	}
+	if err := stays(ctx, to, &n); err != nil {
+		return r, fmt.Errorf("look for the rows that were saved: %w", err)
+	}
 	return r, to.Put(ctx, r.Name, bytes.NewReader(text))
+}
+
+// held is a store that is changed only while a backup has its locks: without them another one may be on its way into it, and take what
+// this one changes for its own, or for left over.
+type held struct {
+	blob.Store
+	rows *postgres.Backup
+}
+
+func (h held) Put(ctx context.Context, key string, r io.Reader) error {
+	if err := h.rows.Held(ctx); err != nil {
+		return err
+	}
+	return h.Store.Put(ctx, key, r)
+}
+
+func (h held) Delete(ctx context.Context, key string) error {
+	if err := h.rows.Held(ctx); err != nil {
+		return err
+	}
+	return h.Store.Delete(ctx, key)
 }
 
 // saveRows puts the stream, and reads it back.
@@ -114,6 +139,20 @@ func whole(stream io.Reader, n *named) error {
 		return api.Errorf(api.Invalid, "the object %s is not what was written", n.Rows)
 	}
 	return nil
+}
+
+// stays makes sure that the stream still has its end: content may have taken days since it was read back.
+func stays(ctx context.Context, in blob.Store, n *named) error {
+	last, err := in.Get(ctx, n.Rows, n.Size-1, -1)
+	if err != nil {
+		return err
+	}
+	defer last.Close()
+	rest, err := io.Copy(io.Discard, last)
+	if err == nil && rest != 1 {
+		err = api.Errorf(api.Invalid, "the object %s is not what was written", n.Rows)
+	}
+	return err
 }
 
 // copyPacks copies the packs that the rows name and tells which of them are

@@ -13,6 +13,7 @@ import (
 	"satchel/api"
 	"satchel/storage/blob"
 	"satchel/storage/mirror"
+	"satchel/storage/postgres"
 )
 
 // Names lists the backups in a blob store, the oldest first.
@@ -128,9 +129,10 @@ func CheckIn(ctx context.Context, from blob.Store, name string, o Options) (repo
 // Prune removes all backups in a store but the newest ones, and what none of
 // those names: also what a backup left that was broken off. If none of the
 // newest has all content whole, the newest that has stays too; rows alone are
-// none. One that is to go, and can't be read, goes. No other backup may be on its
-// way into the store.
-func Prune(ctx context.Context, in blob.Store, keep int, log *slog.Logger) (removed int64, err error) {
+// none. One that is to go, and can't be read, goes. Rows is the backup that was just
+// made: as long as it has its locks, no other one of the installation is on its way into the store.
+func Prune(ctx context.Context, rows *postgres.Backup, in blob.Store, keep int, log *slog.Logger) (removed int64, err error) {
+	in = held{in, rows}
 	names, err := Names(ctx, in)
 	if err != nil {
 		return 0, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,8 +22,9 @@ var notBackedUp = []string{"goose_db_version", "installation", "blobs", "blob_pa
 // Backup reads all rows of all users, as they are at one moment, and keeps the
 // objects that they name from being deleted. No request can: it is a connection
 // of its own, as satchel_backup, which only satchel_owner may become. It is not
-// safe for concurrent use.
+// safe for concurrent use, but for Held.
 type Backup struct {
+	mu   sync.Mutex // of conn in Held
 	conn *pgx.Conn
 }
 
@@ -41,17 +43,17 @@ var copySettings = map[string]string{
 // OpenBackup connects at the URL of satchel_owner, or of a role that may
 // become it, and acts as satchel_backup.
 func OpenBackup(ctx context.Context, ownerURL string) (*Backup, error) {
-	config, err := pgx.ParseConfig(ownerURL)
+	config, err := lasting(ownerURL, "satcheld backup")
 	if err != nil {
-		return nil, api.Errorf(api.Invalid, "database URL: %w", err)
+		return nil, err
 	}
-	config.RuntimeParams["application_name"] = "satcheld backup"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, classify(fmt.Errorf("connect to the database: %w", err))
 	}
 	registerTypes(conn.TypeMap())
-	statements := []string{`SET ROLE satchel_backup`, `SET search_path = satchel, pg_temp`}
+	statements := []string{`SET ROLE satchel_backup`, `SET search_path = satchel, pg_temp`, bounds,
+		`SET tcp_user_timeout = 0`} // where rows go may be slow to take them, as a tape that is changed
 	for name, value := range copySettings {
 		statements = append(statements, fmt.Sprintf(`SET %s = '%s'`, name, value))
 	}
@@ -77,6 +79,18 @@ func (b *Backup) TryHold(ctx context.Context) (ok bool, err error) {
 			CASE WHEN pg_try_advisory_lock_shared(`+keeperLock+`) THEN true ELSE NOT pg_advisory_unlock(`+backupLock+`) END
 		ELSE false END`).Scan(&ok)
 	return ok, classify(err)
+}
+
+// Held is an error when the connection is broken, [api.Unavailable]: the locks of TryHold, which live as long as it, may be others' by then,
+// so it is asked before each thing that they are for, and at the end. Several may ask at once, while nothing else is done.
+func (b *Backup) Held(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.conn.Ping(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = api.Errorf(api.Unavailable, "the connection to the database broke, and with it the locks that keep garbage collection and other backups away: make the backup again: %w", err)
+	}
+	return err
 }
 
 // Snapshot is the database at one moment.

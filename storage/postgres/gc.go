@@ -24,14 +24,11 @@ type Keeper struct {
 // OpenKeeper connects at the URL of satchel_owner, or of a role that may
 // become it, and acts as satchel_keeper.
 func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
-	config, err := pgx.ParseConfig(ownerURL)
+	config, err := lasting(ownerURL, "satcheld keeper")
 	if err != nil {
-		return nil, api.Errorf(api.Invalid, "database URL: %w", err)
+		return nil, err
 	}
-	config.RuntimeParams["application_name"] = "satcheld keeper"
 	config.RuntimeParams["jit"] = "off"
-	// A network that goes silent in the middle ends the connection in about a minute, at this end as at the other ([bounds]).
-	config.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}}).DialContext
 	// Who is interrupted ends the statement and not the connection, which has a lock to give back.
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: 10 * time.Second}
@@ -59,11 +56,23 @@ func OpenKeeper(ctx context.Context, ownerURL string) (*Keeper, error) {
 	return &Keeper{conn: conn}, nil
 }
 
-// bounds has PostgreSQL find out that the keeper has gone, in the middle of a long statement too: until then it has the lock. The first is
-// not known before version 14.
+// lasting is how to connect for as long as there is a lock to hold. A network that goes silent in the middle ends the connection in about a
+// minute, at this end as at the other ([bounds]).
+func lasting(ownerURL, name string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(ownerURL)
+	if err != nil {
+		return nil, api.Errorf(api.Invalid, "database URL: %w", err)
+	}
+	config.RuntimeParams["application_name"] = name
+	config.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}}).DialContext
+	return config, nil
+}
+
+// bounds has PostgreSQL find out that who holds a lock has gone, in the middle of a long statement too, and keeps it from ending the
+// connection of one who only has nothing to ask for. The first two are not known before version 14.
 const bounds = `
 	SELECT set_config(b.name, b.setting, false)
-	FROM (VALUES ('client_connection_check_interval', '5s'), ('tcp_user_timeout', '60s'),
+	FROM (VALUES ('client_connection_check_interval', '5s'), ('idle_session_timeout', '0'), ('tcp_user_timeout', '60s'),
 		('tcp_keepalives_idle', '15'), ('tcp_keepalives_interval', '15'), ('tcp_keepalives_count', '3')) b (name, setting)
 	JOIN pg_settings USING (name)`
 

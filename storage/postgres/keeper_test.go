@@ -128,6 +128,36 @@ func TestKeeperWhoseConnectionIsCut(t *testing.T) {
 	}
 }
 
+// TestWhoHoldsALockMayBeIdle: a database that ends connections which ask nothing does not end those that a lock depends on.
+func TestWhoHoldsALockMayBeIdle(t *testing.T) {
+	database := pgtest.New(t)
+	admin, err := pgx.Connect(t.Context(), database.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	name := pgx.Identifier{admin.Config().Database}.Sanitize()
+	if _, err := admin.Exec(t.Context(), `ALTER DATABASE `+name+` SET idle_session_timeout = '1min'`); err != nil {
+		t.Fatal(err)
+	}
+	k, err := OpenKeeper(t.Context(), database.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	b, err := OpenBackup(t.Context(), database.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for who, conn := range map[string]*pgx.Conn{"keeper": k.conn, "backup": b.conn} {
+		var limit string
+		if err := conn.QueryRow(t.Context(), `SHOW idle_session_timeout`).Scan(&limit); err != nil || limit != "0" {
+			t.Errorf("the %s may be idle for %s, %v", who, limit, err)
+		}
+	}
+}
+
 // TestLookingForGarbageHoldsNobodyUp: what looks for rows of a drive that go does not wait for the drive, and so does not keep anyone waiting.
 func TestLookingForGarbageHoldsNobodyUp(t *testing.T) {
 	database := pgtest.New(t)
