@@ -65,8 +65,10 @@ func (d *Drive) create(parent uint64, name string, mode, flags uint32, c Cred, i
 		return Attr{}, Opened{}, err
 	}
 	o, err := d.handle(n, flags)
+	if err != nil || !writing(flags) {
+		d.settle(n) // no close of a writer will come
+	}
 	if err != nil {
-		d.settle(n) // no close will come
 		return Attr{}, Opened{}, err
 	}
 	a := d.refer(n)

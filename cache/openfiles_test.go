@@ -61,3 +61,20 @@ func TestFilesThatStayOpen(t *testing.T) {
 	a.d.lookAtOpen(start.Add(unsentMax))
 	eventually(t, "the other device has what never rests", reads("three"))
 }
+
+// A new file that is opened for reading only, as flock(1) makes one, is sent like one that is made and closed.
+func TestFileMadeForReading(t *testing.T) {
+	a, b, _, _ := pair(t)
+	h, err := a.openFile("lock", unix.O_RDONLY|unix.O_CREAT)
+	must(t, err)
+	defer h.close()
+	eventually(t, "the other device has it", func() bool {
+		_, err := b.stat("lock")
+		return err == nil
+	})
+	must(t, a.rename("lock", "held", 0))
+	eventually(t, "the other device has its new name", func() bool {
+		_, err := b.stat("held")
+		return err == nil
+	})
+}
