@@ -217,6 +217,7 @@ func (d *Drive) truncate(n *node, size int64, intr Interrupt) error {
 			return err
 		}
 	}
+	d.pull(n) // the kernel may have written past what is known
 	if size > n.size {
 		if err := d.roomy(); err != nil {
 			return err

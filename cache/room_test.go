@@ -217,3 +217,34 @@ func TestAFullServerEvictsNothing(t *testing.T) {
 		t.Errorf("the ballast went %d times, content %d times", n, sheds(d))
 	}
 }
+
+// What programs wrote through the kernel, unseen, counts when they make a file smaller: that needs no room.
+func TestSmallerNeedsNoRoom(t *testing.T) {
+	for name, fill := range map[string]func(*Drive){
+		"a full disk":     func(d *Drive) { d.diskNow = func() disk { return disk{free: 10 << 20, size: 1 << 30} } },
+		"a used-up quota": func(*Drive) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf()
+			s.info.Quota = 2000
+			d := openShelf(t, s, t.TempDir(), 0)
+			a, _, err := d.Create(rootFID, "log", 0o644, unix.O_WRONLY, Cred{}, nil)
+			must(t, err)
+			must(t, os.WriteFile(d.slotPath(slotOf(d, a.FID)), noise(1900), 0o600))
+			d.mu.Lock()
+			d.looked, d.quota.counts = time.Time{}, time.Time{}
+			fill(d)
+			d.mu.Unlock()
+			for _, test := range []struct {
+				size int64
+				ok   bool
+			}{{1800, true}, {2100, false}} {
+				_, err := d.Setattr(a.FID, Change{Size: &test.size}, nil)
+				if (err == nil) != test.ok {
+					t.Errorf("cut to %d bytes: %v", test.size, err)
+				}
+			}
+			d.Release(a.FID, unix.O_WRONLY)
+		})
+	}
+}
