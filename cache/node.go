@@ -42,6 +42,8 @@ type node struct {
 	opens   int   // open handles
 	writers int   // of which for writing
 	told    bool  // the kernel may keep the attributes that it was told
+	resized bool  // another device changed its size since the kernel knows it: that may take another one for its end
+	unaware bool  // and the kernel was told nothing of it since
 	lent    int64 // when it last was told some for writtenValid, ns; 0 = not since the file was made
 	pass    bool  // the open handles are passthrough (all of them or none)
 	rw      int   // descriptor for reading and writing while handles are not passthrough; -1 = none
@@ -131,6 +133,7 @@ func (d *Drive) attr(n *node) Attr {
 		Size: n.size, Blocks: n.blocks(), Btime: n.btime, Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime,
 	}
 	a.EntryValid = d.validity()
+	n.unaware = false
 	if n.unsure() { // whoever opens it asks again
 		n.told = true
 		return a

@@ -139,6 +139,10 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 		return Opened{}, err
 	}
 	if writing(flags) {
+		if n.unaware && flags&unix.O_TRUNC == 0 {
+			n.unaware = false
+			return Opened{}, ErrStale // see Append
+		}
 		if err := d.roomy(); err != nil && !n.dead && n.hot == nil {
 			return Opened{}, err
 		}

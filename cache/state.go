@@ -302,6 +302,9 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 			n.taken = 0
 		}
 		n = d.replaced(t, n)
+		if n.lookups > 0 && r.size != old.size {
+			n.resized, n.unaware = true, true
+		}
 	} else if n.isFile() && r.mtime != old.mtime {
 		n = d.retimed(n)
 	}

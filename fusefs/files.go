@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"satchel/cache"
 )
@@ -71,7 +72,11 @@ func (r *reading) Done() {
 func (f *filesystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	c := cred(&in.InHeader, 0)
 	c.KillSuid = in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0
-	n, err := f.d.Write(in.NodeId, int64(in.Offset), data, c)
+	write := f.d.Write
+	if in.Flags&unix.O_APPEND != 0 {
+		write = f.d.Append
+	}
+	n, err := write(in.NodeId, int64(in.Offset), data, c)
 	return uint32(n), status(err)
 }
 
