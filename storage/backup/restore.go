@@ -51,10 +51,11 @@ type restoring struct {
 	packs   []postgres.KeptPack // that the rows name, once they are there
 	there   map[string]int64    // objects that were in the store
 	damaged []string            // packs that are not whole there now
+	whole   map[string]bool     // packs that this restore has read there, or has put there, and that are
 	content int64               // bytes of content that are done
 	copies  *errgroup.Group
 	copying context.Context
-	mu      sync.Mutex // of report, damaged and content while packs are copied
+	mu      sync.Mutex // of report, damaged, whole and content while packs are copied
 }
 
 // parallel is how many packs are stored at once, each in memory.
@@ -88,7 +89,7 @@ func RestoreFrom(ctx context.Context, from blob.Store, name string, to Target, o
 }
 
 func newRestoring(to Target, o Options) *restoring {
-	r := &restoring{Target: to, Options: o}
+	r := &restoring{Target: to, Options: o, whole: map[string]bool{}}
 	r.report.Missing, r.report.Damaged = []api.ID{}, []api.ID{}
 	return r
 }
@@ -116,6 +117,7 @@ func (r *restoring) from(ctx context.Context, from blob.Store, name string) erro
 			Only:     sizes(r.packs),
 			Progress: func(_ string, done, total int64) { r.progress("content", done, total) },
 			Each:     func() { fault.At(fault.PackRestored) },
+			Whole:    func(key string) { r.whole[key] = true },
 		})
 		r.report.Copied, r.damaged = copied.Copied, copied.Damaged
 		if err != nil {
@@ -206,7 +208,9 @@ func (r *restoring) pack(ctx context.Context, p postgres.KeptPack, content []byt
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !whole {
+	if whole {
+		r.whole[key] = true
+	} else {
 		r.damaged = append(r.damaged, key)
 	}
 	r.report.Copied++
@@ -266,7 +270,13 @@ func (r *restoring) finish(ctx context.Context) error {
 		return api.Errorf(api.NotFound, "%d of %d packs that the backup names are not in the blob store, or not whole there, such as %s: nothing was restored", len(lost), len(r.packs), lost[0])
 	}
 	fault.At(fault.ContentThere)
-	if err := r.Rows.MarkLost(ctx, union(missing, damaged)); err != nil {
+	var found []api.ID
+	for _, p := range r.packs {
+		if r.whole[p.ID.String()] {
+			found = append(found, p.ID)
+		}
+	}
+	if err := r.Rows.MarkLost(ctx, found, union(missing, damaged)); err != nil {
 		return err
 	}
 	if err := r.Rows.Commit(ctx); err != nil {

@@ -46,6 +46,9 @@ type Options struct {
 
 	// Each is called after each object that was copied; may be nil.
 	Each func()
+
+	// Whole is told each object that was read, and is whole, at the destination; may be nil.
+	Whole func(key string)
 }
 
 // Copy makes every object of from be in to, whole. What is there already is
@@ -117,8 +120,11 @@ func copyAll(ctx context.Context, from, to blob.Store, o Options, r *Report, tod
 			defer mu.Unlock()
 			done += info.Size
 			progress(step, done, total)
-			if state.damaged {
+			switch {
+			case state.damaged:
 				r.Damaged = append(r.Damaged, info.Key)
+			case !state.gone && o.Whole != nil:
+				o.Whole(info.Key)
 			}
 			switch {
 			case state.gone:

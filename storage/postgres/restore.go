@@ -260,17 +260,21 @@ func (r *Restore) Packs(ctx context.Context) ([]KeptPack, error) {
 	return packs, classify(err)
 }
 
-// MarkLost marks the chunks of packs as lost that the store lacks, or has
-// damaged, and no others: a backup has marks of the store that it was made beside.
-// Nothing but Commit may be called after it.
-func (r *Restore) MarkLost(ctx context.Context, packs []api.ID) error {
-	lost := nonNil(column(packs, func(p *api.ID) string { return p.String() }))
+// MarkLost takes the marks that came with the backup from packs whose content was found whole, and then marks the chunks of those that the
+// store lacks, or has damaged. Of all others nobody knows more than the backup did. Nothing but Commit may be called after it.
+func (r *Restore) MarkLost(ctx context.Context, found, lost []api.ID) error {
 	return r.asKeeper(ctx, func() error {
-		for _, statement := range []string{
-			`UPDATE satchel.chunks SET lost = CASE WHEN pack = ANY ($1::uuid[]) THEN now() END WHERE lost IS NOT NULL OR pack = ANY ($1::uuid[])`,
-			`UPDATE satchel.packs SET damaged = id = ANY ($1::uuid[]) WHERE damaged OR id = ANY ($1::uuid[])`,
+		for _, step := range []struct {
+			statement string
+			packs     []api.ID
+		}{
+			{`UPDATE satchel.chunks SET lost = NULL WHERE lost IS NOT NULL AND pack = ANY ($1::uuid[])`, found},
+			{`UPDATE satchel.packs SET damaged = false WHERE damaged AND id = ANY ($1::uuid[])`, found},
+			{`UPDATE satchel.chunks SET lost = now() WHERE lost IS NULL AND pack = ANY ($1::uuid[])`, lost},
+			{`UPDATE satchel.packs SET damaged = true WHERE NOT damaged AND id = ANY ($1::uuid[])`, lost},
 		} {
-			if _, err := r.tx.Exec(ctx, statement, lost); err != nil {
+			packs := nonNil(column(step.packs, func(p *api.ID) string { return p.String() }))
+			if _, err := r.tx.Exec(ctx, step.statement, packs); err != nil {
 				return fmt.Errorf("mark what is lost: %w", err)
 			}
 		}
