@@ -147,7 +147,7 @@ func orphan(t *testing.T, s *rig.Server) bool {
 	const id = "01900000-0000-7000-8000-0000000000aa"
 	path := filepath.Join(dir, "aa", id)
 	must(t, os.WriteFile(path, []byte("of an upload that was cut off"), 0o600))
-	old := time.Now().Add(-time.Hour)
+	old := time.Now().Add(-24 * time.Hour)
 	must(t, os.Chtimes(path, old, old))
 	return true
 }

@@ -66,7 +66,8 @@ func (d *Drive) spare(ctx context.Context, hashes []api.Hash) error {
 // blob is durable before any row refers to it, and every chunk's SHA-256 is
 // verified on the way; a pack with one that is wrong is refused whole
 // ([api.Invalid], or [api.TooLarge] for one over [chunk.MaxPack]). A guest must
-// be allowed to change something in the drive ([api.Permission]).
+// be allowed to change something in the drive ([api.Permission]). A server that stood
+// still for long in between has it sent again ([api.Unavailable]).
 func (d *Drive) PutPack(ctx context.Context, r io.Reader) (pack api.ID, n int, err error) {
 	stored, err := d.storePack(ctx, r)
 	if err == nil {
@@ -94,7 +95,7 @@ func (d *Drive) storePack(ctx context.Context, r io.Reader) (p storedPack, err e
 		return p, fmt.Errorf("store a pack: %w", err)
 	}
 	fault.At(fault.PackStored)
-	p.sent, p.Bytes = len(p.Chunks), body.n
+	p.sent, p.Bytes, p.Came = len(p.Chunks), body.n, body.last
 	slices.SortFunc(p.Chunks, func(a, b postgres.Extent) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	p.Chunks = slices.CompactFunc(p.Chunks, func(a, b postgres.Extent) bool { return a.Hash == b.Hash })
 	return p, nil
@@ -106,15 +107,18 @@ type storedPack struct {
 	sent int // chunks, repetitions too
 }
 
-// counter counts what was received.
+// counter counts what was received, and notes when the last of it was.
 type counter struct {
-	r io.Reader
-	n int64
+	r    io.Reader
+	n    int64
+	last time.Time
 }
 
 func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
-	c.n += int64(n)
+	if n > 0 {
+		c.n, c.last = c.n+int64(n), time.Now()
+	}
 	if c.n > int64(n) { // what came before is on its way
 		fault.At(fault.PackReceiving)
 	}

@@ -17,12 +17,12 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// aged makes all objects of a directory an hour old.
+// aged makes all objects of a directory a day old.
 func aged(t *testing.T, dir string) {
 	t.Helper()
 	if err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
-			old := time.Now().Add(-time.Hour)
+			old := time.Now().Add(-24 * time.Hour)
 			err = os.Chtimes(path, old, old)
 		}
 		return err

@@ -7,12 +7,14 @@ import (
 	"satchel/api"
 	"satchel/storage/blob"
 	"satchel/storage/fault"
+	"satchel/storage/postgres"
 )
 
 // beforeRows is the longest that an object may be durable before its row is
-// committed, and by how much the blob store's clock may be behind the database's
-// and ours. No younger object is taken for an orphan, whatever the grace period.
-const beforeRows = 10 * time.Minute
+// committed: an hour more than package postgres allows, for the COMMIT and for clocks
+// of stores, servers and the database that differ. No younger object is taken for
+// an orphan, whatever the grace period.
+const beforeRows = postgres.KnownWithin + time.Hour
 
 // page is how many objects are asked about at once.
 const page = 500

@@ -105,11 +105,28 @@ func collectExtents(rows pgx.Rows, n int) (map[api.Hash]Extent, error) {
 type Pack struct {
 	ID     api.ID
 	Bytes  int64
+	Came   time.Time // when the last of it did, by the server's clock: before the object was whole
 	Chunks []Extent
+}
+
+// KnownWithin is how old a pack may be when it is made known. Garbage collection takes an object that
+// stays unknown for longer for nobody's.
+const KnownWithin = time.Hour
+
+// inTime refuses packs of a server that stood still with them (a machine that was suspended): their objects may be
+// gone. Now is the database's clock, and the transaction's end is not far.
+func inTime(now time.Time, packs ...Pack) error {
+	for _, p := range packs {
+		if age := now.Sub(p.Came); age > KnownWithin {
+			return api.Errorf(api.Unavailable, "the pack %s came %v ago by the database's clock, too long to be sure of it: send it again", p.ID, age.Round(time.Second))
+		}
+	}
+	return nil
 }
 
 // AddPack makes a stored pack and its chunks known. Chunks that another pack
 // holds already stay there, unless it has lost them, and get another grace period.
+// A pack that came more than [KnownWithin] ago is [api.Unavailable].
 func (tx *Tx) AddPack(ctx context.Context, owner api.ID, p Pack) error {
 	var batch pgx.Batch
 	queuePacks(&batch, owner, []Pack{p})
@@ -122,9 +139,16 @@ func queuePacks(batch *pgx.Batch, owner api.ID, packs []Pack) {
 	if len(packs) == 0 {
 		return
 	}
-	batch.Queue(`INSERT INTO packs (owner, id, bytes) SELECT $1, x.* FROM unnest($2::uuid[], $3::bigint[]) x`, owner,
+	batch.Queue(`INSERT INTO packs (owner, id, bytes) SELECT $1, x.* FROM unnest($2::uuid[], $3::bigint[]) x RETURNING clock_timestamp()`, owner,
 		column(packs, func(p *Pack) api.ID { return p.ID }),
-		column(packs, func(p *Pack) int64 { return p.Bytes }))
+		column(packs, func(p *Pack) int64 { return p.Bytes })).
+		QueryRow(func(row pgx.Row) error {
+			var now time.Time
+			if err := row.Scan(&now); err != nil {
+				return err
+			}
+			return inTime(now, packs...)
+		})
 	var chunks []Extent
 	for _, p := range packs {
 		for _, c := range p.Chunks {

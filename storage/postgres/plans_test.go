@@ -260,7 +260,7 @@ func (p *planned) addPack(ctx context.Context, tx *Tx) error {
 		hashes[i] = Extent{Hash: api.Hash(slices.Repeat(id[:], 2)), Off: int64(i) * 100, Len: 100}
 	}
 	slices.SortFunc(hashes, func(a, b Extent) int { return strings.Compare(string(a.Hash[:]), string(b.Hash[:])) })
-	return tx.AddPack(ctx, p.user, Pack{ID: api.NewID(), Bytes: 10_000, Chunks: hashes})
+	return tx.AddPack(ctx, p.user, Pack{ID: api.NewID(), Bytes: 10_000, Came: time.Now(), Chunks: hashes})
 }
 
 func (p *planned) creations(n int) []api.Mutation {

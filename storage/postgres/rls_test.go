@@ -33,7 +33,7 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 			return err
 		}
 		chunk := api.Hash(slices.Repeat(user[:], 2))
-		if err := tx.AddPack(ctx, user, postgres.Pack{ID: api.NewID(), Bytes: 100, Chunks: []postgres.Extent{{Hash: chunk, Off: 40, Len: 5}}}); err != nil {
+		if err := tx.AddPack(ctx, user, postgres.Pack{ID: api.NewID(), Bytes: 100, Came: time.Now(), Chunks: []postgres.Extent{{Hash: chunk, Off: 40, Len: 5}}}); err != nil {
 			return err
 		}
 		by := postgres.Author{Device: api.NewID(), Incarnation: api.NewID()}

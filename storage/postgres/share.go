@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -133,11 +134,15 @@ func (tx *Tx) SharedChunks(ctx context.Context, drive api.ID, versions []api.ID,
 // AddSharedPack is [Tx.AddPack] by a guest who may change something in a drive:
 // the pack is its owner's. Else it is [api.Permission].
 func (tx *Tx) AddSharedPack(ctx context.Context, drive api.ID, p Pack) error {
-	_, err := tx.conn.Exec(ctx, `SELECT add_shared_pack($1, $2, $3, $4, $5, $6)`, drive, p.ID, p.Bytes,
+	var now time.Time
+	err := tx.conn.QueryRow(ctx, `SELECT clock_timestamp() FROM add_shared_pack($1, $2, $3, $4, $5, $6)`, drive, p.ID, p.Bytes,
 		column(p.Chunks, func(e *Extent) api.Hash { return e.Hash }),
 		column(p.Chunks, func(e *Extent) int32 { return int32(e.Off) }),
-		column(p.Chunks, func(e *Extent) int32 { return int32(e.Len) }))
-	return refused(err)
+		column(p.Chunks, func(e *Extent) int32 { return int32(e.Len) })).Scan(&now)
+	if err != nil {
+		return refused(err)
+	}
+	return inTime(now, p)
 }
 
 // SpareShared keeps chunks that a guest sent to a drive for another grace period.
