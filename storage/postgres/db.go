@@ -158,7 +158,7 @@ func (tx *Tx) Last() {
 // serialization failure it is run again, so fn may run more than once and must
 // not keep anything of a failed run. Any error of fn rolls back and is returned.
 func (db *DB) As(ctx context.Context, user api.ID, fn func(context.Context, *Tx) error) error {
-	return db.transact(ctx, "BEGIN", actor{user: user}, fn)
+	return db.transact(ctx, beginReadWrite, actor{user: user}, fn)
 }
 
 // AsReadOnly is As for reading only: all statements see one snapshot.
@@ -172,7 +172,11 @@ func (db *DB) ByLink(ctx context.Context, token string, fn func(context.Context,
 	return db.transact(ctx, beginReadOnly, actor{link: token}, fn)
 }
 
-const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+// The isolation is named, since a database may have another default.
+const (
+	beginReadWrite = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	beginReadOnly  = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+)
 
 // An actor is who a transaction is run as: a user, a stranger with a link, or
 // just a stranger.

@@ -122,11 +122,12 @@ func (k *Keeper) inTx(ctx context.Context, options pgx.TxOptions, fn func(pgx.Tx
 }
 
 // within runs fn in a transaction, again if the database aborts it to resolve
-// a deadlock, so fn must not keep anything of a failed run.
+// a deadlock, so fn must not keep anything of a failed run. Every statement sees
+// what was committed before it began.
 func (k *Keeper) within(ctx context.Context, fn func(pgx.Tx) error) error {
 	var err error
 	for range tries {
-		if err = k.inTx(ctx, pgx.TxOptions{}, fn); err == nil || !aborted(err) {
+		if err = k.inTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn); err == nil || !aborted(err) {
 			break
 		}
 	}

@@ -211,3 +211,37 @@ func TestLookingForGarbageHoldsNobodyUp(t *testing.T) {
 		t.Errorf("versions: %d, %v", n, err)
 	}
 }
+
+// TestIsolation: what waits for a lock sees what was done meanwhile, whatever isolation is the database's default.
+func TestIsolation(t *testing.T) {
+	database := pgtest.New(t)
+	admin, err := pgx.Connect(t.Context(), database.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	if _, err := admin.Exec(t.Context(), `
+		DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = %L', current_database(), 'repeatable read'); END $$`); err != nil {
+		t.Fatal(err)
+	}
+	k, err := OpenKeeper(t.Context(), database.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	db, err := Open(t.Context(), database.App)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const query, want = `SHOW transaction_isolation`, "read committed"
+	var got string
+	err = db.As(t.Context(), api.NewID(), func(ctx context.Context, tx *Tx) error { return tx.conn.QueryRow(ctx, query).Scan(&got) })
+	if err != nil || got != want {
+		t.Errorf("a user's transaction: %s, %v", got, err)
+	}
+	err = k.within(t.Context(), func(tx pgx.Tx) error { return tx.QueryRow(t.Context(), query).Scan(&got) })
+	if err != nil || got != want {
+		t.Errorf("a keeper's transaction: %s, %v", got, err)
+	}
+}
