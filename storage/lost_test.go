@@ -49,9 +49,23 @@ func (k *kept) fsck(t *testing.T, deep bool) (r fsck.Report) {
 	return r
 }
 
+// gc collects what is garbage now as if that had been found long ago.
 func (k *kept) gc(t *testing.T) (r gc.Report) {
 	t.Helper()
-	k.keep(t, func(keeper *postgres.Keeper) (err error) {
+	k.keep(t, func(keeper *postgres.Keeper) error {
+		owners, err := keeper.Owners(t.Context())
+		if err != nil {
+			return err
+		}
+		for _, owner := range owners {
+			mark, err := keeper.Mark(t.Context(), owner)
+			if err != nil {
+				return err
+			}
+			if _, err := keeper.Condemn(t.Context(), mark, time.Now().Add(time.Minute), func() {}); err != nil {
+				return err
+			}
+		}
 		r, err = gc.Run(t.Context(), keeper, k.blobs, gc.Options{Grace: -time.Minute, Changes: gc.DefaultChanges}, slog.New(slog.DiscardHandler))
 		return err
 	})

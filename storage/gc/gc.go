@@ -30,8 +30,9 @@ const (
 // Options say what is old enough to go.
 type Options struct {
 	// Grace is for what is on its way: content that was sent but not committed,
-	// and objects that a reader may have open. Garbage goes when it has been
-	// garbage for that long, so by the second run after it became so.
+	// and objects that a reader may have open. A run that finds garbage condemns
+	// it, one that begins a grace period later takes it out of its pack, and one that
+	// begins another later deletes the object. So with 0 too it takes three runs.
 	Grace time.Duration
 
 	// Changes is for devices that were away: a cursor older than that is
@@ -209,14 +210,8 @@ func (c *collector) chunks(ctx context.Context) error {
 	const step = "chunks"
 	c.Progress(step, 0, int64(len(owners)))
 	for i, owner := range owners {
-		passes := 1
-		if c.Grace <= 0 { // what is condemned now may go now, by another look
-			passes = 2
-		}
-		for range passes {
-			if err := c.sweep(ctx, owner); err != nil {
-				return err
-			}
+		if err := c.sweep(ctx, owner); err != nil {
+			return err
 		}
 		n, err := c.keeper.DiscardPacks(ctx, owner, c.before)
 		if err != nil {
