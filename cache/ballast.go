@@ -33,8 +33,7 @@ type ballast struct {
 
 // newBallast makes the file, or starts without one when the disk is full already.
 func newBallast(path string, disk func() disk, gone *atomic.Bool, tell func()) *ballast {
-	b := &ballast{path: path, size: ballastSize, gone: gone, tell: tell, disk: disk, room: make(chan struct{}, 1), done: make(chan struct{})}
-	b.size = min(b.size, disk().size/8)
+	b := &ballast{path: path, size: disk().ballast(), gone: gone, tell: tell, disk: disk, room: make(chan struct{}, 1), done: make(chan struct{})}
 	if !b.allocate() {
 		b.gone.Store(true)
 		b.quota = b.roomy()

@@ -192,7 +192,7 @@ func TestEvictsOnceForAShortDisk(t *testing.T) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	const size = 1 << 30
-	d.diskNow = func() disk { return disk{free: d.floor(disk{size: size}) - 1<<20, size: size} }
+	d.diskNow = func() disk { return disk{free: (disk{size: size}).floor() - 1<<20, size: size} }
 	if !d.evict() {
 		t.Fatal("nothing went")
 	}

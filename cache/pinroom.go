@@ -24,7 +24,7 @@ func (d *Drive) roomToPin(n int64) error {
 	s := d.slots
 	for end := time.Now().Add(patience); ; {
 		k := d.diskNow()
-		short := n + s.coming + s.pledged - (k.free - d.floor(k))
+		short := n + s.coming + s.pledged - (k.free - k.floor())
 		switch {
 		case short <= 0:
 			return nil

@@ -20,7 +20,7 @@ func (v *device) onDisk(fit int64) *atomic.Int64 {
 	v.d.mu.Lock()
 	defer v.d.mu.Unlock()
 	k := disk{size: 1 << 30}
-	floor := v.d.floor(k)
+	floor := k.floor()
 	v.d.diskNow = func() disk { return disk{free: floor + room.Load() - v.d.slots.bytes, size: k.size} }
 	return &room
 }

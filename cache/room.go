@@ -33,13 +33,34 @@ func diskOf(dir string) disk {
 // reserve is how much new work leaves free, bytes.
 func (k disk) reserve() int64 { return min(k.size/minReserve, maxReserve) }
 
+// ballast is how large that on the disk is, bytes.
+func (k disk) ballast() int64 { return min(ballastSize, k.size/8) }
+
+// floor is how much clean content leaves free, bytes.
+func (k disk) floor() int64 { return max(k.size/minFree, 2*k.ballast()) }
+
+// Room is what there is on the disk under a cache, bytes, and what follows from that.
+type Room struct {
+	Free, Size int64
+	Short      bool // what the server has is not kept
+	Full       bool // calls that need room are refused
+}
+
+// RoomOf looks at the disk under a cache directory as a drive there does.
+func RoomOf(dir string) Room { return diskOf(dir).room() }
+
+func (k disk) room() Room {
+	return Room{Free: k.free, Size: k.size, Short: k.free < k.floor(), Full: k.free < k.reserve()}
+}
+
 // roomy refuses calls that need room on a full disk, and on one that is nearly full of unsent work; locked.
 func (d *Drive) roomy() error {
 	if now := time.Now(); now.Sub(d.looked) > lookEvery {
 		d.looked = now
 		k := d.diskNow()
-		d.scarce = k.free < k.reserve()
-		if k.free < d.floor(k) {
+		r := k.room()
+		d.scarce = r.Full
+		if r.Short {
 			d.wakeEvict()
 		}
 	}
@@ -74,9 +95,6 @@ func (d *Drive) awaitRoom(intr Interrupt) (waited bool, err error) {
 	}
 }
 
-// floor is how much of a disk clean content leaves free, bytes.
-func (d *Drive) floor(k disk) int64 { return max(k.size/minFree, 2*d.space.size) }
-
 // tellFull tells who wants to know whether writers are refused.
 func (d *Drive) tellFull(full bool) {
 	if d.toldAs.CompareAndSwap(!full, full) && d.cfg.Full != nil {
@@ -101,7 +119,7 @@ func (d *Drive) limit() (limit, spare int64) {
 // ceiling is how many bytes of content there is room for: the configured limit, less when the disk is short of room or a quota is used up.
 func (d *Drive) ceiling() int64 {
 	k := d.diskNow()
-	most := min(d.cfg.Limit, d.slots.bytes+k.free-d.floor(k))
+	most := min(d.cfg.Limit, d.slots.bytes+k.free-k.floor())
 	if lid, ok := d.lid(); ok {
 		most = min(most, lid)
 	}

@@ -248,3 +248,31 @@ func TestSmallerNeedsNoRoom(t *testing.T) {
 		})
 	}
 }
+
+// What is said of a disk is what a drive on it does.
+func TestRoomIsWhatADriveFinds(t *testing.T) {
+	d := openShelf(t, newShelf(), t.TempDir(), 0)
+	for name, test := range map[string]struct {
+		disk        disk
+		short, full bool
+	}{
+		"room":                             {disk{free: 300 << 30, size: 4 << 40}, false, false},
+		"a large disk, 1.5% free":          {disk{free: 60 << 30, size: 4 << 40}, true, false},
+		"a large disk, less than 1 GiB":    {disk{free: 1<<30 - 1, size: 4 << 40}, true, true},
+		"a small disk, less than ballasts": {disk{free: 64<<20 - 1, size: 1 << 30}, true, false},
+		"a small disk, 1% free":            {disk{free: 10 << 20, size: 1 << 30}, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, want := test.disk.room(), (Room{test.disk.free, test.disk.size, test.short, test.full}); got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+			d.mu.Lock()
+			d.diskNow, d.looked = func() disk { return test.disk }, time.Time{}
+			err := d.roomy()
+			d.mu.Unlock()
+			if (err != nil) != test.full || d.Status().DiskShort != test.short {
+				t.Errorf("the drive finds room: %v, short %v", err, d.Status().DiskShort)
+			}
+		})
+	}
+}

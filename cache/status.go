@@ -53,7 +53,7 @@ func (d *Drive) Status() Status {
 		Seq:              max(d.syn.seq, d.syn.acked),
 	}
 	k := d.diskNow()
-	s.DiskFreeBytes, s.DiskShort = k.free, k.free < d.floor(k)
+	s.DiskFreeBytes, s.DiskShort = k.free, k.room().Short
 	_ = d.eachPin(func(*node) { s.Pinned++ }) // a replica that can't be read tells so itself
 	s.PinnedMissing = len(d.pins.missed)
 	s.Events, s.Unsettled = d.events()

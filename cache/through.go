@@ -100,7 +100,7 @@ func (p *partial) lacks(n int64) (short int64, must bool) {
 	defer p.mu.Unlock()
 	if p.all > 0 { // what is written, or pinned, is not bound by what was set
 		k := d.diskNow()
-		return n - (k.free - d.floor(k) - s.coming - s.pledged), true
+		return n - (k.free - k.floor() - s.coming - s.pledged), true
 	}
 	if p.through || p.size-p.zeros() > ceiling { // what is fetched of others in between makes none of theirs go
 		room -= spare / 2
@@ -115,7 +115,7 @@ func (d *Drive) least(p *partial, k disk) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pins > 0 && p.pins == p.all {
-		return d.floor(k)
+		return k.floor()
 	}
 	return k.reserve()
 }

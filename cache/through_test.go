@@ -68,7 +68,7 @@ func TestRangeLargerThanTheDisk(t *testing.T) {
 	fid := find(t, d, "film")
 	check := func(how string) {
 		t.Helper()
-		if floor := d.floor(k); least.Load() < floor-1<<20 {
+		if floor := k.floor(); least.Load() < floor-1<<20 {
 			t.Errorf("%s: %d bytes were free, not %d", how, least.Load(), floor)
 		}
 		for i := range others {

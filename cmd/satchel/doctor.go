@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"satchel/api"
+	"satchel/cache"
 	"satchel/cmd/internal/cli"
 )
 
@@ -180,8 +180,7 @@ func lookAtMount(sh *shell, m mounted) finding {
 	return finding{State: ok}
 }
 
-// lookAtDisk uses the daemon's own measure: below a twentieth nothing clean is
-// kept, below a fiftieth writers are refused.
+// lookAtDisk uses the daemon's own measure.
 func lookAtDisk(sh *shell) finding {
 	dir := sh.places.cache
 	for _, m := range sh.mine() {
@@ -189,17 +188,20 @@ func lookAtDisk(sh *shell) finding {
 			dir = m.CacheDir
 		}
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
+	if _, err := os.Stat(dir); err != nil {
 		return finding{State: ok, Found: "nothing is cached yet"}
 	}
-	free, all := size(int64(fs.Bavail)*int64(fs.Bsize)), size(int64(fs.Blocks)*int64(fs.Bsize))
+	return findRoom(cache.RoomOf(dir))
+}
+
+func findRoom(r cache.Room) finding {
+	found := fmt.Sprintf("%s of %s are free where content is kept", size(r.Free), size(r.Size))
 	do := "make room on the disk, or mount with --cache-dir on another one"
 	switch {
-	case free < all/50:
-		return finding{State: failed, Found: fmt.Sprintf("%s of %s are free where content is kept: writers are refused", free, all), Do: do}
-	case free < all/20:
-		return finding{State: warned, Found: fmt.Sprintf("%s of %s are free where content is kept: nothing is kept on this machine", free, all), Do: do}
+	case r.Full:
+		return finding{State: failed, Found: found + ": writers are refused", Do: do}
+	case r.Short:
+		return finding{State: warned, Found: found + ": what the server has is not kept on this machine", Do: do}
 	}
-	return finding{State: ok, Found: fmt.Sprintf("%s of %s are free where content is kept", free, all)}
+	return finding{State: ok, Found: found}
 }

@@ -231,3 +231,16 @@ func TestWhyElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// The doctor says of a disk what a drive there does: of a large one a fiftieth is much.
+func TestRoomWords(t *testing.T) {
+	for want, room := range map[string]cache.Room{
+		"ok 300 GiB of 4.0 TiB are free where content is kept":                                                        {Free: 300 << 30, Size: 4 << 40},
+		"warning 60.0 GiB of 4.0 TiB are free where content is kept: what the server has is not kept on this machine": {Free: 60 << 30, Size: 4 << 40, Short: true},
+		"failure 10.0 MiB of 1.0 GiB are free where content is kept: writers are refused":                             {Free: 10 << 20, Size: 1 << 30, Short: true, Full: true},
+	} {
+		if f := findRoom(room); string(f.State)+" "+f.Found != want {
+			t.Errorf("%s %s, want %s", f.State, f.Found, want)
+		}
+	}
+}
