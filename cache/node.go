@@ -53,7 +53,7 @@ type node struct {
 	ahead   bool     // cold files, listings: fetched before anybody asked for it
 	part    *partial // cold files: what is here of the content, while somebody reads it
 	hot     *hot     // content may differ from version: see dirty.go
-	stale   bool     // another device replaced the content; this fid serves the handles opened before
+	stale   bool     // another node has its place: the content was replaced, or came damaged; this fid serves the handles opened before
 	fetch   *fetch   // the download or listing under way
 }
 

@@ -322,19 +322,24 @@ func (d *Drive) markFetched(n *node, version api.ID) {
 	t.commit()
 }
 
-// spoil reports content that is not what the server said, or can't be read back, and gives it up; not locked.
+// spoil reports content that is not what the server said, or can't be read back, and gives it up; not locked. Who has the file open
+// is told so until he closes it; the name gets a node that fetches anew.
 func (d *Drive) spoil(p *partial, why error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.begin()
 	d.doom(t, p)
-	t.commit()
-	n := d.byID[p.node]
-	if n == nil || n.part != p {
-		return
+	if n := d.byID[p.node]; n != nil && n.part == p {
+		d.log.Error("fetched content is given up", "name", n.name, "version", p.version, "err", why)
+		d.notes.inode(n, true) // what the kernel keeps of it goes too
+		if n.opens > 0 && !n.dead {
+			d.touchPin(n.id)
+			fresh := d.split(n, n.id)
+			t.node(fresh)
+			d.letGo(fresh)
+		}
 	}
-	d.log.Error("fetched content is given up", "name", n.name, "version", p.version, "err", why)
-	d.notes.inode(n, true) // what the kernel keeps of it goes too
+	t.commit()
 }
 
 // savePartial writes down what is here; locked. synced says that the content is durable.

@@ -187,6 +187,7 @@ func TestPartialWrongContentIsNotServed(t *testing.T) {
 	s.mu.Lock()
 	s.content[n.Version] = data // somebody mended the server
 	s.mu.Unlock()
+	fid = find(t, d, "film")
 	open(t, d, fid, unix.O_RDONLY)
 	got, err := readAt(d, fid, 5<<20, 4096)
 	if err != nil || !bytes.Equal(got, data[5<<20:5<<20+4096]) {
@@ -424,4 +425,47 @@ func TestEvictGivesUpPartials(t *testing.T) {
 		t.Errorf("after it was given up: %v", err)
 	}
 	d.Release(fid, unix.O_RDONLY)
+}
+
+// Content that came damaged is fetched again by whoever opens the file anew, though somebody keeps it open.
+func TestDamagedIsFetchedAnewThoughOpen(t *testing.T) {
+	s := newShelf()
+	good := noise(8 << 20)
+	n := s.add(api.ID{}, "film", good)
+	bad := bytes.Clone(good)
+	bad[5<<20] ^= 1
+	s.content[n.Version] = bad
+	d := openShelf(t, s, t.TempDir(), 0)
+	whole := func(fid uint64) (all []byte, err error) {
+		for off := int64(0); off < n.Size && err == nil; off += 128 << 10 {
+			var b []byte
+			b, err = readAt(d, fid, off, 128<<10)
+			all = append(all, b...)
+		}
+		return all, err
+	}
+	old := find(t, d, "film")
+	open(t, d, old, unix.O_RDONLY)
+	if _, err := whole(old); api.KindOf(err) != api.Internal {
+		t.Errorf("damaged content: %v", err)
+	}
+	s.mu.Lock()
+	s.content[n.Version] = good
+	s.mu.Unlock()
+	again := find(t, d, "film")
+	open(t, d, again, unix.O_RDONLY)
+	if got, err := whole(again); err != nil || !bytes.Equal(got, good) {
+		t.Errorf("opened anew: %v", err)
+	}
+	if _, err := readAt(d, old, 0, 4096); api.KindOf(err) != api.Internal {
+		t.Errorf("who had it open: %v", err)
+	}
+	d.Release(old, unix.O_RDONLY)
+	d.Release(again, unix.O_RDONLY)
+	d.Forget(old, 1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byFID[old] != nil || d.byID[n.ID] != d.byFID[again] {
+		t.Error("the damaged one stays")
+	}
 }
