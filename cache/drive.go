@@ -27,10 +27,9 @@ type Config struct {
 	User        api.ID
 	Device      api.ID // the login that this cache belongs to
 	DeviceName  string
-	Limit       int64 // bytes of content to keep; 0 = 10 GiB
-	Memory      int64 // bytes of memory for nodes and listings, garbage and buffers included; 0 = 256 MiB
-	FsyncServer bool  // fsync returns only when the server has the content
-	ReadOnly    bool
+	Limit       int64  // bytes of content to keep; 0 = 10 GiB
+	Memory      int64  // bytes of memory for nodes and listings, garbage and buffers included; 0 = 256 MiB
+	FsyncServer bool   // fsync returns only when the server has the content
 	UID, GID    uint32 // the mounting user's
 	Log         *slog.Logger
 

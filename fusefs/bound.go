@@ -54,7 +54,7 @@ func (s *Server) Bind(dir api.ID, d *cache.Drive, may api.Permissions) *Binding 
 	home := s.fs
 	s.tags++
 	f := &filesystem{
-		RawFileSystem: home.RawFileSystem, d: d, log: home.log, readOnly: home.readOnly, noXattr: home.noXattr, home: home,
+		RawFileSystem: home.RawFileSystem, d: d, log: home.log, noXattr: home.noXattr, home: home,
 		tag: s.tags << tagShift, bound: &bound{dir: dir.Hash64()},
 	}
 	b := &Binding{s, f, dir}

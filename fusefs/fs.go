@@ -19,7 +19,6 @@ type filesystem struct {
 	fuse.RawFileSystem // answers what is not implemented
 	d                  *cache.Drive
 	log                *slog.Logger
-	readOnly           bool
 	noXattr            bool
 	srv                *fuse.Server
 	dir                string          // where it is mounted

@@ -50,7 +50,7 @@ const maxBackground = 64
 // Mount mounts a drive on a directory, starts serving and the drive's
 // background work. The caller closes the drive after Wait returned.
 func Mount(dir string, d *cache.Drive, o Options) (*Server, error) {
-	f := &filesystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), d: d, log: o.Log, readOnly: o.ReadOnly, noXattr: o.NoXattr}
+	f := &filesystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), d: d, log: o.Log, noXattr: o.NoXattr}
 	o.NoPassthrough = o.NoPassthrough || !d.Leases()
 	// Root alone in his mount may do everything. Letting the kernel find that out (ACLs make it look
 	// too) would cost a GETATTR of the directory after every change in it.

@@ -91,7 +91,7 @@ func (cmd *mountCmd) serve(sh *shell) error {
 		log: log, mountpoint: dir, news: make(chan struct{}, 1), asked: make(chan chan<- error), shown: map[api.ID]*boundFolder{}}
 	config := cache.Config{
 		Dir: cmd.CacheDir, Remote: &homeRemote{bound.home, bound}, User: l.User, Device: l.Device, DeviceName: l.DeviceName,
-		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server", ReadOnly: cmd.ReadOnly,
+		Limit: int64(cmd.CacheSize), Memory: int64(cmd.Memory), FsyncServer: cmd.Fsync == "server",
 		UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Notice: desktop.tell, Full: desktop.tellFull, Log: log,
 	}
 	made := !isFilled(cmd.CacheDir)
