@@ -147,7 +147,7 @@ func TestLyingS3(t *testing.T) {
 			copy(b, l.first[min(from, len(l.first)):])
 			return b
 		}), 500, "not what its hash says"},
-		{"no object", refusing(404, "NoSuchKey"), 500, "not what its hash says"},
+		{"no object", refusing(404, "NoSuchKey"), 500, "has not the newest content"},
 		{"half a body", instead(func(_ *http.Request, b []byte) []byte { return b[:len(b)/200] }), 503, ""},
 		{"too busy", refusing(503, "SlowDown"), 503, ""},
 		{"slow", func(w http.ResponseWriter, r *http.Request, on http.Handler) {

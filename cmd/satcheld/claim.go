@@ -24,7 +24,7 @@ func (cmd *blobsClaimCmd) Run(p *program) error {
 		if at, err = p.place(cmd.Store); err == nil && at.open == nil {
 			err = usageError{fmt.Sprintf("%s is no store: give file:DIR or s3://…", cmd.Store)}
 		}
-	case p.Blobs == inDatabase:
+	case p.Blobs == inDatabase && !cmd.Force:
 		err = usageError{"the store " + inDatabase + " is in the database, and nobody else's: there is nothing to claim"}
 	default:
 		at.open, err = p.blobStore()
@@ -65,7 +65,12 @@ func (cmd *blobsClaimCmd) claim(p *program, db *database, store blob.Store, name
 		case holds == blob.Backups:
 			return takeBackups(p.ctx, me, store, name)
 		case cmd.Force:
-			return put(p.ctx, k, me, store, name)
+			if name != inDatabase {
+				if err := put(p.ctx, k, me, store, name); err != nil {
+					return err
+				}
+			}
+			return giveUp(p.ctx, k, store)
 		}
 		return take(p.ctx, k, me, store, name)
 	})

@@ -30,7 +30,7 @@ func (p *program) openStore(ctx context.Context, db *database) (_ blob.Store, cl
 	return store, closeStore, nil
 }
 
-// inDatabase is the name of the store that has no mark: it is in the database, and so this installation's ([inside]).
+// inDatabase is the name of the store that has no mark: it is in the database, and so this installation's.
 const inDatabase = "postgres:"
 
 // storeName is what the store of --blobs is called.
@@ -64,37 +64,44 @@ func asKeeper(ctx context.Context, ownerURL string, fn func(*postgres.Keeper) er
 // one's content would be garbage to this one, and a store without a mark may be
 // the empty directory on which the real one is to be mounted. The first store
 // of an installation is marked. The error is [api.Exists] for another one's, and
-// [api.NotFound] when it is not the one that this installation has marked.
+// [api.NotFound] when it is not the one that this installation has marked, or content is not there but elsewhere.
 func own(ctx context.Context, ownerURL string, store blob.Store, name string) error {
-	if name == inDatabase {
-		return asKeeper(ctx, ownerURL, func(k *postgres.Keeper) error { return inside(ctx, k, store) })
-	}
 	return asKeeper(ctx, ownerURL, func(k *postgres.Keeper) error {
-		me, err := k.Installation(ctx) // first: who notes a mark has written it
-		if err != nil {
-			return err
+		if name != inDatabase {
+			if err := ownMark(ctx, k, store, name); err != nil {
+				return err
+			}
 		}
-		found, err := readMark(ctx, store, name)
-		switch {
-		case err != nil:
-			return err
-		case found == nil && me.Marked:
-			return api.Errorf(api.NotFound, "%s has not the mark of this installation's blob store: check that its disk is mounted, and --blobs\n"+
-				"if it is the right one, and was brought there in another way than by satcheld blobs copy: satcheld blobs claim", name)
-		case found == nil:
-			return take(ctx, k, me, store, name)
-		}
-		if err := mine(*found, me, blob.Content, name); err != nil || me.Marked {
-			return err
-		}
-		return k.NoteMark(ctx)
+		return current(ctx, k, store, name)
 	})
 }
 
-// inside makes sure that content is kept in the database, [api.NotFound], and not elsewhere: an installation that moved away, or has
-// never been there, would lose all that is not there when one server looks for it. An object is there before its row is, and
-// does not get lost there, so the newest pack tells.
-func inside(ctx context.Context, k *postgres.Keeper, store blob.Store) error {
+// ownMark makes sure that a store has this installation's mark.
+func ownMark(ctx context.Context, k *postgres.Keeper, store blob.Store, name string) error {
+	me, err := k.Installation(ctx) // first: who notes a mark has written it
+	if err != nil {
+		return err
+	}
+	found, err := readMark(ctx, store, name)
+	switch {
+	case err != nil:
+		return err
+	case found == nil && me.Marked:
+		return api.Errorf(api.NotFound, "%s has not the mark of this installation's blob store: check that its disk is mounted, and --blobs\n"+
+			"if it is the right one, and was brought there in another way than by satcheld blobs copy: satcheld blobs claim", name)
+	case found == nil:
+		return take(ctx, k, me, store, name)
+	}
+	if err := mine(*found, me, blob.Content, name); err != nil || me.Marked {
+		return err
+	}
+	return k.NoteMark(ctx)
+}
+
+// current makes sure that content is kept in a store, [api.NotFound], and not elsewhere: where an installation moved away from, or has
+// never been, all that is not there would be taken for lost, and new content be put beside what is left. An object is there before its row
+// is, so the newest pack tells.
+func current(ctx context.Context, k *postgres.Keeper, store blob.Store, name string) error {
 	var missed api.ID
 	for {
 		newest, err := k.NewestPack(ctx)
@@ -102,18 +109,43 @@ func inside(ctx context.Context, k *postgres.Keeper, store blob.Store) error {
 		case err != nil || newest.IsZero():
 			return err
 		case newest == missed: // and not what garbage collection removed just then
-			return api.Errorf(api.NotFound, "%s has not the newest content that this database names: check --blobs\n"+
-				"to move there, while no server runs: satcheld blobs copy FROM %[1]s", inDatabase)
+			return api.Errorf(api.NotFound, "%s has not the newest content that this database names: check --blobs, content may have moved to another store\n"+
+				"to move here, while no server runs: satcheld blobs copy FROM %[1]s\n"+
+				"if that content is lost: satcheld blobs claim --force, then satcheld fsck, which names the files", name)
 		}
-		body, err := store.Get(ctx, newest.String(), 0, 1)
-		switch {
-		case err == nil:
-			return body.Close()
-		case api.KindOf(err) != api.NotFound:
+		if there, err := hasPack(ctx, store, newest); err != nil || there {
 			return err
 		}
 		missed = newest
 	}
+}
+
+// giveUp marks the newest content as lost that a store has not, until it passes for the one where content is kept ([current]). The check
+// finds the rest.
+func giveUp(ctx context.Context, k *postgres.Keeper, store blob.Store) error {
+	for {
+		newest, err := k.NewestPack(ctx)
+		if err != nil || newest.IsZero() {
+			return err
+		}
+		if there, err := hasPack(ctx, store, newest); err != nil || there {
+			return err
+		}
+		if err := k.LosePack(ctx, newest); err != nil {
+			return err
+		}
+	}
+}
+
+func hasPack(ctx context.Context, store blob.Store, id api.ID) (bool, error) {
+	body, err := store.Get(ctx, id.String(), 0, 1)
+	if api.KindOf(err) == api.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, body.Close()
 }
 
 // readMark reads whose a store is; nil if nobody has marked it.

@@ -280,10 +280,16 @@ func TestStoreInTheDatabase(t *testing.T) {
 
 	// What was left behind in the database is not the store.
 	there.inhabit("boris@example.org")
-	s.isNotInTheDatabase()
+	s.isNotTheStore()
 	there.must("fsck", "--deep")
 	s.must("blobs", "copy", files, "postgres:")
 	s.must("fsck", "--deep")
+
+	var n int
+	s.one(`WITH gone AS (DELETE FROM satchel.blobs RETURNING 1) SELECT count(*) FROM gone`, &n)
+	s.isNotTheStore()
+	s.must("blobs", "claim", "--force")
+	s.fails("has faults", "fsck")
 }
 
 // Where content is kept elsewhere nobody takes the database for the store, and all content for lost.
@@ -294,12 +300,12 @@ func TestDatabaseIsNotTheStore(t *testing.T) {
 	inside.must("migrate")
 	inside.must("gc") // there is nothing yet
 	s.inhabit("alice@example.org")
-	inside.isNotInTheDatabase()
+	inside.isNotTheStore()
 	s.must("fsck", "--deep")
 }
 
-// isNotInTheDatabase expects that nothing is done with content in the database.
-func (s *site) isNotInTheDatabase() {
+// isNotTheStore expects that nothing is done with a store, since content is elsewhere.
+func (s *site) isNotTheStore() {
 	s.t.Helper()
 	for _, command := range []string{"serve --listen 127.0.0.1:0", "gc --grace 0s", "fsck --repair", "backup " + filepath.Join(s.t.TempDir(), "none")} {
 		s.fails("has not the newest content", strings.Fields(command)...)
@@ -326,6 +332,31 @@ func TestCopiedStoreIsMarked(t *testing.T) {
 	}
 	s.flags = append(s.flags, "--blobs", "file:"+to)
 	checkRestored(t, s)
+
+	// Who forgets that it moved does not split it.
+	left := *s
+	left.flags = append(s.flags[:len(s.flags):len(s.flags)], "--blobs", "file:"+from)
+	before = aged(t, from)
+	left.isNotTheStore()
+	if after := aged(t, from); after != before {
+		t.Errorf("where it was there were %d packs, and are %d", before, after)
+	}
+	s.must("fsck", "--deep")
+
+	// When the newest is lost, and not elsewhere, that is said.
+	var newest string
+	s.one(`SELECT id::text FROM satchel.packs ORDER BY created DESC, id DESC LIMIT 1`, &newest)
+	if err := os.Remove(filepath.Join(to, "objects", newest[len(newest)-2:], newest)); err != nil {
+		t.Fatal(err)
+	}
+	s.fails("satcheld blobs claim --force", "fsck")
+	s.must("blobs", "claim", "--force")
+	s.fails("has faults", "fsck")
+	var lost int
+	s.one(`SELECT count(DISTINCT pack) FROM satchel.chunks WHERE lost IS NOT NULL`, &lost)
+	if lost != 1 {
+		t.Errorf("%d packs are lost", lost)
+	}
 }
 
 // Beside a server of the version before, what is new in the database is not there yet: that is said, with what to do.

@@ -87,6 +87,18 @@ func (k *Keeper) MarkLost(ctx context.Context, owner, pack api.ID, hashes []api.
 	})
 }
 
+// LosePack marks all chunks of a pack as lost.
+func (k *Keeper) LosePack(ctx context.Context, id api.ID) error {
+	return k.within(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			WITH marked AS (
+				UPDATE chunks c SET lost = now() FROM packs p
+				WHERE p.id = $1 AND c.owner = p.owner AND c.pack = p.id AND c.lost IS NULL RETURNING p.owner, p.id)
+			UPDATE packs SET damaged = true WHERE (owner, id) IN (SELECT owner, id FROM marked)`, id)
+		return err
+	})
+}
+
 // MarkFound takes the marks from a pack's chunks, but for those that are lost.
 func (k *Keeper) MarkFound(ctx context.Context, owner, pack api.ID, lost []api.Hash) error {
 	return k.within(ctx, func(tx pgx.Tx) error {
