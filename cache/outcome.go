@@ -227,8 +227,8 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 
 // divert makes the node in memory, with its content and its open handles, the
 // one of a new id, and puts a new cold node in its old place, as the server
-// says; locked. Whoever has the file open goes on with the diverted one; the name
-// shows the other. It returns the write that was pending, which it drops; nil: none was.
+// says; locked. Whoever has the file open goes on with the diverted one; its names
+// show the other. It returns the write that was pending, which it drops; nil: none was.
 func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending *entry) {
 	if h := n.hot; h != nil {
 		if pending = h.entry; pending != nil {
@@ -256,9 +256,7 @@ func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending *en
 		d.hold(n)
 	}
 	t.node(winner)
-	if p := d.byID[winner.up]; p != nil {
-		d.notes.entry(p, string(winner.name))
-	}
+	d.lookAgain(winner)
 	if h := n.hot; h != nil && h.removed { // by another device, and what was edited here has become the diverted one
 		for _, at := range h.left {
 			d.displaceAt(t, winner, at)

@@ -38,12 +38,23 @@ func (d *Drive) retimed(n *node) *node {
 func (d *Drive) believesItself(n *node) bool { return n.lookups > 0 && d.kernel().Writeback() }
 
 // split puts a new node in the place of n, which stays for its open handles;
-// locked. The kernel is told to look its name up again.
+// locked.
 func (d *Drive) split(n *node, id api.ID) *node {
 	n.stale = true
 	fresh := d.adopt(id, n.record)
-	if p := d.byID[n.up]; p != nil {
-		d.notes.entry(p, string(n.name))
-	}
+	d.lookAgain(fresh)
 	return fresh
+}
+
+// lookAgain tells the kernel to look up all names of a node that is in another one's place; locked.
+func (d *Drive) lookAgain(n *node) {
+	d.notes.entry(d.byID[n.up], string(n.name))
+	if n.nlink < 2 && n.flags&(flagCounted|flagFewer) == 0 {
+		return
+	}
+	for at, id := range d.entries() {
+		if id == n.id {
+			d.notes.entry(d.byID[at.parent], string(at.name))
+		}
+	}
 }
