@@ -192,13 +192,15 @@ func agree(devices ...*device) (view, error) {
 		}
 		last = nil
 		for _, v := range devices {
-			mine, err := v.view()
+			err := v.kern.wrong() // before view looks all names up
+			var mine view
+			if err == nil {
+				mine, err = v.view()
+			}
 			if err != nil {
 				last = fmt.Errorf("%s: %w", v.name, err)
 			} else if diff := differs(mine, truth); diff != "" {
 				last = fmt.Errorf("%s is not what the server has:\n%s", v.name, diff)
-			} else if err := v.kern.wrong(); err != nil {
-				last = fmt.Errorf("%s: %w", v.name, err)
 			}
 			if last != nil {
 				break
