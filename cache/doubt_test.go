@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"satchel/api"
 )
 
 // A file in doubt that a program moves to another directory is in doubt there: what the server has of it comes (simulation, seed 31009195).
@@ -34,6 +36,11 @@ func (v *device) loseContent(t *testing.T, path string) {
 	v.wire.cut()
 	must(t, v.write(path, "never durable"))
 	v.settled()
+	v.powerless(t, path)
+}
+
+// powerless takes a file's content file, as a power loss may, and starts again without the server.
+func (v *device) powerless(t *testing.T, path string) {
 	a, err := v.stat(path)
 	must(t, err)
 	v.d.mu.Lock()
@@ -43,6 +50,22 @@ func (v *device) loseContent(t *testing.T, path string) {
 	must(t, os.Remove(v.dir()+content))
 	v.wire.cut()
 	v.start()
+}
+
+// What a program sees of a file whose content a power loss took, before the answer comes to what was sent of it, is not what the file is then (simulation, seed 40060823).
+func TestReadBeforeTheAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		x.wire.faults(func(w *wire) { w.after = func(api.Batch) error { return errCut } })
+		must(t, x.write("f", "sent"))
+		eventually(t, "the server has it", func() bool { return s.server.Kept()[hashOf("sent")] })
+		x.settled()
+		x.powerless(t, "f")
+		x.wire.faults(func(w *wire) { w.after = nil })
+		if text, err := x.read("f"); err != nil || text != "" {
+			t.Errorf("after the power loss: %q, %v", text, err)
+		}
+		hasOnce(t, mustQuiet(t, x, y), "sent")
+	})
 }
 
 // A file in doubt of which a program removes the name that it has there is in doubt in the directory of its other name.

@@ -117,10 +117,14 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 		n.hot.removed = false
 	}
 	if m.Version != nil {
+		// A power loss may have taken what was sent; what a program has read here since is not that.
+		lost := n.hot == nil && n.version != m.Version.ID
 		n.version, n.sha = m.Version.ID, m.Version.SHA256
 		d.committed(n, m.Version.Size)
-		if n.hot == nil && n.slot == 0 {
+		if lost {
 			n.size = m.Version.Size
+			n = d.replaced(t, n)
+			d.notes.inode(n, true)
 		}
 	}
 	t.node(n)
