@@ -236,6 +236,7 @@ func (d *Drive) relistTo(info *api.DriveInfo) *relisting {
 	if from := (point{d.syn.epoch, d.syn.seq}); r == nil || r.from != from || r.to.epoch != info.Epoch {
 		r = &relisting{from, point{info.Epoch, info.Seq}, map[api.ID]bool{}}
 		d.syn.relisting = r
+		d.leap()
 	}
 	return r
 }
@@ -256,7 +257,7 @@ func (d *Drive) relist() (err error) {
 			d.mu.Unlock()
 		}
 	}()
-	d.leap(r.to)
+	d.syn.epoch, d.syn.seq = r.to.epoch, r.to.seq
 	d.drive = info
 	if d.syn.believed.IsZero() {
 		d.syn.believed = info.Epoch
@@ -292,9 +293,9 @@ func (d *Drive) relist() (err error) {
 	return err
 }
 
-// leap takes another cursor: the feed will not tell what happened between the two. So what is being listed is to be asked for again. Locked.
-func (d *Drive) leap(to point) {
-	d.syn.epoch, d.syn.seq = to.epoch, to.seq
+// leap is to be called when there will be another cursor: the feed will not tell what happened between the two. So what is being listed is to be asked for
+// again. Locked.
+func (d *Drive) leap() {
 	for l := range d.listening() {
 		l.void = true
 	}

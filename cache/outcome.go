@@ -117,11 +117,11 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 		n.hot.removed = false
 	}
 	if m.Version != nil {
-		// A power loss may have taken what was sent; what a program has read here since is not that.
-		lost := n.hot == nil && n.version != m.Version.ID
+		lost := n.lost(m.Version)
 		n.version, n.sha = m.Version.ID, m.Version.SHA256
 		d.committed(n, m.Version.Size)
 		if lost {
+			n.resized, n.unaware = n.lookups > 0, n.lookups > 0
 			n.size = m.Version.Size
 			n = d.replaced(t, n)
 			d.notes.inode(n, true)
@@ -133,6 +133,9 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 	}
 	d.letGo(n)
 }
+
+// lost tells whether a power loss has taken what was sent of a file: what a program has read here since is not that.
+func (n *node) lost(sent *api.Version) bool { return n.hot == nil && n.version != sent.ID }
 
 // madeAlready tells whether the server refused a creation because it has the very node: another device gave it back
 // first, after a restore, and moved it or wrote it since.
@@ -215,6 +218,9 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 	n, err := d.load(m.Node)
 	if err != nil || n == nil || n.dead {
 		return
+	}
+	if n.lost(m.Version) {
+		d.shed(t, n)
 	}
 	again := d.divert(t, n, o.Conflict, byID[m.Node])
 	n.name, n.flags = o.Name, n.flags|flagAcked

@@ -331,8 +331,8 @@ func (d *Drive) spoil(p *partial, why error) {
 	d.doom(t, p)
 	if n := d.byID[p.node]; n != nil && n.part == p {
 		d.log.Error("fetched content is given up", "name", n.name, "version", p.version, "err", why)
-		d.notes.inode(n, true) // what the kernel keeps of it goes too
-		if n.opens > 0 && !n.dead {
+		d.notes.inode(n, true)                     // what the kernel keeps of it goes too
+		if n.opens > 0 && !n.dead && n.slot == 0 { // else it has another content by now
 			d.touchPin(n.id)
 			fresh := d.split(n, n.id)
 			t.node(fresh)

@@ -82,51 +82,81 @@ func touch(t *tree.Touched, m api.Mutation) {
 
 // applyAsGuest applies what the grants allow of a batch to the locked drive.
 func (d *Drive) applyAsGuest(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, b api.Batch) (a postgres.Answer, err error) {
-	verdicts, err := d.weigh(ctx, tx, b.Mutations)
+	held, err := d.held(ctx, tx, b.Mutations)
 	if err != nil {
 		return a, err
 	}
-	a = postgres.Answer{Number: b.Number, Outcomes: make([]api.Outcome, len(b.Mutations))}
-	var allowed []api.Mutation
-	var places []int // of the allowed ones in the batch
-	for i, v := range verdicts {
-		switch {
-		case v.err != nil:
-			a.Outcomes[i] = refusal(v.err)
-			touch(&a.Touched, b.Mutations[i])
-		case v.moot:
-			a.Outcomes[i] = api.Outcome{Status: api.Applied}
-			touch(&a.Touched, b.Mutations[i])
-		default:
-			allowed, places = append(allowed, b.Mutations[i]), append(places, i)
+	made := map[api.ID]api.ID{}
+	for _, m := range b.Mutations {
+		if m.Op == api.OpCreate {
+			made[m.Node] = api.ID{}
 		}
 	}
-	if len(allowed) == 0 {
-		return a, nil
+	for acts := false; ; acts = true {
+		a = postgres.Answer{Number: b.Number, Outcomes: make([]api.Outcome, len(b.Mutations))}
+		var allowed []api.Mutation
+		var places []int // of the allowed ones in the batch
+		for i, v := range held.weigh(b.Mutations, made) {
+			switch {
+			case v.err != nil:
+				a.Outcomes[i] = refusal(v.err)
+				touch(&a.Touched, b.Mutations[i])
+			case v.moot:
+				a.Outcomes[i] = api.Outcome{Status: api.Applied}
+				touch(&a.Touched, b.Mutations[i])
+			default:
+				allowed, places = append(allowed, b.Mutations[i]), append(places, i)
+			}
+		}
+		if len(allowed) == 0 {
+			return a, nil
+		}
+		if !acts {
+			hashes := named(allowed)
+			missing, err := tx.GuestMissing(ctx, d.id, hashes)
+			if err == nil && len(missing) > 0 {
+				err = api.Errorf(api.MissingChunks, "the chunk %s is not here: send it again", missing[0])
+			}
+			if err == nil {
+				err = tx.Act(ctx, &locked, needs(allowed), hashes)
+			}
+			if err != nil {
+				return a, err
+			}
+		}
+		set := d.workingSet(ctx, tx, locked, by)
+		outcomes, err := set.Apply(allowed)
+		if err != nil {
+			return a, err
+		}
+		if narrow(made, allowed, outcomes, set) {
+			continue // what it was allowed to go on with is not its own
+		}
+		for i, o := range outcomes {
+			a.Outcomes[places[i]] = o
+		}
+		told := set.Touched()
+		a.Touched.Nodes, a.Touched.Entries = append(a.Touched.Nodes, told.Nodes...), append(a.Touched.Entries, told.Entries...)
+		a.Touched = a.Touched.Unique()
+		return a, d.write(ctx, tx, []tree.Diff{set.Diff()}, by, a)
 	}
-	hashes := named(allowed)
-	missing, err := tx.GuestMissing(ctx, d.id, hashes)
-	if err == nil && len(missing) > 0 {
-		err = api.Errorf(api.MissingChunks, "the chunk %s is not here: send it again", missing[0])
+}
+
+// narrow takes out of what a batch makes (see weigh) the nodes that were there before, as it turned out, and tells whether there are some. What became
+// part of a directory that was there is held to what the guest may do in the one above it.
+func narrow(made map[api.ID]api.ID, batch []api.Mutation, outcomes []api.Outcome, set *tree.Set) (some bool) {
+	for i, m := range batch {
+		if in, ok := made[m.Node]; m.Op != api.OpCreate || !ok || !in.IsZero() || set.Made(m.Node) {
+			continue
+		}
+		some = true
+		if o := &outcomes[i]; o.Status == api.Adjusted && !o.Conflict.IsZero() && o.Conflict != m.Node {
+			made[m.Node] = m.Parent
+		} else {
+			delete(made, m.Node)
+		}
 	}
-	if err == nil {
-		err = tx.Act(ctx, &locked, needs(allowed), hashes)
-	}
-	if err != nil {
-		return a, err
-	}
-	set := d.workingSet(ctx, tx, locked, by)
-	outcomes, err := set.Apply(allowed)
-	if err != nil {
-		return a, err
-	}
-	for i, o := range outcomes {
-		a.Outcomes[places[i]] = o
-	}
-	told := set.Touched()
-	a.Touched.Nodes, a.Touched.Entries = append(a.Touched.Nodes, told.Nodes...), append(a.Touched.Entries, told.Entries...)
-	a.Touched = a.Touched.Unique()
-	return a, d.write(ctx, tx, []tree.Diff{set.Diff()}, by, a)
+	return some
 }
 
 // verdict is what the grants say of a mutation: allowed, unless there is an error
@@ -136,33 +166,61 @@ type verdict struct {
 	moot bool
 }
 
-// weigh holds the mutations of a guest's batch against what he holds. What the
-// batch itself makes, if it may, is his to go on with.
-func (d *Drive) weigh(ctx context.Context, tx *postgres.Tx, batch []api.Mutation) ([]verdict, error) {
-	const any = api.AllPermissions
+// holdings is what a guest holds of all that a batch may need.
+type holdings struct {
+	index map[postgres.Need]int
+	held  []bool
+}
+
+// held asks for that.
+func (d *Drive) held(ctx context.Context, tx *postgres.Tx, batch []api.Mutation) (*holdings, error) {
 	var all []postgres.Need
-	index := map[postgres.Need]int{}
+	h := &holdings{index: map[postgres.Need]int{}}
+	up := map[api.ID]api.ID{} // of what the batch creates
 	ask := func(n postgres.Need) {
-		if _, ok := index[n]; !ok && !n.Node.IsZero() {
-			index[n] = len(all)
-			all = append(all, n)
+		for range len(up) + 1 {
+			if n.Node.IsZero() {
+				return
+			}
+			if _, ok := h.index[n]; !ok {
+				h.index[n] = len(all)
+				all = append(all, n)
+			}
+			n.Node = up[n.Node]
 		}
 	}
 	for _, m := range batch {
 		for _, n := range needsOfDevice(m) {
 			ask(n)
-			ask(postgres.Need{Node: n.Node, AnyOf: any})
+			ask(postgres.Need{Node: n.Node, AnyOf: api.AllPermissions})
 		}
-		ask(postgres.Need{Node: m.Node, AnyOf: any})
+		ask(postgres.Need{Node: m.Node, AnyOf: api.AllPermissions})
+		if m.Op == api.OpCreate {
+			up[m.Node] = m.Parent
+		}
 	}
-	held, err := tx.Holds(ctx, d.id, all)
-	if err != nil {
-		return nil, err
-	}
-	made := map[api.ID]bool{}
+	var err error
+	h.held, err = tx.Holds(ctx, d.id, all)
+	return h, err
+}
+
+// weigh holds the mutations of a guest's batch against what he holds. What the
+// batch itself makes, if it may, is his to go on with: made has those nodes, each with zero, or with
+// the directory that says what he may do in it.
+func (h *holdings) weigh(batch []api.Mutation, made map[api.ID]api.ID) []verdict {
+	const any = api.AllPermissions
+	so := map[api.ID]bool{} // made so far
 	holds := func(node api.ID, p api.Permissions) bool {
-		i, asked := index[postgres.Need{Node: node, AnyOf: p}]
-		return made[node] || asked && held[i]
+		for range len(batch) + 1 {
+			if !so[node] {
+				break
+			}
+			if node = made[node]; node.IsZero() {
+				return true
+			}
+		}
+		i, asked := h.index[postgres.Need{Node: node, AnyOf: p}]
+		return asked && h.held[i]
 	}
 	verdicts := make([]verdict, len(batch))
 	for i, m := range batch {
@@ -185,12 +243,12 @@ func (d *Drive) weigh(ctx context.Context, tx *postgres.Tx, batch []api.Mutation
 				v.err = errNoNode()
 			}
 		}
-		if m.Op == api.OpCreate && v.err == nil {
-			made[m.Node] = true
+		if _, is := made[m.Node]; is && m.Op == api.OpCreate && v.err == nil {
+			so[m.Node] = true
 		}
 		v.moot = v.moot && v.err == nil
 	}
-	return verdicts, nil
+	return verdicts
 }
 
 // needsOfDevice is needsOf, and what a device's mutation may lead to besides: a

@@ -181,6 +181,12 @@ func (s *Set) insert(n Inode) {
 	s.touched.Nodes = append(s.touched.Nodes, n.ID)
 }
 
+// Made tells whether a node is one that the set has made: there was none of its id before, not in the trash either.
+func (s *Set) Made(id api.ID) bool {
+	n := s.nodes[id]
+	return n != nil && n.before == nil && n.now != nil
+}
+
 // Place is an entry that leads to a loaded node, the zero Key when none does.
 func (s *Set) Place(id api.ID) (k Key) {
 	if all := s.links[id]; len(all) > 0 {
