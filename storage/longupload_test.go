@@ -30,6 +30,26 @@ func (s *slow) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// sharing is a drive, and the same for a guest who may write in its folder "shared".
+func (k *kept) sharing(t *testing.T) (home *drive, guest *Drive) {
+	t.Helper()
+	alice, bob := k.user(t, "editor"), k.user(t, "editor")
+	home = k.home(t, alice)
+	home.store(t, "shared/file", "content")
+	write, err := api.ParsePermissions([]string{"list", "read", "write", "mkdir"})
+	if err == nil {
+		err = home.Grant(t.Context(), api.Grant{Path: "shared", UserID: bob.User.String(), Permissions: write})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest, err = k.Drive(t.Context(), bob, home.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return home, guest
+}
+
 // aDay lets a day pass, and garbage is collected.
 func (k *kept) aDay(t *testing.T) {
 	t.Helper()
@@ -50,20 +70,7 @@ func TestUploadOfDays(t *testing.T) {
 	defer func(was time.Duration) { spareEvery = was }(spareEvery)
 	spareEvery = 0
 	k := newKept(t)
-	alice, bob := k.user(t, "editor"), k.user(t, "editor")
-	home := k.home(t, alice)
-	home.store(t, "shared/file", "content")
-	write, err := api.ParsePermissions([]string{"list", "read", "write", "mkdir"})
-	if err == nil {
-		err = home.Grant(t.Context(), api.Grant{Path: "shared", UserID: bob.User.String(), Permissions: write})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	guest, err := k.Drive(t.Context(), bob, home.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	home, guest := k.sharing(t)
 	for name, d := range map[string]*Drive{"owner": home.Drive, "guest": guest} {
 		var content []byte
 		body := &slow{between: func() { k.aDay(t) }}
@@ -87,20 +94,7 @@ func TestUploadOfDays(t *testing.T) {
 // So is what a device sends in packs for days: it asks for all of it again now and then.
 func TestPacksOfDays(t *testing.T) {
 	k := newKept(t)
-	alice, bob := k.user(t, "editor"), k.user(t, "editor")
-	home := k.home(t, alice)
-	home.store(t, "shared/file", "content")
-	write, err := api.ParsePermissions([]string{"list", "read", "write", "mkdir"})
-	if err == nil {
-		err = home.Grant(t.Context(), api.Grant{Path: "shared", UserID: bob.User.String(), Permissions: write})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	guest, err := k.Drive(t.Context(), bob, home.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	home, guest := k.sharing(t)
 	dir := home.lookup(t, "shared")
 	for name, d := range map[string]*Drive{"owner": home.Drive, "guest": guest} {
 		var content []byte
