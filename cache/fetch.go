@@ -91,55 +91,6 @@ func (d *Drive) leave(f *fetch) {
 	}
 }
 
-// listed is directories being listed, with what was heard of them meanwhile.
-type listed struct {
-	epoch  api.ID // that was believed
-	void   bool   // what changed meanwhile may not have been heard of
-	late   []lateEntry
-	landed map[api.ID]int64 // nodes of our own mutations that the server answered meanwhile, and when
-	nodes  map[api.ID]lateNode
-}
-
-// A lateNode is a node as the server told of it meanwhile.
-type lateNode struct {
-	node *api.Node
-	seq  int64
-}
-
-// listen begins to collect what is heard of directories until finish; locked.
-func (d *Drive) listen(dirs ...api.ID) *listed {
-	l := &listed{epoch: d.syn.believed, landed: map[api.ID]int64{}, nodes: map[api.ID]lateNode{}}
-	for _, id := range dirs {
-		d.listing[id] = l
-	}
-	return l
-}
-
-// listening is all listings under way; locked.
-func (d *Drive) listening() map[*listed]bool {
-	all := map[*listed]bool{}
-	for _, l := range d.listing {
-		all[l] = true
-	}
-	return all
-}
-
-type lateEntry struct {
-	e   api.EntryState
-	n   *api.Node
-	seq int64
-}
-
-// overheard keeps the nodes that the server tells of for directories that are being listed: a page may have come that has them as they were. Locked.
-func (d *Drive) overheard(s *api.State) {
-	for l := range d.listening() {
-		for i := range s.Nodes {
-			n := &s.Nodes[i]
-			l.nodes[n.ID] = lateNode{n, s.Seq}
-		}
-	}
-}
-
 // fetchDir lists a directory for the first time; locked. Of a server that was restored it waits until that has what it lacks:
 // what comes up in a listing leaves the place where it is here.
 func (d *Drive) fetchDir(n *node) *fetch {
@@ -196,31 +147,9 @@ func (d *Drive) finish(n *node, l *listed, pages []api.Listing, err error) error
 	if err != nil {
 		return err
 	}
-	for _, p := range pages {
-		for i := range p.Nodes {
-			if late, ok := l.nodes[p.Nodes[i].ID]; ok && p.Seq < late.seq {
-				p.Nodes[i] = *late.node
-			}
-		}
-	}
-	d.forgetLanded(pages, l.landed)
-	return d.complete(n, pages, l.late)
-}
-
-// forgetLanded drops from pages the nodes that this machine knows better: the
-// server answered a change of theirs after it sent the page. Locked.
-func (d *Drive) forgetLanded(pages []api.Listing, landed map[api.ID]int64) {
-	for i := range pages {
-		p := &pages[i]
-		p.Nodes = slices.DeleteFunc(p.Nodes, func(n api.Node) bool {
-			seq, ok := landed[n.ID]
-			if !ok || p.Seq >= seq {
-				return false
-			}
-			here, err := d.load(n.ID)
-			return err == nil && here != nil && !here.dead
-		})
-	}
+	said := l.newest(n.id, pages)
+	d.forgetLanded(said, l.landed)
+	return d.complete(n, said)
 }
 
 // A page of a directory that is on its way, with the next one behind it.
@@ -307,8 +236,8 @@ func (d *Drive) pages(ctx context.Context, dir, epoch api.ID, first *api.Listing
 	}
 }
 
-// complete makes a directory's entries what the pages say; locked.
-func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
+// complete makes a directory's entries what the server said, in this order; locked.
+func (d *Drive) complete(n *node, said []api.State) error {
 	if n.dead {
 		return errNotFound
 	}
@@ -322,18 +251,11 @@ func (d *Drive) complete(n *node, pages []api.Listing, late []lateEntry) error {
 	// from a directory that somebody has entered meanwhile.
 	d.notes.muted = n
 	defer func() { d.notes.muted = nil }()
-	for _, p := range pages {
-		if err := d.applyState(t, &p.State); err != nil {
+	for i := range said {
+		if err := d.applyState(t, &said[i]); err != nil {
 			t.close()
 			n.list, n.flags = nil, n.flags&^flagComplete
 			return err
-		}
-	}
-	for _, l := range late {
-		if l.e.Parent == n.id && l.seq > pageOf(pages, l.e.Name).Seq {
-			if err := d.applyEntry(t, l.e, l.n, nil); err != nil {
-				d.log.Warn("change heard while listing", "err", err)
-			}
 		}
 	}
 	if err := d.reenter(t, n); err != nil {
@@ -372,17 +294,6 @@ func (d *Drive) reenter(t *tx, p *node) error {
 		}
 	}
 	return nil
-}
-
-// pageOf finds the page that speaks of a name.
-func pageOf(pages []api.Listing, name api.Name) *api.Listing {
-	for i := range pages {
-		p := &pages[i]
-		if k := len(p.Entries); i == len(pages)-1 || k > 0 && name.Escape() <= p.Entries[k-1].Name.Escape() {
-			return p
-		}
-	}
-	return &pages[len(pages)-1]
 }
 
 // local makes sure that a file's content is on this machine; locked, and given up while it is fetched.

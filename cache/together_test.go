@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -354,19 +353,6 @@ func TestWideDirectoryComesSlowly(t *testing.T) {
 	})
 }
 
-// between does something after each page of a directory but the last has come.
-type between struct {
-	Remote
-	pages func(dir api.ID)
-}
-
-func (r between) Children(ctx context.Context, dir api.ID, after api.Name, limit int, next func(api.Name)) (api.Listing, error) {
-	if after != "" {
-		r.pages(dir)
-	}
-	return r.Remote.Children(ctx, dir, after, limit, next)
-}
-
 // Nor does it hold who pins a folder, of which no program knows anything yet: what comes then is what is here after the next start too.
 func TestLongAnswerHoldsNoPin(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
@@ -394,81 +380,6 @@ func TestLongAnswerHoldsNoPin(t *testing.T) {
 			}
 		}
 		y.wire.mend()
-		mustQuiet(t, x, y)
-	})
-}
-
-// What another device writes to a file, of which the page has come when the rest of its directory has not, is known in the end.
-func TestFileChangesBetweenPages(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.mkdir("d"))
-		for _, name := range []string{"a", "b", "c"} {
-			must(t, x.write("d/"+name, "old"))
-		}
-		must(t, x.sync())
-		y.heardOf(t, "d")
-		once := sync.OnceFunc(func() {
-			must(t, x.write("d/a", "the new one"))
-			must(t, x.sync())
-			info, err := x.wire.Info(t.Context())
-			must(t, err)
-			eventually(t, "y hears", func() bool {
-				y.d.mu.Lock()
-				defer y.d.mu.Unlock()
-				return y.d.syn.seq >= info.Seq
-			})
-		})
-		y.wire.Remote = between{y.wire.Remote, func(api.ID) { once() }}
-		y.wire.net.mu.Lock()
-		y.wire.net.room = 1
-		y.wire.net.mu.Unlock()
-		if _, err := y.stat("d/c"); err != nil {
-			t.Fatal(err)
-		}
-		if a, err := y.stat("d/a"); err != nil || a.Size != int64(len("the new one")) {
-			t.Errorf("the file has %d bytes, %v", a.Size, err)
-		}
-		mustQuiet(t, x, y)
-	})
-}
-
-// What another device changed in a directory, of which a page has come, when the feed has forgotten that: the directory is asked for again.
-func TestFileChangesBetweenPagesUnheard(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.mkdir("d"))
-		for _, name := range []string{"a", "b", "c"} {
-			must(t, x.write("d/"+name, "old"))
-		}
-		must(t, x.sync())
-		y.heardOf(t, "d")
-		y.deafen(true)
-		once := sync.OnceFunc(func() {
-			must(t, x.write("d/a", "the new one"))
-			must(t, x.unlink("d/b"))
-			must(t, x.sync())
-			info, err := x.wire.Info(t.Context())
-			must(t, err)
-			s.server.Forget()
-			y.wire.faults(func(w *wire) { w.deaf = false })
-			eventually(t, "y has another cursor", func() bool {
-				y.d.mu.Lock()
-				defer y.d.mu.Unlock()
-				return y.d.syn.seq >= info.Seq
-			})
-		})
-		y.wire.Remote = between{y.wire.Remote, func(api.ID) { once() }}
-		y.wire.net.mu.Lock()
-		y.wire.net.room = 1
-		y.wire.net.mu.Unlock()
-		if _, err := y.stat("d/c"); err != nil {
-			t.Fatal(err)
-		}
-		if a, err := y.stat("d/a"); err != nil || a.Size != int64(len("the new one")) {
-			t.Errorf("the file has %d bytes, %v", a.Size, err)
-		}
-		if _, err := y.stat("d/b"); api.KindOf(err) != api.NotFound {
-			t.Errorf("what was removed: %v", err)
-		}
 		mustQuiet(t, x, y)
 	})
 }
