@@ -212,6 +212,31 @@ func TestMergedWhileRenamed(t *testing.T) {
 	}
 }
 
+// A directory that another device had made too is one with the other's, which the kernel knows: also the names that it takes for absent there.
+func TestMergedWithWhatTheKernelKnows(t *testing.T) {
+	laptop, desk, _, _ := pair(t)
+	must(t, laptop.mkdir("d"))
+	must(t, laptop.write("d/there", "1"))
+	mustQuiet(t, laptop, desk)
+	desk.wire.cut()
+	for _, name := range []string{"x", "there"} {
+		desk.stat("d/" + name)
+	}
+	must(t, laptop.rename("d", "e", 0))
+	must(t, laptop.sync())
+	must(t, desk.mkdir("e"))
+	must(t, desk.write("e/x", "2"))
+	must(t, desk.write("e/there", "3"))
+	desk.wire.mend()
+	truth := mustQuiet(t, laptop, desk)
+	if truth["e/x"].content != "2" {
+		t.Errorf("the server has\n%v", truth)
+	}
+	if err := desk.kern.wrong(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Two devices move two directories into each other: while one of the moves is on its way, and the other was heard of,
 // neither directory is below itself on any device.
 func TestMovedIntoEachOther(t *testing.T) {

@@ -335,6 +335,33 @@ func TestIgnoredInARemovedDirectory(t *testing.T) {
 	wants(t, "brought back", others(t, a, b), "again", "again/file", "news")
 }
 
+// What stays in a directory that another device had made too, under a name that theirs has, is there when the two are one; and theirs when it is gone.
+func TestIgnoredInMergedDirectories(t *testing.T) {
+	a, b, _ := ignoring(t)
+	a.wire.cut()
+	must(t, b.write("renamed", "theirs"))
+	must(t, b.mkdir("d"))
+	must(t, b.rename("renamed", "d/build", 0))
+	must(t, b.sync())
+	must(t, a.mkdir("d"))
+	must(t, a.mkdir("d/build"))
+	must(t, a.write("d/build/app", "program"))
+	a.wire.mend()
+	must(t, a.sync())
+	eventually(t, "the directories are one", func() bool {
+		a.d.mu.Lock()
+		defer a.d.mu.Unlock()
+		return len(a.d.syn.unions) == 0 && len(a.d.syn.shadow) > 0
+	})
+	a.wantFiles(t, "merged", map[string]string{"d/build/app": "program"})
+	a.restart()
+	a.wantFiles(t, "after a restart", map[string]string{"d/build/app": "program"})
+	must(t, a.unlink("d/build/app"))
+	must(t, a.rmdir("d/build"))
+	eventually(t, "theirs is shown", func() bool { s, err := a.read("d/build"); return err == nil && s == "theirs" })
+	mustQuiet(t, a, b)
+}
+
 // While the rules can't be read everything stays, since it might have to.
 func TestIgnoreRulesUnread(t *testing.T) {
 	a, b, _ := ignoring(t)

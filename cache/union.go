@@ -64,18 +64,22 @@ func (d *Drive) unite(t *tx, u union) error {
 			return err
 		}
 		switch k := il.byName[name]; {
-		case n == nil:
+		case n == nil, k != nil && k.id == n.id:
 		case n.isDir() && d.within(into.id, n): // the server has it otherwise
 		case k == nil:
 			t.link(into, il, name, n)
-			t.node(n)
-			if n.isDir() {
-				into.nlink++
-			}
-			d.letGo(n)
-		case k.id != n.id && d.journal.places[place{from.id, name}] > 0 && !n.isDir() && k.typ != 'd':
+			into.nlink += subdirs(n.typ)
+			d.united(t, into, n)
+		case d.stays(n): // it hides theirs
+			d.shadow(t, into.id)
+			into.nlink += subdirs(n.typ) - subdirs(k.typ)
+			t.point(into, k, n)
+			d.united(t, into, n)
+		case d.journal.places[place{from.id, name}] > 0 && !n.isDir() && k.typ != 'd':
 			t.point(into, k, n) // what was done to it since is on its way
-			t.node(n)
+			d.united(t, into, n)
+		}
+		if n != nil {
 			d.letGo(n)
 		}
 		t.b.Delete(entryKey(from.id, name), nil)
@@ -108,6 +112,20 @@ func (d *Drive) unite(t *tx, u union) error {
 	d.notes.inode(into, true)
 	d.letGo(from)
 	return nil
+}
+
+// subdirs is by how much an entry of a type raises the number of links of its directory.
+func subdirs(typ byte) uint32 {
+	if typ == 'd' {
+		return 1
+	}
+	return 0
+}
+
+// united notes that a name of a directory leads now to what was in the one that became part of it; locked.
+func (d *Drive) united(t *tx, into, n *node) {
+	t.node(n)
+	d.notes.entry(into, string(n.name))
 }
 
 // meet makes a directory known of which this device had not heard; locked. It has no name here yet: what is pending
