@@ -19,6 +19,8 @@ type dcache struct {
 	d  *Drive
 	mu lock
 
+	collects bool // writes, and goes by its own sizes and times; guarded by Drive.mu
+
 	names map[dname]uint64 // 0: there is none
 	attrs map[uint64]Attr
 }
@@ -38,6 +40,8 @@ type dname struct {
 func newDcache(d *Drive) *dcache {
 	return &dcache{d: d, mu: make(lock, 1), names: map[dname]uint64{}, attrs: map[uint64]Attr{}}
 }
+
+func (k *dcache) Writeback() bool { return k.collects }
 
 func (k *dcache) EntryChanged(parent uint64, name string) {
 	k.mu.Lock()

@@ -16,7 +16,7 @@ import (
 // of such programs.
 type pins struct {
 	roots  map[api.ID]bool  // kept in Pebble
-	todo   map[api.ID]bool  // nodes that may have to be fetched
+	todo   map[api.ID]bool  // nodes that may have to be fetched; false: that is being done, and nothing is new since it was begun
 	missed map[api.ID]error // nodes that could not be, where others can; they are tried again
 	stays  int64            // so many bytes of other content could not go when the list was last gone through; 0: it was not tried
 	wake   chan struct{}
@@ -339,6 +339,7 @@ func (d *Drive) pinAll() error {
 	d.pins.stays = 0
 	for len(d.pins.todo) > 0 && d.paused() == "" {
 		for id := range d.pins.todo {
+			d.pins.todo[id] = false
 			n, err := d.load(id)
 			if err == nil && n != nil && !n.dead && d.pinned(n) {
 				err = d.pinTree(n)
@@ -348,7 +349,9 @@ func (d *Drive) pinAll() error {
 			if err != nil || d.ctx.Err() != nil {
 				return err
 			}
-			delete(d.pins.todo, id)
+			if !d.pins.todo[id] { // else another version has come meanwhile
+				delete(d.pins.todo, id)
+			}
 		}
 	}
 	return nil

@@ -209,3 +209,35 @@ func TestUnpinForgetsWhatIsMissing(t *testing.T) {
 		}
 	})
 }
+
+// A version that comes while the one before is fetched for a pin is fetched too, before it is said that all is here.
+func TestPinFetchesWhatIsSavedMeanwhile(t *testing.T) {
+	for name, size := range map[string]int{"large": wholeSize + 1, "small, of a kernel that collects writes": 10} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+				y.d.mu.Lock()
+				y.kern.collects = size <= wholeSize
+				y.d.mu.Unlock()
+				save := func(size int) {
+					t.Helper()
+					must(t, x.write("f", strings.Repeat("x", size)))
+					must(t, x.sync())
+					eventually(t, "y hears of it", func() bool { a, err := y.stat("f"); return err == nil && a.Size == int64(size) })
+				}
+				save(size)
+				begun, goOn := make(chan bool, 100), make(chan bool)
+				y.wire.faults(func(w *wire) {
+					w.lacks = func(api.ID) error { begun <- true; <-goOn; return nil }
+				})
+				pinned := make(chan error)
+				go func() { pinned <- y.d.Pin(t.Context(), "f") }()
+				<-begun
+				save(size + 1)
+				close(goOn)
+				if err := <-pinned; err != nil || !y.has(t, "f") {
+					t.Errorf("pinned: %v; the new version is here: %v", err, y.has(t, "f"))
+				}
+			})
+		})
+	}
+}
