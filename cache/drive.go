@@ -270,7 +270,7 @@ func (d *Drive) open() error {
 	}
 	if d.st, err = openStore(dir, surroundings{
 		memory: d.cfg.Memory, fs: d.cfg.seam.fs(), log: d.log, space: d.space, damage: d.distrust, contents: d.contentPaths,
-		before: func() error { return d.syncContents(nil, true) }, during: d.limbo,
+		before: func(seen map[*content]bool) error { return d.syncContents(nil, seen, true) }, during: d.limbo,
 	}); err != nil {
 		return err
 	}
@@ -389,7 +389,7 @@ func (d *Drive) Close() error {
 	t.b.Set(metaKey("clean"), []byte{1}, nil)
 	err := errors.Join(d.save(0), t.commit())
 	d.mu.Unlock()
-	failed := d.syncContents(nil, true)
+	failed := d.syncContents(nil, map[*content]bool{}, true)
 	err = errors.Join(err, failed, d.st.sync(failed == nil))
 	if cerr := d.st.close(); err == nil {
 		err = cerr

@@ -44,9 +44,9 @@ func (d *Drive) firm(n *node) {
 }
 
 // syncContents makes the content that records refer to durable, as far as it changed since it
-// last was; but (nil: none) is left to the caller. behind is not in the call of a program that waits for one file.
-// An error is of some of it, all else is durable.
-func (d *Drive) syncContents(but *content, behind bool) (failed error) {
+// last was; but (nil: none) is left to the caller, and so is what is still being written and was seen before: it is durable as it was then. behind is
+// not in the call of a program that waits for one file. An error is of some of it, all else is durable.
+func (d *Drive) syncContents(but *content, seen map[*content]bool, behind bool) (failed error) {
 	type changed struct {
 		n         *node
 		h         *hot
@@ -86,6 +86,10 @@ func (d *Drive) syncContents(but *content, behind bool) (failed error) {
 			}
 			continue
 		}
+		if seen[n.c] && !free {
+			continue
+		}
+		seen[n.c] = true
 		fd := -1
 		if onebyone() {
 			var err error

@@ -187,14 +187,14 @@ func TestContentStaysLooseUntilItIsDurable(t *testing.T) {
 		}
 		return nil
 	})
-	must(t, v.d.syncContents(nil, true))
+	must(t, v.d.syncContents(nil, map[*content]bool{}, true))
 	if !written.Load() {
 		t.Fatal("nothing was synced")
 	}
 	if n := v.loose(); n != 1 {
 		t.Errorf("%d files are loose after one was written while it was synced", n)
 	}
-	must(t, v.d.syncContents(nil, true))
+	must(t, v.d.syncContents(nil, map[*content]bool{}, true))
 	v.mu.Lock()
 	durable := string(v.durable[filepath.Base(path)].data)
 	v.mu.Unlock()

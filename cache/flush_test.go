@@ -72,14 +72,19 @@ func TestFsyncTellsOfAnEarlierError(t *testing.T) {
 
 // What is saved while content is being made durable is not left without its content by the journal's sync that follows.
 func TestSavedDuringASync(t *testing.T) {
-	for range 6 {
+	for i := range 6 {
+		after := int32(i%3 + 1)
 		v := unkindly(t)
 		must(t, v.write("letter", "old"))
 		must(t, v.d.st.settle())
 		must(t, v.write("other", "x"))
-		var once atomic.Bool
+		var calls atomic.Int32
 		v.sicken(func() error {
-			if !once.Swap(true) {
+			switch n := calls.Add(1); {
+			case n < after: // others
+				must(t, v.write("other", fmt.Sprint("x", n)))
+				time.Sleep(30 * time.Millisecond)
+			case n == after:
 				must(t, v.write("letter.new", "new"))
 				must(t, v.rename("letter.new", "letter", 0))
 				time.Sleep(30 * time.Millisecond) // a disk that is slow
@@ -95,4 +100,28 @@ func TestSavedDuringASync(t *testing.T) {
 		v.wire.mend()
 		mustQuiet(t, v)
 	}
+}
+
+// What is being written all the time keeps the journal's sync up once.
+func TestWrittenDuringASync(t *testing.T) {
+	v := unkindly(t)
+	h, err := v.openFile("video", unix.O_WRONLY|unix.O_CREAT)
+	must(t, err)
+	must(t, h.write("frame"))
+	var calls atomic.Int32
+	v.sicken(func() error {
+		n := calls.Add(1)
+		must(t, h.write(fmt.Sprint("frame ", n)))
+		must(t, v.mkdir(fmt.Sprint("dir ", n)))
+		time.Sleep(30 * time.Millisecond) // a disk that is slow
+		return nil
+	})
+	must(t, v.d.st.settle())
+	if n := calls.Load(); n > 2 { // the other one is the timer's
+		t.Errorf("it was synced %d times", n)
+	}
+	v.sicken(func() error { return nil })
+	h.close()
+	v.wire.mend()
+	mustQuiet(t, v)
 }

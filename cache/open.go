@@ -364,7 +364,7 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 	var rider int64
 	journal := func() error { return nil }
 	if d.st.unsynced() {
-		others := d.st.ready(func() error { return d.syncContents(c, false) })
+		others := d.st.ready(func(seen map[*content]bool) error { return d.syncContents(c, seen, false) })
 		var rides bool
 		d.mu.Lock()
 		if rider, rides = d.ride(n, c); rides {

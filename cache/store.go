@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"satchel/api"
 )
 
 const (
@@ -59,7 +62,7 @@ type surroundings struct {
 	space    *ballast
 	damage   func(error)                              // told of records that can't be read
 	contents func(each func(path string) error) error // goes through the content files
-	before   func() error                             // makes content durable; called before records become so
+	before   func(seen map[*content]bool) error       // makes content durable; called before records become so
 	during   func() func(sound bool)                  // called when a sync begins; what it returns is called when it is done
 }
 
@@ -189,7 +192,7 @@ func (s *store) beforeTable() {
 	s.flushes.mu.Lock()
 	defer s.flushes.mu.Unlock()
 	if s.flushes.begun.Swap(false) {
-		if err := s.before(); err != nil {
+		if err := s.before(map[*content]bool{}); err != nil {
 			s.log.Error("make content durable", "err", err)
 		}
 	}
@@ -227,24 +230,28 @@ func (s *store) settle() error {
 		return nil
 	}
 	failed := s.ready(s.before)
-	if failed != nil {
+	if failed != nil && failed != errBehind {
 		s.log.Error("make content durable", "err", failed) // whose fsync tells of it
 	}
 	return s.sync(failed == nil)
 }
 
+// errBehind means that content is changed faster than it becomes durable.
+var errBehind = api.Errorf(api.Unavailable, "content is changed faster than it becomes durable")
+
 // ready makes the content durable that the commits refer to, and, where that took long enough for many, that of the commits that
-// came meanwhile.
-func (s *store) ready(contents func() error) (failed error) {
-	const most, brief = 2, 20 * time.Millisecond
+// came meanwhile: until it was brief. It is soon, since of what is still being written each is looked at once.
+func (s *store) ready(contents func(seen map[*content]bool) error) (failed error) {
+	const most, brief = 8, 20 * time.Millisecond
+	seen := map[*content]bool{}
 	for range most {
 		commits, begin := s.commits.Load(), time.Now()
-		failed = errors.Join(failed, contents())
+		failed = errors.Join(failed, contents(seen))
 		if s.commits.Load() == commits || time.Since(begin) < brief {
-			break
+			return failed
 		}
 	}
-	return failed
+	return cmp.Or(failed, errBehind)
 }
 
 // hurry asks for durability before hardInterval is over.
