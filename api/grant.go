@@ -15,7 +15,7 @@ const (
 	PermWrite                          // new files, and new content of those that are there
 	PermMkdir                          // new directories
 	PermDelete                         // removal of what is in a directory
-	PermRename                         // other names, and other places within what is shared
+	PermRename                         // other names, and with read and write other places within what is shared
 	PermCopy                           // copies of what is there
 
 	AllPermissions Permissions = 1<<iota - 1

@@ -171,11 +171,16 @@ func (r *router) to(id *uint64, needs api.Permissions) (f *filesystem, done func
 	if f == nil {
 		return nil, done, stale
 	}
-	if f.bound != nil && api.Permissions(f.bound.may.Load())&needs != needs || needs&(api.PermWrite|api.PermMkdir) != 0 && f.barred(*id) {
+	if f.lacks(needs) || needs&(api.PermWrite|api.PermMkdir) != 0 && f.barred(*id) {
 		done()
 		return nil, nothing, fuse.EACCES
 	}
 	return f, done, fuse.OK
+}
+
+// lacks tells whether the user does not hold all of some permissions at the source of a bind.
+func (f *filesystem) lacks(needs api.Permissions) bool {
+	return f.bound != nil && api.Permissions(f.bound.may.Load())&needs != needs
 }
 
 // holds tells whether a name in the mounted drive is a directory in which

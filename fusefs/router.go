@@ -126,7 +126,7 @@ func (r *router) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, o *f
 	if (in.NodeId^in.Oldnodeid)&^idMask != 0 {
 		return fuse.EXDEV
 	}
-	f, done, st := r.to(&in.NodeId, api.PermWrite|api.PermCopy)
+	f, done, st := r.to(&in.NodeId, api.PermRead|api.PermWrite|api.PermCopy)
 	if f == nil {
 		return st
 	}
@@ -166,7 +166,7 @@ func (r *router) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, newName
 	}
 	defer done()
 	in.Newdir &= idMask
-	if f.barred(in.Newdir) {
+	if f.barred(in.Newdir) || in.NodeId != in.Newdir && f.lacks(api.PermRead|api.PermWrite) {
 		return fuse.EACCES
 	}
 	if in.Flags&cache.RenameExchange == 0 && f.holds(in.Newdir, newName, cancel) {

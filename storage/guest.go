@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"satchel/api"
@@ -82,15 +83,18 @@ func touch(t *tree.Touched, m api.Mutation) {
 
 // applyAsGuest applies what the grants allow of a batch to the locked drive.
 func (d *Drive) applyAsGuest(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, b api.Batch) (a postgres.Answer, err error) {
-	held, err := d.held(ctx, tx, b.Mutations)
-	if err != nil {
-		return a, err
-	}
 	made := map[api.ID]api.ID{}
 	for _, m := range b.Mutations {
 		if m.Op == api.OpCreate {
 			made[m.Node] = api.ID{}
 		}
+	}
+	held, err := d.held(ctx, tx, b.Mutations)
+	if err == nil {
+		b.Mutations, err = d.follow(ctx, tx, by, held, made, b.Mutations)
+	}
+	if err != nil {
+		return a, err
 	}
 	for acts := false; ; acts = true {
 		a = postgres.Answer{Number: b.Number, Outcomes: make([]api.Outcome, len(b.Mutations))}
@@ -172,6 +176,16 @@ type holdings struct {
 	held  []bool
 }
 
+func (h *holdings) has(node api.ID, anyOf api.Permissions) bool {
+	i, asked := h.index[postgres.Need{Node: node, AnyOf: anyOf}]
+	return asked && h.held[i]
+}
+
+func (h *holdings) add(n postgres.Need, held bool) {
+	h.index[n] = len(h.held)
+	h.held = append(h.held, held)
+}
+
 // held asks for that.
 func (d *Drive) held(ctx context.Context, tx *postgres.Tx, batch []api.Mutation) (*holdings, error) {
 	var all []postgres.Need
@@ -204,6 +218,53 @@ func (d *Drive) held(ctx context.Context, tx *postgres.Tx, batch []api.Mutation)
 	return h, err
 }
 
+// follow is a batch in which writes of files that were moved, from where the guest may not write any more to where he may, name the
+// place that they have now: nothing else is new of a file that was only moved. It adds to held what that needs; made is as for weigh.
+func (d *Drive) follow(ctx context.Context, tx *postgres.Tx, by postgres.Author, held *holdings, made map[api.ID]api.ID, batch []api.Mutation) ([]api.Mutation, error) {
+	strayed := func(m api.Mutation) bool {
+		_, new := made[m.Parent]
+		return m.Op == api.OpWrite && !new && held.has(m.Node, api.PermWrite) && !held.has(m.Parent, api.PermWrite)
+	}
+	var files []api.ID
+	for _, m := range batch {
+		if strayed(m) {
+			files = append(files, m.Node)
+		}
+	}
+	if len(files) == 0 {
+		return batch, nil
+	}
+	rows, err := tx.Working(ctx, d.id, by.Device).Load(tree.Want{Nodes: files}) // with the names that he may see
+	if err != nil {
+		return nil, err
+	}
+	needs := make([]postgres.Need, len(rows.Entries))
+	for i, e := range rows.Entries {
+		needs[i] = postgres.Need{Node: e.Parent, AnyOf: api.PermWrite}
+	}
+	may, err := tx.Holds(ctx, d.id, needs)
+	if err != nil {
+		return nil, err
+	}
+	places := map[api.ID]tree.Key{}
+	for i, e := range rows.Entries {
+		if may[i] {
+			places[e.Node] = e.Key
+		}
+	}
+	batch = slices.Clone(batch)
+	for i := range batch {
+		m := &batch[i]
+		if at, ok := places[m.Node]; ok && strayed(*m) {
+			m.Parent, m.Name = at.Parent, at.Name
+		}
+	}
+	for i, n := range needs {
+		held.add(n, may[i])
+	}
+	return batch, nil
+}
+
 // weigh holds the mutations of a guest's batch against what he holds. What the
 // batch itself makes, if it may, is his to go on with: made has those nodes, each with zero, or with
 // the directory that says what he may do in it.
@@ -219,8 +280,7 @@ func (h *holdings) weigh(batch []api.Mutation, made map[api.ID]api.ID) []verdict
 				return true
 			}
 		}
-		i, asked := h.index[postgres.Need{Node: node, AnyOf: p}]
-		return asked && h.held[i]
+		return h.has(node, p)
 	}
 	verdicts := make([]verdict, len(batch))
 	for i, m := range batch {

@@ -36,6 +36,7 @@ func needs(batch []api.Mutation) []postgres.Need {
 // needsOf is what a guest must hold to make one change.
 func needsOf(m api.Mutation) (all []postgres.Need) {
 	add := func(node api.ID, anyOf api.Permissions) { all = append(all, postgres.Need{Node: node, AnyOf: anyOf}) }
+	content := func(node api.ID) { add(node, api.PermRead); add(node, api.PermWrite) }
 	switch m.Op {
 	case api.OpCreate:
 		if m.Attr != nil && m.Attr.Type == api.Directory {
@@ -43,15 +44,16 @@ func needsOf(m api.Mutation) (all []postgres.Need) {
 		} else {
 			add(m.Parent, api.PermWrite)
 		}
-	case api.OpLink:
+	case api.OpLink: // another name may be in other hands
 		add(m.Node, api.PermCopy)
+		content(m.Node)
 		add(m.Parent, api.PermWrite)
 	case api.OpUnlink, api.OpRmdir:
 		add(m.Parent, api.PermDelete)
 	case api.OpRename:
 		add(m.Parent, api.PermRename)
 		if m.ToParent != m.Parent { // it may be in other hands there
-			add(m.Parent, api.PermRead)
+			content(m.Parent)
 			add(m.ToParent, api.PermRename|api.PermWrite|api.PermMkdir)
 		}
 		if !m.Replaces.IsZero() {
@@ -61,8 +63,8 @@ func needsOf(m api.Mutation) (all []postgres.Need) {
 		add(m.Parent, api.PermRename)
 		add(m.ToParent, api.PermRename)
 		if m.ToParent != m.Parent {
-			add(m.Parent, api.PermRead)
-			add(m.ToParent, api.PermRead)
+			content(m.Parent)
+			content(m.ToParent)
 		}
 	default: // write, setattr
 		add(m.Node, api.PermWrite)

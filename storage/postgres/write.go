@@ -48,7 +48,7 @@ func (w *writer) difference(d tree.Diff, by Author) {
 			column(d.Adopted, func(a *tree.Adoption) api.ID { return a.From }), column(d.Adopted, func(a *tree.Adoption) api.ID { return a.To }))
 	}
 	w.newDirs(d.NewDirs)
-	w.goneEntries(d.GoneEntries)
+	// Before the old names go and directories get other zones, by which check_guest_names sees what a guest could do.
 	w.entries(d.NewEntries, `
 		INSERT INTO entries (drive, owner, born, parent, name, node)
 		SELECT $1, $2, $3, x.* FROM unnest($4::uuid[], $5::text[], $6::uuid[]) x`)
@@ -64,6 +64,7 @@ func (w *writer) difference(d tree.Diff, by Author) {
 		UPDATE entries e SET node = x.node, born = $3
 		FROM x
 		WHERE e.drive = x.drive AND e.owner = $2 AND e.parent = x.parent AND e.name = x.name COLLATE "C"`)
+	w.goneEntries(d.GoneEntries)
 	w.changeDirs(d.Dirs)
 	if len(d.Rezoned) > 0 {
 		w.batch.Queue(`SELECT rezone($1, $2)`, d.Drive.ID, d.Rezoned)
