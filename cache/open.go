@@ -139,6 +139,9 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 		return Opened{}, err
 	}
 	if writing(flags) {
+		if n.gone { // somebody reads it yet, and nothing would keep what is written
+			return Opened{}, ErrStale
+		}
 		if n.unaware && flags&unix.O_TRUNC == 0 {
 			n.unaware = false
 			return Opened{}, ErrStale // see Append
@@ -254,6 +257,7 @@ func (d *Drive) Release(fid uint64, flags uint32) {
 				t.commit()
 			}
 			d.settle(n)
+			d.offerClosed(n)
 		}
 	}
 	d.closed(n)

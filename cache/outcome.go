@@ -2,12 +2,8 @@ package cache
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"satchel/api"
 )
@@ -30,9 +26,10 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	t := d.begin()
 	t.behind = true
 	listening := d.listening()
+	withheld := d.withhold(t, f, c.Outcomes, byID)
 	entries := make([]*entry, len(f.Entries))
 	for i, seq := range f.Entries {
-		if entries[i] = d.journal.find(seq); entries[i] != nil {
+		if entries[i] = d.journal.find(seq); entries[i] != nil && !withheld[i] {
 			t.drop(entries[i])
 		}
 	}
@@ -40,6 +37,9 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 		m := &f.Batch.Mutations[i]
 		for l := range listening {
 			l.landed[m.Node], l.landed[m.Replaces] = c.Seq, c.Seq
+		}
+		if withheld[i] {
+			continue
 		}
 		if o.Status != api.Applied {
 			d.eventOf(m, &o)
@@ -346,82 +346,6 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 	d.noteEvent(EventRefused, old, oldName, now, o.Message, p.id)
 	d.log.Warn("refused by the server; kept in the Recovered folder", "name", oldName, "as", now, "why", o.Message)
 	return nil
-}
-
-// rescue gives what of a batch was refused, and has content, to [Config.Rescue]. Not locked: what it is
-// given to may ask this drive.
-func (d *Drive) rescue(f *flight, outcomes []api.Outcome, byID map[api.ID]*api.Node) error {
-	if d.cfg.Rescue == nil {
-		return nil
-	}
-	for i, o := range outcomes {
-		if m := &f.Batch.Mutations[i]; o.Status == api.Refused && (m.Op == api.OpCreate || m.Op == api.OpWrite) && !madeAlready(m, &o, byID) {
-			if err := d.rescueOne(m.Node); err != nil {
-				return fmt.Errorf("keep what was refused: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// A rescued is where [Config.Rescue] kept content.
-type rescued struct {
-	As    api.Name `json:"as"`
-	Ctime int64    `json:"ctime"` // of the content file then
-}
-
-// rescueOne does so with one file, unless that was done for an earlier answer to its batch and nothing was written since.
-func (d *Drive) rescueOne(id api.ID) error {
-	d.mu.Lock()
-	n, err := d.load(id)
-	if err != nil || n == nil || n.dead || !n.isFile() || n.slot == 0 {
-		d.mu.Unlock()
-		return err
-	}
-	name, fd := string(n.name), -1
-	var kept rescued
-	c, err := d.attach(n)
-	if err == nil {
-		kept.Ctime = c.ctime()
-		if was, ok := d.syn.rescued[id]; !ok || was.Ctime != kept.Ctime {
-			fd, err = unix.Dup(c.fd)
-		}
-	}
-	d.letGo(n)
-	d.mu.Unlock()
-	if err != nil || fd < 0 {
-		return err
-	}
-	content := os.NewFile(uintptr(fd), name)
-	defer content.Close()
-	as, err := d.cfg.Rescue(name, io.NewSectionReader(content, 0, 1<<62))
-	if err != nil {
-		return err
-	}
-	kept.As = api.Name(as)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t := d.begin()
-	t.behind = true
-	d.syn.rescued[id] = kept
-	t.b.Set(metaKey("rescued"), mustJSON(d.syn.rescued), nil)
-	return t.commit()
-}
-
-// undo takes back what was refused, after its content was given to [Config.Rescue]; locked.
-func (d *Drive) undo(t *tx, n *node, m *api.Mutation, o api.Outcome, theirs *api.Node) {
-	up, name := n.up, n.name
-	if m.Op == api.OpWrite && n.isFile() && n.slot != 0 {
-		d.divert(t, n, api.NewID(), theirs) // whoever has it open goes on with what is no file any more
-	}
-	d.perish(t, n)
-	if w := d.byID[m.Node]; w != nil && w != n && theirs == nil {
-		w.up, w.name = up, name
-		d.perish(t, w) // the server has no such node
-	}
-	now := d.syn.rescued[m.Node].As
-	delete(d.syn.rescued, m.Node)
-	d.noteEvent(EventRefused, up, name, now, o.Message, api.ID{}) // it is in another drive
 }
 
 // recoveredDir finds or makes the Recovered folder; locked.

@@ -101,6 +101,13 @@ func (d *Drive) offerStuck() {
 	}
 }
 
+// offerClosed makes due what was set aside of a file that was open for writing; locked.
+func (d *Drive) offerClosed(n *node) {
+	if n.hot != nil && n.hot.entry != nil && n.hot.entry.fails > 0 {
+		n.hot.entry.after = time.Time{}
+	}
+}
+
 // nameOf is the name that people know a mutation's node by; locked.
 func (d *Drive) nameOf(e *entry) api.Name {
 	if e.m.Name != "" {

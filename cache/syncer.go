@@ -285,37 +285,40 @@ func (d *Drive) unsend(t *tx, f *flight, lacksChunks bool) {
 	t.b.Delete(metaKey("flight"), nil)
 	d.part(t)
 	for _, seq := range f.Entries {
-		e := d.journal.find(seq)
-		if e == nil {
-			continue
+		if e := d.journal.find(seq); e != nil {
+			d.putBack(t, e, lacksChunks)
 		}
-		e.sent = false
-		n := d.syn.hots[e.m.Node]
-		if n == nil || e.m.Op != api.OpWrite && e.m.Op != api.OpCreate {
-			continue
-		}
-		h := n.hot
-		if h.entry == nil {
-			h.entry = e
-			if !lacksChunks && h.sent != nil {
-				h.ready, h.sent = h.sent, nil
-				d.journal.awaits(h)
-				continue
-			}
-		} else { // written again since: the later write carries the content of both
-			if e.m.Op == api.OpCreate {
-				t.drop(h.entry)
-				h.entry = e
-			} else {
-				t.drop(e)
-				d.journal.inherit(h.entry, e)
-			}
-		}
-		h.ready, h.sent = nil, nil
-		d.journal.awaits(h)
-		h.due = time.Now()
-		d.enqueue(n)
 	}
+}
+
+// putBack is unsend of one mutation; locked.
+func (d *Drive) putBack(t *tx, e *entry, lacksChunks bool) {
+	e.sent = false
+	n := d.syn.hots[e.m.Node]
+	if n == nil || e.m.Op != api.OpWrite && e.m.Op != api.OpCreate {
+		return
+	}
+	h := n.hot
+	if h.entry == nil {
+		h.entry = e
+		if !lacksChunks && h.sent != nil {
+			h.ready, h.sent = h.sent, nil
+			d.journal.awaits(h)
+			return
+		}
+	} else { // written again since: the later write carries the content of both
+		if e.m.Op == api.OpCreate {
+			t.drop(h.entry)
+			h.entry = e
+		} else {
+			t.drop(e)
+			d.journal.inherit(h.entry, e)
+		}
+	}
+	h.ready, h.sent = nil, nil
+	d.journal.awaits(h)
+	h.due = time.Now()
+	d.enqueue(n)
 }
 
 // loadJournal reads the pending mutations.
