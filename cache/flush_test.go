@@ -125,3 +125,31 @@ func TestWrittenDuringASync(t *testing.T) {
 	v.wire.mend()
 	mustQuiet(t, v)
 }
+
+// An fsync whose commits can't ride makes content durable before the names that lead to it: when the power goes meanwhile the former content is there.
+func TestFsyncSyncsContentBeforeTheLog(t *testing.T) {
+	for range 6 {
+		v := adrift(t)
+		v.d.st.riders.off = true // as on btrfs
+		must(t, v.write("letter", "old"))
+		must(t, v.d.st.settle())
+		h, err := v.openFile("letter.new", unix.O_RDWR|unix.O_CREAT)
+		must(t, err)
+		must(t, h.write("new"))
+		must(t, v.rename("letter.new", "letter", 0))
+		renamed := v.d.st.commits.Load()
+		v.sicken(func() error { return unix.EIO }) // the sync does not come to its end
+		if err := h.fsync(); !errors.Is(err, unix.EIO) {
+			t.Errorf("fsync on a sick disk: %v", err)
+		}
+		if v.d.st.durable() >= renamed {
+			t.Error("the new name is durable, and its content is not")
+		}
+		v.sick.Store(nil)
+		v.kill(true)
+		v.start()
+		if got, err := v.read("letter"); err != nil || got != "old" {
+			t.Errorf("the letter has %q, %v\n%s", got, err, v.log)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -341,85 +340,6 @@ func (d *Drive) Write(fid uint64, off int64, data []byte, c Cred) (int, error) {
 		return w, api.Errorf(kindOf(err), "write: %w", err)
 	}
 	return w, nil
-}
-
-// Fsync makes a file's content and all that was journalled so far durable on this machine, or with
-// FsyncServer on the server. With dataOnly (fdatasync) the file's times may be left out. A dirty file's record
-// need not be brought up to date for it: after a crash, size and times are taken from the content file.
-func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
-	d.mu.Lock()
-	n, err := d.known(fid)
-	fd, ctime := -1, int64(0)
-	var c *content
-	var id api.ID
-	if err == nil {
-		id = n.id
-	}
-	if err == nil && n.c != nil {
-		c = n.c
-		ctime = c.ctime()
-		fd, err = unix.Dup(c.fd)
-	}
-	d.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	// What the other records refer to comes first; then both at once, in one file if they can be.
-	var rider int64
-	journal := func() error { return nil }
-	if d.st.unsynced() {
-		others := d.st.ready(func(seen map[*content]bool) error { return d.syncContents(c, seen, false) })
-		var rides bool
-		d.mu.Lock()
-		if rider, rides = d.ride(n, c); rides {
-			ctime, dataOnly = c.ctime(), false
-		}
-		d.mu.Unlock()
-		if !rides {
-			synced := make(chan error, 1)
-			go func() { synced <- d.st.sync(others == nil) }()
-			journal = func() error { return <-synced }
-		}
-	}
-	if fd >= 0 {
-		err = d.cfg.seam.sync(fd, dataOnly)
-		unix.Close(fd)
-	}
-	jerr := journal()
-	if c != nil {
-		d.mu.Lock()
-		err, c.failed = cmp.Or(err, c.failed), nil
-		d.mu.Unlock()
-	}
-	if err != nil {
-		return api.Errorf(kindOf(err), "fsync: %w", err)
-	}
-	if jerr != nil {
-		return jerr
-	}
-	d.st.rode(rider)
-	if c != nil {
-		d.mu.Lock()
-		d.noteSynced(c, ctime)
-		d.mu.Unlock()
-	}
-	if d.cfg.FsyncServer {
-		return d.syncServer(id, intr)
-	}
-	return nil
-}
-
-// SyncDir makes directory changes durable, as Fsync.
-func (d *Drive) SyncDir(intr Interrupt) error {
-	if d.st.unsynced() {
-		if err := d.st.settle(); err != nil {
-			return err
-		}
-	}
-	if d.cfg.FsyncServer {
-		return d.syncServer(api.ID{}, intr)
-	}
-	return nil
 }
 
 // Fallocate is fallocate(2) on the content file.

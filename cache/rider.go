@@ -212,11 +212,20 @@ func (s *store) begin(dir string) error {
 	return s.commit(b)
 }
 
+// mayRide tells whether content may have a rider, and what would ride fits into one; locked.
+func (d *Drive) mayRide(n *node, c *content) bool {
+	if c == nil || n.c != c || n.hot == nil || n.hot.ready != nil || n.hot.sent != nil || c.rider > d.st.synced.Load() {
+		return false // of what is hashed already the ctime must stay
+	}
+	v, _ := d.st.rider()
+	return v != nil
+}
+
 // ride gives content that is about to be made durable a rider with the commits that are not; false when it can't
 // have one. The number is that of the last of them. Locked.
 func (d *Drive) ride(n *node, c *content) (to int64, ok bool) {
-	if c == nil || n.c != c || n.hot == nil || n.hot.ready != nil || n.hot.sent != nil || c.rider > d.st.synced.Load() {
-		return 0, false // of what is hashed already the ctime must stay
+	if !d.mayRide(n, c) {
+		return 0, false
 	}
 	v, to := d.st.rider()
 	if v == nil {
