@@ -206,7 +206,7 @@ func (d *Drive) Unlink(parent uint64, name string, intr Interrupt) error {
 	t, tm := d.begin(), now()
 	t.unlink(p, l, api.Name(name))
 	touch(p, tm)
-	base := n.version
+	base := n.removed()
 	d.lose(t, n, place{p.id, api.Name(name)}, tm)
 	t.node(p, n)
 	if !n.dead || !d.annihilate(t, n) {

@@ -117,14 +117,21 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 		n.hot.removed = false
 	}
 	if m.Version != nil {
-		lost := n.lost(m.Version)
-		n.version, n.sha = m.Version.ID, m.Version.SHA256
 		d.committed(n, m.Version.Size)
-		if lost {
-			n.resized, n.unaware = n.lookups > 0, n.lookups > 0
-			n.size = m.Version.Size
-			n = d.replaced(t, n)
-			d.notes.inode(n, true)
+		if lost := n.lost(m); lost && n.hot != nil {
+			if n.hot.ready != nil { // it may be that nothing was written
+				n.hot.ready, n.hot.due = nil, time.Now()
+				d.journal.awaits(n.hot)
+				d.enqueue(n)
+			}
+		} else {
+			n.version, n.sha = m.Version.ID, m.Version.SHA256
+			if lost {
+				n.resized, n.unaware = n.lookups > 0, n.lookups > 0
+				n.size = m.Version.Size
+				n = d.replaced(t, n)
+				d.notes.inode(n, true)
+			}
 		}
 	}
 	t.node(n)
@@ -133,9 +140,6 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 	}
 	d.letGo(n)
 }
-
-// lost tells whether a power loss has taken what was sent of a file: what a program has read here since is not that.
-func (n *node) lost(sent *api.Version) bool { return n.hot == nil && n.version != sent.ID }
 
 // madeAlready tells whether the server refused a creation because it has the very node: another device gave it back
 // first, after a restore, and moved it or wrote it since.
@@ -219,12 +223,15 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 	if err != nil || n == nil || n.dead {
 		return
 	}
-	if n.lost(m.Version) {
+	lost := n.lost(m)
+	if lost && n.hot == nil {
 		d.shed(t, n)
 	}
 	again := d.divert(t, n, o.Conflict, byID[m.Node])
 	n.name, n.flags = o.Name, n.flags|flagAcked
-	n.version, n.sha = m.Version.ID, m.Version.SHA256
+	if !lost || n.hot == nil {
+		n.version, n.sha = m.Version.ID, m.Version.SHA256
+	}
 	t.node(n)
 	if again != nil { // written again since: that goes to the copy too
 		d.logWrite(t, n)

@@ -237,7 +237,7 @@ func (d *Drive) orphan(t *tx, n *node, edited bool) {
 		if e := d.journal.unsent(n.id, api.OpWrite); e != nil {
 			t.drop(e) // it would be sent as an empty file
 		}
-		n.size, n.version, n.sha = 0, api.ID{}, api.Hash{}
+		n.size, n.version, n.sha = 0, lostVersion(), nothing().SHA256
 		d.doubtNode(t, n)
 	}
 	t.node(n)

@@ -131,7 +131,7 @@ func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
 			version = n.version
 		}
 		d.mu.Unlock()
-		if lerr != nil || version.IsZero() || version == m.base {
+		if lerr != nil || version.IsZero() || isLost(version) || version == m.base {
 			return gone, lerr
 		}
 		body, cerr := d.cfg.Remote.Content(ctx, m.id, version, 0, 1)

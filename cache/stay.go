@@ -119,7 +119,7 @@ func (d *Drive) withdraw(t *tx, n *node, from, to place, tm int64) error {
 	}
 	d.cool(t, n)
 	if !d.annihilate(t, n) {
-		m := api.Mutation{Op: api.OpUnlink, Node: n.id, Parent: from.parent, Name: from.name, Base: n.version, Time: tm}
+		m := api.Mutation{Op: api.OpUnlink, Node: n.id, Parent: from.parent, Name: from.name, Base: n.removed(), Time: tm}
 		if n.isDir() {
 			m.Op, m.Base = api.OpRmdir, api.ID{}
 		}
