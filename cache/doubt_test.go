@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -73,6 +74,14 @@ func TestDoubtGoesToTheOtherName(t *testing.T) {
 	for how, remove := range map[string]func(x *device) error{
 		"removed":  func(x *device) error { return x.unlink("d") },
 		"replaced": func(x *device) error { return errors.Join(x.write("new", "new"), x.rename("new", "d", 0)) },
+		"removed before a restart": func(x *device) error {
+			err := x.unlink("d")
+			x.settled()
+			x.kill(false)
+			x.wire.cut()
+			x.start()
+			return err
+		},
 	} {
 		t.Run(how, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
@@ -86,6 +95,40 @@ func TestDoubtGoesToTheOtherName(t *testing.T) {
 			})
 		})
 	}
+}
+
+// However many files lose a name in a directory that is in doubt, all names are looked at for their others a few times.
+func TestDoubtGoesToOtherNamesTogether(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		const files = 100
+		must(t, x.mkdir("d"))
+		must(t, x.mkdir("e"))
+		for i := range files {
+			must(t, x.write(fmt.Sprint("d/", i), fmt.Sprint("text ", i)))
+			must(t, x.link(fmt.Sprint("d/", i), fmt.Sprint("e/", i)))
+		}
+		mustQuiet(t, x, y)
+		x.wire.cut()
+		a, err := x.stat("d")
+		must(t, err)
+		x.d.mu.Lock()
+		tx := x.d.begin()
+		x.d.doubt(tx, x.d.byFID[a.FID].id)
+		must(t, tx.commit())
+		x.d.seen = 0
+		x.d.mu.Unlock()
+		for i := range files {
+			must(t, x.unlink(fmt.Sprint("d/", i)))
+		}
+		x.wire.mend()
+		must(t, x.sync())
+		x.d.mu.Lock()
+		if most := int64(10 * 2 * files); x.d.seen > most {
+			t.Errorf("%d names were looked at for %d files", x.d.seen, files)
+		}
+		x.d.mu.Unlock()
+		mustQuiet(t, x, y)
+	})
 }
 
 // What another device writes into a file that is open here, and that it moves then, comes after the next start too (simulation, seed 31008654).

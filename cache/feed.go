@@ -399,9 +399,16 @@ func (d *Drive) unknown(id api.ID) bool {
 // was pending in them, once nothing is.
 func (d *Drive) resolve() error {
 	d.mu.Lock()
-	if len(d.syn.doubt) == 0 {
+	if len(d.syn.doubt)+len(d.syn.astray) == 0 {
 		d.mu.Unlock()
 		return nil
+	}
+	t := d.begin()
+	t.behind = true
+	d.doubtAstray(t)
+	if err := t.commit(); err != nil {
+		d.mu.Unlock()
+		return err
 	}
 	var dirs []api.ID
 	above := d.aboveUnsent()
@@ -430,7 +437,7 @@ func (d *Drive) resolve() error {
 			delete(d.syn.doubt, id)
 		}
 	}
-	t := d.begin()
+	t = d.begin()
 	t.behind = true
 	t.b.Set(metaKey("doubt"), mustJSON(d.syn.doubt), nil)
 	return cmp.Or(err, t.commit())

@@ -312,7 +312,7 @@ func (d *Drive) lose(t *tx, n *node, at place, tm int64) {
 		}
 	}
 	if n.nlink > 0 {
-		d.doubtLeft(t, n, at)
+		d.doubtLeft(t, n, at.parent)
 		return
 	}
 	n.dead = true

@@ -17,6 +17,7 @@ const (
 	keySlot    = 's' // slot number → slotRecord
 	keyStays   = 'l' // node id → nothing: it stays on this machine
 	keyPartial = 'p' // node id → what is here of a cold large file
+	keyAstray  = 'a' // node id → nothing: it has lost a name in a directory that is in doubt
 	keyMeta    = 'm' // word → value
 )
 
@@ -31,6 +32,7 @@ func entryKey(parent api.ID, name api.Name) []byte {
 
 func journalKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyJournal}, n) }
 func slotKey(n uint64) []byte    { return binary.BigEndian.AppendUint64([]byte{keySlot}, n) }
+func astrayKey(id api.ID) []byte { return append([]byte{keyAstray}, id[:]...) }
 func metaKey(word string) []byte { return append([]byte{keyMeta}, word...) }
 
 // A record is a node as this machine sees it: what the server said with the

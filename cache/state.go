@@ -204,14 +204,36 @@ func (d *Drive) doubtMoved(t *tx, from, to *node) {
 	}
 }
 
-// doubtLeft takes the doubt of a directory along with a file of which it loses a name, and that has others: it is listed with one of those. Locked.
-func (d *Drive) doubtLeft(t *tx, n *node, at place) {
-	if !d.syn.doubt[at.parent] {
+// doubtLeft takes the doubt of a directory along with a file that loses a name in it, and that has others: with one of those it is to be listed (doubtAstray). Locked.
+func (d *Drive) doubtLeft(t *tx, n *node, from api.ID) {
+	if d.syn.doubt[from] && !d.syn.astray[n.id] {
+		d.syn.astray[n.id] = true
+		t.b.Set(astrayKey(n.id), nil, nil)
+	}
+}
+
+// doubtAstray doubts a directory of each such file. It looks at all names, once for all of them. Locked.
+func (d *Drive) doubtAstray(t *tx) {
+	if len(d.syn.astray) == 0 {
 		return
 	}
-	if other, ok := d.named(n, at); ok {
-		t.at(n, other.parent, other.name)
-		d.doubt(t, other.parent)
+	found := map[api.ID]place{}
+	for at, id := range d.entries() {
+		if d.syn.astray[id] {
+			found[id] = at
+		}
+	}
+	for id := range d.syn.astray {
+		t.b.Delete(astrayKey(id), nil)
+	}
+	clear(d.syn.astray)
+	for id, at := range found {
+		d.doubt(t, at.parent)
+		if n, err := d.load(id); err == nil && n != nil && !n.dead {
+			t.at(n, at.parent, at.name)
+			t.node(n)
+			d.letGo(n)
+		}
 	}
 }
 

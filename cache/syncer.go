@@ -20,6 +20,7 @@ type syncer struct {
 	hots    map[api.ID]*node   // nodes whose content may differ from their version
 	loose   list.List          // those of them, as *node, whose content may be other than what is durable: see durable.go
 	doubt   map[api.ID]bool    // directories to be listed again when nothing is pending
+	astray  map[api.ID]bool    // files that have lost a name in one of those, and have others: see doubtLeft
 	rescued map[api.ID]rescued // content that was refused and that [Config.Rescue] kept, until it is undone
 	again   map[api.ID]bool    // those of them that came up while they were listed; nil when none is
 
@@ -88,7 +89,7 @@ func (d *Drive) wakeSyncer() {
 // loadSyncer reads where sending and hearing stood.
 func (d *Drive) loadSyncer() error {
 	s := &d.syn
-	s.hots, s.doubt, s.shadow, s.rescued = map[api.ID]*node{}, map[api.ID]bool{}, map[api.ID]bool{}, map[api.ID]rescued{}
+	s.hots, s.doubt, s.astray, s.shadow, s.rescued = map[api.ID]*node{}, map[api.ID]bool{}, map[api.ID]bool{}, map[api.ID]bool{}, map[api.ID]rescued{}
 	for i := range s.lanes {
 		s.lanes[i] = newLane()
 	}
@@ -105,6 +106,13 @@ func (d *Drive) loadSyncer() error {
 				return fmt.Errorf("the replica's %s: %w", word, err)
 			}
 		}
+	}
+	err := d.st.scan([]byte{keyAstray}, func(k, _ []byte) error {
+		s.astray[api.ID(k[1:17])] = true
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	d.shown.seq = s.seq
 	s.believed = cmp.Or(s.epoch, d.drive.Epoch) // without a cursor all is to be listed again
