@@ -91,3 +91,41 @@ func TestWrittenToWhatPowerLossTook(t *testing.T) {
 		}
 	}
 }
+
+// Content that became a conflict copy, and that a power loss took before that was heard, is not what a program read here meanwhile.
+func TestConflictCopyOfWhatPowerLossTook(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("f", "before"))
+		mustQuiet(t, x, y)
+		x.deafen(true)
+		must(t, y.write("f", "y's"))
+		must(t, y.sync())
+		s.sentAndLost(t, x, "f", "x's")
+		if text, err := x.read("f"); err != nil || text != "" {
+			t.Errorf("after the power loss: %q, %v", text, err)
+		}
+		x.deafen(false)
+		hasOnce(t, mustQuiet(t, x, y), "y's", "x's")
+	})
+}
+
+// What is appended to a file whose content comes back after a power loss goes to its end, whatever size the kernel knew meanwhile.
+func TestAppendToWhatComesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		s.sentAndLost(t, x, "f", "sent")
+		a, err := x.stat("f")
+		must(t, err)
+		x.wire.mend()
+		must(t, x.sync())
+		const flags = unix.O_WRONLY | unix.O_APPEND
+		if _, err := x.d.Open(a.FID, flags, self, nil); !errors.Is(err, ErrStale) {
+			t.Errorf("the kernel is not told to look the name up: %v", err)
+		}
+		_, err = x.d.Open(a.FID, flags, self, nil) // as by a descriptor
+		must(t, err)
+		_, err = x.d.Append(a.FID, a.Size, []byte(" and more"), self)
+		must(t, err)
+		x.d.Release(a.FID, flags)
+		hasOnce(t, mustQuiet(t, x, y), "sent and more")
+	})
+}
