@@ -74,7 +74,7 @@ func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
 	return nil
 }
 
-// suspects are the entries of a directory that the server shows otherwise.
+// suspects are the entries of a directory that the server shows otherwise. Of files without content here there is nothing to give back.
 func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.ID]bool) (found []missing, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,12 +86,15 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 	if err != nil {
 		return nil, err
 	}
+	t := d.begin()
+	t.behind = true
 	for _, k := range l.order {
 		if k.name == "" {
 			continue
 		}
 		n, err := d.load(k.id)
 		if err != nil {
+			t.close()
 			return nil, err
 		}
 		if n == nil || n.flags&flagAcked == 0 && !made[n.id] {
@@ -99,19 +102,22 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 		}
 		m := missing{place: place{dir, k.name}, id: n.id}
 		an := there[k.name]
+		known := an != nil && an.ID == n.id
 		switch {
-		case an == nil || an.ID != n.id:
+		case known && (!n.isFile() || an.Version == n.version):
+		case n.isFile() && n.slot == 0:
+			n.sha = api.Hash{} // the same, written now, is not what the server has
+			t.node(n)
+		case !known:
 			m.whole = true
-			if !n.isFile() || n.slot != 0 {
-				found = append(found, m)
-			}
-		case n.isFile() && an.Version != n.version && n.slot != 0 && !d.journal.sending(n.id): // an edit of a lost version is one of what is there instead
+			found = append(found, m)
+		case !d.journal.sending(n.id): // an edit of a lost version is one of what is there instead
 			m.base = an.Version
 			found = append(found, m)
 		}
 		d.letGo(n)
 	}
-	return found, nil
+	return found, t.commit()
 }
 
 // lacks asks the server whether it knows a node, or the version that is here.

@@ -424,3 +424,27 @@ func TestLostContentHoldsNothingUp(t *testing.T) {
 		t.Errorf("a file that is gone is lacking: %v, %v", lacks, err)
 	}
 }
+
+// What is written into a file whose content was never here, and that a restored server has lost, is sent also where it is the bytes that the file had.
+func TestSameWrittenIntoWhatIsLost(t *testing.T) {
+	for _, older := range []bool{false, true} { // the server has a version from before instead
+		inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+			x.end()
+			if older {
+				must(t, s.store("f", "as in the backup"))
+			}
+			restore := s.server.Backup()
+			must(t, s.store("f", "after the backup"))
+			eventually(t, "y hears", func() bool { a, err := y.stat("f"); return err == nil && a.Size == int64(len("after the backup")) })
+			y.wire.cut()
+			restore()
+			y.deafen(true)
+			must(t, y.mkdir("mark")) // by whose answer y learns of the restore
+			must(t, y.sync())
+			must(t, y.write("f", "after the backup"))
+			must(t, y.sync())
+			y.deafen(false)
+			hasOnce(t, s.quiet(t, y), "after the backup")
+		})
+	}
+}
