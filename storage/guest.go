@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"satchel/api"
@@ -83,232 +82,155 @@ func touch(t *tree.Touched, m api.Mutation) {
 
 // applyAsGuest applies what the grants allow of a batch to the locked drive.
 func (d *Drive) applyAsGuest(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, b api.Batch) (a postgres.Answer, err error) {
-	made := map[api.ID]api.ID{}
-	for _, m := range b.Mutations {
-		if m.Op == api.OpCreate {
-			made[m.Node] = api.ID{}
-		}
-	}
-	held, err := d.held(ctx, tx, b.Mutations)
-	if err == nil {
-		b.Mutations, err = d.follow(ctx, tx, by, held, made, b.Mutations)
-	}
+	h := &holdings{held: map[postgres.Need]bool{}, ask: func(needs []postgres.Need) ([]bool, error) { return tx.Holds(ctx, d.id, needs) }}
+	reason, err := h.of(b.Mutations)
 	if err != nil {
 		return a, err
 	}
-	for acts := false; ; acts = true {
-		a = postgres.Answer{Number: b.Number, Outcomes: make([]api.Outcome, len(b.Mutations))}
-		var allowed []api.Mutation
-		var places []int // of the allowed ones in the batch
-		for i, v := range held.weigh(b.Mutations, made) {
-			switch {
-			case v.err != nil:
-				a.Outcomes[i] = refusal(v.err)
-				touch(&a.Touched, b.Mutations[i])
-			case v.moot:
-				a.Outcomes[i] = api.Outcome{Status: api.Applied}
-				touch(&a.Touched, b.Mutations[i])
-			default:
-				allowed, places = append(allowed, b.Mutations[i]), append(places, i)
-			}
+	if len(reason) > 0 {
+		hashes := named(b.Mutations)
+		missing, err := tx.GuestMissing(ctx, d.id, hashes)
+		if err == nil {
+			err = tx.Act(ctx, &locked, reason, hashes)
 		}
-		if len(allowed) == 0 {
-			return a, nil
-		}
-		if !acts {
-			hashes := named(allowed)
-			missing, err := tx.GuestMissing(ctx, d.id, hashes)
-			if err == nil && len(missing) > 0 {
-				err = api.Errorf(api.MissingChunks, "the chunk %s is not here: send it again", missing[0])
-			}
-			if err == nil {
-				err = tx.Act(ctx, &locked, needs(allowed), hashes)
-			}
-			if err != nil {
-				return a, err
-			}
-		}
-		set := d.workingSet(ctx, tx, locked, by)
-		outcomes, err := set.Apply(allowed)
 		if err != nil {
 			return a, err
 		}
-		if narrow(made, allowed, outcomes, set) {
-			continue // what it was allowed to go on with is not its own
-		}
-		for i, o := range outcomes {
-			a.Outcomes[places[i]] = o
-		}
-		told := set.Touched()
-		a.Touched.Nodes, a.Touched.Entries = append(a.Touched.Nodes, told.Nodes...), append(a.Touched.Entries, told.Entries...)
-		a.Touched = a.Touched.Unique()
-		return a, d.write(ctx, tx, []tree.Diff{set.Diff()}, by, a)
-	}
-}
-
-// narrow takes out of what a batch makes (see weigh) the nodes that were there before, as it turned out, and tells whether there are some. What became
-// part of a directory that was there is held to what the guest may do in the one above it.
-func narrow(made map[api.ID]api.ID, batch []api.Mutation, outcomes []api.Outcome, set *tree.Set) (some bool) {
-	for i, m := range batch {
-		if in, ok := made[m.Node]; m.Op != api.OpCreate || !ok || !in.IsZero() || set.Made(m.Node) {
-			continue
-		}
-		some = true
-		if o := &outcomes[i]; o.Status == api.Adjusted && !o.Conflict.IsZero() && o.Conflict != m.Node {
-			made[m.Node] = m.Parent
-		} else {
-			delete(made, m.Node)
+		for _, hash := range missing {
+			delete(locked.Chunks, hash)
 		}
 	}
-	return some
+	set := d.workingSet(ctx, tx, locked, by)
+	a.Number = b.Number
+	if a.Outcomes, err = set.ApplyIf(b.Mutations, func(m *api.Mutation) (*api.Outcome, error) { return h.weigh(set, m) }); err != nil {
+		return a, err
+	}
+	a.Touched = set.Touched()
+	if len(reason) == 0 {
+		return a, nil
+	}
+	return a, d.write(ctx, tx, []tree.Diff{set.Diff()}, by, a)
 }
 
-// verdict is what the grants say of a mutation: allowed, unless there is an error
-// or it is moot: what it would remove is not there for the guest.
-type verdict struct {
-	err  error
-	moot bool
-}
-
-// holdings is what a guest holds of all that a batch may need.
+// holdings is what a guest holds, as far as it was asked for: what he did when his batch began.
 type holdings struct {
-	index map[postgres.Need]int
-	held  []bool
+	ask  func([]postgres.Need) ([]bool, error)
+	held map[postgres.Need]bool
+	err  error // the first one of ask
 }
 
-func (h *holdings) has(node api.ID, anyOf api.Permissions) bool {
-	i, asked := h.index[postgres.Need{Node: node, AnyOf: anyOf}]
-	return asked && h.held[i]
-}
-
-func (h *holdings) add(n postgres.Need, held bool) {
-	h.index[n] = len(h.held)
-	h.held = append(h.held, held)
-}
-
-// held asks for that.
-func (d *Drive) held(ctx context.Context, tx *postgres.Tx, batch []api.Mutation) (*holdings, error) {
-	var all []postgres.Need
-	h := &holdings{index: map[postgres.Need]int{}}
-	up := map[api.ID]api.ID{} // of what the batch creates
-	ask := func(n postgres.Need) {
-		for range len(up) + 1 {
-			if n.Node.IsZero() {
-				return
-			}
-			if _, ok := h.index[n]; !ok {
-				h.index[n] = len(all)
-				all = append(all, n)
-			}
-			n.Node = up[n.Node]
-		}
-	}
+// of asks for all that a batch names. The result is those that it needs and he holds: without any he may do nothing of it.
+func (h *holdings) of(batch []api.Mutation) (reason []postgres.Need, err error) {
+	var needs, all []postgres.Need
 	for _, m := range batch {
+		all = append(all, seen(m.Node))
 		for _, n := range needsOfDevice(m) {
-			ask(n)
-			ask(postgres.Need{Node: n.Node, AnyOf: api.AllPermissions})
-		}
-		ask(postgres.Need{Node: m.Node, AnyOf: api.AllPermissions})
-		if m.Op == api.OpCreate {
-			up[m.Node] = m.Parent
+			needs, all = append(needs, n), append(all, n, seen(n.Node))
 		}
 	}
-	var err error
-	h.held, err = tx.Holds(ctx, d.id, all)
-	return h, err
+	h.know(all)
+	told := map[postgres.Need]bool{}
+	for _, n := range needs {
+		if h.held[n] && !told[n] {
+			told[n] = true
+			reason = append(reason, n)
+		}
+	}
+	return reason, h.err
 }
 
-// follow is a batch in which writes of files that were moved, from where the guest may not write any more to where he may, name the
-// place that they have now: nothing else is new of a file that was only moved. It adds to held what that needs; made is as for weigh.
-func (d *Drive) follow(ctx context.Context, tx *postgres.Tx, by postgres.Author, held *holdings, made map[api.ID]api.ID, batch []api.Mutation) ([]api.Mutation, error) {
-	strayed := func(m api.Mutation) bool {
-		_, new := made[m.Parent]
-		return m.Op == api.OpWrite && !new && held.has(m.Node, api.PermWrite) && !held.has(m.Parent, api.PermWrite)
-	}
-	var files []api.ID
-	for _, m := range batch {
-		if strayed(m) {
-			files = append(files, m.Node)
+// seen is the need of somebody who is told of a node.
+func seen(node api.ID) postgres.Need { return postgres.Need{Node: node, AnyOf: api.AllPermissions} }
+
+// know asks for what of some needs is not known yet.
+func (h *holdings) know(needs []postgres.Need) {
+	var ask []postgres.Need
+	for _, n := range needs {
+		if _, known := h.held[n]; !known && !n.Node.IsZero() {
+			h.held[n] = false
+			ask = append(ask, n)
 		}
 	}
-	if len(files) == 0 {
-		return batch, nil
+	if len(ask) == 0 || h.err != nil {
+		return
 	}
-	rows, err := tx.Working(ctx, d.id, by.Device).Load(tree.Want{Nodes: files}) // with the names that he may see
-	if err != nil {
-		return nil, err
+	var held []bool
+	if held, h.err = h.ask(ask); h.err != nil {
+		return
 	}
-	needs := make([]postgres.Need, len(rows.Entries))
-	for i, e := range rows.Entries {
-		needs[i] = postgres.Need{Node: e.Parent, AnyOf: api.PermWrite}
+	for i, n := range ask {
+		h.held[n] = held[i]
 	}
-	may, err := tx.Holds(ctx, d.id, needs)
-	if err != nil {
-		return nil, err
+}
+
+// holds tells whether a guest has one of some permissions on a node by now. What his batch made is his to go on with; else it is what he holds
+// on the node that the batch means, and nothing on one in the trash, whosever it was.
+func (h *holdings) holds(set *tree.Set, n postgres.Need) bool {
+	n.Node = set.Means(n.Node)
+	if set.Made(n.Node) {
+		return true
 	}
-	places := map[api.ID]tree.Key{}
-	for i, e := range rows.Entries {
-		if may[i] {
-			places[e.Node] = e.Key
-		}
+	if is, ok := set.Node(n.Node); !ok || is.Nlink == 0 {
+		return false
 	}
-	batch = slices.Clone(batch)
-	for i := range batch {
-		m := &batch[i]
-		if at, ok := places[m.Node]; ok && strayed(*m) {
+	h.know([]postgres.Need{n, seen(n.Node)})
+	return h.held[n]
+}
+
+// follow lets a write of a file that was moved, from where the guest may not write any more to where he may, name the place that it has
+// now: nothing else is new of a file that was only moved.
+func (h *holdings) follow(set *tree.Set, m *api.Mutation) {
+	writes := func(dir api.ID) bool { return h.holds(set, postgres.Need{Node: dir, AnyOf: api.PermWrite}) }
+	if m.Op != api.OpWrite || writes(m.Parent) || !writes(m.Node) {
+		return
+	}
+	for _, at := range set.Places(m.Node) {
+		if writes(at.Parent) {
 			m.Parent, m.Name = at.Parent, at.Name
+			return
 		}
 	}
-	for i, n := range needs {
-		held.add(n, may[i])
-	}
-	return batch, nil
 }
 
-// weigh holds the mutations of a guest's batch against what he holds. What the
-// batch itself makes, if it may, is his to go on with: made has those nodes, each with zero, or with
-// the directory that says what he may do in it.
-func (h *holdings) weigh(batch []api.Mutation, made map[api.ID]api.ID) []verdict {
-	const any = api.AllPermissions
-	so := map[api.ID]bool{} // made so far
-	holds := func(node api.ID, p api.Permissions) bool {
-		for range len(batch) + 1 {
-			if !so[node] {
-				break
-			}
-			if node = made[node]; node.IsZero() {
-				return true
+// weigh is what becomes of the next mutation of a guest's batch by what he holds: it is applied (nil), or refused, or moot: what it would remove
+// is not there for the guest.
+func (h *holdings) weigh(set *tree.Set, m *api.Mutation) (*api.Outcome, error) {
+	h.follow(set, m)
+	var err error
+	removed, moot := m.Node, false
+	switch m.Op {
+	case api.OpCreate:
+	case api.OpUnlink, api.OpRmdir:
+		moot = !h.holds(set, seen(m.Node))
+	default:
+		if !h.holds(set, seen(m.Node)) {
+			err = errNoNode()
+		}
+		removed = m.Replaces
+	}
+	for _, n := range needsOfDevice(*m) {
+		if n.AnyOf&api.PermDelete != 0 && !set.Made(removed) {
+			// What came into a directory of his is removed from there as from the one above, in which it would be another's.
+			for n.Node = set.Means(n.Node); set.Made(n.Node); {
+				n.Node = set.Place(n.Node).Parent
 			}
 		}
-		return h.has(node, p)
-	}
-	verdicts := make([]verdict, len(batch))
-	for i, m := range batch {
-		v := &verdicts[i]
-		switch m.Op {
-		case api.OpCreate:
-		case api.OpUnlink, api.OpRmdir:
-			v.moot = !holds(m.Node, any)
+		switch {
+		case err != nil || h.holds(set, n):
+		case h.holds(set, seen(n.Node)):
+			err = api.Errorf(api.Permission, "you may not do this here")
 		default:
-			if !holds(m.Node, any) {
-				v.err = errNoNode()
-			}
+			err = errNoNode()
 		}
-		for _, n := range needsOfDevice(m) {
-			switch {
-			case v.err != nil || holds(n.Node, n.AnyOf):
-			case holds(n.Node, any):
-				v.err = api.Errorf(api.Permission, "you may not do this here")
-			default:
-				v.err = errNoNode()
-			}
-		}
-		if _, is := made[m.Node]; is && m.Op == api.OpCreate && v.err == nil {
-			so[m.Node] = true
-		}
-		v.moot = v.moot && v.err == nil
 	}
-	return verdicts
+	switch {
+	case err != nil:
+		o := refusal(err)
+		return &o, h.err
+	case moot:
+		return &api.Outcome{Status: api.Applied}, h.err
+	}
+	return nil, h.err
 }
 
 // needsOfDevice is needsOf, and what a device's mutation may lead to besides: a

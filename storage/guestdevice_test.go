@@ -20,7 +20,11 @@ type guestDevice struct {
 
 func newGuestDevice(t *testing.T, permissions ...string) *guestDevice {
 	t.Helper()
-	s := newSharing(t)
+	return newSharing(t).guestDevice(t, permissions...)
+}
+
+func (s *sharing) guestDevice(t *testing.T, permissions ...string) *guestDevice {
+	t.Helper()
 	s.grant(t, "shared", s.bob.User.String(), permissions...)
 	g := &guestDevice{drive: &drive{Drive: s.open(t, s.bob)}, s: s}
 	g.shared = s.home.lookup(t, "shared").ID
@@ -133,70 +137,6 @@ func TestGuestsFeed(t *testing.T) {
 	}
 	if _, err := g.Changes(t.Context(), api.ID{}, g.epoch, g.seq, 0); api.KindOf(err) != api.NotFound {
 		t.Errorf("when he may see nothing any more: %v", err)
-	}
-}
-
-// What a guest's batch says to create, and that is there already, is not his to go on with.
-func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
-	g := newGuestDevice(t, "read", "list", "write", "mkdir")
-	home := g.s.home
-	five := home.lookup(t, "private/five")
-	home.store(t, "shared/sub/f", "the owner's")
-	f := home.lookup(t, "shared/sub/f")
-	home.store(t, "private/thrown away", "in the trash")
-	trashed := home.lookup(t, "private/thrown away")
-	home.unlink(t, "private/thrown away")
-	as := func(id api.ID) api.Mutation {
-		m := createDir(g.shared, "z")
-		m.Node = id
-		return m
-	}
-	asFile := g.createFile(t, g.shared, "z", "mine")
-	asFile.Node = five.ID
-	sub := func() api.Mutation { return createDir(g.shared, "sub") }
-	s1, s2, s3 := sub(), sub(), sub()
-	deep := createDir(s3.Node, "deep")
-	mine := g.createFile(t, g.shared, "mine", "guest's")
-	number, life := uint64(0), api.NewID()
-	for _, tt := range []struct {
-		name  string
-		batch []api.Mutation
-		want  []string
-	}{
-		{"a name for what he may not see", []api.Mutation{as(five.ID), {Op: api.OpLink, Node: five.ID, Parent: g.shared, Name: "got", Time: 1}}, []string{"exists", "not_found"}},
-		{"the same of the trash", []api.Mutation{as(trashed.ID), {Op: api.OpLink, Node: trashed.ID, Parent: g.shared, Name: "got", Time: 1}}, []string{"exists", "not_found"}},
-		{"as a file", []api.Mutation{asFile, {Op: api.OpLink, Node: five.ID, Parent: g.shared, Name: "got", Time: 1}}, []string{"exists", "not_found"}},
-		{"a write of it", []api.Mutation{as(five.ID), {Op: api.OpWrite, Node: five.ID, Parent: g.shared, Name: "z", Base: five.Version, Version: g.content(t, "stolen"), Time: 1}}, []string{"exists", "not_found"}},
-		{"a removal from a folder that was there", []api.Mutation{s1, {Op: api.OpUnlink, Node: f.ID, Parent: s1.Node, Name: "f", Time: 1}}, []string{"adjusted", "permission"}},
-		{"a move out of it", []api.Mutation{s2, {Op: api.OpRename, Node: f.ID, Parent: s2.Node, Name: "f", ToParent: g.shared, ToName: "f", Time: 1}}, []string{"adjusted", "permission"}},
-		{"a file in it", []api.Mutation{s3, g.createFile(t, s3.Node, "new", "x"), deep, g.createFile(t, deep.Node, "newer", "y")}, []string{"adjusted", "adjusted", "adjusted", "adjusted"}},
-		{"his own", []api.Mutation{mine}, []string{"applied"}},
-		{"his own once more", []api.Mutation{mine, {Op: api.OpSetattr, Node: mine.Node, Attr: &api.Attr{Mtime: new(int64)}, Time: 2}}, []string{"applied", "applied"}},
-	} {
-		number++
-		c, err := g.Commit(t.Context(), api.Batch{Incarnation: life, Number: number, Mutations: tt.batch})
-		if err != nil {
-			t.Fatalf("%s: %v", tt.name, err)
-		}
-		var got []string
-		for _, o := range c.Outcomes {
-			if o.Status == api.Refused {
-				got = append(got, string(o.Kind))
-			} else {
-				got = append(got, string(o.Status))
-			}
-		}
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %q, not %q", tt.name, got, tt.want)
-		}
-	}
-	for path, want := range map[string]string{"private/five": "private/five", "shared/sub/f": "the owner's", "shared/sub/new": "x", "shared/sub/deep/newer": "y", "shared/mine": "guest's"} {
-		if got := home.read(t, path); got != want {
-			t.Errorf("%s is %q", path, got)
-		}
-	}
-	for _, path := range []string{"shared/got", "shared/z", "shared/f"} {
-		home.gone(t, path)
 	}
 }
 

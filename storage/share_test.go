@@ -51,8 +51,9 @@ type sharing struct {
 
 var sharingPaths = []string{"shared/one", "shared/sub/two", "shared/sub/deep/three", "shared2/four", "private/five", "six"}
 
-func newSharing(t *testing.T) *sharing {
-	w := newWorld(t)
+func newSharing(t *testing.T) *sharing { return sharingOf(t, newWorld(t)) }
+
+func sharingOf(t *testing.T, w *world) *sharing {
 	s := &sharing{world: w, alice: w.user(t, "editor"), bob: w.user(t, "editor"), admin: w.user(t, "admin")}
 	s.home = w.home(t, s.alice)
 	for _, p := range sharingPaths {

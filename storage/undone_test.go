@@ -134,13 +134,27 @@ type cutting struct{ armed atomic.Bool }
 
 // before is the URL of the way to a database.
 func (c *cutting) before(t *testing.T, to string) string {
+	return wayTo(t, to, func() (asked, answered func([]byte) bool) {
+		var cut atomic.Bool
+		asked = func(b []byte) bool {
+			if bytes.Contains(b, []byte("COMMIT\x00")) && c.armed.CompareAndSwap(true, false) {
+				cut.Store(true)
+			}
+			return true
+		}
+		return asked, func([]byte) bool { return !cut.Load() }
+	})
+}
+
+// wayTo is the URL of a way to a database, where each connection has two functions that say whether what comes may pass.
+func wayTo(t *testing.T, to string, connection func() (asked, answered func([]byte) bool)) string {
 	t.Helper()
 	u, err := url.Parse(to)
 	if err != nil {
 		t.Fatal(err)
 	}
 	query := u.Query()
-	dir, err := os.MkdirTemp("", "cutting") // short enough for the name of a socket
+	dir, err := os.MkdirTemp("", "way") // short enough for the name of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,14 +177,9 @@ func (c *cutting) before(t *testing.T, to string) string {
 				client.Close()
 				continue
 			}
-			var cut atomic.Bool
-			go carry(server, client, func(b []byte) bool {
-				if bytes.Contains(b, []byte("COMMIT\x00")) && c.armed.CompareAndSwap(true, false) {
-					cut.Store(true)
-				}
-				return true
-			})
-			go carry(client, server, func([]byte) bool { return !cut.Load() })
+			asked, answered := connection()
+			go carry(server, client, asked)
+			go carry(client, server, answered)
 		}
 	}()
 	query.Set("host", dir)

@@ -132,7 +132,8 @@ func (db *DB) Stats() PoolStats {
 type Tx struct {
 	conn  *statements
 	user  api.ID
-	guest bool // in another one's drive: see Tx.Guest
+	guest bool   // in another one's drive: see Tx.Guest
+	owner api.ID // as whom a guest goes on: see Tx.Act
 	then  []func()
 }
 
@@ -183,6 +184,14 @@ const (
 type actor struct {
 	user api.ID
 	link string
+}
+
+// setting is the user as the database has it: empty for strangers.
+func (a actor) setting() string {
+	if a.user.IsZero() {
+		return ""
+	}
+	return a.user.String()
 }
 
 // tries bounds how often a transaction is run again.

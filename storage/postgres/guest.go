@@ -10,15 +10,23 @@ import (
 	"satchel/storage/tree"
 )
 
-// Holds tells for each need whether the user has it.
+// Holds tells for each need whether the user has it, also while he acts as the drive's owner ([Tx.Act]).
 func (tx *Tx) Holds(ctx context.Context, drive api.ID, needs []Need) (held []bool, err error) {
 	if len(needs) == 0 {
 		return nil, nil
 	}
-	err = tx.conn.QueryRow(ctx, `SELECT holds($1, $2, $3)`, drive,
+	var batch pgx.Batch
+	as := func(user string) {
+		if !tx.owner.IsZero() {
+			batch.Queue(`SELECT set_config('satchel.user_id', $1, true)`, user)
+		}
+	}
+	as(tx.conn.who.setting())
+	batch.Queue(`SELECT holds($1, $2, $3)`, drive,
 		column(needs, func(n *Need) api.ID { return n.Node }),
-		column(needs, func(n *Need) int32 { return int32(n.AnyOf) })).Scan(&held)
-	return held, err
+		column(needs, func(n *Need) int32 { return int32(n.AnyOf) })).QueryRow(func(row pgx.Row) error { return row.Scan(&held) })
+	as(tx.owner.String())
+	return held, tx.conn.SendBatch(ctx, &batch).Close()
 }
 
 // GuestMissing is those of the hashes that a guest has not sent to a drive

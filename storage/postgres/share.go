@@ -121,7 +121,7 @@ func (tx *Tx) Act(ctx context.Context, l *Locked, needs []Need, hashes []api.Has
 	if err := tx.conn.SendBatch(ctx, &batch).Close(); err != nil {
 		return refused(err)
 	}
-	tx.guest = false
+	tx.guest, tx.owner = false, l.Drive.Owner
 	return nil
 }
 

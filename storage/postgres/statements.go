@@ -44,11 +44,11 @@ func (s *statements) around(inner []*pgx.QueuedQuery) (_ *pgx.Batch, before int,
 		} else {
 			b.Queue(s.begin)
 		}
-		setting, anonymous := "", "on"
-		if !s.who.user.IsZero() {
-			setting, anonymous = s.who.user.String(), ""
+		anonymous := ""
+		if s.who.user.IsZero() {
+			anonymous = "on"
 		}
-		b.Queue(query, setting, anonymous, s.who.link, s.origin.via(), s.origin.address())
+		b.Queue(query, s.who.setting(), anonymous, s.who.link, s.origin.via(), s.origin.address())
 	}
 	before = b.Len()
 	b.QueuedQueries = append(b.QueuedQueries, inner...)

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"time"
 
 	"satchel/api"
@@ -32,28 +33,47 @@ const takeover = 10 * time.Second
 // with kind [api.Invalid] when the batch has more than [api.MaxBatch] mutations;
 // and with kind [api.MissingChunks] when a version names a chunk that is not in Env.Chunks.
 func (s *Set) Apply(batch []api.Mutation) ([]api.Outcome, error) {
+	return s.ApplyIf(batch, func(*api.Mutation) (*api.Outcome, error) { return nil, nil })
+}
+
+// ApplyIf is [Set.Apply] for somebody who may not do everything. Before each mutation it asks, when the set has what the earlier ones
+// did: one that gets an outcome is not applied, and its chunks need not be there; one that gets none may be changed before it is. An error ends it all.
+func (s *Set) ApplyIf(batch []api.Mutation, ask func(*api.Mutation) (*api.Outcome, error)) ([]api.Outcome, error) {
 	if len(batch) > api.MaxBatch {
 		return nil, api.Errorf(api.Invalid, "a batch has at most %d mutations, not %d", api.MaxBatch, len(batch))
-	}
-	for _, m := range batch {
-		if m.Version == nil {
-			continue
-		}
-		for _, c := range m.Version.Chunks {
-			if _, ok := s.env.Chunks[c.Hash]; !ok {
-				return nil, api.Errorf(api.MissingChunks, "the chunk %s is not here: send it again", c.Hash)
-			}
-		}
 	}
 	s.load(wanted(batch))
 	outcomes := make([]api.Outcome, len(batch))
 	for i, m := range batch {
-		outcomes[i] = s.apply(m)
-		if s.err != nil {
-			return nil, s.err
+		settled, err := ask(&m)
+		switch {
+		case err != nil:
+		case settled != nil:
+			outcomes[i] = *settled
+			s.report.add(Named(m))
+		default:
+			if err = s.chunks(m.Version); err == nil {
+				outcomes[i] = s.apply(m)
+			}
+		}
+		if err = cmp.Or(s.err, err); err != nil {
+			return nil, err
 		}
 	}
 	return outcomes, nil
+}
+
+// chunks tells that a version's chunks may be named.
+func (s *Set) chunks(v *api.Version) error {
+	if v == nil {
+		return nil
+	}
+	for _, c := range v.Chunks {
+		if _, ok := s.env.Chunks[c.Hash]; !ok {
+			return api.Errorf(api.MissingChunks, "the chunk %s is not here: send it again", c.Hash)
+		}
+	}
+	return nil
 }
 
 // Touched names all nodes and entries whose state the author of the batch

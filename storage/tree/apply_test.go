@@ -38,6 +38,24 @@ func TestCreate(t *testing.T) {
 	b.do(b.laptop, "refused:not_found refused:not_a_directory", b.file(b.id(), "x", ""), b.file(file.Node, "x", ""))
 }
 
+// The id of a directory that merged with another one means that one for the rest of the batch, and nothing else gets it: two directories
+// in each other's place would each be what the other had become.
+func TestIDOfWhatMergedIsTaken(t *testing.T) {
+	b := newBench(t)
+	docs, old := b.dir(root, "docs"), b.file(root, "old", "one")
+	b.do(b.desktop, "applied applied", docs, old)
+	d := b.dir(root, "docs")
+	again := d
+	again.Name = "elsewhere"
+	late := b.write(old, b.content("never"), "late")
+	late.Conflict = d.Node
+	b.do(b.laptop, "adjusted applied refused:exists refused:exists adjusted adjusted", d, rmdir(docs), d, again, late, b.file(d.Node, "in it", "x"))
+	b.has("docs/in it", "x")
+	if n := b.at("docs"); n.ID != docs.Node {
+		t.Errorf("the directory is %s, not %s", n.ID, docs.Node)
+	}
+}
+
 func (b *bench) fileWith(id api.ID, name api.Name) api.Mutation {
 	m := b.file(root, name, "")
 	m.Node = id

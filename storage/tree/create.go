@@ -18,6 +18,9 @@ func (s *Set) create(m api.Mutation, o *api.Outcome) error {
 	if is := s.node(m.Node); is != nil {
 		return s.recreate(is, &n, m, o)
 	}
+	if s.resolve(m.Node) != m.Node { // what follows means that one by it
+		return api.Errorf(api.Exists, "the directory %s merged with another one", m.Node)
+	}
 	if v := m.Version; v != nil {
 		if err := s.room(v.Size); err != nil {
 			return err
@@ -40,6 +43,7 @@ func (s *Set) create(m api.Mutation, o *api.Outcome) error {
 		key = s.aside(key, &n, m.Time, o)
 	}
 	s.insert(n)
+	s.nodes[n.ID].made = true
 	s.attach(key, n.ID, m.Time)
 	if n.Type == api.File {
 		if o.Status == api.Applied {

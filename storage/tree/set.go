@@ -40,6 +40,7 @@ type Set struct {
 // inode is a node as loaded and as it is now.
 type inode struct {
 	before, now *Inode // nil: not there
+	made        bool   // a creation of the batch made it
 }
 
 type dentry struct {
@@ -181,10 +182,10 @@ func (s *Set) insert(n Inode) {
 	s.touched.Nodes = append(s.touched.Nodes, n.ID)
 }
 
-// Made tells whether a node is one that the set has made: there was none of its id before, not in the trash either.
+// Made tells whether the author of the batch created a node with it, which is there still.
 func (s *Set) Made(id api.ID) bool {
 	n := s.nodes[id]
-	return n != nil && n.before == nil && n.now != nil
+	return n != nil && n.made && n.now.Live()
 }
 
 // Place is an entry that leads to a loaded node, the zero Key when none does.
@@ -194,6 +195,9 @@ func (s *Set) Place(id api.ID) (k Key) {
 	}
 	return k
 }
+
+// Places is all the entries that lead to a loaded node.
+func (s *Set) Places(id api.ID) []Key { return s.links[id] }
 
 // attach adds an entry to a live directory and counts it; time is the
 // directory's new mtime and ctime and the node's new ctime.

@@ -30,12 +30,15 @@ func (s *Set) Node(id api.ID) (n api.Node, ok bool) {
 	return n, ok
 }
 
+// Means is the directory that the author of the batch means by an id: the one that it merged with, or the id itself.
+func (s *Set) Means(id api.ID) api.ID { return s.resolve(id) }
+
 // Settle is the difference that the mutations applied since the last one made: those after it are as of another batch, which finds what
 // this one left, and knows nothing of its conflicts.
 func (s *Set) Settle() Diff {
 	d := s.Diff()
 	for _, n := range s.nodes {
-		n.before = n.now
+		n.before, n.made = n.now, false
 	}
 	for _, e := range s.entries {
 		e.before = e.now

@@ -62,7 +62,7 @@ func (s *Set) copyWritten(n *Inode, m api.Mutation, o *api.Outcome) error {
 		return err
 	}
 	parent, err := s.dir(m.Parent, m.Time)
-	if err != nil && n != nil && len(s.links[n.ID]) > 0 {
+	if api.KindOf(err) == api.NotFound && n != nil && len(s.links[n.ID]) > 0 {
 		parent, err = s.links[n.ID][0].Parent, nil
 	}
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Set) copyWritten(n *Inode, m api.Mutation, o *api.Outcome) error {
 
 // copyID is the id that a device chose for a conflict copy, or a new one.
 func (s *Set) copyID(chosen api.ID) api.ID {
-	if chosen.IsZero() || s.node(chosen) != nil {
+	if _, merged := s.merged[chosen]; merged || chosen.IsZero() || s.node(chosen) != nil {
 		chosen = s.env.NewID()
 	}
 	s.node(chosen) // known to be absent
