@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"time"
@@ -51,7 +52,7 @@ func (d *Drive) events() (all []Event, unsettled int) {
 				continue
 			}
 			unsettled++
-		case e.What == EventRefused: // rescued into another drive, and whether it is there still is not known here
+		case e.What == EventRefused && e.Now != "": // rescued into another drive, and whether it is there still is not known here
 			unsettled++
 		case e.What == EventStuck && d.journal.failing == 0, time.Since(e.Time) > oldNews:
 			continue
@@ -98,6 +99,15 @@ func (d *Drive) noteEvent(what string, parent api.ID, name, now api.Name, why st
 		d.syn.events = slices.Delete(slices.Clone(d.syn.events), i, i+1)
 	}
 	d.syn.told = append(d.syn.told, e)
+}
+
+// noteUndone notes that what the server refused is not there any more, and had no content that could wait somewhere: a directory, whose
+// files are refused by themselves, or a symlink, which is told with what it led to. Locked.
+func (d *Drive) noteUndone(n *node, parent api.ID, name api.Name, why string) {
+	if n.target != "" {
+		why += fmt.Sprintf("; it led to %q", string(n.target))
+	}
+	d.noteEvent(EventUndone, parent, name, "", why, api.ID{})
 }
 
 // refusedAgain notes why the server does still not take what waits in Recovered and was offered once more; false: it is not

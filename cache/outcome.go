@@ -306,15 +306,16 @@ func (d *Drive) refused(t *tx, m *api.Mutation, o api.Outcome, byID map[api.ID]*
 		d.undo(t, n, m, o, byID[m.Node])
 		return nil
 	}
-	p, l, err := d.recoveredDir(t)
-	if err != nil {
-		return err
-	}
 	if !n.isFile() || n.slot == 0 {
+		d.noteUndone(n, n.up, n.name, o.Message)
 		if m.Op == api.OpCreate {
 			d.perish(t, n)
 		}
 		return nil
+	}
+	p, l, err := d.recoveredDir(t)
+	if err != nil {
+		return err
 	}
 	name := n.name
 	for i := 2; l.byName[name] != nil; i++ {

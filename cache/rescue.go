@@ -157,5 +157,9 @@ func (d *Drive) undo(t *tx, n *node, m *api.Mutation, o api.Outcome, theirs *api
 	}
 	now := d.syn.rescued[m.Node].As
 	delete(d.syn.rescued, m.Node)
+	if now == "" { // it has no content
+		d.noteUndone(n, up, name, o.Message)
+		return
+	}
 	d.noteEvent(EventRefused, up, name, now, o.Message, api.ID{}) // it is in another drive
 }

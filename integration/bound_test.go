@@ -100,6 +100,13 @@ func TestBoundFolder(t *testing.T) {
 	must(t, has(at(his, "renamed", "letter"), "dear Boris, again"))
 	must(t, os.Rename(at(his, "renamed"), his1()))
 
+	// What he may rename and not write gets no place, and no other name, where it could be written.
+	must(t, grant(t, anna, boris.id(t), "/ours", "rename", "copy"))
+	eventually(t, time.Minute, func() error { return os.Rename(his1("letter"), his1("letter 2")) })
+	must(t, errnoOf(os.Rename(his1("letter 2"), his1("deep", "letter")), syscall.EACCES))
+	must(t, errnoOf(os.Link(his1("letter 2"), his1("letter 3")), syscall.EACCES))
+	must(t, os.Rename(his1("letter 2"), his1("letter")))
+
 	// With more rights he works in it, and she sees it.
 	must(t, grant(t, anna, boris.id(t), "/ours", "write", "mkdir", "delete", "rename", "copy"))
 	eventually(t, time.Minute, func() error { return os.WriteFile(his1("reply"), []byte("dear Anna"), 0o644) })
