@@ -23,10 +23,11 @@ type notifier struct {
 	d     *Drive
 	muted *node // guarded by Drive.mu: the directory whose names the kernel can't know yet
 
-	mu     locks.Mutex
-	todo   map[note]struct{}
-	asking []chan struct{} // closed when the kernel was told what was to be told by then
-	wake   chan struct{}
+	mu      locks.Mutex
+	todo    map[note]struct{}
+	telling map[note]struct{} // what was taken from todo: the kernel may not have been told yet
+	asking  []chan struct{}   // closed when the kernel was told what was to be told by then
+	wake    chan struct{}
 }
 
 func newNotifier(d *Drive) *notifier {
@@ -71,6 +72,23 @@ func (q *notifier) entry(parent *node, name string) {
 	}
 }
 
+// moved drops the names of a rename if what one of them led to before is news to the kernel: it moves what it knew. It is told
+// when the rename is over, whose directories it keeps locked as long. Locked.
+func (q *notifier) moved(from, to note) {
+	q.mu.Lock()
+	news := false
+	for _, n := range [...]note{from, to} {
+		_, todo := q.todo[n]
+		_, telling := q.telling[n]
+		news = news || todo || telling
+	}
+	q.mu.Unlock()
+	if news {
+		q.put(from)
+		q.put(to)
+	}
+}
+
 // inode drops a node's attributes, and for data its cached content; locked.
 func (q *notifier) inode(n *node, data bool) {
 	if n.lookups > 0 {
@@ -102,7 +120,7 @@ func (q *notifier) run() {
 		}
 		q.mu.Lock()
 		todo, asking := q.todo, q.asking
-		q.todo, q.asking = map[note]struct{}{}, nil
+		q.todo, q.telling, q.asking = map[note]struct{}{}, todo, nil
 		q.mu.Unlock()
 		k := q.d.kernel()
 		var unneeded []note
@@ -119,6 +137,9 @@ func (q *notifier) run() {
 		if len(unneeded) > 0 {
 			forget(k, unneeded)
 		}
+		q.mu.Lock()
+		q.telling = nil
+		q.mu.Unlock()
 		for _, done := range asking {
 			close(done)
 		}

@@ -14,6 +14,15 @@ func (d *Drive) Rename(from uint64, name string, to uint64, newName string, flag
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	err := d.rename(from, name, to, newName, flags, intr)
+	if err == nil {
+		d.notes.moved(note{fid: from, name: name}, note{fid: to, name: newName})
+	}
+	return err
+}
+
+// rename is Rename; locked, and given up while something is listed.
+func (d *Drive) rename(from uint64, name string, to uint64, newName string, flags uint32, intr Interrupt) error {
 	q, err := d.known(to)
 	if err != nil {
 		return err
