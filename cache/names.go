@@ -86,6 +86,17 @@ func (d *Drive) reached(n *node) bool {
 	return k != nil && k.id == n.id
 }
 
+// placeOf is a name that leads to a node: the one by which it was last reached, or another if that does not any more; locked.
+func (d *Drive) placeOf(n *node) place {
+	at := place{n.up, n.name}
+	if !d.reached(n) {
+		if other, ok := d.named(n, at); ok {
+			return other
+		}
+	}
+	return at
+}
+
 // named finds a name of a file, other than one, by looking at all; locked.
 func (d *Drive) named(n *node, but place) (place, bool) {
 	for at, id := range d.entries() {

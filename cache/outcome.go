@@ -273,7 +273,7 @@ func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending *en
 		d.hold(n)
 	}
 	t.node(winner)
-	d.lookAgain(winner)
+	t.renumber(winner.id)
 	if h := n.hot; h != nil && h.removed { // by another device, and what was edited here has become the diverted one
 		for _, at := range h.left {
 			d.displaceAt(t, winner, at)

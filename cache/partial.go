@@ -334,7 +334,7 @@ func (d *Drive) spoil(p *partial, why error) {
 		d.notes.inode(n, true)                     // what the kernel keeps of it goes too
 		if n.opens > 0 && !n.dead && n.slot == 0 { // else it has another content by now
 			d.touchPin(n.id)
-			fresh := d.split(n, n.id)
+			fresh := d.split(t, n, n.id)
 			t.node(fresh)
 			d.letGo(fresh)
 		}

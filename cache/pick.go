@@ -108,6 +108,8 @@ func (d *Drive) fill(e *entry, m *api.Mutation) bool {
 	if m.Op == api.OpWrite {
 		m.Base = n.version
 		m.Conflict = api.NewID()
+		at := d.placeOf(n) // a conflict copy is made beside it
+		n.up, n.name = at.parent, at.name
 		m.Parent, m.Name = n.up, n.name
 	}
 	h.sent, h.ready, h.entry = h.ready, nil, nil

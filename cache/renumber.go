@@ -10,23 +10,23 @@ import "satchel/api"
 func (d *Drive) replaced(t *tx, n *node) *node {
 	d.touchPin(n.id)
 	if n.opens > 0 {
-		fresh := d.split(n, n.id)
+		fresh := d.split(t, n, n.id)
 		fresh.slot = 0
 		return fresh
 	}
 	d.shed(t, n)
 	if d.believesItself(n) {
-		return d.split(n, n.id)
+		return d.split(t, n, n.id)
 	}
 	return n
 }
 
 // retimed shows another time of a file whose content stays; locked.
-func (d *Drive) retimed(n *node) *node {
+func (d *Drive) retimed(t *tx, n *node) *node {
 	if n.opens > 0 || n.part != nil || n.fetch != nil || !d.believesItself(n) {
 		return n // who has it open goes on with it
 	}
-	fresh := d.split(n, n.id)
+	fresh := d.split(t, n, n.id)
 	if fresh.c, n.c = n.c, nil; fresh.c != nil {
 		fresh.c.idle = false
 		d.park(fresh)
@@ -39,22 +39,43 @@ func (d *Drive) believesItself(n *node) bool { return n.lookups > 0 && d.kernel(
 
 // split puts a new node in the place of n, which stays for its open handles;
 // locked.
-func (d *Drive) split(n *node, id api.ID) *node {
+func (d *Drive) split(t *tx, n *node, id api.ID) *node {
 	n.stale = true
 	fresh := d.adopt(id, n.record)
-	d.lookAgain(fresh)
+	t.renumber(id)
 	return fresh
 }
 
-// lookAgain tells the kernel to look up all names of a node that is in another one's place; locked.
-func (d *Drive) lookAgain(n *node) {
-	d.notes.entry(d.byID[n.up], string(n.name))
-	if n.nlink < 2 && n.flags&(flagCounted|flagFewer) == 0 {
+// renumber notes that a node is in another one's place; locked.
+func (t *tx) renumber(id api.ID) {
+	if t.renumbered == nil {
+		t.renumbered = map[api.ID]bool{}
+	}
+	t.renumbered[id] = true
+}
+
+// lookAgain tells the kernel to look up all names of the nodes that are in others' places. Of the names that go with the same
+// transaction it is told anyway. Locked.
+func (d *Drive) lookAgain(t *tx) {
+	for id := range t.renumbered {
+		n, err := d.load(id)
+		if err != nil || n == nil || n.dead {
+			delete(t.renumbered, id)
+			continue
+		}
+		if n.nlink < 2 && n.flags&(flagCounted|flagFewer) == 0 && d.reached(n) {
+			d.notes.entry(d.byID[n.up], string(n.name))
+			delete(t.renumbered, id)
+		}
+		d.letGo(n)
+	}
+	if len(t.renumbered) == 0 {
 		return
 	}
 	for at, id := range d.entries() {
-		if id == n.id {
+		if t.renumbered[id] {
 			d.notes.entry(d.byID[at.parent], string(at.name))
 		}
 	}
+	t.renumbered = nil
 }

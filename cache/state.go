@@ -189,11 +189,8 @@ func (d *Drive) doubt(t *tx, dir api.ID) {
 
 // doubtNode is doubt of a directory that has a file, which may not be the one through which it was last reached any more; locked.
 func (d *Drive) doubtNode(t *tx, n *node) {
-	if !d.reached(n) {
-		if at, ok := d.named(n, place{}); ok {
-			t.at(n, at.parent, at.name)
-		}
-	}
+	at := d.placeOf(n)
+	t.at(n, at.parent, at.name)
 	d.doubt(t, n.up)
 }
 
@@ -328,7 +325,7 @@ func (d *Drive) applyNode(t *tx, n *node, an *api.Node) {
 			n.resized, n.unaware = true, true
 		}
 	} else if n.isFile() && r.mtime != old.mtime {
-		n = d.retimed(n)
+		n = d.retimed(t, n)
 	}
 	if !same {
 		t.node(n)

@@ -23,9 +23,10 @@ type tx struct {
 	doubted         bool // a directory came to be doubted
 	unsent, staying dirs // what is above what is pending, and above what stays; nil: that is not known. See above.go
 
-	counted  []api.ID         // nodes whose links what is pending has counted: see countsLinks
-	perished map[api.ID]*node // of which names may be left: see names.go
-	excess   map[api.ID]int   // by how much names here have become more than links on the server, by the state that is being applied
+	counted    []api.ID         // nodes whose links what is pending has counted: see countsLinks
+	perished   map[api.ID]*node // of which names may be left: see names.go
+	renumbered map[api.ID]bool  // in whose places others were: see renumber.go
+	excess     map[api.ID]int   // by how much names here have become more than links on the server, by the state that is being applied
 }
 
 func (d *Drive) begin() *tx { return &tx{d: d, b: d.st.NewBatch()} }
@@ -217,6 +218,7 @@ func (t *tx) close() error {
 // release lets go of the nodes that had to stay in memory so far: Pebble would
 // have answered for them with what they were before.
 func (t *tx) release() {
+	t.d.lookAgain(t)
 	for _, n := range t.kept {
 		if n.uncommitted--; n.leaving && n.uncommitted == 0 {
 			n.leaving = false
