@@ -173,7 +173,10 @@ func (d *Drive) Link(fid, parent uint64, name string, intr Interrupt) (Attr, err
 		}
 		return d.refer(n), nil
 	}
-	if n.dead || n.stale {
+	switch {
+	case n.stale, n.gone:
+		return Attr{}, ErrStale // the kernel looks the name up again
+	case n.dead:
 		return Attr{}, errNotFound
 	}
 	if d.stays(n) != stays || stays && !d.stays(p) { // its other name's place would not be found again

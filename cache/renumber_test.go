@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -127,4 +128,35 @@ func TestLastReachedByANameThatIsGone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A link to a file by a node that has been replaced, or that another device has removed, makes the kernel look its name up again.
+func TestLinkOfWhatWasReplaced(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("f", "0"))
+		must(t, x.write("gone", "0"))
+		mustQuiet(t, x, y)
+		fids := map[string]uint64{}
+		for _, name := range []string{"f", "gone"} {
+			h, err := y.openFile(name, unix.O_RDONLY)
+			must(t, err)
+			t.Cleanup(h.close)
+			fids[name] = h.fid
+		}
+		y.kern.mu.Lock() // what the kernel is to be told is on its way
+		must(t, x.write("f", "x's"))
+		must(t, x.unlink("gone"))
+		must(t, x.sync())
+		y.hearsAll(t, x)
+		for name, fid := range fids {
+			if _, err := y.d.Link(fid, rootFID, "g", nil); !errors.Is(err, ErrStale) {
+				t.Errorf("link %s: %v", name, err)
+			}
+		}
+		y.kern.mu.Unlock()
+		must(t, y.link("f", "g"))
+		if s, err := y.read("g"); err != nil || s != "x's" {
+			t.Errorf("by the new name: %q, %v", s, err)
+		}
+	})
 }
