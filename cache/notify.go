@@ -123,16 +123,19 @@ func (q *notifier) run() {
 		q.todo, q.telling, q.asking = map[note]struct{}{}, todo, nil
 		q.mu.Unlock()
 		k := q.d.kernel()
-		var unneeded []note
+		var unneeded, inodes []note
 		for n := range todo {
 			switch {
 			case n.kid != 0:
 				unneeded = append(unneeded, n)
 			case n.name != "":
-				k.EntryChanged(n.fid, n.name)
+				k.EntryChanged(n.fid, n.name) // waits for who reads the directory
 			default:
-				k.InodeChanged(n.fid, n.data)
+				inodes = append(inodes, n)
 			}
+		}
+		for _, n := range inodes { // so that nobody reads on and keeps a listing from before
+			k.InodeChanged(n.fid, n.data)
 		}
 		if len(unneeded) > 0 {
 			forget(k, unneeded)

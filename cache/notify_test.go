@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -67,3 +68,32 @@ func (v *device) hearsAll(t *testing.T, other *device) {
 		return v.d.syn.seq >= info.Seq
 	})
 }
+
+// The kernel is told of names before their directories: it waits for who reads one only to drop a name, and what is read after that is new.
+func TestNamesAreToldFirst(t *testing.T) {
+	d := &Drive{done: make(chan struct{})}
+	k := &inOrder{}
+	kernel := Kernel(k)
+	d.kern.Store(&kernel)
+	q := newNotifier(d)
+	for fid := range uint64(10) {
+		q.entry(&node{fid: fid, lookups: 1}, "name")
+	}
+	ended := make(chan struct{})
+	go func() { q.run(); close(ended) }()
+	must(t, q.told(t.Context()))
+	close(d.done)
+	<-ended
+	if want := strings.Repeat("n", 10) + strings.Repeat("i", 10); string(k.told) != want {
+		t.Errorf("told of %s; want %s", k.told, want)
+	}
+}
+
+// An inOrder notes the order of what it is told.
+type inOrder struct {
+	noKernel
+	told []byte
+}
+
+func (k *inOrder) EntryChanged(uint64, string) { k.told = append(k.told, 'n') }
+func (k *inOrder) InodeChanged(uint64, bool)   { k.told = append(k.told, 'i') }
