@@ -30,18 +30,19 @@ func TestMain(m *testing.M) { live.Main(m) }
 // the disk under the replica (which can lose power) and the wire to the server
 // (which can be cut).
 type device struct {
-	name  string
-	t     testing.TB
-	d     *Drive
-	cfg   Config
-	cred  api.Credentials
-	wire  *wire
-	kern  *dcache
-	mem   *vfs.MemFS
-	home  string
-	lives int
-	boots int
-	rng   *rand.Rand
+	name   string
+	t      testing.TB
+	d      *Drive
+	cfg    Config
+	cred   api.Credentials
+	wire   *wire
+	kern   *dcache
+	mem    *vfs.MemFS
+	home   string
+	lives  int
+	boots  int
+	mounts int
+	rng    *rand.Rand
 
 	log *logBuffer
 
@@ -166,7 +167,7 @@ func (v *device) open() error {
 		idle = 2
 	}
 	life := v.lives
-	v.cfg.seam = seam{replica: v.mem, synced: func(fd int, dataOnly bool) { v.synced(life, fd, dataOnly) }, boot: fmt.Sprint("boot ", v.boots), clock: v.clock, idle: idle, batch: v.batch, undone: v.wasUndone,
+	v.cfg.seam = seam{replica: v.mem, synced: func(fd int, dataOnly bool) { v.synced(life, fd, dataOnly) }, boot: fmt.Sprint("boot ", v.boots, "\n"), mount: fmt.Sprint("mount ", v.mounts), clock: v.clock, idle: idle, batch: v.batch, undone: v.wasUndone,
 		sick: func(int) error {
 			if f := v.sick.Load(); f != nil {
 				return (*f)()
@@ -229,7 +230,7 @@ func (v *device) synced(life, fd int, dataOnly bool) {
 
 // kill ends the device as kill -9 does, in one moment: what was written to files
 // stays, what was only in the process is gone. With power it is as if the
-// machine had lost power: of what was not synced anything may be gone.
+// machine had lost power, or its disk had been pulled out: of what was not synced anything may be gone.
 // It does not start again by itself.
 func (v *device) kill(power bool) {
 	v.t.Helper()
@@ -256,8 +257,13 @@ func (v *device) kill(power bool) {
 	old.Close()
 	v.d = nil
 	v.moveReplica(mem, was)
+	if power || v.lives%3 == 0 { // a disk that was pulled out comes back in another mount, and so does that of a container
+		v.mounts++
+	}
 	if power {
-		v.boots++
+		if v.lives%3 > 0 {
+			v.boots++
+		}
 		v.losePower()
 	}
 	v.wire.mend()

@@ -56,7 +56,8 @@ type seam struct {
 	replica vfs.FS                      // under Pebble
 	synced  func(fd int, dataOnly bool) // after a content file was made durable
 	sick    func(fd int) error          // fails that, as a disk does
-	boot    string                      // names this run of the machine
+	boot    string                      // names this run of the machine,
+	mount   string                      // and this mount of the file system under the cache
 	clock   clock                       // tells of suspensions
 	disk    func() disk                 // what the disk under the cache says of its room
 	idle    int                         // instead of maxIdle; 0 = that
@@ -98,6 +99,16 @@ func (k *seam) bootID() string {
 		return k.boot
 	}
 	return bootID()
+}
+
+// era names this run of the machine and this mount of the file system that a directory is on: in another one what was not synced may be gone.
+// One that begins like it is of an older version, or of none, and is taken for it.
+func (k *seam) era(dir string) string {
+	mount := k.mount
+	if mount == "" {
+		mount = mountMark(dir)
+	}
+	return k.bootID() + mount + "\n"
 }
 
 // sync is fsync(2), or with dataOnly fdatasync(2).
@@ -173,7 +184,7 @@ type Drive struct {
 	scarce     bool        // what it found
 	pause      pause
 	toldAs     atomic.Bool   // what Config.Full was told last
-	bootID     string        // names this run of the machine
+	era        string        // see seam
 	weights    map[int]int64 // see weigh
 	ignores    ignores
 }
@@ -203,7 +214,7 @@ func openOnce(cfg Config) (*Drive, error) {
 		cfg: cfg, log: cfg.Log, slots: newSlots(), done: make(chan struct{}),
 		byID: map[api.ID]*node{}, byFID: map[uint64]*node{}, lastFID: rootFID, writing: map[*node]struct{}{},
 		journal: newJournal(), listing: map[api.ID]*listed{},
-		parts: map[api.ID]*partial{}, bootID: cfg.seam.bootID(), weights: map[int]int64{},
+		parts: map[api.ID]*partial{}, weights: map[int]int64{},
 		ignores:    ignores{gen: 1, wake: make(chan struct{}, 1)},
 		quota:      quota{news: make(chan struct{}, 1)},
 		diskNow:    func() disk { return diskOf(cfg.Dir) },
@@ -252,6 +263,7 @@ func (d *Drive) open() error {
 	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return api.Errorf(api.Exists, "the cache %s is in use by another satchel: is the drive mounted already?", dir)
 	}
+	d.era = d.cfg.seam.era(dir)
 	d.fineTimes = fineTimes(dir)
 	d.tryLeases()
 	d.space = newBallast(filepath.Join(dir, "ballast"), d.diskNow, &d.full, func() {

@@ -98,6 +98,15 @@ func bootID() string {
 	return id
 }
 
+// mountMark may be the same when a disk comes back: the system has no more to say.
+func mountMark(dir string) string {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", st.Fsid.Val[0], st.Fsid.Val[1])
+}
+
 func machineID() string {
 	out, _ := exec.Command("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice").Output()
 	_, after, _ := strings.Cut(string(out), `"IOPlatformUUID" = "`)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -351,16 +352,16 @@ func (d *Drive) savePartial(p *partial, synced bool) {
 	p.mapped = true
 	t := d.begin()
 	t.behind = true
-	t.b.Set(partialKey(p.node), p.record(d.bootID, synced), nil)
+	t.b.Set(partialKey(p.node), p.record(d.era, synced), nil)
 	if err := t.commit(); err != nil {
 		d.log.Error("save what is here of a file", "err", err)
 	}
 }
 
-// record is what is kept in Pebble: a map that was not synced holds only until the machine ends.
-func (p *partial) record(boot string, synced bool) []byte {
+// record is what is kept in Pebble: a map that was not synced holds only in its era.
+func (p *partial) record(era string, synced bool) []byte {
 	if synced {
-		boot = ""
+		era = ""
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -369,7 +370,7 @@ func (p *partial) record(boot string, synced bool) []byte {
 	b = append(b, p.sha[:]...)
 	b = binary.AppendUvarint(b, p.slot)
 	b = binary.AppendVarint(b, p.size)
-	b = appendString(b, boot)
+	b = appendString(b, era)
 	return appendString(b, string(p.have.bits))
 }
 
@@ -380,14 +381,14 @@ func (d *Drive) loadPartials(t *tx, used map[uint64]bool) error {
 		id := api.ID(k[1:17])
 		r := reader{b: v}
 		p := &partial{d: d, node: id, version: r.id(), sha: r.hash(), slot: r.uvarint(), size: r.varint()}
-		boot := r.string()
+		era := r.string()
 		stored := []byte(r.string())
 		n, err := d.load(id)
 		if err != nil {
 			return err
 		}
 		var ok bool
-		if !r.bad && p.size > 0 && (boot == "" || boot == d.bootID) && n != nil && n.slot == 0 && n.version == p.version && n.size == p.size && !used[p.slot] {
+		if !r.bad && p.size > 0 && strings.HasPrefix(d.era, era) && n != nil && n.slot == 0 && n.version == p.version && n.size == p.size && !used[p.slot] {
 			if p.have, ok = blockMapOf(p.size, stored); ok {
 				var st unix.Stat_t
 				ok = unix.Stat(d.slotPath(p.slot), &st) == nil && st.Size == p.size

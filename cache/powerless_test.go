@@ -92,3 +92,40 @@ func TestPartialIsDurableOnlyAsItWasSynced(t *testing.T) {
 		}
 	}
 }
+
+// What is here of a file, and was not made durable, is believed in the same mount of the same machine, and in no other.
+func TestPartialThatIsNotDurable(t *testing.T) {
+	for name, next := range map[string]seam{"as it was": {boot: "one", mount: "one"}, "disk pulled out": {boot: "one", mount: "two"}, "power loss": {boot: "two", mount: "two"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf()
+			data := noise(32 << 20)
+			s.add(api.ID{}, "film", data)
+			dir := t.TempDir()
+			d := openOnDisk(t, s, dir, seam{boot: "one", mount: "one"})
+			fid := find(t, d, "film")
+			open(t, d, fid, unix.O_RDONLY)
+			if _, err := readAt(d, fid, 0, 4096); err != nil {
+				t.Fatal(err)
+			}
+			d.mu.Lock()
+			p := d.byFID[fid].part
+			d.savePartial(p, false)
+			d.mu.Unlock()
+			must(t, d.Close())
+			must(t, os.Truncate(d.slotPath(p.slot), 0)) // so it shows which content file is read
+			must(t, os.Truncate(d.slotPath(p.slot), int64(len(data))))
+
+			d = openOnDisk(t, s, dir, next)
+			fid = find(t, d, "film")
+			open(t, d, fid, unix.O_RDONLY)
+			defer d.Release(fid, unix.O_RDONLY)
+			want := data[:4096]
+			if name == "as it was" {
+				want = make([]byte, 4096)
+			}
+			if got, err := readAt(d, fid, 0, 4096); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("at the start: %v", err)
+			}
+		})
+	}
+}

@@ -27,30 +27,29 @@ func (d *Drive) recover() error {
 	if err != nil {
 		return err
 	}
-	boot, err := d.st.meta("boot")
+	era, err := d.st.meta("boot")
 	if err != nil {
 		return err
 	}
-	now := d.bootID
-	end := lastEnd{crashed: clean == nil, rebooted: string(boot) != now, copied: d.syn.copied}
+	end := lastEnd{crashed: clean == nil, lossy: era == nil || !strings.HasPrefix(d.era, string(era)), copied: d.syn.copied}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.loadJournal(); err != nil {
 		return err
 	}
-	if end.crashed && !end.rebooted { // what that life wrote last may not be durable, and rest takes it to be
+	if end.crashed && bytes.HasPrefix(era, []byte(d.cfg.seam.bootID())) { // what that life wrote last may not be durable, and rest takes it to be
 		if err := syncTree(filepath.Join(d.cfg.Dir, "content")); err != nil {
 			return fmt.Errorf("make what was written before durable: %w", err)
 		}
 	}
 	t := d.begin()
 	t.b.Delete(metaKey("clean"), nil)
-	t.b.Set(metaKey("boot"), []byte(now), nil)
+	t.b.Set(metaKey("boot"), []byte(d.era), nil)
 	used, err := d.recoverContents(t, end)
 	if err != nil {
 		return err
 	}
-	if boot == nil { // the replica is new
+	if era == nil { // the replica is new
 		if err := d.salvage(t, used); err != nil {
 			return err
 		}
@@ -95,7 +94,7 @@ func (d *Drive) recoverContents(t *tx, end lastEnd) (used map[uint64]bool, err e
 	if err != nil {
 		return nil, err
 	}
-	if end.crashed || end.rebooted {
+	if end.crashed || end.lossy {
 		d.stampAll(all)
 	}
 	slices.SortFunc(all, func(a, b recorded) int { return bytes.Compare(a.node[:], b.node[:]) })
@@ -157,27 +156,30 @@ func (d *Drive) stampAll(all []recorded) {
 
 // A lastEnd is how the cache's last process ended.
 type lastEnd struct {
-	crashed, rebooted bool
-	copied            bool // it was another cache's: no file has the times that are noted of it
+	crashed bool
+	lossy   bool // it was in another era
+	copied  bool // it was another cache's: no file has the times that are noted of it
 }
 
 // examine finds out whether a content file may differ from what its record
 // says; locked. After an unclean end every file whose ctime is not the one
 // of its clean mark may: programs went on writing while nobody watched. But none outlives
-// the machine: after power loss what is marked clean and is older or shorter did not
+// the machine, or the disk that is pulled out: after such an end what is marked clean and is older or shorter did not
 // reach the disk whole, and is fetched again, and so is what was fetched without a mark of its time yet (adoptPart). What is newer was
-// written, and may have been made durable without a word to us (msync, RWF_DSYNC) before the mark of its opening was.
+// written, and may have been made durable without a word to us (msync, RWF_DSYNC) before the mark of its opening was. A file that is as it was
+// before its mark shows such an end by itself, where the kernel does not tell one mount from another.
 func (d *Drive) examine(t *tx, n *node, r *recorded, end lastEnd) error {
 	s, is := r.slotRecord, r.found
 	if !s.dirty {
-		if !end.crashed && !end.rebooted {
+		if !end.crashed && !end.lossy {
 			return nil
 		}
 		if is.err == nil && is.ctime == s.ctime && is.size == n.size {
 			return nil
 		}
 		wrote := is.err == nil && s.ctime != 0 && is.ctime > s.ctime && is.size >= n.size && !end.copied && !d.cfg.seam.lost(d.slotPath(n.slot))
-		if end.rebooted && !n.version.IsZero() && !wrote {
+		undone := is.err == nil && (is.ctime < s.ctime || is.ctime == s.ctime && is.size < n.size)
+		if (end.lossy && !wrote || undone) && !n.version.IsZero() {
 			d.shed(t, n)
 			t.node(n)
 			return nil
