@@ -83,7 +83,7 @@ func (d *Drive) evictOn() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.slots.evicting = false
-	if d.ctx.Err() == nil && d.evictSome() && len(d.slots.limbo) < limboMax {
+	if d.ctx.Err() == nil && d.evictSome() && !d.slots.crowded(d) {
 		d.wakeEvict()
 	}
 }
@@ -92,7 +92,7 @@ func (d *Drive) evictOn() {
 func (d *Drive) evict() bool {
 	before := d.slots.sheds
 	for d.ctx.Err() == nil && d.evictSome() {
-		if len(d.slots.limbo) >= limboMax {
+		if d.slots.crowded(d) {
 			return true // the rest once these are recycled: so many are open
 		}
 		d.mu.Unlock()

@@ -182,6 +182,38 @@ func TestEvictionGivesTheLockUp(t *testing.T) {
 	})
 }
 
+// Where content that went could not be recycled, because a sync failed, the next sync is asked for when more of it went than may wait: room is not made in steps of
+// hardInterval.
+func TestEvictionGoesOnAfterAFailedSync(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		const files = 4 * evictAtOnce
+		for i := range files {
+			must(t, x.write(fmt.Sprintf("f%d", i), "some content"))
+		}
+		mustQuiet(t, x)
+		x.settled()
+		time.Sleep(2 * hardInterval) // no sync is to come
+		x.d.mu.Lock()
+		for range limboMax + 1 { // what a sync that failed has put back
+			c, err := x.d.slots.take(x.d)
+			must(t, err)
+			x.d.slots.limbo = append(x.d.slots.limbo, c)
+		}
+		x.d.cfg.Limit = 1
+		x.d.wakeEvict()
+		x.d.mu.Unlock()
+		start := time.Now()
+		eventually(t, "there is room", func() bool {
+			x.d.mu.Lock()
+			defer x.d.mu.Unlock()
+			return len(x.d.slots.held) == 0
+		})
+		if took := time.Since(start); took >= hardInterval {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // What went takes up room until that is durable, and nothing more goes for it.
 func TestEvictsOnceForAShortDisk(t *testing.T) {
 	s := shelfOf(6)

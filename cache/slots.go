@@ -112,9 +112,18 @@ func (s *slots) prepare(d *Drive, many int) {
 // the content must stay as it is.
 func (s *slots) discard(d *Drive, c *content) {
 	s.limbo = append(s.limbo, c)
-	if len(s.limbo) == limboMax {
+	if len(s.limbo)%limboMax == 0 {
 		d.st.hurry()
 	}
+}
+
+// crowded tells whether no more is to go into limbo for now, and has it emptied then; locked.
+func (s *slots) crowded(d *Drive) bool {
+	if len(s.limbo) < limboMax {
+		return false
+	}
+	d.st.hurry()
+	return true
 }
 
 // limbo hands over the discarded content files whose records' removal the
