@@ -225,7 +225,7 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 	}
 	lost := n.lost(m)
 	if lost && n.hot == nil {
-		d.shed(t, n)
+		n = d.replaced(t, n)
 	}
 	again := d.divert(t, n, o.Conflict, byID[m.Node])
 	n.name, n.flags = o.Name, n.flags|flagAcked

@@ -87,6 +87,12 @@ func (d *Drive) fill(e *entry, m *api.Mutation) bool {
 		return true
 	}
 	n := d.syn.hots[m.Node]
+	if n == nil && m.Op == api.OpWrite {
+		if an, err := d.load(m.Node); err != nil || an != nil && !an.dead {
+			d.log.Error("a write has no content here, and is not sent", "node", m.Node, "err", err)
+			return false
+		}
+	}
 	if n == nil || n.hot.entry != e {
 		// The node died before its content was sent. Its end follows in the journal.
 		m.Version = nothing()

@@ -303,6 +303,9 @@ func (d *Drive) unsend(t *tx, f *flight, lacksChunks bool) {
 func (d *Drive) putBack(t *tx, e *entry, lacksChunks bool) {
 	e.sent = false
 	n := d.syn.hots[e.m.Node]
+	if n == nil && e.m.Op == api.OpWrite {
+		d.forgo(t, e)
+	}
 	if n == nil || e.m.Op != api.OpWrite && e.m.Op != api.OpCreate {
 		return
 	}
@@ -327,6 +330,18 @@ func (d *Drive) putBack(t *tx, e *entry, lacksChunks bool) {
 	d.journal.awaits(h)
 	h.due = time.Now()
 	d.enqueue(n)
+}
+
+// forgo drops a write of a file that is here and whose content is not: power loss took it while it was on its way. Then the file is what the
+// server has, as where it was not sent (orphan). Locked.
+func (d *Drive) forgo(t *tx, e *entry) {
+	n, err := d.load(e.m.Node)
+	if err != nil || n == nil || n.dead || n.stale {
+		return
+	}
+	t.drop(e)
+	d.doubtNode(t, n)
+	d.letGo(n)
 }
 
 // loadJournal reads the pending mutations.
