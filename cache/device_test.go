@@ -46,6 +46,7 @@ type device struct {
 
 	log *logBuffer
 
+	lag    func() time.Duration         // dcache.lag
 	clock  clock                        // nil: the system's
 	idle   int                          // seam.idle
 	batch  int                          // seam.batch
@@ -180,6 +181,7 @@ func (v *device) open() error {
 	}
 	v.d = d
 	v.kern = newDcache(d)
+	v.kern.lag = v.lag
 	d.Start(v.kern)
 	return nil
 }

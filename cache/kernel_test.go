@@ -19,6 +19,8 @@ type dcache struct {
 	d  *Drive
 	mu lock // every directory's
 
+	lag func() time.Duration // how long a note waits for a directory that programs keep locked; nil: not at all
+
 	collects bool // writes, and goes by its own sizes and times; guarded by Drive.mu
 
 	names map[dname]uint64 // 0: there is none
@@ -46,6 +48,9 @@ func (k *dcache) Writeback() bool { return k.collects }
 
 // EntryChanged waits for what goes on in the directory, as it does in the kernel for the directory's lock.
 func (k *dcache) EntryChanged(parent uint64, name string) {
+	if k.lag != nil {
+		time.Sleep(k.lag())
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.names, dname{parent, name})

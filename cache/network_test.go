@@ -52,6 +52,16 @@ func (n *network) end() {
 	n.stragglers.Wait()
 }
 
+// listing is how long a directory is locked by who waits for the server there; mostly nobody does.
+func (n *network) listing() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.delay == 0 || n.rng.IntN(4) > 0 {
+		return 0
+	}
+	return time.Duration(n.rng.Int64N(int64(2 * n.delay)))
+}
+
 func (n *network) chance(p float64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

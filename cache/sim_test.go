@@ -34,8 +34,9 @@ func (s *simulated) device(name string, rng *rand.Rand) *device {
 	id := api.ID{0: 0xd0, 15: s.ids}
 	v := unstarted(s.t, api.ID{2}, name, rng)
 	v.cfg.Device, v.clock, v.batch, v.wire.Remote = id, &sleeper{wake: make(chan struct{})}, s.batch, trace(s.server.Device(id, name), v.log)
-	v.start()
 	net := newNetwork(rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
+	v.lag = net.listing
+	v.start()
 	if s.cuts {
 		net.room = net.rng.IntN(6)
 	}
