@@ -195,7 +195,7 @@ func (d *Drive) evictOne(t *tx, slot uint64) {
 
 // keeps tells whether a node's content stays: it is in use, not on the server, or to stay; locked.
 func (d *Drive) keeps(n *node) bool {
-	return n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || n.name == ignoreFile || d.pinned(n)
+	return n.opens > 0 || n.hot != nil || n.flags&flagAcked == 0 || n.version.IsZero() || n.name == ignoreFile || d.pinKeeps(n)
 }
 
 // mayGo tells whether a content file would go if it were its turn, as far as can be told without opening it; locked.
@@ -216,7 +216,7 @@ func (d *Drive) mayGo(slot uint64) bool {
 // partGoes tells whether what is here of a cold file may go: it is not in use, and not pinned, or was found to be too large for what room there is. n is its node, or
 // nil. Locked.
 func (d *Drive) partGoes(p *partial, n *node) bool {
-	return !p.busy() && (n == nil || !d.pinned(n) || api.KindOf(d.pins.missed[n.id]) == api.NoSpace)
+	return !p.busy() && (n == nil || !d.pinKeeps(n) || api.KindOf(d.pins.missed[n.id]) == api.NoSpace)
 }
 
 // couldGo tells whether content of so many bytes may go; locked, and given up in between.

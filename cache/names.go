@@ -73,8 +73,11 @@ func (d *Drive) displacePerished(t *tx) {
 func (d *Drive) displace(t *tx, n *node) { d.displaceAt(t, n, place{n.up, n.name}) }
 
 // reached tells whether the entry through which n was last reached leads to it; locked.
-func (d *Drive) reached(n *node) bool {
-	p, err := d.load(n.up)
+func (d *Drive) reached(n *node) bool { return d.leads(place{n.up, n.name}, n) }
+
+// leads tells whether a name leads to a node; locked.
+func (d *Drive) leads(at place, n *node) bool {
+	p, err := d.load(at.parent)
 	if err != nil || p == nil || p.dead || p.flags&flagComplete == 0 {
 		return false
 	}
@@ -82,7 +85,7 @@ func (d *Drive) reached(n *node) bool {
 	if err != nil {
 		return false
 	}
-	k := l.byName[n.name]
+	k := l.byName[at.name]
 	return k != nil && k.id == n.id
 }
 

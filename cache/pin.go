@@ -18,6 +18,8 @@ type pins struct {
 	roots  map[api.ID]bool  // kept in Pebble
 	todo   map[api.ID]bool  // nodes that may have to be fetched; false: that is being done, and nothing is new since it was begun
 	missed map[api.ID]error // nodes that could not be, where others can; they are tried again
+	links  map[api.ID]place // files that may have several names, and one that is in a pinned folder, or none: see pinlinks.go
+	toured bool             // all that is pinned was gone through since the start
 	stays  int64            // so many bytes of other content could not go when the list was last gone through; 0: it was not tried
 	wake   chan struct{}
 }
@@ -31,7 +33,7 @@ const (
 
 // loadPins reads what is pinned.
 func (d *Drive) loadPins() error {
-	d.pins = pins{roots: map[api.ID]bool{}, todo: map[api.ID]bool{}, missed: map[api.ID]error{}, wake: make(chan struct{}, 1)}
+	d.pins = pins{roots: map[api.ID]bool{}, todo: map[api.ID]bool{}, missed: map[api.ID]error{}, links: map[api.ID]place{}, wake: make(chan struct{}, 1)}
 	v, err := d.st.meta("pins")
 	if err != nil || v == nil {
 		return err
@@ -226,30 +228,6 @@ func (d *Drive) passPath(ctx context.Context, path string, fn func(api.ID) error
 	return n, nil
 }
 
-// pinned tells whether a node, or a folder that it is in, is pinned; locked.
-func (d *Drive) pinned(n *node) bool {
-	return len(d.pins.roots) > 0 && d.climb(n, func(id api.ID) bool { return d.pins.roots[id] })
-}
-
-// climb tells whether fn is true of a node or of a folder that it is in; locked.
-func (d *Drive) climb(n *node, fn func(api.ID) bool) bool {
-	id, up := n.id, n.up
-	for {
-		if fn(id) {
-			return true
-		}
-		if id == d.root.id || up.IsZero() {
-			return false
-		}
-		p, err := d.load(up)
-		if err != nil || p == nil {
-			return false
-		}
-		id, up = p.id, p.up
-		d.letGo(p)
-	}
-}
-
 // touchPin notes that a node is new in its place, or has another version; locked. Whether it is pinned is found out
 // later.
 func (d *Drive) touchPin(id api.ID) {
@@ -354,6 +332,7 @@ func (d *Drive) pinAll() error {
 			}
 		}
 	}
+	d.pins.toured = d.pins.toured || len(d.pins.todo) == 0
 	return nil
 }
 
@@ -381,20 +360,21 @@ func (d *Drive) pinTree(n *node) error {
 	if err := d.fared(n, err); err != nil || l == nil {
 		return err
 	}
-	ids := make([]api.ID, 0, len(l.byName))
+	kids := make([]kid, 0, len(l.byName))
 	for _, k := range l.order { // in the order in which others are fetched ahead
 		if k.name != "" && (k.typ == 'f' || k.typ == 'd') {
-			ids = append(ids, k.id)
+			kids = append(kids, *k)
 		}
 	}
-	for _, id := range ids {
-		kid, err := d.load(id)
+	for _, k := range kids {
+		kid, err := d.load(k.id)
 		if err != nil {
 			return err
 		}
 		if kid == nil {
 			continue
 		}
+		d.passed(kid, place{n.id, k.name})
 		err = d.pinTree(kid)
 		d.letGo(kid)
 		if err != nil {

@@ -119,6 +119,16 @@ func (v *device) has(t *testing.T, path string) bool {
 	return slotOf(v.d, a.FID) != 0
 }
 
+// idOf is the id of the node at a path.
+func (v *device) idOf(t *testing.T, path string) api.ID {
+	t.Helper()
+	a, err := v.stat(path)
+	must(t, err)
+	v.d.mu.Lock()
+	defer v.d.mu.Unlock()
+	return v.d.byFID[a.FID].id
+}
+
 // A file that can't be had, and one that another device has just removed, end the fetching of no other; who pins is told, and they are
 // tried again.
 func TestPinGoesOn(t *testing.T) {
@@ -137,18 +147,10 @@ func TestPinGoesOn(t *testing.T) {
 		must(t, x.write("keep/video", strings.Repeat("a video ", 1<<20)))
 		must(t, x.sync())
 		lost := map[api.ID]error{}
-		id := func(name string) (id api.ID) {
+		id := func(name string) api.ID {
 			t.Helper()
-			eventually(t, "y knows "+name, func() bool {
-				a, err := y.stat(name)
-				if err == nil {
-					y.d.mu.Lock()
-					id = y.d.byFID[a.FID].id
-					y.d.mu.Unlock()
-				}
-				return err == nil
-			})
-			return id
+			eventually(t, "y knows "+name, func() bool { _, err := y.stat(name); return err == nil })
+			return y.idOf(t, name)
 		}
 		lost[id("keep/3")] = api.Errorf(api.Internal, "a chunk is lost")
 		lost[id("keep/film")] = api.Errorf(api.Internal, "a chunk is lost")
@@ -240,4 +242,95 @@ func TestPinFetchesWhatIsSavedMeanwhile(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A file of a pinned folder stays here, and is kept up to date, though it has another name too by which it was last reached.
+func TestPinKeepsWhatHasAnotherName(t *testing.T) {
+	const limit = 1 << 20
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		for _, name := range []string{"keep", "out", "more"} {
+			must(t, x.mkdir(name))
+		}
+		const more = 12
+		fill := strings.Repeat("f", limit/8)
+		for _, name := range []string{"keep/a", "keep/here", "keep/there", "keep/before"} {
+			must(t, x.write(name, fill))
+		}
+		for i := range more {
+			must(t, x.write(fmt.Sprint("more/", i), fill))
+		}
+		must(t, x.link("keep/before", "out/before"))
+		must(t, x.sync())
+		y.cfg.Limit = limit
+		y.restart()
+		eventually(t, "y knows them", func() bool { _, err := y.stat("out/before"); return err == nil })
+		must(t, y.d.Pin(t.Context(), "keep"))
+		first := y.idOf(t, "keep/a")
+		must(t, y.link("keep/here", "out/here"))
+		must(t, x.link("keep/there", "out/there"))
+		must(t, x.sync())
+		eventually(t, "y hears of the link", func() bool { _, err := y.stat("out/there"); return err == nil })
+		mustQuiet(t, x, y)
+		// press reads them, and then so much that they go if they may.
+		press := func() {
+			t.Helper()
+			for _, name := range []string{"here", "there", "before"} {
+				_, err := y.read("out/" + name)
+				must(t, err)
+			}
+			for i := range more {
+				time.Sleep(time.Second) // what was used longest ago goes first
+				_, err := y.read(fmt.Sprint("more/", i))
+				must(t, err)
+			}
+			eventually(t, "there is room again", func() bool { return y.d.Status().CacheBytes <= limit })
+		}
+		all := func(when string) {
+			t.Helper()
+			for _, name := range []string{"here", "there", "before"} {
+				if !y.has(t, "out/"+name) {
+					t.Errorf("%s: %s is not here any more", when, name)
+				}
+			}
+		}
+		press()
+		all("in the end")
+		y.restart()
+		press()
+		all("after a restart")
+
+		busy := func(on bool) {
+			y.wire.faults(func(w *wire) {
+				if w.lacks = nil; on {
+					w.lacks = func(node api.ID) error {
+						if node == first {
+							return api.Errorf(api.RateLimited, "come again later")
+						}
+						return nil
+					}
+				}
+			})
+		}
+		busy(true)
+		must(t, x.write("keep/a", "new"))
+		must(t, x.sync())
+		eventually(t, "y hears of it", func() bool { a, err := y.stat("keep/a"); return err == nil && a.Size == 3 })
+		y.restart()
+		press()
+		all("before the pinner has been everywhere")
+		busy(false)
+		must(t, y.d.Pin(t.Context(), "keep"))
+
+		must(t, x.write("out/there", fill+"!"))
+		must(t, x.sync())
+		eventually(t, "the new version is here", func() bool {
+			a, err := y.stat("out/there")
+			return err == nil && a.Size > limit/8 && y.has(t, "out/there")
+		})
+		must(t, y.unlink("keep/here"))
+		press()
+		if y.has(t, "out/here") {
+			t.Error("what is not in the pinned folder any more stays")
+		}
+	})
 }

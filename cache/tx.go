@@ -92,6 +92,7 @@ func (t *tx) link(p *node, l *listing, name api.Name, n *node) {
 	t.named(n.id, 1)
 	t.b.Set(entryKey(p.id, name), k.append(buf[:0]), nil)
 	t.placed(n, name)
+	t.d.linked(n, place{p.id, name})
 	t.at(n, p.id, name)
 	t.d.grown(p)
 	t.d.touchPin(n.id)
@@ -129,6 +130,7 @@ func (t *tx) point(p *node, k *kid, n *node) {
 	k.id, k.typ = n.id, n.typ
 	t.b.Set(entryKey(p.id, k.name), k.append(buf[:0]), nil)
 	t.placed(n, k.name)
+	t.d.linked(n, place{p.id, k.name})
 	t.at(n, p.id, k.name)
 }
 
