@@ -75,15 +75,7 @@ func (q *notifier) entry(parent *node, name string) {
 // moved drops the names of a rename if what one of them led to before is news to the kernel: it moves what it knew. It is told
 // when the rename is over, whose directories it keeps locked as long. Locked.
 func (q *notifier) moved(from, to note) {
-	q.mu.Lock()
-	news := false
-	for _, n := range [...]note{from, to} {
-		_, todo := q.todo[n]
-		_, telling := q.telling[n]
-		news = news || todo || telling
-	}
-	q.mu.Unlock()
-	if news {
+	if q.owes(from) || q.owes(to) {
 		q.put(from)
 		q.put(to)
 	}
@@ -94,6 +86,18 @@ func (q *notifier) inode(n *node, data bool) {
 	if n.lookups > 0 {
 		q.put(note{fid: n.fid, data: data})
 	}
+}
+
+// outdated tells whether the kernel may have content of a node that is not the node's any more.
+func (q *notifier) outdated(n *node) bool { return q.owes(note{fid: n.fid, data: true}) }
+
+// owes tells whether the kernel may not have been told something yet.
+func (q *notifier) owes(n note) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, todo := q.todo[n]
+	_, telling := q.telling[n]
+	return todo || telling
 }
 
 // Renew lets the kernel look a directory up again: another drive is shown in it

@@ -11,6 +11,7 @@ import (
 // Opened tells the file system how to answer an open.
 type Opened struct {
 	Backing int32 // > 0: passthrough with this backing id; 0: reads and writes come here
+	Keep    bool  // what the kernel has of the content is true
 }
 
 func writing(flags uint32) bool { return flags&unix.O_ACCMODE != unix.O_RDONLY }
@@ -137,13 +138,14 @@ func (d *Drive) openNode(n *node, flags uint32, c Cred, intr Interrupt) (Opened,
 	if err := prepare(n, intr); err != nil {
 		return Opened{}, err
 	}
+	if n.unaware && flags&unix.O_TRUNC == 0 && (writing(flags) || d.notes.outdated(n)) {
+		n.unaware = false
+		d.passOver(n)
+		return Opened{}, ErrStale // see Append; and who reads would read no further than to the end of what was there before
+	}
 	if writing(flags) {
 		if n.gone { // somebody reads it yet, and nothing would keep what is written
 			return Opened{}, ErrStale
-		}
-		if n.unaware && flags&unix.O_TRUNC == 0 {
-			n.unaware = false
-			return Opened{}, ErrStale // see Append
 		}
 		if err := d.roomy(); err != nil && !n.dead && n.hot == nil {
 			return Opened{}, err
@@ -186,7 +188,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 			n.part.open = true
 			n.part.want()
 		}
-		return Opened{}, nil
+		return Opened{Keep: !d.notes.outdated(n)}, nil
 	}
 	c, err := d.attach(n)
 	if err != nil {
@@ -214,7 +216,7 @@ func (d *Drive) handle(n *node, flags uint32) (Opened, error) {
 	if n.pass {
 		return Opened{Backing: c.backing}, nil
 	}
-	return Opened{}, nil
+	return Opened{Keep: !d.notes.outdated(n)}, nil
 }
 
 // Flush is the close of one descriptor of a file open for writing: the content

@@ -147,6 +147,14 @@ func (p *partial) want() {
 	}
 }
 
+// passOver is for who found a partial and does not use it; locked.
+func (d *Drive) passOver(n *node) {
+	if p := n.part; p != nil && p.wanted == 0 {
+		n.part = nil
+		d.slots.later(func() { d.restPartial(p) })
+	}
+}
+
 // leavePart ends a use of what is here of n's content; locked.
 func (d *Drive) leavePart(n *node) {
 	p := n.part

@@ -34,10 +34,11 @@ func (f *filesystem) Open(cancel <-chan struct{}, in *fuse.OpenIn, o *fuse.OpenO
 // recorded as changed from its opening on, so a sync that comes before the RELEASE finds it.
 func opened(h cache.Opened, o *fuse.OpenOut) {
 	o.OpenFlags |= fuse.FOPEN_NOFLUSH
-	if h.Backing > 0 {
+	switch {
+	case h.Backing > 0:
 		o.OpenFlags |= fuse.FOPEN_PASSTHROUGH
 		o.BackingID = h.Backing
-	} else {
+	case h.Keep:
 		o.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
 }
