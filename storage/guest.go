@@ -52,7 +52,11 @@ func (d *Drive) commitAsGuest(ctx context.Context, b api.Batch) (c api.Committed
 			return err
 		}
 		if len(answer.Touched.Nodes) > 0 {
-			if c.State, err = tx.State(ctx, d.id, answer.Touched); err != nil {
+			touched, err := d.visible(ctx, tx, b.Mutations, answer)
+			if err != nil {
+				return err
+			}
+			if c.State, err = tx.State(ctx, d.id, touched); err != nil {
 				return err
 			}
 		}
@@ -60,6 +64,29 @@ func (d *Drive) commitAsGuest(ctx context.Context, b api.Batch) (c api.Committed
 		return nil
 	})
 	return c, err
+}
+
+// visible is what a guest is told of that his batch touched: names in directories that he sees by now, and those that he named himself where
+// it was not done. What he mentions may have others, in directories of which he must not even hear that they are there.
+func (d *Drive) visible(ctx context.Context, tx *postgres.Tx, batch []api.Mutation, a postgres.Answer) (t tree.Touched, err error) {
+	h := d.holdings(ctx, tx)
+	var parents []postgres.Need
+	for _, k := range a.Touched.Entries {
+		parents = append(parents, seen(k.Parent))
+	}
+	h.know(parents)
+	t.Nodes = a.Touched.Nodes
+	for _, k := range a.Touched.Entries {
+		if h.held[seen(k.Parent)] {
+			t.Entries = append(t.Entries, k)
+		}
+	}
+	for i, o := range a.Outcomes {
+		if o.Status != api.Applied {
+			t.Entries = append(t.Entries, tree.Named(batch[i]).Entries...)
+		}
+	}
+	return t.Unique(), h.err
 }
 
 func refuseAll(b api.Batch) (a postgres.Answer) {
@@ -82,7 +109,7 @@ func touch(t *tree.Touched, m api.Mutation) {
 
 // applyAsGuest applies what the grants allow of a batch to the locked drive.
 func (d *Drive) applyAsGuest(ctx context.Context, tx *postgres.Tx, locked postgres.Locked, by postgres.Author, b api.Batch) (a postgres.Answer, err error) {
-	h := &holdings{held: map[postgres.Need]bool{}, ask: func(needs []postgres.Need) ([]bool, error) { return tx.Holds(ctx, d.id, needs) }}
+	h := d.holdings(ctx, tx)
 	reason, err := h.of(b.Mutations)
 	if err != nil {
 		return a, err
@@ -105,6 +132,9 @@ func (d *Drive) applyAsGuest(ctx context.Context, tx *postgres.Tx, locked postgr
 	if a.Outcomes, err = set.ApplyIf(b.Mutations, func(m *api.Mutation) (*api.Outcome, error) { return h.weigh(set, m) }); err != nil {
 		return a, err
 	}
+	if err = h.hide(set, b.Mutations, a.Outcomes); err != nil {
+		return a, err
+	}
 	a.Touched = set.Touched()
 	if len(reason) == 0 {
 		return a, nil
@@ -117,6 +147,10 @@ type holdings struct {
 	ask  func([]postgres.Need) ([]bool, error)
 	held map[postgres.Need]bool
 	err  error // the first one of ask
+}
+
+func (d *Drive) holdings(ctx context.Context, tx *postgres.Tx) *holdings {
+	return &holdings{held: map[postgres.Need]bool{}, ask: func(needs []postgres.Need) ([]bool, error) { return tx.Holds(ctx, d.id, needs) }}
 }
 
 // of asks for all that a batch names. The result is those that it needs and he holds: without any he may do nothing of it.
@@ -231,6 +265,22 @@ func (h *holdings) weigh(set *tree.Set, m *api.Mutation) (*api.Outcome, error) {
 		return &api.Outcome{Status: api.Applied}, h.err
 	}
 	return nil, h.err
+}
+
+// hide keeps from a guest what his work of earlier is called where he does not see it: he is told the name that he gave it.
+func (h *holdings) hide(set *tree.Set, batch []api.Mutation, outcomes []api.Outcome) error {
+	for i := range outcomes {
+		o, called, told := &outcomes[i], false, false
+		for _, k := range set.Places(o.Conflict) {
+			if k.Name == o.Name {
+				called, told = true, told || h.holds(set, seen(k.Parent))
+			}
+		}
+		if called && !told {
+			o.Name = batch[i].Name
+		}
+	}
+	return h.err
 }
 
 // needsOfDevice is needsOf, and what a device's mutation may lead to besides: a
