@@ -243,7 +243,7 @@ func (h *holdings) weigh(set *tree.Set, m *api.Mutation) (*api.Outcome, error) {
 		removed = m.Replaces
 	}
 	for _, n := range needsOfDevice(*m) {
-		if n.AnyOf&api.PermDelete != 0 && !set.Made(removed) {
+		if n.AnyOf&api.PermDelete != 0 && !set.MadeAlone(removed) {
 			// What came into a directory of his is removed from there as from the one above, in which it would be another's.
 			for n.Node = set.Means(n.Node); set.Made(n.Node); {
 				n.Node = set.Place(n.Node).Parent

@@ -36,6 +36,9 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 	s.grant(t, "shelf", s.bob.User.String(), "read", "list", "mkdir", "rename")
 	home.store(t, "box/secret", "the owner's")
 	s.grant(t, "box", s.bob.User.String(), "list", "write", "rename")
+	home.store(t, "stall/F", "the owner's")
+	s.grant(t, "stall", s.bob.User.String(), "read", "list", "write", "mkdir", "rename")
+	stall, stallF := home.lookup(t, "stall").ID, home.lookup(t, "stall/F")
 	shelf, old, box := home.lookup(t, "shelf").ID, home.lookup(t, "shelf/old").ID, home.lookup(t, "box").ID
 
 	as := func(id api.ID, parent api.ID, name api.Name) api.Mutation {
@@ -77,6 +80,14 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 	over, copied := g.createFile(t, box, "over", "the guest's"), api.NewID()
 	hides := api.Mutation{Op: api.OpRename, Node: over.Node, Parent: box, Name: "over", ToParent: box, ToName: "secret", Replaces: home.lookup(t, "box/secret").ID, Base: api.NewID(), Conflict: copied, Time: 2}
 
+	mkD := createDir(stall, "D")
+	heir := g.createFile(t, mkD.Node, "t", "the guest's")
+	away := func(from, to api.ID, name, toName api.Name, replaces api.ID) api.Mutation {
+		return api.Mutation{Op: api.OpRename, Node: heir.Node, Parent: from, Name: name, ToParent: to, ToName: toName, Replaces: replaces, Time: 2}
+	}
+	mkE := createDir(stall, "E")
+	brief, mkDE := g.createFile(t, mkE.Node, "t", "the guest's"), createDir(mkE.Node, "d")
+
 	for _, tt := range []struct {
 		name  string
 		batch []api.Mutation
@@ -102,6 +113,9 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 		{"a removal from his own, where he may not", []api.Mutation{mkR, move("lent/b", mkR.Node, "b"), unlink(home.lookup(t, "lent/b").ID, mkR.Node, "b")}, []string{"applied", "applied", "permission"}},
 		{"a file in what he removed", []api.Mutation{gone, rmdir(gone), g.createFile(t, gone.Node, "new", "x")}, []string{"applied", "applied", "not_found"}},
 		{"a file over another in his own, where he may not", []api.Mutation{mkS, move("lent/c", mkS.Node, "c"), tmp, replace}, []string{"applied", "applied", "applied", "permission"}},
+		{"a removal of his own that took over what was there", []api.Mutation{mkD, heir, away(mkD.Node, stall, "t", "F", stallF.ID), away(stall, mkD.Node, "F", "u", api.ID{}), unlink(heir.Node, mkD.Node, "u")},
+			[]string{"applied", "applied", "applied", "applied", "permission"}},
+		{"a removal of his own", []api.Mutation{mkE, brief, mkDE, unlink(brief.Node, mkE.Node, "t"), rmdir(mkDE)}, []string{"applied", "applied", "applied", "applied", "applied"}},
 		{"a name for the conflict copy of what he may not read", []api.Mutation{over, hides, link(copied)}, []string{"applied", "adjusted", "not_found"}},
 		{"a conflict copy where he may not write", []api.Mutation{{Op: api.OpWrite, Node: old, Parent: old, Name: "copy", Base: api.NewID(), Version: g.content(t, "late"), Time: 1}}, []string{"not_a_directory"}},
 	} {
@@ -112,6 +126,7 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 	for path, want := range map[string]string{
 		"private/five": "private/five", "shared/sub/f": "the owner's", "shared/sub/g": "the owner's", "shared/sub/h": "the owner's", "shared/sub/new": "x", "shared/sub/deep/newer": "y", "shared/mine": "guest's",
 		"all/P/x/f": "the owner's", "shared/R/b": "the owner's", "shelf/S/c": "the owner's",
+		"stall/D/u": "the guest's",
 	} {
 		if n, err := home.Lookup(t.Context(), names(t, path)); err != nil || n.Type != api.File {
 			t.Errorf("%s: %v", path, err)
@@ -119,7 +134,7 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 			t.Errorf("%s is %q", path, got)
 		}
 	}
-	for _, path := range []string{"shared/got", "shared/z", "shared/f", "shared/anything", "shared/given/f", "all/Q/a", "all/top"} {
+	for _, path := range []string{"shared/got", "shared/z", "shared/f", "shared/anything", "shared/given/f", "all/Q/a", "all/top", "stall/E/t", "stall/E/d"} {
 		home.gone(t, path)
 	}
 	s.verify(t, home.ID())

@@ -188,6 +188,12 @@ func (s *Set) Made(id api.ID) bool {
 	return n != nil && n.made && n.now.Live()
 }
 
+// MadeAlone tells whether the author of the batch [Set.Made] a node that has not taken over the document of another file: with
+// one that has, another's history would go.
+func (s *Set) MadeAlone(id api.ID) bool {
+	return s.Made(id) && (s.node(id).Document.IsZero() || s.node(id).Document == id)
+}
+
 // Place is an entry that leads to a loaded node, the zero Key when none does.
 func (s *Set) Place(id api.ID) (k Key) {
 	if all := s.links[id]; len(all) > 0 {
