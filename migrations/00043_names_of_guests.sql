@@ -15,25 +15,31 @@ DECLARE
 	actor   CONSTANT text := current_setting('satchel.actor');
 	held    uuid[];
 	wanted  int;
-	parents uuid[]; -- of the names that the same statement turned to others, and what they were of
+	drives  uuid[]; -- of the names that the same statement turned to others, and what they were of
+	parents uuid[];
 	nodes   uuid[];
 BEGIN
 	IF TG_OP = 'UPDATE' THEN
-		SELECT array_agg(w.parent), array_agg(w.node) INTO parents, nodes FROM was w;
+		SELECT array_agg(w.drive), array_agg(w.parent), array_agg(w.node) INTO drives, parents, nodes FROM was w;
 	END IF;
 	FOREACH wanted IN ARRAY ARRAY[1, 4] LOOP
 		held := satchel.zones_held(CASE WHEN actor <> 'anonymous' THEN actor::uuid END, wanted);
+		-- Each node once, however many names turned to others with it: joined by row it would be the square of them.
 		IF EXISTS (
-			SELECT FROM made m
-			CROSS JOIN LATERAL (
-				SELECT bool_or(satchel.dir_in_zones(m.drive, b.parent, held)) AS could -- NULL: it is new
+			SELECT FROM (
+				SELECT c.drive, c.node, bool_or(c.could) FILTER (WHERE NOT c.after) AS could
 				FROM (
-					SELECT e.parent FROM satchel.entries e JOIN satchel.drives d ON d.id = e.drive
-					WHERE e.drive = m.drive AND e.node = m.node AND e.born <= d.seq
+					SELECT m.drive, m.node, true AS after, satchel.dir_in_zones(m.drive, m.parent, held) AS could FROM made m
 					UNION ALL
-					SELECT w.parent FROM unnest(parents, nodes) w (parent, node) WHERE w.node = m.node) b) before
-			WHERE NOT before.could AND satchel.dir_in_zones(m.drive, m.parent, held)
-			  AND NOT EXISTS (SELECT FROM satchel.zones z WHERE z.drive = m.drive AND z.node = m.node AND z.id = ANY (held))) THEN
+					SELECT w.drive, w.node, false, satchel.dir_in_zones(w.drive, w.parent, held) FROM unnest(drives, nodes, parents) w (drive, node, parent)) c
+				GROUP BY c.drive, c.node
+				HAVING bool_or(c.could) FILTER (WHERE c.after) AND bool_or(c.could) FILTER (WHERE NOT c.after) IS NOT TRUE) n
+			CROSS JOIN LATERAL (
+				SELECT bool_or(satchel.dir_in_zones(e.drive, e.parent, held)) AS could
+				FROM satchel.entries e JOIN satchel.drives d ON d.id = e.drive
+				WHERE e.drive = n.drive AND e.node = n.node AND e.born <= d.seq) e
+			WHERE NOT greatest(n.could, e.could) -- NULL: it is new
+			  AND NOT EXISTS (SELECT FROM satchel.zones z WHERE z.drive = n.drive AND z.node = n.node AND z.id = ANY (held))) THEN
 			RAISE EXCEPTION 'a name would give a guest more than he has' USING ERRCODE = '42501';
 		END IF;
 	END LOOP;
