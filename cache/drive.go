@@ -298,7 +298,7 @@ func (d *Drive) open() error {
 	if err := d.recover(); err != nil {
 		return err
 	}
-	return d.st.sync(true) // from here on an end without Close is seen as one
+	return d.st.sync() // from here on an end without Close is seen as one
 }
 
 // loadDrive finds out which drive this is: from the replica, or the first
@@ -401,8 +401,7 @@ func (d *Drive) Close() error {
 	t.b.Set(metaKey("clean"), []byte{1}, nil)
 	err := errors.Join(d.save(0), t.commit())
 	d.mu.Unlock()
-	failed := d.syncContents(nil, map[*content]bool{}, true)
-	err = errors.Join(err, failed, d.st.sync(failed == nil))
+	err = errors.Join(err, d.syncContents(nil, map[*content]bool{}, true), d.st.sync())
 	if cerr := d.st.close(); err == nil {
 		err = cerr
 	}

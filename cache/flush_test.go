@@ -153,3 +153,39 @@ func TestFsyncSyncsContentBeforeTheLog(t *testing.T) {
 		}
 	}
 }
+
+// What was discarded is let go though new files keep coming while the journal is made durable.
+func TestDiscardedWhileFilesKeepComing(t *testing.T) {
+	v := unkindly(t)
+	discarded := func() int {
+		v.d.mu.Lock()
+		defer v.d.mu.Unlock()
+		return len(v.d.slots.limbo)
+	}
+	v.wire.mend()
+	must(t, v.write("letter", "old"))
+	mustQuiet(t, v)
+	v.wire.cut()
+	must(t, v.d.st.settle())
+	v.d.mu.Lock()
+	v.d.cfg.Limit = 1
+	v.d.evictSome()
+	v.d.mu.Unlock()
+	must(t, v.write("new", "content"))
+	if discarded() == 0 {
+		t.Fatal("nothing was discarded")
+	}
+	var n atomic.Int32
+	v.sicken(func() error {
+		must(t, v.write(fmt.Sprint("new ", n.Add(1)), "content"))
+		time.Sleep(30 * time.Millisecond) // a disk that is slow
+		return nil
+	})
+	must(t, v.d.st.settle())
+	if n := discarded(); n > 0 {
+		t.Errorf("%d content files are still in limbo", n)
+	}
+	v.sicken(func() error { return nil })
+	v.wire.mend()
+	mustQuiet(t, v)
+}

@@ -49,7 +49,9 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 		d.mu.Unlock()
 	}
 	var failed error
+	done := func(sound bool) {}
 	if journalled && !rides { // the log comes behind: a name must not be durable before the content that it leads to
+		done = d.st.during()
 		failed = d.st.ready(func(seen map[*content]bool) error {
 			if !seen[c] {
 				seen[c], err = true, own()
@@ -70,10 +72,12 @@ func (d *Drive) Fsync(fid uint64, dataOnly bool, intr Interrupt) error {
 		d.mu.Unlock()
 	}
 	if err != nil {
+		done(false)
 		return api.Errorf(kindOf(err), "fsync: %w", err)
 	}
 	if d.st.rode(rider); journalled && !rides {
-		if err := d.st.sync(failed == nil); err != nil {
+		err := d.st.sync()
+		if done(failed == nil && err == nil); err != nil {
 			return err
 		}
 	}

@@ -27,3 +27,16 @@ func (n *node) removed() api.ID {
 	}
 	return n.version
 }
+
+// unlose takes note that a file of which content was lost was not even made yet: what is written to it is no copy of anything. Locked.
+func (d *Drive) unlose(t *tx, id api.ID) {
+	n, err := d.load(id)
+	if err != nil || n == nil {
+		return
+	}
+	if isLost(n.version) {
+		n.version, n.sha = api.ID{}, api.Hash{}
+		t.node(n)
+	}
+	d.letGo(n)
+}

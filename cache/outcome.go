@@ -274,6 +274,7 @@ func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending *en
 	}
 	t.node(winner)
 	t.renumber(winner.id)
+	d.touchPin(winner.id)
 	if h := n.hot; h != nil && h.removed { // by another device, and what was edited here has become the diverted one
 		for _, at := range h.left {
 			d.displaceAt(t, winner, at)

@@ -71,7 +71,8 @@ func (d *Drive) pickSlowly() (seqs []uint64) {
 // A picker makes random journals.
 type picker struct {
 	d     *Drive
-	nodes byte // how many files and directories there were
+	dir   *node // has all files
+	nodes byte  // how many files and directories there were
 }
 
 func (p *picker) id(n byte) api.ID { return api.ID{15: n} }
@@ -113,7 +114,8 @@ func (p *picker) heat(e *entry) {
 	id := e.m.Node
 	n := p.d.syn.hots[id]
 	if n == nil {
-		n = &node{id: id, record: record{typ: 'f'}}
+		n = &node{id: id, record: record{typ: 'f', up: p.dir.id, name: api.Name(id.String())}}
+		p.dir.list.byName[n.name] = &kid{id: id, typ: 'f', name: n.name}
 	}
 	p.d.carry(p.d.heat(n), e)
 }
@@ -170,8 +172,12 @@ func (p *picker) change(t *rapid.T) {
 // What is sent is what the rules of [waiting] say of the journal as a whole, whatever became of what waits for content meanwhile.
 func TestPickIsWhatTheRulesSay(t *testing.T) {
 	setFlag(t, "rapid.checks", "3000") // a wrong index was found after some hundreds
+	mem, err := newMemory(1<<20, func(api.ID) {})
+	must(t, err)
+	t.Cleanup(mem.close)
 	rapid.Check(t, func(t *rapid.T) {
-		p := &picker{d: &Drive{journal: newJournal()}}
+		dir := &node{id: api.ID{0: 1}, record: record{typ: 'd', flags: flagComplete}, list: newListing()}
+		p := &picker{d: &Drive{journal: newJournal(), mem: mem, byID: map[api.ID]*node{dir.id: dir}}, dir: dir}
 		p.d.syn.hots = map[api.ID]*node{}
 		j := &p.d.journal
 		remove := func(e *entry) {
@@ -195,8 +201,9 @@ func TestPickIsWhatTheRulesSay(t *testing.T) {
 			"died": func(t *rapid.T) {
 				e, n := p.carried(t)
 				j.setWaits(e, false)
-				n.hot = nil
+				n.hot, n.dead = nil, true
 				delete(p.d.syn.hots, e.m.Node)
+				p.d.byID[n.id] = n
 			},
 			"dropped": func(t *rapid.T) { remove(p.live(t)) },
 			"moved": func(t *rapid.T) {

@@ -216,7 +216,9 @@ func (d *Drive) reheat(t *tx, n *node) bool {
 	h.opened++
 	// Other devices send the same again: it must be the same version.
 	h.ready, h.sent = nil, nil
-	h.again, h.againSHA = n.version, n.sha
+	if !isLost(n.version) {
+		h.again, h.againSHA = n.version, n.sha
+	}
 	c.rec.dirty = true
 	t.slot(c)
 	if h.entry != nil {

@@ -127,7 +127,7 @@ func (s *slots) crowded(d *Drive) bool {
 }
 
 // limbo hands over the discarded content files whose records' removal the
-// coming sync makes durable. They stay when it fails, or what took their place is not durable.
+// coming sync makes durable, after what took their place. They stay when that fails, and the next sync is of them, too.
 func (d *Drive) limbo() func(sound bool) {
 	d.mu.Lock()
 	from, sheds := d.slots.limbo, d.slots.sheds
@@ -141,6 +141,7 @@ func (d *Drive) limbo() func(sound bool) {
 		d.mu.Lock()
 		d.slots.limbo = append(from, d.slots.limbo...)
 		d.mu.Unlock()
+		d.st.kept.Store(true)
 	}
 }
 

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,8 +14,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"satchel/api"
 )
 
 const (
@@ -40,6 +37,7 @@ type store struct {
 	commits atomic.Int64 // how many there were, ever
 	synced  atomic.Int64 // up to which they are durable by the log
 	riders  riders       // and by other means
+	kept    atomic.Bool  // what was discarded is still here, since a sync was not sound
 
 	wake chan struct{}
 	done chan struct{}
@@ -63,7 +61,7 @@ type surroundings struct {
 	damage   func(error)                              // told of records that can't be read
 	contents func(each func(path string) error) error // goes through the content files
 	before   func(seen map[*content]bool) error       // makes content durable; called before records become so
-	during   func() func(sound bool)                  // called when a sync begins; what it returns is called when it is done
+	during   func() func(sound bool)                  // called before the content that a sync is of is made durable; what it returns, when that is done
 }
 
 // openStore opens the replica in a cache directory, makes it one of the present format, and adds to it what was journalled last, which
@@ -198,22 +196,18 @@ func (s *store) beforeTable() {
 	}
 }
 
-// sync makes all commits durable against power loss, by the log. It is sound if the content that they refer to is durable:
-// else what they discarded is kept.
-func (s *store) sync(sound bool) error {
+// sync makes all commits durable against power loss, by the log.
+func (s *store) sync() error {
 	n := s.commits.Load()
 	if s.synced.Load() >= n {
 		return nil
 	}
-	done := s.during()
 	if err := s.syncLog(); err != nil {
-		done(false)
 		return err
 	}
 	for was := s.synced.Load(); was < n && !s.synced.CompareAndSwap(was, n); {
 		was = s.synced.Load()
 	}
-	done(sound)
 	return nil
 }
 
@@ -224,23 +218,23 @@ func (s *store) syncLog() error {
 	return s.LogData(nil, pebble.Sync)
 }
 
-// settle is sync, after the content that the records refer to.
+// settle is sync, after the content that the records refer to. What had been discarded before goes then, if all of that is durable.
 func (s *store) settle() error {
-	if s.synced.Load() >= s.commits.Load() {
+	if s.synced.Load() >= s.commits.Load() && !s.kept.Swap(false) {
 		return nil
 	}
+	done := s.during()
 	failed := s.ready(s.before)
-	if failed != nil && failed != errBehind {
+	if failed != nil {
 		s.log.Error("make content durable", "err", failed) // whose fsync tells of it
 	}
-	return s.sync(failed == nil)
+	err := s.sync()
+	done(failed == nil && err == nil)
+	return err
 }
 
-// errBehind means that content is changed faster than it becomes durable.
-var errBehind = api.Errorf(api.Unavailable, "content is changed faster than it becomes durable")
-
 // ready makes the content durable that the commits refer to, and, where that took long enough for many, that of the commits that
-// came meanwhile: until it was brief. It is soon, since of what is still being written each is looked at once.
+// came meanwhile: until it was brief, or has gone on too long for who waits. Of what is still being written each is looked at once.
 func (s *store) ready(contents func(seen map[*content]bool) error) (failed error) {
 	const most, brief = 8, 20 * time.Millisecond
 	seen := map[*content]bool{}
@@ -248,10 +242,10 @@ func (s *store) ready(contents func(seen map[*content]bool) error) (failed error
 		commits, begin := s.commits.Load(), time.Now()
 		failed = errors.Join(failed, contents(seen))
 		if s.commits.Load() == commits || time.Since(begin) < brief {
-			return failed
+			break
 		}
 	}
-	return cmp.Or(failed, errBehind)
+	return failed
 }
 
 // hurry asks for durability before hardInterval is over.

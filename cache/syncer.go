@@ -306,6 +306,9 @@ func (d *Drive) putBack(t *tx, e *entry, lacksChunks bool) {
 	if n == nil && e.m.Op == api.OpWrite {
 		d.forgo(t, e)
 	}
+	if e.m.Op == api.OpCreate {
+		d.unlose(t, e.m.Node)
+	}
 	if n == nil || e.m.Op != api.OpWrite && e.m.Op != api.OpCreate {
 		return
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ func TestWriteUnderWayLosesItsContent(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
 				must(t, x.write("f", "first"))
 				mustQuiet(t, x, y)
-				x.wire.faults(func(w *wire) { w.fails = func(api.Batch) error { return errCut } })
+				var tried atomic.Bool
+				x.wire.faults(func(w *wire) { w.fails = func(api.Batch) error { tried.Store(true); return errCut } })
 				must(t, x.write("f", "second"))
 				var flown flight
 				eventually(t, "it is under way", func() bool {
@@ -25,7 +27,7 @@ func TestWriteUnderWayLosesItsContent(t *testing.T) {
 					if x.d.syn.flight != nil {
 						flown.Entries = x.d.syn.flight.Entries
 					}
-					return flown.Entries != nil
+					return flown.Entries != nil && tried.Load() // then it was written down whole
 				})
 				lacks := 1
 				if how != "the server lacks its chunks" {
@@ -55,6 +57,38 @@ func TestWriteUnderWayLosesItsContent(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nor is what a program writes then to a file that was still being made a copy of what was lost: it is the file.
+func TestCreationUnderWayLosesItsContent(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("other", "to be there"))
+		mustQuiet(t, x, y)
+		x.wire.faults(func(w *wire) { w.fails = func(api.Batch) error { return errCut } })
+		must(t, x.write("f", "first"))
+		eventually(t, "it is under way", func() bool {
+			x.d.mu.Lock()
+			defer x.d.mu.Unlock()
+			return x.d.syn.flight != nil
+		})
+		x.settled()
+		x.powerless(t, "f")
+		must(t, x.write("f", "second"))
+		lacks := 1
+		x.wire.faults(func(w *wire) {
+			w.fails = func(api.Batch) error {
+				if lacks--; lacks >= 0 {
+					return api.Errorf(api.MissingChunks, "lost")
+				}
+				return nil
+			}
+		})
+		mustQuiet(t, x, y)
+		must(t, x.write("f", "third"))
+		if truth := mustQuiet(t, x, y); truth["f"].content != "third" || len(truth) != 2 {
+			t.Errorf("the server has\n%v", truth)
+		}
+	})
 }
 
 // Who reads a file whose content a power loss took, when it turns out that what was sent of it became a conflict copy, reads on what he opened.
