@@ -43,7 +43,7 @@ func (d *Drive) Await(ctx context.Context, seq int64) error {
 		}
 		moved := d.shown.moved
 		d.mu.Unlock()
-		if !d.connected.Load() {
+		if polled := d.polled.Load(); polled && !d.connected.Load() { // before the first answer that is not known
 			return api.Errorf(api.Unavailable, "the server cannot be reached")
 		}
 		select {

@@ -93,8 +93,13 @@ func (d *Drive) setConnected(up bool, err error) {
 		d.setProblem(err)
 	}
 	was := d.connected.Swap(up)
-	d.polled.Store(true)
+	first := !d.polled.Swap(true)
 	if was == up {
+		if first {
+			d.mu.Lock()
+			d.showing(d.shown.seq) // who waits looks again
+			d.mu.Unlock()
+		}
 		return
 	}
 	if up {
