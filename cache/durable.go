@@ -77,8 +77,8 @@ func (d *Drive) syncContents(but *content, seen map[*content]bool, behind bool) 
 		if n.c == but {
 			continue
 		}
-		written := n.writers > 0 || !n.c.unwritten() // before the time is read: who writes from here on opens it first
-		free := n.opens == 0 && !written
+		unwritten := n.unwritten() // before the time is read: who writes from here on opens it first
+		free := n.opens == 0 && unwritten
 		// A store through a mapping moves the ctime when it is the first since the page was synced.
 		ctime := n.c.ctime()
 		if ctime == n.c.synced {
@@ -87,7 +87,7 @@ func (d *Drive) syncContents(but *content, seen map[*content]bool, behind bool) 
 			}
 			continue
 		}
-		if seen[n.c] && written {
+		if seen[n.c] && !unwritten {
 			continue
 		}
 		seen[n.c] = true

@@ -21,6 +21,23 @@ func (r between) Children(ctx context.Context, dir api.ID, after api.Name, limit
 	return r.Remote.Children(ctx, dir, after, limit, next)
 }
 
+// onePerPage makes the pages of directories that a device is told of so small that each has one name.
+func (v *device) onePerPage() {
+	v.wire.net.mu.Lock()
+	defer v.wire.net.mu.Unlock()
+	v.wire.net.room = 1
+}
+
+// namesInD makes d/a, d/b and d/c, each with what it was called in it; y has heard of d.
+func namesInD(t *testing.T, x, y *device) {
+	must(t, x.mkdir("d"))
+	for _, name := range []string{"a", "b", "c"} {
+		must(t, x.write("d/"+name, "it was "+name))
+	}
+	must(t, x.sync())
+	y.heardOf(t, "d")
+}
+
 // betweenPages makes the pages of directories so small that each has one name, and does something before a page after the first is read: what the
 // other device does then, y has heard of.
 func betweenPages(t *testing.T, x, y *device, do func(after int)) {
@@ -37,20 +54,13 @@ func betweenPages(t *testing.T, x, y *device, do func(after int)) {
 			return y.d.syn.seq >= info.Seq
 		})
 	}}
-	y.wire.net.mu.Lock()
-	y.wire.net.room = 1
-	y.wire.net.mu.Unlock()
+	y.onePerPage()
 }
 
 // What another device writes to a file, of which the page has come when the rest of its directory has not, is known in the end.
 func TestFileChangesBetweenPages(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.mkdir("d"))
-		for _, name := range []string{"a", "b", "c"} {
-			must(t, x.write("d/"+name, "old"))
-		}
-		must(t, x.sync())
-		y.heardOf(t, "d")
+		namesInD(t, x, y)
 		betweenPages(t, x, y, func(after int) {
 			if after == 1 {
 				must(t, x.write("d/a", "the new one"))
@@ -69,12 +79,7 @@ func TestFileChangesBetweenPages(t *testing.T) {
 // What another device changed in a directory, of which a page has come, when the feed has forgotten that: the directory is asked for again.
 func TestFileChangesBetweenPagesUnheard(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.mkdir("d"))
-		for _, name := range []string{"a", "b", "c"} {
-			must(t, x.write("d/"+name, "old"))
-		}
-		must(t, x.sync())
-		y.heardOf(t, "d")
+		namesInD(t, x, y)
 		y.deafen(true)
 		once := sync.OnceFunc(func() {
 			must(t, x.write("d/a", "the new one"))
@@ -91,9 +96,7 @@ func TestFileChangesBetweenPagesUnheard(t *testing.T) {
 			})
 		})
 		y.wire.Remote = between{y.wire.Remote, func(api.ID) { once() }}
-		y.wire.net.mu.Lock()
-		y.wire.net.room = 1
-		y.wire.net.mu.Unlock()
+		y.onePerPage()
 		if _, err := y.stat("d/c"); err != nil {
 			t.Fatal(err)
 		}
@@ -110,12 +113,7 @@ func TestFileChangesBetweenPagesUnheard(t *testing.T) {
 // Names change places between the pages of a directory, and what is heard of one comes from before that: each leads where it does now.
 func TestNamesChangePlacesBetweenPages(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.mkdir("d"))
-		for _, name := range []string{"a", "b", "c"} {
-			must(t, x.write("d/"+name, "it was "+name))
-		}
-		must(t, x.sync())
-		y.heardOf(t, "d")
+		namesInD(t, x, y)
 		betweenPages(t, x, y, func(after int) {
 			switch after {
 			case 1: // a word about a, as it still is

@@ -11,12 +11,7 @@ import (
 // A directory that is being listed is not asked for again because what the feed has forgotten could not be listed, and is tried again.
 func TestListingOutlivesATriedRelist(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.mkdir("d"))
-		for _, name := range []string{"a", "b", "c"} {
-			must(t, x.write("d/"+name, "text"))
-		}
-		must(t, x.sync())
-		y.heardOf(t, "d")
+		namesInD(t, x, y)
 		y.deafen(true)
 		must(t, x.mkdir("more"))
 		must(t, x.sync())
@@ -32,9 +27,7 @@ func TestListingOutlivesATriedRelist(t *testing.T) {
 		tried(1)
 		once := sync.OnceFunc(func() { tried(tries.Load() + 1) })
 		y.wire.Remote = between{y.wire.Remote, func(api.ID) { pages.Add(1); once() }}
-		y.wire.net.mu.Lock()
-		y.wire.net.room = 1
-		y.wire.net.mu.Unlock()
+		y.onePerPage()
 		if _, err := y.stat("d/c"); err != nil {
 			t.Fatal(err)
 		}

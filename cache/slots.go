@@ -117,7 +117,7 @@ func (s *slots) discard(d *Drive, c *content) {
 	}
 }
 
-// crowded tells whether no more is to go into limbo for now, and has it emptied then; locked.
+// crowded tells whether limbo is full, and has it emptied then; locked.
 func (s *slots) crowded(d *Drive) bool {
 	if len(s.limbo) < limboMax {
 		return false
