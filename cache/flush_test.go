@@ -189,3 +189,36 @@ func TestDiscardedWhileFilesKeepComing(t *testing.T) {
 	v.wire.mend()
 	mustQuiet(t, v)
 }
+
+// What is discarded while content is made durable goes with the next sync, though nothing was committed since.
+func TestDiscardedDuringASync(t *testing.T) {
+	v := unkindly(t)
+	v.wire.mend()
+	must(t, v.write("letter", "old"))
+	mustQuiet(t, v)
+	v.wire.cut()
+	must(t, v.d.st.settle())
+	must(t, v.write("new", "content"))
+	var once atomic.Bool
+	v.sicken(func() error {
+		if !once.Swap(true) {
+			v.d.mu.Lock()
+			v.d.cfg.Limit = 1
+			v.d.evictSome()
+			v.d.mu.Unlock()
+		}
+		return nil
+	})
+	must(t, v.d.st.settle())
+	must(t, v.d.st.sync())
+	must(t, v.d.st.settle())
+	v.d.mu.Lock()
+	left, sheds := len(v.d.slots.limbo), v.d.slots.sheds
+	v.d.mu.Unlock()
+	if left > 0 || sheds == 0 {
+		t.Errorf("%d content files are still in limbo, of %d", left, sheds)
+	}
+	v.sicken(func() error { return nil })
+	v.wire.mend()
+	mustQuiet(t, v)
+}

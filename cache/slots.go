@@ -112,6 +112,7 @@ func (s *slots) prepare(d *Drive, many int) {
 // the content must stay as it is.
 func (s *slots) discard(d *Drive, c *content) {
 	s.limbo = append(s.limbo, c)
+	d.st.kept.Store(true)
 	if len(s.limbo)%limboMax == 0 {
 		d.st.hurry()
 	}
@@ -132,6 +133,7 @@ func (d *Drive) limbo() func(sound bool) {
 	d.mu.Lock()
 	from, sheds := d.slots.limbo, d.slots.sheds
 	d.slots.limbo = nil
+	d.st.kept.Store(false)
 	d.mu.Unlock()
 	return func(sound bool) {
 		if sound {
@@ -140,8 +142,8 @@ func (d *Drive) limbo() func(sound bool) {
 		}
 		d.mu.Lock()
 		d.slots.limbo = append(from, d.slots.limbo...)
+		d.st.kept.Store(len(d.slots.limbo) > 0)
 		d.mu.Unlock()
-		d.st.kept.Store(true)
 	}
 }
 

@@ -37,7 +37,7 @@ type store struct {
 	commits atomic.Int64 // how many there were, ever
 	synced  atomic.Int64 // up to which they are durable by the log
 	riders  riders       // and by other means
-	kept    atomic.Bool  // what was discarded is still here, since a sync was not sound
+	kept    atomic.Bool  // what was discarded waits for a sync (limbo)
 
 	wake chan struct{}
 	done chan struct{}
@@ -220,7 +220,7 @@ func (s *store) syncLog() error {
 
 // settle is sync, after the content that the records refer to. What had been discarded before goes then, if all of that is durable.
 func (s *store) settle() error {
-	if s.synced.Load() >= s.commits.Load() && !s.kept.Swap(false) {
+	if s.synced.Load() >= s.commits.Load() && !s.kept.Load() {
 		return nil
 	}
 	done := s.during()
