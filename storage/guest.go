@@ -243,6 +243,9 @@ func (h *holdings) weigh(set *tree.Set, m *api.Mutation) (*api.Outcome, error) {
 		removed = m.Replaces
 	}
 	for _, n := range needsOfDevice(*m) {
+		if n.AnyOf&api.PermDelete != 0 && m.Op == api.OpRename && buries(set, m) {
+			n.AnyOf = api.PermDelete
+		}
 		if n.AnyOf&api.PermDelete != 0 && !set.MadeAlone(removed) {
 			// What came into a directory of his is removed from there as from the one above, in which it would be another's.
 			for n.Node = set.Means(n.Node); set.Made(n.Node); {
@@ -265,6 +268,14 @@ func (h *holdings) weigh(set *tree.Set, m *api.Mutation) (*api.Outcome, error) {
 		return &api.Outcome{Status: api.Applied}, h.err
 	}
 	return nil, h.err
+}
+
+// buries tells whether a rename removes what it replaces, as a deletion does: the document of a file goes on in
+// a file that replaces it, and nothing else does.
+func buries(set *tree.Set, m *api.Mutation) bool {
+	n, _ := set.Node(set.Means(m.Node))
+	old, ok := set.Node(m.Replaces)
+	return ok && old.Nlink > 0 && (old.Type != api.File || n.Type != api.File) && !set.MadeAlone(m.Replaces)
 }
 
 // hide keeps from a guest what his work of earlier is called where he does not see it: he is told the name that he gave it.

@@ -85,6 +85,14 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 	away := func(from, to api.ID, name, toName api.Name, replaces api.ID) api.Mutation {
 		return api.Mutation{Op: api.OpRename, Node: heir.Node, Parent: from, Name: name, ToParent: to, ToName: toName, Replaces: replaces, Time: 2}
 	}
+	home.store(t, "stall/G", "the owner's")
+	stallG, stallLink, stallDir := home.lookup(t, "stall/G").ID, createOther(stall, "l", api.Symlink), createDir(stall, "empty")
+	home.commit(t, stallLink, stallDir)
+	mkK, mkN, pipe, plain := createDir(stall, "K"), createDir(stall, "N"), createOther(stall, "pipe", api.FIFO), g.createFile(t, stall, "plain", "the guest's")
+	special, own, link2 := createOther(mkK.Node, "l", api.Symlink), g.createFile(t, stall, "own", "the guest's"), createOther(stall, "l2", api.Symlink)
+	onto := func(from api.ID, name api.Name, node, to api.ID, toName api.Name, replaces api.ID) api.Mutation {
+		return api.Mutation{Op: api.OpRename, Node: node, Parent: from, Name: name, ToParent: to, ToName: toName, Replaces: replaces, Time: 2}
+	}
 	mkE := createDir(stall, "E")
 	brief, mkDE := g.createFile(t, mkE.Node, "t", "the guest's"), createDir(mkE.Node, "d")
 
@@ -115,6 +123,12 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 		{"a file over another in his own, where he may not", []api.Mutation{mkS, move("lent/c", mkS.Node, "c"), tmp, replace}, []string{"applied", "applied", "applied", "permission"}},
 		{"a removal of his own that took over what was there", []api.Mutation{mkD, heir, away(mkD.Node, stall, "t", "F", stallF.ID), away(stall, mkD.Node, "F", "u", api.ID{}), unlink(heir.Node, mkD.Node, "u")},
 			[]string{"applied", "applied", "applied", "applied", "permission"}},
+		{"something that is no file over another's, and away with it", []api.Mutation{mkK, special, onto(mkK.Node, "l", special.Node, stall, "G", stallG), onto(stall, "G", special.Node, mkK.Node, "u", api.ID{}), unlink(special.Node, mkK.Node, "u")},
+			[]string{"applied", "applied", "permission", "not_found", "dropped"}},
+		{"a pipe over a file", []api.Mutation{pipe, onto(stall, "pipe", pipe.Node, stall, "G", stallG)}, []string{"applied", "permission"}},
+		{"a file over a symlink", []api.Mutation{plain, onto(stall, "plain", plain.Node, stall, "l", stallLink.Node)}, []string{"applied", "permission"}},
+		{"a folder over another's, which is empty", []api.Mutation{mkN, onto(stall, "N", mkN.Node, stall, "empty", stallDir.Node)}, []string{"applied", "permission"}},
+		{"a symlink over his own file", []api.Mutation{own, link2, onto(stall, "l2", link2.Node, stall, "own", own.Node)}, []string{"applied", "applied", "applied"}},
 		{"a removal of his own", []api.Mutation{mkE, brief, mkDE, unlink(brief.Node, mkE.Node, "t"), rmdir(mkDE)}, []string{"applied", "applied", "applied", "applied", "applied"}},
 		{"a name for the conflict copy of what he may not read", []api.Mutation{over, hides, link(copied)}, []string{"applied", "adjusted", "not_found"}},
 		{"a conflict copy where he may not write", []api.Mutation{{Op: api.OpWrite, Node: old, Parent: old, Name: "copy", Base: api.NewID(), Version: g.content(t, "late"), Time: 1}}, []string{"not_a_directory"}},
@@ -126,7 +140,7 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 	for path, want := range map[string]string{
 		"private/five": "private/five", "shared/sub/f": "the owner's", "shared/sub/g": "the owner's", "shared/sub/h": "the owner's", "shared/sub/new": "x", "shared/sub/deep/newer": "y", "shared/mine": "guest's",
 		"all/P/x/f": "the owner's", "shared/R/b": "the owner's", "shelf/S/c": "the owner's",
-		"stall/D/u": "the guest's",
+		"stall/D/u": "the guest's", "stall/G": "the owner's",
 	} {
 		if n, err := home.Lookup(t.Context(), names(t, path)); err != nil || n.Type != api.File {
 			t.Errorf("%s: %v", path, err)
@@ -138,6 +152,15 @@ func TestGuestsBatchMakesNothingThatIsThere(t *testing.T) {
 		home.gone(t, path)
 	}
 	s.verify(t, home.ID())
+}
+
+func createOther(parent api.ID, name api.Name, is api.Type) api.Mutation {
+	m := createDir(parent, name)
+	m.Attr = &api.Attr{Type: is}
+	if is == api.Symlink {
+		m.Attr.Target = "anywhere"
+	}
+	return m
 }
 
 // asking counts what a service asks its database, and is answered.

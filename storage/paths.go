@@ -260,7 +260,7 @@ func (d *Drive) Move(ctx context.Context, from, to []api.Name, o MoveOptions) (c
 			return nil, nil // it is there
 		case !o.Replace:
 			return nil, api.Errorf(api.Exists, "the path is taken")
-		case target.Node.Type != api.Directory && e.Node.Type != api.Directory && target.Node.ID != e.Node.ID:
+		case target.Node.Type == api.File && e.Node.Type == api.File && target.Node.ID != e.Node.ID:
 			m.Replaces, m.Base = target.Node.ID, target.Node.Version
 		default:
 			if within(from, to) || within(to, from) {
