@@ -20,21 +20,30 @@ const (
 
 // AddAccessKey makes a pair for an S3 client of the user's. The secret is in
 // the answer, this once.
-func (a *Auth) AddAccessKey(ctx context.Context, id Identity, name string) (k api.AccessKey, err error) {
-	err = a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
-		k, err = a.addAccessKey(ctx, tx, name)
+func (a *Auth) AddAccessKey(ctx context.Context, id Identity, name string) (api.AccessKey, error) {
+	return a.addAccessKey(ctx, id.User, postgres.Proof{Session: id.Session}, name)
+}
+
+// FirstAccessKey is AddAccessKey for an account that was just made.
+func (a *Auth) FirstAccessKey(ctx context.Context, account postgres.Account, name string) (api.AccessKey, error) {
+	return a.addAccessKey(ctx, account.ID, postgres.Proof{PasswordHash: account.PasswordHash}, name)
+}
+
+func (a *Auth) addAccessKey(ctx context.Context, user api.ID, by postgres.Proof, name string) (k api.AccessKey, err error) {
+	err = a.db.As(ctx, user, func(ctx context.Context, tx *postgres.Tx) error {
+		k, err = a.newAccessKey(ctx, tx, by, name)
 		return err
 	})
 	return k, err
 }
 
-func (a *Auth) addAccessKey(ctx context.Context, tx *postgres.Tx, name string) (api.AccessKey, error) {
+func (a *Auth) newAccessKey(ctx context.Context, tx *postgres.Tx, by postgres.Proof, name string) (api.AccessKey, error) {
 	var b [accessKeyBytes]byte
 	rand.Read(b[:])
 	k := api.AccessKey{Key: "SATC" + appLetters.EncodeToString(b[:]), Name: deviceName(name), Secret: newSecretKey()}
 	// The session's own secret is nobody's: signatures prove this one.
 	session := postgres.NewSession{ID: api.NewID(), Kind: postgres.KeySession, Name: k.Name, Secret: hashSecret(newSecret())}
-	if err := tx.AddSession(ctx, session); err != nil {
+	if err := tx.AddSession(ctx, session, by); err != nil {
 		return k, err
 	}
 	if err := tx.AddAccessKey(ctx, k.Key, session.ID, a.keys.sealing.seal([]byte(k.Secret), accessKeyPurpose(k.Key))); err != nil {

@@ -23,7 +23,8 @@ func (a *Auth) AddAppPassword(ctx context.Context, id Identity, name string) (ap
 	letters := randomLetters(20)
 	p := api.AppPassword{ID: api.NewID(), Name: deviceName(name), Password: grouped(letters)}
 	err := a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
-		err := tx.AddSession(ctx, postgres.NewSession{ID: p.ID, Kind: postgres.AppSession, Name: p.Name, Secret: hashSecret(letters)})
+		app := postgres.NewSession{ID: p.ID, Kind: postgres.AppSession, Name: p.Name, Secret: hashSecret(letters)}
+		err := tx.AddSession(ctx, app, postgres.Proof{Session: id.Session})
 		if err != nil {
 			return err
 		}

@@ -146,7 +146,7 @@ func (a *Auth) check(ctx context.Context, from netip.Addr, email, password strin
 }
 
 // LoginDevice makes a session of a client that keeps a secret. A wrong
-// password is [api.Unauthenticated], too many tries are [api.RateLimited].
+// password, or one that was changed meanwhile, is [api.Unauthenticated], too many tries are [api.RateLimited].
 func (a *Auth) LoginDevice(ctx context.Context, from netip.Addr, l api.Login) (api.Credentials, error) {
 	account, err := a.check(ctx, from, l.Email, l.Password)
 	if err != nil {
@@ -155,7 +155,7 @@ func (a *Auth) LoginDevice(ctx context.Context, from netip.Addr, l api.Login) (a
 	return a.newDevice(ctx, account, deviceName(l.Device))
 }
 
-// newDevice makes a session of a client that keeps a secret.
+// newDevice makes a session of a client that keeps a secret, for an account as it was when the client was let in.
 func (a *Auth) newDevice(ctx context.Context, account postgres.Account, name string) (api.Credentials, error) {
 	id, secret, err := a.begin(ctx, account, postgres.NewSession{Kind: postgres.DeviceSession, Name: name})
 	if err != nil {
@@ -181,7 +181,7 @@ func (a *Auth) LoginBrowser(ctx context.Context, from netip.Addr, email, passwor
 	return a.BeginBrowser(ctx, account, browser)
 }
 
-// BeginBrowser is LoginBrowser for an account that was just made.
+// BeginBrowser is LoginBrowser for an account that was just made, or to which somebody else signs people in.
 func (a *Auth) BeginBrowser(ctx context.Context, account postgres.Account, browser string) (secret string, token api.Token, err error) {
 	id, secret, err := a.begin(ctx, account, postgres.NewSession{
 		Kind: postgres.BrowserSession, Name: deviceName(BrowserName(browser)), Idle: BrowserIdle, Lifetime: BrowserLifetime,
@@ -193,12 +193,13 @@ func (a *Auth) BeginBrowser(ctx context.Context, account postgres.Account, brows
 	return secret, token, err
 }
 
-// begin stores a session with a fresh secret.
+// begin stores a session with a fresh secret. If the account's password was changed since the account was read, or the account
+// disabled, it is [api.Unauthenticated].
 func (a *Auth) begin(ctx context.Context, account postgres.Account, s postgres.NewSession) (api.ID, string, error) {
 	secret := newSecret()
 	s.ID, s.Secret = api.NewID(), hashSecret(secret)
 	err := a.db.As(ctx, account.ID, func(ctx context.Context, tx *postgres.Tx) error {
-		return tx.AddSession(ctx, s)
+		return tx.AddSession(ctx, s, postgres.Proof{PasswordHash: account.PasswordHash})
 	})
 	return s.ID, secret, err
 }

@@ -20,6 +20,7 @@ var here = netip.MustParseAddr("127.0.0.1")
 
 type fixture struct {
 	*Auth
+	pgtest.Database
 	db       *postgres.DB
 	operator *postgres.Operator
 }
@@ -48,7 +49,7 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{a, db, o}
+	return &fixture{a, urls, db, o}
 }
 
 func TestDeviceLogin(t *testing.T) {

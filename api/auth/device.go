@@ -88,7 +88,7 @@ func (a *Auth) AnswerDevice(ctx context.Context, from netip.Addr, id Identity, c
 		return err
 	}
 	return a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
-		return tx.AnswerDevice(ctx, cleanUserCode(code), allow)
+		return tx.AnswerDevice(ctx, cleanUserCode(code), allow, id.Session)
 	})
 }
 
@@ -100,5 +100,8 @@ func (a *Auth) PollDevice(ctx context.Context, secret string) (api.DeviceAnswer,
 		return api.DeviceAnswer{State: state}, err
 	}
 	cred, err := a.newDevice(ctx, account, device)
+	if api.KindOf(err) == api.Unauthenticated { // the account's sessions have ended meanwhile, as its codes have
+		return api.DeviceAnswer{State: api.DeviceExpired}, nil
+	}
 	return api.DeviceAnswer{State: state, Credentials: &cred}, err
 }

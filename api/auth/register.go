@@ -138,9 +138,10 @@ func (a *Auth) People(ctx context.Context, id Identity, q postgres.FileQuery) (p
 
 // ChangePassword changes the identity's password, which must be the one that
 // it says, and ends its other sessions. A wrong one is [api.Unauthenticated], and
-// counts as a wrong log-in.
+// counts as a wrong log-in; one that was changed meanwhile is [api.Unauthenticated], too, and a session that has ended.
 func (a *Auth) ChangePassword(ctx context.Context, from netip.Addr, id Identity, current, password string) error {
-	if _, err := a.check(ctx, from, id.Email, current); err != nil {
+	account, err := a.check(ctx, from, id.Email, current)
+	if err != nil {
 		return err
 	}
 	hash, err := a.Hash(ctx, password)
@@ -148,7 +149,7 @@ func (a *Auth) ChangePassword(ctx context.Context, from netip.Addr, id Identity,
 		return err
 	}
 	return a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
-		ended, err := tx.ChangePassword(ctx, hash, id.Session)
+		ended, err := tx.ChangePassword(ctx, account.PasswordHash, hash, id.Session)
 		if err == nil {
 			a.log.Info("password changed", "user", id.User, "sessions_ended", ended)
 		}

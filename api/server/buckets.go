@@ -78,7 +78,7 @@ func (s *server) apiSignup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Its secret is nowhere to be seen: rotating the key shows a new one.
-	key, err := s.auth.AddAccessKey(r.Context(), auth.Identity{User: account.ID}, "signup")
+	key, err := s.auth.FirstAccessKey(r.Context(), account, "signup")
 	if err != nil {
 		s.apiError(w, r, err)
 		return

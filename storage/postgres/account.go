@@ -20,7 +20,8 @@ const (
 	AppSession     SessionKind = "app"     // a program that sends it as a password
 )
 
-// Account is who may log in, with what a login is checked against.
+// Account is who may log in, with what a login is checked against: its hash as it was when somebody proved to be its user, in
+// whatever way.
 type Account struct {
 	ID           api.ID
 	Email        string
@@ -49,6 +50,12 @@ type NewSession struct {
 	Secret   api.Hash      // the SHA-256 of the secret
 	Idle     time.Duration // without use
 	Lifetime time.Duration // in all
+}
+
+// Proof is why the user may make what ends with his sessions. It is one of both.
+type Proof struct {
+	PasswordHash string // as it was when he proved to be the account's user, and still is
+	Session      api.ID // of his, through which he asks, and which is live
 }
 
 // errNoSession is the answer for all sessions that aren't live, so that it
@@ -113,8 +120,8 @@ func session(ctx context.Context, q interface {
 	return s, classify(err)
 }
 
-// AddSession makes a session of the user.
-func (tx *Tx) AddSession(ctx context.Context, s NewSession) error {
+// AddSession makes a session of the user. If its proof is good no more, it is [api.Unauthenticated].
+func (tx *Tx) AddSession(ctx context.Context, s NewSession, by Proof) error {
 	var idle *time.Duration
 	var expires *time.Time
 	if s.Idle > 0 {
@@ -124,10 +131,12 @@ func (tx *Tx) AddSession(ctx context.Context, s NewSession) error {
 		t := time.Now().Add(s.Lifetime)
 		expires = &t
 	}
-	_, err := tx.conn.Exec(ctx, `
-		INSERT INTO satchel.sessions (id, user_id, kind, name, secret_sha256, idle, expires)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		s.ID, tx.user, string(s.Kind), s.Name, s.Secret[:], idle, expires)
+	var begun bool
+	err := tx.conn.QueryRow(ctx, `SELECT satchel.begin_session($1, $2, $3, $4, $5, $6, $7, $8)`,
+		s.ID, string(s.Kind), s.Name, s.Secret[:], idle, expires, by.PasswordHash, by.Session).Scan(&begun)
+	if err == nil && !begun {
+		err = errNoSession()
+	}
 	return err
 }
 

@@ -126,7 +126,8 @@ func errNoUser(email string) error { return api.Errorf(api.NotFound, "there is n
 
 // change updates an account, revokes its sessions and forgets the devices that were let in and have not asked yet: all or nothing.
 func (o *Operator) change(ctx context.Context, email, update string, args ...any) error {
-	err := pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
+	// What waited for the account's row is seen, and ends with the others.
+	err := pgx.BeginTxFunc(ctx, o.conn, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		var id api.ID
 		err := tx.QueryRow(ctx, update, append([]any{email}, args...)...).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {

@@ -57,11 +57,26 @@ func (a *accounts) session(t *testing.T, user api.ID, s postgres.NewSession) pos
 	if s.Kind == "" {
 		s.Kind = postgres.DeviceSession
 	}
-	err := a.db.As(t.Context(), user, func(ctx context.Context, tx *postgres.Tx) error { return tx.AddSession(ctx, s) })
+	by := a.proof(t, user)
+	err := a.db.As(t.Context(), user, func(ctx context.Context, tx *postgres.Tx) error { return tx.AddSession(ctx, s, by) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// proof is what somebody has who knows the user's password.
+func (a *accounts) proof(t *testing.T, user api.ID) (by postgres.Proof) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), a.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), `SELECT password_hash FROM satchel.users WHERE id = $1`, user.String()).Scan(&by.PasswordHash); err != nil {
+		t.Fatal(err)
+	}
+	return by
 }
 
 // sql runs statements as satchel_app with a user set, beside all Go code.

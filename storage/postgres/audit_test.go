@@ -44,7 +44,7 @@ func (a *accounts) change(t *testing.T, by, whom api.ID, c postgres.AccountChang
 func TestAuditTellsWhoDidWhat(t *testing.T) {
 	a := newAccounts(t)
 	ctx := postgres.FromRequest(t.Context(), netip.MustParseAddr("192.0.2.7"))
-	session := api.NewID()
+	session, by := api.NewID(), a.proof(t, a.alice)
 	as := func(user api.ID, fn func(context.Context, *postgres.Tx) error) {
 		t.Helper()
 		if err := a.db.As(ctx, user, fn); err != nil {
@@ -52,7 +52,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 		}
 	}
 	as(a.alice, func(ctx context.Context, tx *postgres.Tx) error {
-		return tx.AddSession(ctx, postgres.NewSession{ID: session, Kind: postgres.DeviceSession, Name: "laptop", Secret: api.Hash{1}})
+		return tx.AddSession(ctx, postgres.NewSession{ID: session, Kind: postgres.DeviceSession, Name: "laptop", Secret: api.Hash{1}}, by)
 	})
 	as(a.alice, func(ctx context.Context, tx *postgres.Tx) error { return tx.RevokeSession(ctx, session) })
 	for _, email := range []string{"ALICE@example.org", "my secret password"} {
@@ -112,9 +112,9 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 // An action that is rolled back leaves no line.
 func TestAuditIsOfTheSameTransaction(t *testing.T) {
 	a := newAccounts(t)
-	before := len(a.events(t, a.admin, postgres.EventQuery{}))
+	before, by := len(a.events(t, a.admin, postgres.EventQuery{})), a.proof(t, a.alice)
 	a.db.As(t.Context(), a.alice, func(ctx context.Context, tx *postgres.Tx) error {
-		if err := tx.AddSession(ctx, postgres.NewSession{ID: api.NewID(), Kind: postgres.DeviceSession, Name: "x", Secret: api.Hash{9}}); err != nil {
+		if err := tx.AddSession(ctx, postgres.NewSession{ID: api.NewID(), Kind: postgres.DeviceSession, Name: "x", Secret: api.Hash{9}}, by); err != nil {
 			t.Error(err)
 		}
 		return context.Canceled

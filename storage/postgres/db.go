@@ -248,6 +248,7 @@ const (
 	lockNotAvailable     = "55P03" // after lock_timeout
 	internalError        = "XX000"
 	uniqueViolation      = "23505"
+	invalidPassword      = "28P01"
 )
 
 // writers is the functions of PostgreSQL that write what a used-up quota of the file system refuses: blocks

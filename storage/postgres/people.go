@@ -65,9 +65,13 @@ func (tx *Tx) Rename(ctx context.Context, user api.ID, name string) (bool, error
 }
 
 // ChangePassword changes the user's own password and ends all his sessions but
-// the one to keep. The result is how many.
-func (tx *Tx) ChangePassword(ctx context.Context, passwordHash string, keep api.ID) (ended int64, err error) {
-	err = tx.conn.QueryRow(ctx, `SELECT satchel.change_password($1, $2)`, passwordHash, keep).Scan(&ended)
+// the one to keep. The result is how many. If the password is not the verified one any more, or
+// that session has ended, it is [api.Unauthenticated].
+func (tx *Tx) ChangePassword(ctx context.Context, verifiedHash, passwordHash string, keep api.ID) (ended int64, err error) {
+	err = tx.conn.QueryRow(ctx, `SELECT satchel.change_password($1, $2, $3)`, verifiedHash, passwordHash, keep).Scan(&ended)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == invalidPassword {
+		err = errNoSession()
+	}
 	return ended, err
 }
 

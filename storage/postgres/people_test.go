@@ -123,7 +123,7 @@ func TestChangePasswordEndsOtherSessions(t *testing.T) {
 	keep, device, cookie := a.session(t, a.alice, postgres.NewSession{}), a.session(t, a.alice, postgres.NewSession{}), a.session(t, a.alice, postgres.NewSession{Kind: postgres.BrowserSession})
 	bobs := a.session(t, a.bob, postgres.NewSession{})
 	err := a.db.As(t.Context(), a.alice, func(ctx context.Context, tx *postgres.Tx) error {
-		ended, err := tx.ChangePassword(ctx, "another hash", keep.ID)
+		ended, err := tx.ChangePassword(ctx, a.proof(t, a.alice).PasswordHash, "another hash", keep.ID)
 		if ended != 2 {
 			t.Errorf("%d sessions ended", ended)
 		}
@@ -143,8 +143,10 @@ func TestChangePasswordEndsOtherSessions(t *testing.T) {
 	if got, err := a.db.LoginAccount(t.Context(), "bob@example.org"); err != nil || got.PasswordHash != "hash of bob@example.org" {
 		t.Errorf("another's account is %+v, %v", got, err)
 	}
-	if n, err := a.sql(t, api.ID{}, `SELECT satchel.change_password('x', NULL)`); err != nil || n != 1 {
-		t.Fatal(n, err)
+	for _, call := range []string{`SELECT satchel.change_password('x', NULL)`, `SELECT satchel.change_password(NULL, 'x', NULL)`} {
+		if _, err := a.sql(t, api.ID{}, call); sqlState(err) != "28P01" {
+			t.Errorf("%s by nobody: %v", call, err)
+		}
 	}
 	if got, _ := a.db.LoginAccount(t.Context(), "alice@example.org"); got.PasswordHash != "another hash" {
 		t.Error("nobody changed a password")

@@ -24,6 +24,7 @@ var driveTables = []string{"drives", "versions", "nodes", "dirs", "entries", "tr
 func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 	t.Helper()
 	var home postgres.Drive
+	proof := a.proof(t, user)
 	err := a.db.As(t.Context(), user, func(ctx context.Context, tx *postgres.Tx) error {
 		if err := tx.EnsureHome(ctx); err != nil {
 			return err
@@ -76,7 +77,7 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 			return err
 		}
 		key := postgres.NewSession{ID: api.NewID(), Kind: postgres.KeySession, Name: "key", Secret: chunk}
-		if err := tx.AddSession(ctx, key); err != nil {
+		if err := tx.AddSession(ctx, key, proof); err != nil {
 			return err
 		}
 		if err := tx.AddAccessKey(ctx, "key of "+user.String(), key.ID, []byte("sealed")); err != nil {

@@ -26,14 +26,16 @@ func (db *DB) BeginDevice(ctx context.Context, code api.Hash, shown, device, add
 
 // PollDevice is what became of a device's wish: "pending", "slow" (it asked
 // within the pause), "denied", "expired", or "allowed", with the account, which
-// is told once.
+// is told once, as it was when the code was good.
 func (db *DB) PollDevice(ctx context.Context, code api.Hash, pause time.Duration) (state, device string, a Account, err error) {
 	var id *api.ID
-	var name, email, person, role *string
-	err = db.pool.QueryRow(ctx, `SELECT state, device, id, email, name, role FROM satchel.poll_device($1, $2)`, code[:], pause).
-		Scan(&state, &name, &id, &email, &person, &role)
-	if err == nil && state == "allowed" {
-		device, a = *name, Account{ID: *id, Email: *email, Name: *person, Role: *role}
+	var name, email, person, role, hash *string
+	err = db.pool.QueryRow(ctx, `
+		SELECT p.state, p.device, p.id, p.email, p.name, p.role, a.password_hash
+		FROM satchel.poll_device($1, $2) p LEFT JOIN LATERAL satchel.login_account(p.email) a ON true`, code[:], pause).
+		Scan(&state, &name, &id, &email, &person, &role, &hash)
+	if err == nil && state == api.DeviceAllowed {
+		device, a = *name, Account{ID: *id, Email: *email, Name: *person, Role: *role, PasswordHash: *hash}
 	}
 	return state, device, a, classify(err)
 }
@@ -49,10 +51,10 @@ func (tx *Tx) WaitingDevice(ctx context.Context, shown string) (d WaitingDevice,
 }
 
 // AnswerDevice lets the device that shows a code log in as the transaction's
-// user, or never. The errors are those of WaitingDevice.
-func (tx *Tx) AnswerDevice(ctx context.Context, shown string, allow bool) error {
+// user, or never, through a live session of his. The errors are those of WaitingDevice.
+func (tx *Tx) AnswerDevice(ctx context.Context, shown string, allow bool, through api.ID) error {
 	var answered bool
-	err := tx.conn.QueryRow(ctx, `SELECT satchel.answer_device($1, $2)`, shown, allow).Scan(&answered)
+	err := tx.conn.QueryRow(ctx, `SELECT satchel.answer_device($1, $2, $3)`, shown, allow, through).Scan(&answered)
 	if err == nil && !answered {
 		return errNoDevice()
 	}
@@ -66,8 +68,10 @@ func errNoDevice() error {
 // SubjectAccount is the account that an identity provider's subject signs in
 // to; [api.NotFound] when there is none, or it is disabled.
 func (db *DB) SubjectAccount(ctx context.Context, s Subject) (a Account, err error) {
-	err = db.pool.QueryRow(ctx, `SELECT id, email, name, role FROM satchel.identity_account($1, $2)`, s.Issuer, s.ID).
-		Scan(&a.ID, &a.Email, &a.Name, &a.Role)
+	err = db.pool.QueryRow(ctx, `
+		SELECT a.id, a.email, a.name, a.role, a.password_hash
+		FROM satchel.identity_account($1, $2) i, LATERAL satchel.login_account(i.email) a`, s.Issuer, s.ID).
+		Scan(&a.ID, &a.Email, &a.Name, &a.Role, &a.PasswordHash)
 	if errors.Is(err, pgx.ErrNoRows) || invalidText(err) {
 		return Account{}, api.Errorf(api.NotFound, "there is no such account")
 	}
