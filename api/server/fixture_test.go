@@ -39,7 +39,8 @@ type fixture struct {
 	operator *postgres.Operator
 	auth     *auth.Auth
 	drives   *storage.Service
-	admin    string // the URL of the database for its superuser
+	app      string // the URL of the database for what serves requests
+	admin    string // and for its superuser
 	blobs    string // the directory of the blob store
 	stop     func()
 	upkeep   noUpkeep
@@ -85,7 +86,7 @@ func newFixture(t *testing.T) *fixture { return newFixtureWith(t, func(*Config, 
 func newFixtureWith(t *testing.T, change func(c *Config, url string)) *fixture {
 	t.Helper()
 	urls := pgtest.New(t)
-	f := &fixture{t: t, admin: urls.Admin, log: &lockedBuffer{}, tokens: map[string]string{}}
+	f := &fixture{t: t, app: urls.App, admin: urls.Admin, log: &lockedBuffer{}, tokens: map[string]string{}}
 	var err error
 	if f.db, err = postgres.Open(t.Context(), urls.App); err != nil {
 		t.Fatal(err)
