@@ -14,7 +14,7 @@ type Condition func(Moment) error
 // Moment is a drive as it is before a change.
 type Moment struct {
 	Begun bool                                           // the change goes on, which was begun when the condition held: what it did itself is no reason to end it
-	Locks []DAVLock                                      // those that the condition is about
+	Locks []DAVLock                                      // those that the condition is about, without their holders
 	Node  func(path []api.Name) (n *api.Node, err error) // what a path without symlinks leads to, from below the root; nil: nothing
 }
 
@@ -46,7 +46,7 @@ func (c *condition) locks(ctx context.Context, tx *postgres.Tx) ([]DAVLock, erro
 	if c == nil {
 		return nil, nil
 	}
-	return tx.DAVLocks(ctx, c.home)
+	return tx.DAVLocks(ctx, c.home, false)
 }
 
 // hold asks the condition, with the drive as walk sees it.

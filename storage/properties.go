@@ -99,11 +99,11 @@ func (d *Drive) PatchProperties(ctx context.Context, node api.ID, patches []Prop
 	})
 }
 
-// DAVLocks lists the locks of WebDAV clients in the drive.
-func (d *Drive) DAVLocks(ctx context.Context) (locks []DAVLock, err error) {
+// DAVLocks lists the locks of WebDAV clients in the drive, with their holders or without.
+func (d *Drive) DAVLocks(ctx context.Context, holders bool) (locks []DAVLock, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		tx.Last()
-		locks, err = tx.DAVLocks(ctx, d.id)
+		locks, err = tx.DAVLocks(ctx, d.id, holders)
 		return err
 	})
 	return locks, err
@@ -112,14 +112,11 @@ func (d *Drive) DAVLocks(ctx context.Context) (locks []DAVLock, err error) {
 // AddDAVLock adds a lock unless allow, which is told the present ones, refuses.
 // No other lock is added meanwhile.
 func (d *Drive) AddDAVLock(ctx context.Context, l DAVLock, allow func([]DAVLock) error) error {
-	if len(l.Holder) > maxProperty {
-		return api.Errorf(api.TooLarge, "a lock's owner has at most %d bytes", maxProperty)
-	}
 	return d.s.db.As(ctx, d.caller.User, func(ctx context.Context, tx *postgres.Tx) error {
 		if _, err := tx.Lock(ctx, d.id, d.owner, postgres.Author{}, nil); err != nil {
 			return err
 		}
-		locks, err := tx.DAVLocks(ctx, d.id)
+		locks, err := tx.DAVLocks(ctx, d.id, true)
 		if err == nil {
 			err = allow(locks)
 		}

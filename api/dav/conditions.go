@@ -20,7 +20,7 @@ var errLocked = api.Errorf(api.Conflict, "it is locked by another program")
 
 func (q *request) loadLocks() ([]storage.DAVLock, error) {
 	if !q.known {
-		locks, err := q.drive.DAVLocks(q.ctx)
+		locks, err := q.drive.DAVLocks(q.ctx, q.told)
 		if err != nil {
 			q.refuse(err, 0)
 			return nil, err

@@ -151,6 +151,8 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 	q.r.Body = io.NopCloser(bytes.NewReader(body))
 	// They cost a query, so they are told when asked for by name (RFC 4331 section 2).
 	q.quota = bytes.Contains(body, []byte("quota-")) || bytes.Contains(body, []byte("propname"))
+	// Locks are told by the names that ask for them, and when nothing says what is asked for (RFC 4918 section 9.1).
+	q.told = len(body) == 0 || bytes.Contains(body, []byte("lockdiscovery")) || bytes.Contains(body, []byte("allprop"))
 	depth := q.r.Header.Get("Depth")
 	if depth == "0" {
 		return true
@@ -272,6 +274,7 @@ type request struct {
 	after map[api.ID][]api.ID           // the nodes that have any, after each of them in its list
 	locks []storage.DAVLock
 	known bool // locks are loaded
+	told  bool // locks are loaded with their holders, to be told
 	quota bool // quota properties are asked for
 	deep  bool // all the way down is asked for
 

@@ -64,6 +64,7 @@ func (i lockInfo) holder() string {
 
 // lock makes a lock, or with no body refreshes one.
 func (q *request) lock(w http.ResponseWriter) {
+	q.told = true
 	lifetime, err := lifetime(q.r.Header.Get("Timeout"))
 	if err != nil {
 		q.fail(w, err)
@@ -98,6 +99,39 @@ func (q *request) lock(w http.ResponseWriter) {
 	q.showLocks(w, status, l)
 }
 
+// What the locks of a drive are at most: a request that changes something reads them all, and one that lists tells of those that
+// hold for each thing. davfs2 keeps one for each file that it has yet to send, and sends none while more come.
+const (
+	maxLocks     = 10_000
+	maxLockBytes = 2 << 20 // of their paths and owners
+	maxLocksOn   = 100     // that hold for one thing
+	maxHolder    = 1 << 10 // bytes of an owner
+)
+
+// allowed is the error if a drive that has some locks takes no other like l.
+func allowed(l storage.DAVLock, locks []storage.DAVLock) error {
+	on, bytes := 0, len(l.Path)+len(l.Holder)
+	for _, other := range locks {
+		bytes += len(other.Path) + len(other.Holder)
+		meets := other.Path == l.Path || other.Deep && below(l.Path, other.Path) || l.Deep && below(other.Path, l.Path)
+		if meets && !(l.Shared && other.Shared) {
+			return errLocked
+		}
+		if meets { // those that hold for one thing all meet each other
+			on++
+		}
+	}
+	switch {
+	case len(l.Holder) > maxHolder:
+		return api.Errorf(api.TooLarge, "a lock's owner has at most %d bytes", maxHolder)
+	case on >= maxLocksOn:
+		return api.Errorf(api.Quota, "%d locks hold for this already, which is the most: end one, or wait for one to expire", on)
+	case len(locks) >= maxLocks || bytes > maxLockBytes:
+		return api.Errorf(api.Quota, "the drive has %d locks already, and room for no more: end one, or wait for one to expire", len(locks))
+	}
+	return nil
+}
+
 // addLock locks the request's path. Where nothing is yet, an empty file comes
 // to be (RFC 4918 section 7.3).
 func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, err error) {
@@ -105,8 +139,13 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 	if f.err != nil {
 		return false, l, f.err
 	}
+	l.Path = f.lockPath()
 	if f.Node == nil {
-		if err := q.hindered([]claim{{path: f.lockPath(), member: true}}); err != nil {
+		err := q.hindered([]claim{{path: l.Path, member: true}})
+		if err == nil {
+			err = allowed(l, q.locks)
+		}
+		if err != nil {
 			q.refuse(err, 0)
 			return false, l, err
 		}
@@ -122,17 +161,7 @@ func (q *request) addLock(l storage.DAVLock) (created bool, _ storage.DAVLock, e
 		}
 		created = true
 	}
-	l.Path = f.lockPath()
-	err = q.drive.AddDAVLock(q.ctx, l, func(locks []storage.DAVLock) error {
-		for _, other := range locks {
-			meets := other.Path == l.Path || other.Deep && below(l.Path, other.Path) || l.Deep && below(other.Path, l.Path)
-			if meets && !(l.Shared && other.Shared) {
-				return errLocked
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err = q.drive.AddDAVLock(q.ctx, l, func(locks []storage.DAVLock) error { return allowed(l, locks) }); err != nil {
 		q.refuse(err, 0)
 	}
 	return created, l, err

@@ -83,12 +83,16 @@ func (f *file) DeadProps() (map[xml.Name]webdav.Property, error) {
 		name := xml.Name{Space: davSpace, Local: local}
 		props[name] = webdav.Property{XMLName: name, InnerXML: []byte(value)}
 	}
-	locks, err := q.loadLocks()
-	if err != nil {
-		return nil, err
+	discovery := "" // where only its name is told, or it is not at all
+	if q.told {
+		locks, err := q.loadLocks()
+		if err != nil {
+			return nil, err
+		}
+		discovery = q.discovery(covering(locks, self.lockPath()))
 	}
 	live("creationdate", time.Unix(0, f.node.Btime).UTC().Format(time.RFC3339))
-	live("lockdiscovery", q.discovery(covering(locks, self.lockPath())))
+	live("lockdiscovery", discovery)
 	if q.quota && f.IsDir() {
 		used, free, err := self.Drive.Space(q.ctx)
 		if err != nil {

@@ -15,14 +15,15 @@ type DAVLock struct {
 	Path    string // names joined by slashes, escaped; "" is the root
 	Deep    bool   // holds for all below it too
 	Shared  bool
-	Holder  string // XML
+	Holder  string // XML; empty where only what it holds was asked for
 	Expires time.Time
 }
 
-// DAVLocks lists the locks in a drive that have not expired.
-func (tx *Tx) DAVLocks(ctx context.Context, drive api.ID) ([]DAVLock, error) {
+// DAVLocks lists the locks in a drive that have not expired, with their holders or without.
+func (tx *Tx) DAVLocks(ctx context.Context, drive api.ID, holders bool) ([]DAVLock, error) {
 	rows, _ := tx.conn.Query(ctx, `
-		SELECT token, path, deep, shared, holder, expires FROM locks WHERE drive = $1 AND expires > now() ORDER BY path, token`, drive)
+		SELECT token, path, deep, shared, CASE WHEN $2 THEN holder ELSE '' END, expires
+		FROM locks WHERE drive = $1 AND expires > now() ORDER BY path, token`, drive, holders)
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[DAVLock])
 }
 
