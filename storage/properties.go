@@ -17,6 +17,9 @@ type (
 	Object   = postgres.Object
 )
 
+// MaxProperties is how many properties a node may have, and a patch of them may set and remove.
+const MaxProperties = postgres.MaxProperties
+
 // Properties is what WebDAV clients said about some nodes.
 func (d *Drive) Properties(ctx context.Context, nodes []api.ID) (all []Property, err error) {
 	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
@@ -90,8 +93,8 @@ func (d *Drive) PatchProperties(ctx context.Context, node api.ID, patches []Prop
 		switch said := sizes[node]; {
 		case err != nil:
 			return err
-		case said.Number > postgres.MaxProperties:
-			return api.Errorf(api.TooLarge, "a file has at most %d properties", postgres.MaxProperties)
+		case said.Number > MaxProperties:
+			return api.Errorf(api.TooLarge, "a file has at most %d properties", MaxProperties)
 		case said.Bytes > maxProperties:
 			return api.Errorf(api.TooLarge, "a file's properties have at most %d bytes together", maxProperties)
 		}

@@ -136,6 +136,9 @@ func (q *request) serve(w http.ResponseWriter) {
 // the way down: of its drive, and over no symlink, which could lead round and round.
 const maxInfinite = 10_000
 
+// maxAsked is how many properties a PROPFIND names at most: each is answered for each entry.
+const maxAsked = 1000
+
 // beforePropfind answers what must not be walked: a directory that a guest may not list, which x/net would show as an empty
 // one, and more than a reasonable tree with Depth: infinity (RFC 4918 section 9.1, propfind-finite-depth).
 func (q *request) beforePropfind(w http.ResponseWriter) bool {
@@ -144,8 +147,12 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 		q.fail(w, api.Errorf(api.TooLarge, "the body is larger than %d bytes", maxXML))
 		return false
 	}
-	if !namespaced(body) {
+	switch asked, ok := names(body); {
+	case !ok:
 		q.fail(w, api.Errorf(api.Invalid, "the body is no XML with namespaces"))
+		return false
+	case asked > maxAsked:
+		q.fail(w, api.Errorf(api.TooLarge, "a PROPFIND asks for at most %d properties", maxAsked))
 		return false
 	}
 	q.r.Body = io.NopCloser(bytes.NewReader(body))
@@ -181,19 +188,27 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 	return false
 }
 
-// namespaced tells whether XML declares its namespaces rightly, which
-// encoding/xml does not ask for: a prefix can't be bound to nothing (XML Names 1.0, section 2.2).
-func namespaced(body []byte) bool {
+// names counts the properties that a PROPFIND names: the elements of its prop or include. It tells whether the XML declares
+// its namespaces rightly, too, which encoding/xml does not ask for: a prefix can't be bound to nothing (XML Names 1.0, section 2.2).
+func names(body []byte) (n int, ok bool) {
+	depth := 0
 	for d := xml.NewDecoder(bytes.NewReader(body)); ; {
 		token, err := d.Token()
 		if err != nil {
-			return err == io.EOF
+			return n, err == io.EOF
 		}
-		element, _ := token.(xml.StartElement)
-		for _, a := range element.Attr {
-			if a.Name.Space == "xmlns" && a.Value == "" {
-				return false
+		switch token := token.(type) {
+		case xml.StartElement:
+			for _, a := range token.Attr {
+				if a.Name.Space == "xmlns" && a.Value == "" {
+					return n, false
+				}
 			}
+			if depth++; depth == 3 {
+				n++
+			}
+		case xml.EndElement:
+			depth--
 		}
 	}
 }

@@ -124,6 +124,10 @@ func (f *file) Patch(patches []webdav.Proppatch) ([]webdav.Propstat, error) {
 			}})
 		}
 	}
+	if n := len(names) + len(protected); n > storage.MaxProperties {
+		f.q.refuse(api.Errorf(api.TooLarge, "a PROPPATCH has at most %d properties", storage.MaxProperties), 0)
+		return nil, f.q.err
+	}
 	if len(protected) > 0 {
 		stats := []webdav.Propstat{{Status: http.StatusForbidden, Props: protected, XMLError: `<D:cannot-modify-protected-property xmlns:D="DAV:"/>`}}
 		if len(names) > 0 {

@@ -56,7 +56,7 @@ func TestDAVProperties(t *testing.T) {
 	if a := say("f00", "p3", 60<<10); !strings.Contains(a.body, "200 OK") {
 		t.Errorf("a fourth: %d %s", a.status, a.body)
 	}
-	if a := say("f00", "p4", 60<<10); !strings.Contains(a.body, "507") || !strings.Contains(a.body, "at most 262144 bytes together") {
+	if a := say("f00", "p4", 60<<10); !strings.Contains(a.body, " 507 ") || !strings.Contains(a.body, "at most 262144 bytes together") {
 		t.Errorf("a fifth: %d %s", a.status, a.body)
 	}
 	if text, _ := f.list(alice, "/dav/f00", "0", ""); strings.Contains(text, "p4") {
@@ -68,6 +68,48 @@ func TestDAVProperties(t *testing.T) {
 	}
 	if a := say("f00", "p4", 60<<10); !strings.Contains(a.body, "200 OK") {
 		t.Errorf("another for it: %d %s", a.status, a.body)
+	}
+}
+
+// A request names as many properties as a file may have; one that names more is refused before anything is done.
+func TestDAVPropertyNamesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	f.store(alice, "f", "")
+	asks := func(method, before string, n int, after string) answerData {
+		var names strings.Builder
+		for i := range n {
+			fmt.Fprintf(&names, `<x:p%d/>`, i)
+		}
+		return f.do(request{method: method, path: "/dav/f", as: alice}.with(`<?xml version="1.0"?>`+before+names.String()+after, "Depth", "0"))
+	}
+	const set, end = `<propertyupdate xmlns="DAV:" xmlns:x="urn:x"><set><prop>`, `</prop></set></propertyupdate>`
+	const remove = `<propertyupdate xmlns="DAV:" xmlns:x="urn:x"><remove><prop><x:q/></prop></remove><set><prop>`
+	const find, found = `<propfind xmlns="DAV:" xmlns:x="urn:x"><prop>`, `</prop></propfind>`
+	for _, tt := range []struct {
+		method, before string
+		n              int
+		after          string
+		status         int
+	}{
+		{"PROPPATCH", set, 1001, end, 413},
+		{"PROPPATCH", remove, 1000, end, 413},
+		{"PROPFIND", find, 1001, found, 413},
+		{"PROPFIND", `<propfind xmlns="DAV:" xmlns:x="urn:x"><allprop/><include>`, 1001, `</include></propfind>`, 413},
+		{"PROPFIND", find, 1000, found, 207},
+		{"PROPPATCH", set, 1000, end, 207},
+	} {
+		if tt.status == 207 && tt.method == "PROPFIND" { // nothing was set before
+			if text, _ := f.list(alice, "/dav/f", "0", ""); strings.Contains(text, "urn:x") {
+				t.Errorf("what was refused is there: %.300s", text)
+			}
+		}
+		a := asks(tt.method, tt.before, tt.n, tt.after)
+		if a.status != tt.status || tt.status == 413 && !strings.Contains(a.body, "at most 1000 properties") || tt.method == "PROPPATCH" && strings.Contains(a.body, " 507 ") {
+			t.Errorf("%s %s with %d: %d %.300s", tt.method, tt.before, tt.n, a.status, a.body)
+		}
+	}
+	if text, _ := f.list(alice, "/dav/f", "0", ""); strings.Count(text, `xmlns="urn:x"`) != 1000 {
+		t.Errorf("not all that was set is there: %.300s", text)
 	}
 }
 
