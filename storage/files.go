@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"satchel/api"
@@ -189,18 +190,27 @@ func (d *Drive) entryOf(ctx context.Context, tx *postgres.Tx, f File) (e postgre
 	return e, err
 }
 
+// MaxDescription is the longest description of a document in bytes.
+const MaxDescription = 4096
+
+// CheckDescription tells what is wrong with a description: one that is too long is [api.TooLarge].
+func CheckDescription(text string) error {
+	switch {
+	case len(text) > MaxDescription:
+		return api.Errorf(api.TooLarge, "a description has at most %d bytes", MaxDescription)
+	case strings.ContainsRune(text, 0):
+		return api.Errorf(api.Invalid, "a description can't have a NUL")
+	}
+	return nil
+}
+
 // Describe gives documents a description, all or none. A missing one is [api.NotFound].
 func (d *Drive) Describe(ctx context.Context, description string, docs ...api.ID) error {
+	if err := CheckDescription(description); err != nil {
+		return err
+	}
 	return d.as(ctx, func(ctx context.Context, tx *postgres.Tx) error {
-		for _, doc := range docs {
-			if _, _, err := tx.Document(ctx, d.id, doc); err != nil {
-				return err
-			}
-			if err := tx.Describe(ctx, d.id, d.owner, doc, description); err != nil {
-				return err
-			}
-		}
-		return nil
+		return tx.Describe(ctx, d.id, d.owner, description, docs...)
 	})
 }
 

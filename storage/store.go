@@ -21,7 +21,7 @@ type PutOptions struct {
 	Mtime     int64 // ns; 0 = now
 	Size      int64 // bytes that the body is said to have: for which there must be room; 0 = nobody knows
 
-	// Description is set with the content; nil leaves the document's as it is. A guest's is left out.
+	// Description is set with the content, see [CheckDescription]; nil leaves the document's as it is. A guest's is left out.
 	Description *string
 
 	// Check may refuse to replace old, nil if there is no file yet, with what the
@@ -62,6 +62,11 @@ func (d *Drive) Store(ctx context.Context, path []api.Name, body io.Reader, o Pu
 func (d *Drive) Put(ctx context.Context, path []api.Name, body io.Reader, o PutOptions) (node api.Node, created bool, err error) {
 	if err := checkPath(path); err != nil {
 		return node, false, err
+	}
+	if o.Description != nil {
+		if err := CheckDescription(*o.Description); err != nil {
+			return node, false, err
+		}
 	}
 	limit, err := d.roomFor(ctx, path, o.Size)
 	if err != nil {

@@ -195,7 +195,7 @@ func (d *Drive) writeAll(ctx context.Context, tx *postgres.Tx, group []*write) (
 			if err != nil {
 				return nil, err
 			}
-			if err := tx.Describe(ctx, d.id, d.owner, n.Document, *w.options.Description); err != nil {
+			if err := tx.Describe(ctx, d.id, d.owner, *w.options.Description, n.Document); err != nil {
 				return nil, err
 			}
 		}

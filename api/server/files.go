@@ -150,120 +150,117 @@ func prefers(r *http.Request, what string) bool {
 	return false
 }
 
-// write sends rows; it is an error if the client wants one object and there is
-// another number.
-func (t table[R]) write(w http.ResponseWriter, r *http.Request, status int, fields selection, all []R) error {
-	rows := make([]any, len(all))
-	for i, row := range all {
-		rows[i] = t.row(fields, row)
-	}
-	if err := single(r, len(rows)); err != nil {
-		return err
-	}
-	writeRows(w, r, status, rows)
-	return nil
-}
-
 // deleteFiles deletes the names that the filters choose: of a document that is chosen by its id, all.
 func (s *server) deleteFiles(w http.ResponseWriter, r *http.Request) {
-	home, req, files, err := s.chosen(r)
+	home, req, err := s.filtered(r)
 	if err == nil {
-		files, err = home.DeleteFiles(r.Context(), files...)
+		err = s.changeFiles(w, r, home, req, func(files []storage.File) ([]storage.File, error) { return home.DeleteFiles(r.Context(), files...) })
 	}
-	s.changed(w, r, req, files, err)
+	if err != nil {
+		s.pgrstError(w, r, err)
+	}
 }
 
 // patchFiles renames a file, or changes descriptions.
 func (s *server) patchFiles(w http.ResponseWriter, r *http.Request) {
-	home, req, files, err := s.chosen(r)
+	home, req, err := s.filtered(r)
+	var p filePatch
 	if err == nil {
-		files, err = patch(w, r, home, req.query, files)
+		p, err = readPatch(w, r)
 	}
-	s.changed(w, r, req, files, err)
+	if err == nil {
+		err = s.changeFiles(w, r, home, req, func(files []storage.File) ([]storage.File, error) {
+			return p.apply(r.Context(), home, req.query, files)
+		})
+	}
+	if err != nil {
+		s.pgrstError(w, r, err)
+	}
 }
 
-// chosen is the caller's own files that the filters choose. Without a filter
-// it is an error: nobody means all. So is another number than one if the client asks for one object, before anything is changed.
-func (s *server) chosen(r *http.Request) (*storage.Drive, tableRequest, []storage.File, error) {
+// filtered is the caller's own drive, and his filters, of whose files he wants to change something. Without a filter
+// it is an error: nobody means all.
+func (s *server) filtered(r *http.Request) (home *storage.Drive, req tableRequest, err error) {
 	id, err := s.identify(r)
 	if err != nil {
-		return nil, tableRequest{}, nil, err
+		return nil, req, err
 	}
 	if id.Role == auth.Admin {
-		return nil, tableRequest{}, nil, api.Errorf(api.Permission, "an admin sees files but can't change them")
+		return nil, req, api.Errorf(api.Permission, "an admin sees files but can't change them")
 	}
-	req, err := filesTable.parse(r.URL.RawQuery)
-	if err != nil {
-		return nil, tableRequest{}, nil, err
+	if req, err = filesTable.parse(r.URL.RawQuery); err != nil {
+		return nil, req, err
 	}
 	if len(req.query.Filters) == 0 {
-		return nil, tableRequest{}, nil, errNoFilter(r)
+		return nil, req, errNoFilter(r)
 	}
-	home, err := s.drives.Home(r.Context(), caller(id))
-	if err != nil {
-		return nil, tableRequest{}, nil, err
-	}
-	files, err := home.Files(r.Context(), req.query)
-	if err == nil {
-		err = single(r, len(files))
-	}
-	return home, req, files, err
+	home, err = s.drives.Home(r.Context(), caller(id))
+	return home, req, err
 }
 
 func errNoFilter(r *http.Request) error {
 	return &pgrstStatus{http.StatusBadRequest, "21000", api.Errorf(api.Invalid, "%s requires a filter, such as id=eq.UUID", r.Method)}
 }
 
-// patch applies the body's columns to the files and returns them as they are then.
-func patch(w http.ResponseWriter, r *http.Request, home *storage.Drive, q storage.FileQuery, files []storage.File) ([]storage.File, error) {
+// filePatch is the columns that a client gives files; nil are those that he does not.
+type filePatch struct {
+	path        []api.Name
+	description *string
+}
+
+func readPatch(w http.ResponseWriter, r *http.Request) (p filePatch, err error) {
 	var given map[string]json.RawMessage
 	if err := readArguments(w, r, &given); err != nil {
-		return nil, err
+		return p, err
 	}
-	var path []api.Name
-	var description *string
 	for name, raw := range given {
 		if _, err := filesTable.column(name); err != nil {
-			return nil, err
+			return p, err
 		}
 		if name != "description" && name != "file_path" {
-			return nil, api.Errorf(api.Permission, "only file_path and description can be changed")
+			return p, api.Errorf(api.Permission, "only file_path and description can be changed")
 		}
 		var text *string
 		if err := json.Unmarshal(raw, &text); err != nil || text != nil && (!utf8.ValidString(*text) || strings.ContainsRune(*text, 0)) {
-			return nil, api.Errorf(api.Invalid, "%s must be a text", name)
+			return p, api.Errorf(api.Invalid, "%s must be a text", name)
 		}
 		switch {
-		case name == "description" && text != nil:
-			description = text
 		case name == "description":
-			description = new(string)
-		case text == nil:
-			return nil, api.Errorf(api.Invalid, "%s must be a text", name)
-		default:
-			var err error
-			if path, err = filePath(*text); err != nil {
-				return nil, err
+			if text == nil {
+				text = new(string)
 			}
+			p.description, err = text, storage.CheckDescription(*text)
+		case text == nil:
+			err = api.Errorf(api.Invalid, "%s must be a text", name)
+		default:
+			p.path, err = filePath(*text)
+		}
+		if err != nil {
+			return p, err
 		}
 	}
-	if path != nil && len(files) > 0 {
-		i, err := nameToMove(q, files, path)
+	return p, nil
+}
+
+// apply gives files the columns and returns them as they are then.
+func (p filePatch) apply(ctx context.Context, home *storage.Drive, q storage.FileQuery, files []storage.File) ([]storage.File, error) {
+	if p.path != nil && len(files) > 0 {
+		i, err := nameToMove(q, files, p.path)
 		if err != nil {
 			return nil, err
 		}
 		f := &files[i]
-		if err := home.MoveFile(r.Context(), *f, path); err != nil {
+		if err := home.MoveFile(ctx, *f, p.path); err != nil {
 			return nil, err
 		}
-		f.FilePath, f.ContentType = rowPath(path), storage.ContentType(rowPath(path))
+		f.FilePath, f.ContentType = rowPath(p.path), storage.ContentType(rowPath(p.path))
 	}
-	if description != nil {
+	if p.description != nil {
 		docs := make([]api.ID, len(files))
 		for i := range files {
-			docs[i], files[i].Description = files[i].ID, *description
+			docs[i], files[i].Description = files[i].ID, *p.description
 		}
-		if err := home.Describe(r.Context(), *description, docs...); err != nil {
+		if err := home.Describe(ctx, *p.description, docs...); err != nil {
 			return nil, err
 		}
 	}
@@ -283,17 +280,3 @@ func nameToMove(q storage.FileQuery, files []storage.File, path []api.Name) (int
 
 // rowPath is a path as the rows have it.
 func rowPath(path []api.Name) string { return api.Name(api.JoinPath(path)).Escape() }
-
-// changed answers a change: nothing, or the rows if the client prefers them.
-func (s *server) changed(w http.ResponseWriter, r *http.Request, req tableRequest, files []storage.File, err error) {
-	if err == nil && !prefers(r, "return=representation") {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	if err == nil {
-		err = filesTable.write(w, r, http.StatusOK, req.fields, files)
-	}
-	if err != nil {
-		s.pgrstError(w, r, err)
-	}
-}

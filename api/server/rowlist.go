@@ -1,7 +1,10 @@
 package server
 
 import (
+	"io"
+	"iter"
 	"net/http"
+	"slices"
 	"sync"
 
 	"satchel/api"
@@ -79,8 +82,28 @@ func (l *rowList[R]) Add(r R) error {
 // write sends the list, or the only row as an object if the client asks for that; it is an error
 // if there is another number then.
 func (l *rowList[R]) write(w http.ResponseWriter, r *http.Request, status int) error {
+	return sendRows(w, r, status, l.rows, slices.Values(append(l.full[:len(l.full):len(l.full)], l.last)))
+}
+
+// write does the same with rows that are there.
+func (t table[R]) write(w http.ResponseWriter, r *http.Request, status int, fields selection, all []R) error {
+	return sendRows(w, r, status, len(all), func(yield func([]byte) bool) {
+		for i, row := range all {
+			text := []byte(t.row(fields, row))
+			if i > 0 {
+				text = append([]byte{','}, text...)
+			}
+			if !yield(text) {
+				return
+			}
+		}
+	})
+}
+
+// sendRows sends rows, whose text with the commas between them comes in pieces.
+func sendRows(w http.ResponseWriter, r *http.Request, status, rows int, text iter.Seq[[]byte]) error {
 	kind, begin, end := "application/json", "[", "]\n"
-	if err := single(r, l.rows); err != nil {
+	if err := single(r, rows); err != nil {
 		return err
 	}
 	if wantsObject(r) {
@@ -88,11 +111,13 @@ func (l *rowList[R]) write(w http.ResponseWriter, r *http.Request, status int) e
 	}
 	w.Header().Set("Content-Type", kind+"; charset=utf-8")
 	w.WriteHeader(status)
-	for _, piece := range append(append([][]byte{[]byte(begin)}, l.full...), l.last, []byte(end)) {
+	io.WriteString(w, begin)
+	for piece := range text {
 		if _, err := w.Write(piece); err != nil {
 			return nil // the client is gone
 		}
 	}
+	io.WriteString(w, end)
 	return nil
 }
 

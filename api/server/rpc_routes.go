@@ -27,11 +27,11 @@ func (s *server) storeRoutes(f *route.Family) {
 		Doc: "The directories of the path are made. A file that is there gets a new version and keeps its id. Other text than ASCII in headers is percent-encoded UTF-8.",
 		Params: []route.Param{
 			{Name: "File-Path", In: route.Header, Required: true, Doc: "Its path in your drive"},
-			{Name: "Description", In: route.Header, Doc: "What it is, for people"},
+			{Name: "Description", In: route.Header, Doc: "What it is, for people, in at most 4 KiB"},
 		},
 		Body: route.Bytes("The content, of any size"),
 		Answers: []route.Answer{{Status: 200, Doc: "The document's id, a JSON string"}, {Status: 400, Doc: "The path is missing or wrong"}, {Status: 403, Doc: "An admin has no drive"},
-			{Status: 412, Doc: "If-Match, If-None-Match or If-Unmodified-Since does not hold"}, {Status: 507, Doc: "The quota is used up"}},
+			{Status: 412, Doc: "If-Match, If-None-Match or If-Unmodified-Since does not hold"}, {Status: 413, Doc: "The description is too long"}, {Status: 507, Doc: "The quota is used up"}},
 		Examples: []route.Example{{
 			Summary: "A new file", As: route.You, Body: "Water the plants.\n", Status: 200, Keep: map[string]string{"document": ""},
 			Header: map[string]string{"Content-Type": "application/octet-stream", "File-Path": "notes/plants.txt", "Description": "For the weekend"},
@@ -73,6 +73,8 @@ func (s *server) fileRoutes(f *route.Family) {
 		route.Param{Name: "limit", In: route.Query, Type: "integer"}, route.Param{Name: "offset", In: route.Query, Type: "integer"},
 		route.Param{Name: "Range", In: route.Header, Doc: "Rows, such as 0-9"},
 		route.Param{Name: "Prefer", In: route.Header, Doc: "count=exact tells how many there are in all"})
+	many := []route.Answer{{Status: 413, Doc: "The filters choose more than 20,000 files, or the description has more than 4 KiB: nothing is changed"},
+		{Status: 429, Doc: "More than ten a second by other filters than id and file_path"}}
 	f.Handle(route.Operation{
 		ID: "get-files", Method: http.MethodGet, Path: "/files", Access: route.Known, Summary: "Your files; an admin sees everyone's, without content",
 		Params:  order,
@@ -85,8 +87,8 @@ func (s *server) fileRoutes(f *route.Family) {
 	f.Handle(route.Operation{
 		ID: "patch-files", Method: http.MethodPatch, Path: "/files", Access: route.Known, Summary: "Rename or describe the files that the filters choose",
 		Params:  append(filters[:len(filters):len(filters)], route.Param{Name: "Prefer", In: route.Header, Doc: "return=representation answers with the rows"}),
-		Body:    route.JSON(route.Field{Name: "file_path", Doc: "Another path"}, route.Field{Name: "description"}),
-		Answers: []route.Answer{{Status: 204, Doc: "It is done, or there was nothing to do"}, {Status: 400, Doc: "There is no filter, or the body is wrong"}, {Status: 403, Doc: "Another column"}, {Status: 409, Doc: "The path is taken"}},
+		Body:    route.JSON(route.Field{Name: "file_path", Doc: "Another path"}, route.Field{Name: "description", Doc: "At most 4 KiB"}),
+		Answers: append([]route.Answer{{Status: 204, Doc: "It is done, or there was nothing to do"}, {Status: 400, Doc: "There is no filter, or the body is wrong"}, {Status: 403, Doc: "Another column"}, {Status: 409, Doc: "The path is taken"}}, many...),
 		Examples: []route.Example{{
 			Summary: "Rename", As: route.You, Path: "/files?id=eq.$document", Header: map[string]string{"Content-Type": "application/json"},
 			Body: `{"file_path":"notes/garden.txt"}`, Status: 204,
@@ -95,7 +97,7 @@ func (s *server) fileRoutes(f *route.Family) {
 	f.Handle(route.Operation{
 		ID: "delete-files", Method: http.MethodDelete, Path: "/files", Access: route.Known, Summary: "Delete the files that the filters choose; the trash keeps them",
 		Params:  append(filters[:len(filters):len(filters)], route.Param{Name: "Prefer", In: route.Header, Doc: "return=representation answers with the rows"}),
-		Answers: []route.Answer{{Status: 204, Doc: "They are gone, or there were none"}, {Status: 400, Doc: "There is no filter: nothing is deleted"}},
+		Answers: append([]route.Answer{{Status: 204, Doc: "They are gone, or there were none"}, {Status: 400, Doc: "There is no filter: nothing is deleted"}}, many...),
 		Examples: []route.Example{
 			{Summary: "By its id", As: route.You, Path: "/files?id=eq.$document", Status: 204},
 			{Summary: "Without a filter", As: route.You, Status: 400, Contains: "filter"},

@@ -42,7 +42,7 @@ func (s *server) routeTus(mux *http.ServeMux, doc *route.Document) {
 	gone := route.Answer{Status: 404, Doc: "There is no such upload: it is over, or was given up"}
 	f.Handle(route.Operation{
 		ID: "tus-create", Method: http.MethodPost, Path: "/uploads", Access: route.Known, Summary: "Begin an upload, with its first bytes if you like",
-		Doc: "Upload-Metadata has path (or filename), description, modified (ms since 1970) and upload (a UUID that the upload is to have, so that its address is known though the answer is lost), base64-coded as tus says. The file appears when all its bytes are there; " +
+		Doc: "Upload-Metadata has path (or filename), description (at most 4 KiB), modified (ms since 1970) and upload (a UUID that the upload is to have, so that its address is known though the answer is lost), base64-coded as tus says. The file appears when all its bytes are there; " +
 			"an upload ends seven days after it began.",
 		Params: []route.Param{{Name: "Upload-Length", In: route.Header, Type: "integer", Required: true, Doc: "Bytes in all"},
 			{Name: "Upload-Metadata", In: route.Header, Required: true, Doc: "What it will be"}},
@@ -179,6 +179,9 @@ func (s *server) tusCreate(w http.ResponseWriter, r *http.Request, d *storage.Dr
 	}
 	path, err := webPath(where)
 	if err != nil {
+		return err
+	}
+	if err := storage.CheckDescription(fields["description"]); err != nil {
 		return err
 	}
 	id := api.NewID()

@@ -268,6 +268,12 @@ func (q FileQuery) documents() (ids []api.ID, ok bool, err error) {
 	return nil, false, nil
 }
 
+// Named tells whether the query names the documents that it is about, or the one path: no drive is walked for it then.
+func (q FileQuery) Named() bool {
+	_, ok, _ := q.documents()
+	return ok || q.exact()
+}
+
 // prefix is what every path that the query finds begins with; the longest of
 // what its filters say.
 func (q FileQuery) prefix() string {

@@ -1,16 +1,15 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"satchel/api"
-	"satchel/storage/tree"
 )
 
 // Tree is the drive whose files are listed.
@@ -133,40 +132,21 @@ func (tx *Tx) driveSource(ctx context.Context, s *statement, t Tree, q FileQuery
 	return false, nil
 }
 
-// Document is the live node that a document belongs to, and its entries in the
-// order of their parents and names.
-func (tx *Tx) Document(ctx context.Context, drive, doc api.ID) (api.Node, []tree.Key, error) {
-	rows, _ := tx.conn.Query(ctx, `
-		SELECT `+nodeColumns+`
-		FROM nodes n LEFT JOIN versions v ON v.drive = n.drive AND v.id = n.version
-		WHERE n.drive = $1 AND n.document = $2 AND n.nlink > 0`, drive, doc)
-	n, err := pgx.CollectExactlyOneRow(rows, scanNode)
-	if errors.Is(err, pgx.ErrNoRows) {
+// Describe sets the description of documents, all or none. One that no live node has is [api.NotFound].
+func (tx *Tx) Describe(ctx context.Context, drive, owner api.ID, description string, docs ...api.ID) error {
+	docs = slices.Clone(docs)
+	slices.SortFunc(docs, func(a, b api.ID) int { return bytes.Compare(a[:], b[:]) })
+	docs = slices.Compact(docs) // a document has a row for each of its names
+	tag, err := tx.conn.Exec(ctx, `
+		INSERT INTO documents (drive, owner, id, description)
+		SELECT $1, $2, n.document, $4
+		FROM unnest($3::uuid[]) o (document)
+		CROSS JOIN LATERAL (SELECT document FROM nodes WHERE drive = $1 AND document = o.document AND nlink > 0 OFFSET 0) n
+		ORDER BY o.document -- two who describe the same wait for each other, and do not meet
+		ON CONFLICT (drive, id) DO UPDATE SET description = excluded.description`,
+		drive, owner, nonNil(docs), strings.ToValidUTF8(description, "\ufffd"))
+	if err == nil && tag.RowsAffected() != int64(len(docs)) {
 		err = api.Errorf(api.NotFound, "there is no such file")
 	}
-	if err != nil {
-		return n, nil, err
-	}
-	rows, _ = tx.conn.Query(ctx, `
-		SELECT parent, name FROM entries WHERE drive = $1 AND node = $2 ORDER BY parent, name`, drive, n.ID)
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k tree.Key, err error) {
-		err = row.Scan(&k.Parent, &k.Name)
-		return k, err
-	})
-	if err == nil && len(entries) == 0 {
-		err = fmt.Errorf("the live node %s has no entry", n.ID)
-	}
-	return n, entries, err
-}
-
-// Describe sets the description of a document.
-func (tx *Tx) Describe(ctx context.Context, drive, owner, doc api.ID, description string) error {
-	if strings.ContainsRune(description, 0) {
-		return api.Errorf(api.Invalid, "a description can't have a NUL")
-	}
-	_, err := tx.conn.Exec(ctx, `
-		INSERT INTO documents (drive, owner, id, description) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (drive, id) DO UPDATE SET description = excluded.description`,
-		drive, owner, doc, strings.ToValidUTF8(description, "\ufffd"))
 	return err
 }

@@ -141,6 +141,7 @@ type hot struct {
 func (p *planned) queries(t *testing.T) []hot {
 	var hash api.Hash
 	var node, version, doc api.ID
+	var docs []api.ID
 	err := p.db.AsReadOnly(t.Context(), p.user, func(ctx context.Context, tx *Tx) error {
 		found, err := tx.Walk(ctx, p.drive.ID, p.drive.Root, p.made.Deep)
 		if err == nil && len(found) != len(p.made.Deep) {
@@ -154,6 +155,13 @@ func (p *planned) queries(t *testing.T) []hot {
 		c, err := tx.Content(ctx, p.drive.ID, node, version)
 		if err == nil {
 			hash = c.Version.Chunks[0].Hash
+		}
+		if err != nil {
+			return err
+		}
+		files, err := tx.Files(ctx, Tree{Drive: p.drive.ID, Owner: p.user, Root: p.drive.Root}, FileQuery{Limit: 100})
+		for _, f := range files {
+			docs = append(docs, f.ID)
 		}
 		return err
 	})
@@ -227,7 +235,9 @@ func (p *planned) queries(t *testing.T) []hot {
 			}
 			return err
 		}},
-		{name: "A file by its document", ask: func(ctx context.Context, tx *Tx) error { _, _, err := tx.Document(ctx, id, doc); return err }},
+		{name: "Descriptions of 100 files", ask: func(ctx context.Context, tx *Tx) error {
+			return tx.Describe(ctx, id, p.user, "what it is", docs...)
+		}},
 		{name: "The trash", ask: func(ctx context.Context, tx *Tx) error { _, err := tx.Trash(ctx, id, 1<<62, 100); return err }},
 		{name: "A folder's files, as /files lists them", ask: func(ctx context.Context, tx *Tx) error {
 			_, err := tx.Files(ctx, Tree{Drive: id, Owner: p.user, Root: p.drive.Root},

@@ -99,7 +99,7 @@ func (a *accounts) fill(t *testing.T, user api.ID) postgres.Drive {
 		if err := tx.SetPart(ctx, home.ID, user, upload.ID, postgres.Part{Number: 1, Size: 5, SHA256: chunk, Chunks: file.Version.Chunks}); err != nil {
 			return err
 		}
-		return tx.Describe(ctx, home.ID, user, file.Node, "a file")
+		return tx.Describe(ctx, home.ID, user, "a file", file.Node)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	"satchel/api"
+	"satchel/storage"
+	"satchel/storage/postgres"
+)
+
+// changeFiles does something to the files that the filters choose, and answers: nothing, or the rows, as do returns them, if the client prefers
+// them. It is an error before anything is changed if he asks for one object and another number was chosen.
+//
+// A change that walks the drive counts as a list of it, and of each user's one is made at a time: others wait without a connection to the
+// database, which they would else have while they wait for the same rows.
+func (s *server) changeFiles(w http.ResponseWriter, r *http.Request, home *storage.Drive, req tableRequest, do func([]storage.File) ([]storage.File, error)) error {
+	answers := prefers(r, "return=representation")
+	c := &chosenFiles{room: s.listRoom, described: answers && slices.ContainsFunc(req.fields, describes)}
+	defer c.Close()
+	change := func() error {
+		q := req.query
+		if q.Limit == 0 || q.Limit > maxChosen {
+			q.Limit = maxChosen + 1
+		}
+		if err := home.ReadFiles(r.Context(), q, c); err != nil {
+			return err
+		}
+		if err := single(r, len(c.files)); err != nil {
+			return err
+		}
+		files, err := do(c.files)
+		c.files = files
+		return err
+	}
+	var err error
+	if req.query.Named() {
+		err = change()
+	} else if err = s.listings.Take(home.Owner(), address(r)); err == nil {
+		err = s.turns.do(r.Context(), home.Owner(), change)
+	}
+	if err != nil {
+		return err
+	}
+	if answers {
+		return filesTable.write(w, r, http.StatusOK, req.fields, c.files)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func describes(f field) bool { return filesTable.columns[f.column].name == postgres.ColumnDescription }
+
+// chosenFiles is the files that filters choose, which are held while they are changed. They take room as lists do. Close gives it back.
+type chosenFiles struct {
+	files     []storage.File
+	described bool // their descriptions are wanted
+	room      *listRoom
+
+	pieces, last int // of the room; bytes that are in none
+}
+
+// chosenBytes is about what a row takes besides its texts.
+const chosenBytes = 256
+
+// Begin forgets them.
+func (c *chosenFiles) Begin() {
+	c.Close()
+	c.files, c.last = nil, 0
+}
+
+// Add adds a file.
+func (c *chosenFiles) Add(f storage.File) error {
+	if len(c.files) == maxChosen {
+		return api.Errorf(api.TooLarge, "the filters choose more than %d files, so none was changed: change parts of them, by limit and offset, or by narrower filters", maxChosen)
+	}
+	if !c.described {
+		f.Description = ""
+	}
+	c.files, c.last = append(c.files, f), c.last+chosenBytes+len(f.FilePath)+len(f.Description)
+	for ; c.last >= listPiece; c.last -= listPiece {
+		if err := c.room.take(c.pieces); err != nil {
+			return err
+		}
+		c.pieces++
+	}
+	return nil
+}
+
+// Close lets go of the files.
+func (c *chosenFiles) Close() {
+	c.room.give(c.pieces)
+	c.pieces = 0
+}
