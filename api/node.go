@@ -109,6 +109,15 @@ type DriveInfo struct {
 	// Stored is the bytes of all versions: the files, their history and the
 	// trash. It stays within the quota: the oldest of the past gives way.
 	Stored int64 `json:"stored"`
+
+	Former []Former `json:"former,omitempty"` // the epochs before the present one, oldest first
+}
+
+// A Former is an epoch that a drive had. Its changes up to Seq are of the drive's past; those after it, of which devices may have heard,
+// are not: the server was restored from a backup. Seq is 0 where it was repaired, and may have lost anything.
+type Former struct {
+	Epoch ID    `json:"epoch"`
+	Seq   int64 `json:"seq"`
 }
 
 // Chunk is a content-defined piece of a version.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -143,7 +144,8 @@ func (d *Drive) hurryUploads() {
 func (d *Drive) hear(h heard) bool {
 	d.mu.Lock()
 	waits := d.syn.flight != nil
-	old := h.page.Epoch != d.syn.epoch || h.page.Epoch != d.syn.believed || h.page.Seq < d.syn.acked
+	other := h.page.Epoch != d.syn.believed
+	old := h.page.Epoch != d.syn.epoch || h.page.Seq < d.syn.acked
 	d.mu.Unlock()
 	switch {
 	case waits && h.resync:
@@ -151,7 +153,7 @@ func (d *Drive) hear(h heard) bool {
 		return false
 	case waits:
 		return false // the cursor stays: the feed asks again
-	case h.resync:
+	case h.resync, other:
 		return d.resync()
 	case old:
 		return d.ask()
@@ -274,7 +276,7 @@ func (d *Drive) relist() (err error) {
 		return err
 	}
 	if restored {
-		if err := d.resend(d.parentsFirst(dirs), info.Epoch); err != nil {
+		if err := d.resend(d.parentsFirst(dirs), &info); err != nil {
 			return err
 		}
 	}
@@ -290,8 +292,10 @@ func (d *Drive) relist() (err error) {
 	t := d.begin()
 	d.saveCursor(t)
 	t.b.Set(metaKey("drive"), mustJSON(d.drive), nil)
+	t.b.Delete(metaKey("believed"), nil)
 	if err = t.commit(); err == nil {
 		d.syn.relisting = nil
+		d.syn.epochs, d.syn.least = epochs(info.Former, info.Epoch), math.MaxInt64
 		d.showing(d.syn.seq)
 	}
 	d.mu.Unlock()

@@ -47,14 +47,14 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 		}
 		switch {
 		case o.Status == api.Applied:
-			d.acknowledge(t, m)
+			d.acknowledge(t, m, o.Seq)
 		case o.Status == api.Adjusted && m.Op == api.OpWrite && !o.Conflict.IsZero() && o.Conflict != m.Node:
 			d.conflicted(t, m, o, byID)
 		case o.Status == api.Adjusted && m.Op == api.OpCreate && !o.Conflict.IsZero() && o.Conflict != m.Node:
 			d.syn.unions = append(d.syn.unions, union{m.Node, o.Conflict})
 			d.meet(t, byID[o.Conflict], place{m.Parent, m.Name})
 		case o.Status == api.Adjusted:
-			d.acknowledge(t, m)
+			d.acknowledge(t, m, o.Seq)
 			if !o.Conflict.IsZero() {
 				d.syn.conflicts++
 			}
@@ -103,8 +103,8 @@ func (d *Drive) land(f *flight, c api.Committed) error {
 	return err
 }
 
-// acknowledge notes that the server has a mutation; locked.
-func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
+// acknowledge notes that the server has a mutation, which became the change seq; locked.
+func (d *Drive) acknowledge(t *tx, m *api.Mutation, seq int64) {
 	if m.Version != nil {
 		d.rebase(t, m.Node, m.Base, m.Version.ID)
 	}
@@ -113,6 +113,8 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 		return
 	}
 	n.flags |= flagAcked
+	n.date(m, seq)
+	n.gave(m)
 	if n.hot != nil {
 		n.hot.removed = false
 	}
@@ -139,6 +141,23 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation) {
 		d.judge(t, n)
 	}
 	d.letGo(n)
+}
+
+// date notes which change a mutation of the node has become; 0: none, since the server had that already.
+func (n *node) date(m *api.Mutation, seq int64) {
+	switch {
+	case seq > 0:
+		n.rev, n.flags = seq, n.flags|flagDated
+	case m.Version != nil:
+		n.flags &^= flagDated
+	}
+}
+
+// gave notes that what was given back to a restored server has been: what is written from now on is a version of its own, though it were the same.
+func (n *node) gave(m *api.Mutation) {
+	if h := n.hot; h != nil && m.Version != nil && h.again == m.Version.ID {
+		h.again, h.againSHA = api.ID{}, api.Hash{}
+	}
 }
 
 // madeAlready tells whether the server refused a creation because it has the very node: another device gave it back
@@ -223,12 +242,14 @@ func (d *Drive) conflicted(t *tx, m *api.Mutation, o api.Outcome, byID map[api.I
 	if err != nil || n == nil || n.dead {
 		return
 	}
+	n.gave(m)
 	lost := n.lost(m)
 	if lost && n.hot == nil {
 		n = d.replaced(t, n)
 	}
 	again := d.divert(t, n, o.Conflict, byID[m.Node])
 	n.name, n.flags = o.Name, n.flags|flagAcked
+	n.date(m, o.Seq)
 	if !lost || n.hot == nil {
 		n.version, n.sha = m.Version.ID, m.Version.SHA256
 	}

@@ -68,6 +68,7 @@ const (
 	flagComplete             // directories: all entries are in the replica
 	flagCounted              // the number of links is the server's, which had not heard of all that was done to the names here
 	flagFewer                // or it said that there are fewer, and not which names are gone
+	flagDated                // rev is no older than the content here: this device's own changes count, too
 )
 
 func (r *record) isDir() bool  { return r.typ == 'd' }

@@ -3,6 +3,8 @@ package cache
 import (
 	"context"
 	"maps"
+	"math"
+	"slices"
 
 	"satchel/api"
 )
@@ -10,14 +12,45 @@ import (
 // A server that was restored from a backup, or lost content, has another epoch. What
 // this machine had sent before may be unknown to it now. So before such a
 // server's word is taken for the truth, everything of which this machine has the
-// content and the server has not is journalled again.
+// content and the server has not is journalled again. What was last changed before the backup
+// was made the server did not lose by it: where it has something else, or nothing, that came after.
 
 // A missing is an entry whose node, or whose content, the server lacks.
 type missing struct {
 	place place
 	id    api.ID
 	base  api.ID // the version that the server has instead; of a lost node zero
+	newer bool   // it came after the backup: what is here is no edit of it
 	whole bool   // the node itself is lost
+}
+
+// instead notes what the server has of a file; since is the last change that the restore left.
+func (m *missing) instead(an *api.Node, since int64) {
+	m.base, m.newer = an.Version, since > 0 && an.Rev > since
+}
+
+// epochs is all those of a drive, oldest first, of which the last one is not over.
+func epochs(former []api.Former, now api.ID) []api.Former {
+	return append(slices.Clone(former), api.Former{Epoch: now, Seq: math.MaxInt64})
+}
+
+// shared is the last change of the drive that both this device and the server know, which is in another epoch: what came after it the server
+// has lost, or has heard since. Where the server was in a third one meanwhile, and not all was listed in that, it is one that all three know.
+// 0: that can't be told. Locked.
+func (d *Drive) shared(info *api.DriveInfo) int64 {
+	ours, theirs := d.syn.epochs, epochs(info.Former, info.Epoch)
+	for i := range slices.Backward(ours) {
+		for k := range theirs {
+			if theirs[k].Epoch == ours[i].Epoch {
+				upTo := d.syn.least
+				for _, f := range slices.Concat(ours[i:], theirs[k:]) {
+					upTo = min(upTo, f.Seq)
+				}
+				return upTo
+			}
+		}
+	}
+	return 0
 }
 
 // forestall journals again what a server lacks that answers a batch in another epoch than the one in which this device heard of it,
@@ -30,17 +63,27 @@ func (d *Drive) forestall(epoch api.ID) error {
 	if known || err != nil {
 		return err
 	}
-	return d.resend(d.parentsFirst(dirs), epoch)
+	info, err := d.cfg.Remote.Info(d.ctx)
+	if err == nil && info.Epoch != epoch {
+		err = errRestored
+	}
+	if err != nil {
+		return err
+	}
+	return d.resend(d.parentsFirst(dirs), &info)
 }
 
 // errRestored means that the server spoke in another epoch than the one that was asked about, and that is believed.
 var errRestored = api.Errorf(api.Resync, "the server was restored from a backup: it gets first what it lacks")
 
-// resend journals again what the server lacks in an epoch of the directories, which come
+// resend journals again what the server lacks in its present epoch of the directories, which come
 // parents first. From then on that epoch is believed.
-func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
+func (d *Drive) resend(dirs []api.ID, info *api.DriveInfo) error {
+	d.mu.Lock()
+	since := d.shared(info)
+	d.mu.Unlock()
 	made := map[api.ID]bool{}
-	err := d.eachListing(dirs, epoch, func(dir api.ID, pages []api.Listing) error {
+	err := d.eachListing(dirs, info.Epoch, func(dir api.ID, pages []api.Listing) error {
 		there := map[api.Name]*api.Node{}
 		for i := range pages {
 			nodes := map[api.ID]*api.Node{}
@@ -51,13 +94,13 @@ func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
 				there[e.Name] = nodes[e.Node]
 			}
 		}
-		suspects, err := d.suspects(dir, there, made)
+		suspects, err := d.suspects(dir, there, made, since)
 		if err != nil {
 			return err
 		}
 		var lost []missing
 		for _, m := range suspects {
-			if is, err := d.lacks(d.ctx, &m); err != nil {
+			if is, err := d.lacks(d.ctx, &m, since); err != nil {
 				return err
 			} else if is {
 				lost = append(lost, m)
@@ -70,12 +113,16 @@ func (d *Drive) resend(dirs []api.ID, epoch api.ID) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.syn.believed, d.syn.acked = epoch, 0 // acked was a number of the old one
-	return nil
+	t := d.begin()
+	t.b.Set(metaKey("believed"), mustJSON(belief{info.Epoch, since}), nil)
+	if err = t.commit(); err == nil {
+		d.syn.believed, d.syn.least, d.syn.acked = info.Epoch, since, 0 // acked was a number of the old one
+	}
+	return err
 }
 
-// suspects are the entries of a directory that the server shows otherwise. Of files without content here there is nothing to give back.
-func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.ID]bool) (found []missing, err error) {
+// suspects are the entries of a directory that the server shows otherwise, of what changed after since. Of files without content here there is nothing to give back.
+func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.ID]bool, since int64) (found []missing, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p, err := d.load(dir)
@@ -108,11 +155,12 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 		case n.isFile() && n.slot == 0:
 			n.sha = api.Hash{} // the same, written now, is not what the server has
 			t.node(n)
+		case n.flags&flagDated != 0 && n.rev <= since:
 		case !known:
 			m.whole = true
 			found = append(found, m)
 		case !d.journal.sending(n.id): // an edit of a lost version is one of what is there instead
-			m.base = an.Version
+			m.instead(an, since)
 			found = append(found, m)
 		}
 		d.letGo(n)
@@ -121,12 +169,13 @@ func (d *Drive) suspects(dir api.ID, there map[api.Name]*api.Node, made map[api.
 }
 
 // lacks asks the server whether it knows a node, or the version that is here.
-func (d *Drive) lacks(ctx context.Context, m *missing) (bool, error) {
+func (d *Drive) lacks(ctx context.Context, m *missing, since int64) (bool, error) {
 	var err error
 	if m.whole {
 		var an api.Node
 		if an, err = d.cfg.Remote.Node(ctx, m.id); err == nil && an.Type == api.File { // it was only moved, but perhaps also changed
-			m.whole, m.base = false, an.Version
+			m.whole = false
+			m.instead(&an, since)
 		}
 	}
 	if gone := m.whole && api.KindOf(err) == api.NotFound; gone || err == nil && !m.whole { // what is in the trash is not lost
@@ -180,7 +229,9 @@ func (d *Drive) journalAgain(dir api.ID, lost []missing, made map[api.ID]bool) e
 		}
 		switch {
 		case !m.whole:
-			n.version, n.sha = m.base, api.Hash{}
+			if n.sha = (api.Hash{}); !m.newer {
+				n.version = m.base
+			}
 			d.logWrite(t, n)
 		case made[n.id]:
 			t.log(api.Mutation{Op: api.OpLink, Node: n.id, Parent: dir, Name: m.place.name, Time: now()})

@@ -414,13 +414,13 @@ func TestLostContentHoldsNothingUp(t *testing.T) {
 	v.wire.cut()
 	v.wire.Remote = forgetful{v.wire.Remote, false}
 	v.wire.mend()
-	if lacks, err := v.d.lacks(t.Context(), &missing{id: n.id, base: api.NewID()}); err != nil || lacks {
+	if lacks, err := v.d.lacks(t.Context(), &missing{id: n.id, base: api.NewID()}, 0); err != nil || lacks {
 		t.Errorf("an older version without content is lacking: %v, %v", lacks, err)
 	}
 	v.wire.cut()
 	v.wire.Remote = forgetful{v.wire.Remote, true}
 	v.wire.mend()
-	if lacks, err := v.d.lacks(t.Context(), &missing{id: n.id, whole: true}); err != nil || !lacks {
+	if lacks, err := v.d.lacks(t.Context(), &missing{id: n.id, whole: true}, 0); err != nil || !lacks {
 		t.Errorf("a file that is gone is lacking: %v, %v", lacks, err)
 	}
 }

@@ -281,7 +281,7 @@ func (d *Drive) within(id api.ID, top *node) bool {
 func fromNode(a *api.Node) record {
 	r := record{typ: 'f', mode: a.Mode, uid: a.UID, gid: a.GID, nlink: a.Nlink, rdev: a.Rdev, size: a.Size,
 		atime: a.Mtime, mtime: a.Mtime, ctime: a.Ctime, btime: a.Btime, version: a.Version, sha: a.SHA256,
-		rev: a.Rev, flags: flagAcked, target: string(a.Target), xattrs: a.Xattrs}
+		rev: a.Rev, flags: flagAcked | flagDated, target: string(a.Target), xattrs: a.Xattrs}
 	if a.Type != "" {
 		r.typ = a.Type[0]
 	}

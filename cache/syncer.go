@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -43,8 +44,10 @@ type syncer struct {
 	inherited bool      // life is that of an earlier start, whose batch is in flight
 	epoch     api.ID    // the feed's cursor
 	seq       int64
-	acked     int64  // seq of the last batch that the server answered: nothing older is believed
-	believed  api.ID // the epoch whose word is taken for the truth: the cursor's, or a later one for which resend has done its work
+	acked     int64        // seq of the last batch that the server answered: nothing older is believed
+	believed  api.ID       // the epoch whose word is taken for the truth: the cursor's, or a later one for which resend has done its work
+	least     int64        // while that is a later one: the last change that all epochs since the cursor's share, of whose numbers some are here
+	epochs    []api.Former // the drive's up to the cursor's, in which all was listed last
 
 	refused   int     // mutations that the server refused since the cache was made
 	conflicts int     // conflict copies made
@@ -95,7 +98,8 @@ func (d *Drive) loadSyncer() error {
 	}
 	s.wake, s.heard = make(chan struct{}, 1), make(chan heard)
 	s.epoch, s.seq = d.drive.Epoch, d.drive.Seq
-	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "number": &s.number, "life": &s.life,
+	var later belief
+	for word, p := range map[string]any{"cursor": &cursor{&s.epoch, &s.seq}, "believed": &later, "number": &s.number, "life": &s.life,
 		"flight": &s.flight, "refused": &s.refused, "conflicts": &s.conflicts, "doubt": &s.doubt, "shadow": &s.shadow, "rescued": &s.rescued, "unions": &s.unions, "events": &s.events} {
 		v, err := d.st.meta(word)
 		if err != nil {
@@ -116,7 +120,17 @@ func (d *Drive) loadSyncer() error {
 	}
 	d.shown.seq = s.seq
 	s.believed = cmp.Or(s.epoch, d.drive.Epoch) // without a cursor all is to be listed again
+	s.epochs, s.least = epochs(d.drive.Former, s.believed), math.MaxInt64
+	if !later.Epoch.IsZero() {
+		s.believed, s.least = later.Epoch, later.Least
+	}
 	return d.checkLife()
+}
+
+// A belief is what is kept of an epoch that is believed, and in which not all has been listed yet.
+type belief struct {
+	Epoch api.ID
+	Least int64
 }
 
 type cursor struct {

@@ -25,7 +25,7 @@ func (r *Remote) Info(context.Context) (api.DriveInfo, error) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	d := r.s.now.drive.Drive()
-	return api.DriveInfo{ID: d.ID, Name: "home", Root: d.Root, Epoch: d.Epoch, Seq: d.Seq, Used: d.Bytes, Files: d.Files, Stored: d.Stored}, nil
+	return api.DriveInfo{ID: d.ID, Name: "home", Root: d.Root, Epoch: d.Epoch, Seq: d.Seq, Used: d.Bytes, Files: d.Files, Stored: d.Stored, Former: r.s.now.former}, nil
 }
 
 // Node is a live node.

@@ -33,6 +33,7 @@ type past struct {
 	answers   map[life]answer
 	changes   []change
 	forgotten int64
+	former    []api.Former
 }
 
 // life is one life of a device's cache.
@@ -58,7 +59,7 @@ func New(root api.ID) *Server {
 }
 
 func (p past) clone() past {
-	p.drive, p.chunks, p.answers, p.changes = p.drive.Clone(), maps.Clone(p.chunks), maps.Clone(p.answers), slices.Clone(p.changes)
+	p.drive, p.chunks, p.answers, p.changes, p.former = p.drive.Clone(), maps.Clone(p.chunks), maps.Clone(p.answers), slices.Clone(p.changes), slices.Clone(p.former)
 	return p
 }
 
@@ -79,7 +80,22 @@ func (s *Server) Backup() (restore func()) {
 		defer s.mu.Unlock()
 		s.now = was.clone()
 		s.epochs++
+		epoch, seq := s.point()
+		s.now.former = append(s.now.former, api.Former{Epoch: epoch, Seq: seq})
 		s.now.drive.Renew(api.ID{0: 0xe0, 14: s.epochs, 15: 1})
+		s.wake()
+	}
+}
+
+// Aside is the server as it is now; back puts it in its place again, after another one was there.
+func (s *Server) Aside() (back func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.now.clone()
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.now = was.clone()
 		s.wake()
 	}
 }

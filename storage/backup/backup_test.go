@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"iter"
 	"log/slog"
@@ -117,6 +118,34 @@ func TestOlderSchemaIsMigrated(t *testing.T) {
 	}
 	if err := migrations.Up(t.Context(), now.Owner, quiet); err != nil { // nothing is left to do
 		t.Error(err)
+	}
+}
+
+// A restore begins a new epoch of each drive, and keeps which it had, each with the last change that is of its past, from whatever release the backup is.
+func TestRestoreKeepsFormerEpochs(t *testing.T) {
+	from := pgtest.New(t)
+	execute(t, connect(t, from.Admin), aliceAndHerDrive)
+	var want []string
+	for i := range 3 {
+		var epoch, former string
+		conn := connect(t, from.Admin)
+		err := conn.QueryRow(t.Context(), `
+			SELECT d.epoch, (SELECT coalesce(string_agg(concat(f.epoch, ' ', f.seq), ', ' ORDER BY f.seq), '') FROM jsonb_to_recordset(d.former) f (epoch uuid, seq bigint))
+			FROM satchel.drives d`).Scan(&epoch, &former)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if former != strings.Join(want, ", ") {
+			t.Errorf("after %d restores the former epochs are %s, not %q", i, former, want)
+		}
+		want = append(want, fmt.Sprint(epoch, " ", 7+i))
+		saved := save(t, from)
+		conn.Close(t.Context())
+		from = pgtest.New(t)
+		if err := restore(t, saved, from); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, connect(t, from.Admin), `UPDATE satchel.drives SET seq = seq + 1`)
 	}
 }
 

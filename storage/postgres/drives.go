@@ -61,12 +61,12 @@ type Drive struct {
 const driveQuery = `
 	SELECT d.id, d.owner, d.name, d.root, d.epoch, d.seq, d.files, d.bytes, d.stored, d.forgotten, greatest(d.since, d.forgotten),
 		coalesce((SELECT quota FROM users u WHERE u.id = d.owner), 0),
-		coalesce((SELECT sum(o.stored) FROM drives o WHERE o.owner = d.owner AND o.id <> d.id), 0)::bigint
+		coalesce((SELECT sum(o.stored) FROM drives o WHERE o.owner = d.owner AND o.id <> d.id), 0)::bigint, d.former
 	FROM drives d `
 
 func scanDrive(row pgx.CollectableRow) (Drive, error) {
 	var d Drive
-	err := row.Scan(&d.ID, &d.Owner, &d.Name, &d.Root, &d.Epoch, &d.Seq, &d.Files, &d.Used, &d.Stored, &d.Forgotten, &d.Since, &d.Quota, &d.Elsewhere)
+	err := row.Scan(&d.ID, &d.Owner, &d.Name, &d.Root, &d.Epoch, &d.Seq, &d.Files, &d.Used, &d.Stored, &d.Forgotten, &d.Since, &d.Quota, &d.Elsewhere, &d.Former)
 	return d, err
 }
 

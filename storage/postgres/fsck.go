@@ -181,7 +181,7 @@ func (k *Keeper) RepairTree(ctx context.Context, drive api.ID) error {
 		if err := mend(counting); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE drives SET epoch = gen_random_uuid() WHERE id = $1`, drive)
+		_, err := tx.Exec(ctx, `UPDATE drives SET epoch = gen_random_uuid(), former = former || jsonb_build_object('epoch', epoch, 'seq', 0) WHERE id = $1`, drive)
 		if err == nil {
 			_, err = tx.Exec(ctx, `SELECT pg_notify('`+channel+`', $1)`, drive.String())
 		}

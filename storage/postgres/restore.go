@@ -179,13 +179,6 @@ func (r *Restore) Finish(ctx context.Context) error {
 	if _, err := r.tx.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE`); err != nil {
 		return classify(fmt.Errorf("check the rows: %w", err))
 	}
-	if _, err := r.tx.Exec(ctx, `UPDATE satchel.drives SET epoch = gen_random_uuid()`); err != nil {
-		return classify(fmt.Errorf("give the drives a new epoch: %w", err))
-	}
-	// drives has a deferred key, whose check is an event that ALTER TABLE would not pass.
-	if _, err := r.tx.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE`); err != nil {
-		return classify(fmt.Errorf("check the drives: %w", err))
-	}
 	if err := r.sequences(ctx); err != nil {
 		return err
 	}
@@ -201,7 +194,7 @@ func (r *Restore) Finish(ctx context.Context) error {
 	if err := r.identify(ctx); err != nil {
 		return err
 	}
-	if err := r.note(ctx); err != nil {
+	if err := r.asAuth(ctx); err != nil {
 		return err
 	}
 	now, err := r.list(ctx) // migrations may have dropped some
@@ -211,12 +204,14 @@ func (r *Restore) Finish(ctx context.Context) error {
 	return r.each(ctx, now, `ANALYZE %s`) // the first queries shall know how many rows there are
 }
 
-// note writes into the audit log, which came with the backup, that it did.
-func (r *Restore) note(ctx context.Context) error {
-	for _, statement := range []string{`SET LOCAL ROLE satchel_auth`, `SELECT set_config('satchel.via', 'command', true)`,
+// asAuth gives every drive another epoch than it ever had, and writes into the audit log, which came with the backup, that it was restored.
+func (r *Restore) asAuth(ctx context.Context) error {
+	for _, statement := range []string{`SET LOCAL ROLE satchel_auth`,
+		`UPDATE satchel.drives SET epoch = gen_random_uuid()`,
+		`SELECT set_config('satchel.via', 'command', true)`,
 		`SELECT satchel.record('installation restored', 'from a backup', '{}')`, `SET LOCAL ROLE satchel_owner`} {
 		if _, err := r.tx.Exec(ctx, statement); err != nil {
-			return classify(fmt.Errorf("note the restore: %w", err))
+			return classify(fmt.Errorf("begin new epochs, and note the restore: %w", err))
 		}
 	}
 	return nil

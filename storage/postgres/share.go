@@ -29,7 +29,7 @@ func refused(err error) error {
 }
 
 const sharedDriveQuery = `
-	SELECT id, owner, name, root, epoch, seq, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint FROM `
+	SELECT id, owner, name, root, epoch, seq, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, former FROM `
 
 const sharedDriveByID = sharedDriveQuery + `shared_drive($1, NULL, NULL)`
 
@@ -49,7 +49,7 @@ func (tx *Tx) SharedDriveOf(ctx context.Context, owner api.ID, name string) (Dri
 // SharedBucket is the drive of a bucket, with the bucket's directory for its
 // root, if the user owns it or holds something in it. Else it is [api.NotFound].
 func (tx *Tx) SharedBucket(ctx context.Context, name string) (Drive, error) {
-	rows, _ := tx.conn.Query(ctx, sharedDriveQuery+`shared_bucket($1)`, name)
+	rows, _ := tx.conn.Query(ctx, sharedDriveQuery+`(SELECT *, NULL::jsonb AS former FROM shared_bucket($1)) bucket`, name)
 	return oneDrive(rows)
 }
 
@@ -93,7 +93,7 @@ func (tx *Tx) walkShared(ctx context.Context, drive, dir api.ID, path []api.Name
 }
 
 func (tx *Tx) lockShared(ctx context.Context, drive api.ID) (l Locked, err error) {
-	rows, _ := tx.conn.Query(ctx, `SELECT * FROM lock_shared($1)`, drive)
+	rows, _ := tx.conn.Query(ctx, `SELECT *, NULL::jsonb FROM lock_shared($1)`, drive)
 	d, err := pgx.CollectExactlyOneRow(rows, scanDrive)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = api.Errorf(api.Permission, "you may change nothing here")

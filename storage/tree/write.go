@@ -20,6 +20,9 @@ func (s *Set) write(m api.Mutation, o *api.Outcome) error {
 			*o = api.Outcome{Status: api.Adjusted, Conflict: v.Node, Name: s.links[v.Node][0].Name}
 			return nil // sent again, and a conflict copy
 		}
+		if n != nil && n.Live() && n.Version != m.Base && (v.Node == id || v.Document == n.Document) {
+			return nil // it had that before what it has now, of which the device has not heard
+		}
 	}
 	current := n != nil && (n.Version == m.Base || same(n, m.Version))
 	switch {
