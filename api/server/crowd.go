@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -24,25 +25,72 @@ const (
 	DefaultWaiting  = 10_000
 )
 
-// crowd counts the requests that are under way. It is safe for concurrent use.
-type crowd struct {
-	limits  Limits
-	address func(*http.Request) netip.Addr
+// places are what all may take of something together, of which each may take a part. They are safe for concurrent use.
+type places[K comparable] struct {
+	all, each int
 
-	mu      sync.Mutex
-	working int
-	waiting int
-	from    map[netip.Prefix]int // of those that work, by network
+	mu    sync.Mutex
+	taken int
+	by    map[K]int
+}
+
+func newPlaces[K comparable](all, each int) *places[K] {
+	return &places[K]{all: all, each: each, by: map[K]int{}}
+}
+
+// take takes n places, until leave gives them back; false when there are none. Whoever is alone may take any number. One that
+// is not known may be everyone, and takes no part.
+func (p *places[K]) take(n int, who K, known bool) (leave func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken > 0 && (p.taken+n > p.all || known && p.by[who]+n > p.each) {
+		return nil, false
+	}
+	p.taken += n
+	p.by[who] += n
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.taken -= n
+		if p.by[who] -= n; p.by[who] == 0 {
+			delete(p.by, who)
+		}
+	}, true
+}
+
+// crowd counts the requests that are under way, by network: one, such as that of somebody who sends bodies byte by byte, leaves
+// half to the others. It is safe for concurrent use.
+type crowd struct {
+	address          func(*http.Request) netip.Addr
+	working, waiting *places[netip.Prefix]
 }
 
 func newCrowd(l Limits, address func(*http.Request) netip.Addr) *crowd {
+	l = l.orDefault()
+	return &crowd{address: address, working: newPlaces[netip.Prefix](l.Requests, l.Requests/2), waiting: newPlaces[netip.Prefix](l.Waiting, l.Waiting/2)}
+}
+
+func (l Limits) orDefault() Limits {
 	if l.Requests <= 0 {
 		l.Requests = DefaultRequests
 	}
 	if l.Waiting <= 0 {
 		l.Waiting = DefaultWaiting
 	}
-	return &crowd{limits: l, address: address, from: map[netip.Prefix]int{}}
+	return l
+}
+
+// waitingOfOne is how many requests of one user may wait for changes. A device has one for each drive that it shows, and a page of a folder one.
+const waitingOfOne = 200
+
+// newFollowers is the places of those who wait for changes, by user: he may come from many networks.
+func newFollowers(l Limits) *places[api.ID] {
+	l = l.orDefault()
+	return newPlaces[api.ID](l.Waiting, min(waitingOfOne, l.Waiting/2))
+}
+
+func errFollowers(most int) error {
+	return &api.Error{Kind: api.Unavailable, Message: fmt.Sprintf("at most %d requests of an account may wait for changes: try again in a moment", most), RetryAfter: api.Soon()}
 }
 
 // admit lets requests through to next for as long as there is room.
@@ -64,36 +112,11 @@ func (c *crowd) admit(next http.Handler, refuse failure) http.Handler {
 
 // enter takes the room that a request needs, until leave gives it back; false when there is none.
 func (c *crowd) enter(r *http.Request) (leave func(), ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	room, n, at := c.working, weight(r), c.address(r)
 	if strings.HasPrefix(r.URL.Path, "/v1/") && strings.HasSuffix(r.URL.Path, "/changes") {
-		if c.waiting >= c.limits.Waiting {
-			return nil, false
-		}
-		c.waiting++
-		return func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.waiting--
-		}, true
+		room, n = c.waiting, 1
 	}
-	n, at := weight(r), c.address(r)
-	from := auth.Network(at)
-	// One network, such as that of somebody who sends bodies byte by byte, leaves half to the others. One that nobody knows
-	// may be everyone's.
-	if c.working > 0 && (c.working+n > c.limits.Requests || at.IsValid() && !at.IsLoopback() && c.from[from]+n > c.limits.Requests/2) {
-		return nil, false
-	}
-	c.working += n
-	c.from[from] += n
-	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.working -= n
-		if c.from[from] -= n; c.from[from] == 0 {
-			delete(c.from, from)
-		}
-	}, true
+	return room.take(n, auth.Network(at), at.IsValid() && !at.IsLoopback())
 }
 
 // weight is how much room a request needs.

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +22,7 @@ func TestCrowd(t *testing.T) {
 	}
 	var inside chan struct{} // ends what is inside
 	entered := make(chan struct{})
-	c := newCrowd(Limits{Requests: 4, Waiting: 2}, address)
+	c := newCrowd(Limits{Requests: 4, Waiting: 4}, address)
 	h := c.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		entered <- struct{}{}
 		<-inside
@@ -62,7 +65,8 @@ func TestCrowd(t *testing.T) {
 		"a choice":     {{request{"/do/delete-these", here, "application/x-www-form-urlencoded", 3 << 20}, 0}, {request{"/b", here, "", 0}, 503}},
 		"packs":        {{request{"/v1/drives/home/packs", here, "application/octet-stream", 32 << 20}, 0}, {request{"/v1/drives/home/packs", here, "", -1}, 0}},
 		"a large file": {{request{"/a", here, "application/octet-stream", 1 << 40}, 0}, {request{"/b", here, "", -1}, 0}},
-		"the feed":     {{request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 503}, {request{"/a", here, "", 0}, 0}},
+		"the feed":     {{request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 0}, {request{feed, here, "", 0}, 503}, {request{"/a", here, "", 0}, 0}},
+		"half of it":   {{request{feed, one, "", 0}, 0}, {request{feed, one, "", 0}, 0}, {request{feed, one, "", 0}, 503}, {request{feed, other, "", 0}, 0}, {request{"/a", one, "", 0}, 0}, {request{feed, other, "", 0}, 0}, {request{feed, third, "", 0}, 503}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inside = make(chan struct{})
@@ -78,10 +82,59 @@ func TestCrowd(t *testing.T) {
 			for _, done := range all {
 				<-done
 			}
-			if c.working != 0 || c.waiting != 0 || len(c.from) != 0 {
-				t.Errorf("left inside: %d %d %v", c.working, c.waiting, c.from)
+			for _, p := range []*places[netip.Prefix]{c.working, c.waiting} {
+				if p.taken != 0 || len(p.by) != 0 {
+					t.Errorf("left inside: %d %v", p.taken, p.by)
+				}
 			}
 		})
+	}
+}
+
+// One account leaves places to the others who wait for changes, from however many networks it comes.
+func TestFollowers(t *testing.T) {
+	for limit, each := range map[int]int{0: waitingOfOne, 100: 50} {
+		f := newFixtureWith(t, func(c *Config, _ string) {
+			c.Limits.Waiting = limit
+			c.Bans.AddressHeader = "X-Forwarded-For"
+		})
+		home := into[api.DriveInfo](f, f.do(request{path: "/v1/drives/home", as: alice}))
+		f.token(bob)
+		waits := func(as string, wait, from int) answerData {
+			return f.do(request{path: fmt.Sprintf("/v1/drives/home/changes?epoch=%s&after=%d&wait=%d", home.Epoch, home.Seq, wait), as: as,
+				header: map[string]string{"X-Forwarded-For": fmt.Sprintf("192.0.2.%d", from)}})
+		}
+		var waiting sync.WaitGroup
+		refused := make(chan answerData, each)
+		for i := range each + 1 {
+			waiting.Go(func() {
+				if a := waits(alice, 60, i); a.status == 503 {
+					refused <- a
+				}
+			})
+		}
+		select {
+		case a := <-refused: // all others wait
+			if !strings.Contains(a.body, fmt.Sprintf("at most %d requests of an account", each)) || a.header.Get("Retry-After") == "" {
+				t.Errorf("%v %s", a.header, a.body)
+			}
+		case <-time.After(50 * time.Second):
+			t.Fatalf("%d wait, and none is refused", each+1)
+		}
+		if a := waits(alice, 0, 250); a.status != 503 {
+			t.Errorf("one more: %s", a.body)
+		}
+		if a := waits(bob, 0, 250); a.status == 503 {
+			t.Errorf("another account: %s", a.body)
+		}
+		if a := f.do(request{path: "/v1/drives/home", as: alice}); a.status != 200 {
+			t.Errorf("what does not wait: %d %s", a.status, a.body)
+		}
+		f.store(alice, "news", "for those who wait")
+		waiting.Wait()
+		if a := waits(alice, 0, 250); a.status != 200 {
+			t.Errorf("with places again: %s", a.body)
+		}
 	}
 }
 

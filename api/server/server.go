@@ -25,6 +25,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"satchel/api"
 	"satchel/api/admin"
 	"satchel/api/auth"
 	"satchel/api/route"
@@ -69,8 +70,9 @@ type server struct {
 	archives    *auth.Limit
 	listings    *auth.Limit // of /files: one may walk a whole drive
 	listRoom    *listRoom
-	turns       *turns      // of changes of /files that walk a drive
-	sharings    *auth.Limit // each tells whether an address has an account
+	turns       *turns          // of changes of /files that walk a drive
+	followers   *places[api.ID] // of those who wait for changes
+	sharings    *auth.Limit     // each tells whether an address has an account
 }
 
 // New makes the handler of all APIs.
@@ -96,7 +98,7 @@ func New(c Config) http.Handler {
 func newServer(c Config) *server {
 	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS || strings.HasPrefix(c.PublicURL, "https:"), log: c.Log, stall: stall, bans: c.Bans, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
-		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: newListRoom(listPieces), turns: newTurns(),
+		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: newListRoom(listPieces), turns: newTurns(), followers: newFollowers(c.Limits),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}
 }
 

@@ -156,8 +156,17 @@ func (s *server) driveRoutes(v1 huma.API) {
 	onDrive(s, v1, get("binds", "/drives/{drive}/binds", "The directories of the caller's drive that show another's"), func(ctx context.Context, d *storage.Drive, in bindsInput) ([]api.Bind, error) {
 		return d.Bound(ctx, in.Ended)
 	})
-	onDrive(s, v1, get("changes", "/drives/{drive}/changes", "What others changed after a cursor (long poll)"), func(ctx context.Context, d *storage.Drive, in changesInput) (api.Changes, error) {
-		return s.changes(ctx, d, in)
+	known(s, v1, get("changes", "/drives/{drive}/changes", "What others changed after a cursor (long poll)"), func(ctx context.Context, id auth.Identity, in *changesInput) (*body[api.Changes], error) {
+		leave, ok := s.followers.take(1, id.User, true)
+		if !ok {
+			return nil, errFollowers(s.followers.each)
+		}
+		defer leave()
+		d, err := s.drive(ctx, id, in.Drive)
+		if err != nil {
+			return nil, err
+		}
+		return answer(s.changes(ctx, d, *in))
 	})
 	onDrive(s, v1, post("commit", "/drives/{drive}/batches", "Apply mutations in order, once"), func(ctx context.Context, d *storage.Drive, in batchInput) (api.Committed, error) {
 		if n := len(in.Body.Mutations); n > api.MaxBatch {
