@@ -143,7 +143,7 @@ func (l *lister) start(base string) (from api.Name, pending []held, err error) {
 		return "", nil, nil
 	}
 	name, _, _ := strings.Cut(rest, "/")
-	for i := 1; i <= len(name); i++ {
+	for i := 1; i <= min(len(name), api.MaxName, maxKey-len(base)); i++ { // no key has a longer name there
 		if i < len(name) && name[i] >= '/' {
 			continue
 		}
