@@ -130,10 +130,16 @@ func (d *Drive) lookup(ctx context.Context, tx *postgres.Tx, path []api.Name) (a
 	return nodes[len(path)-1], nil
 }
 
-// Brief lists a whole directory for people: names and what a list shows of their nodes, which
-// is their ids, types, sizes, mtimes, versions and targets, and no more. For a guest who may not list it it is [api.Permission].
-func (d *Drive) Brief(ctx context.Context, dir api.ID) (all []postgres.Child, err error) {
-	err = d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
+// A BriefSink takes the entries of a directory one by one; an error ends it. What it took before Begin does not count: a
+// transaction may run more than once.
+type BriefSink interface {
+	Begin()
+	Add(postgres.Brief) error
+}
+
+// ReadBrief lists a whole directory for people. For a guest who may not list it it is [api.Permission].
+func (d *Drive) ReadBrief(ctx context.Context, dir api.ID, to BriefSink) error {
+	return d.snapshot(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		self, err := d.live(ctx, tx, dir)
 		if err == nil && self.Type != api.Directory {
 			err = api.Errorf(api.NotDirectory, "this is not a directory")
@@ -143,11 +149,11 @@ func (d *Drive) Brief(ctx context.Context, dir api.ID) (all []postgres.Child, er
 		}
 		if err == nil {
 			tx.Last()
-			all, err = tx.Brief(ctx, d.id, dir)
+			to.Begin()
+			err = tx.EachBrief(ctx, d.id, dir, to.Add)
 		}
 		return err
 	})
-	return all, err
 }
 
 // Children is a page of the directory dir: itself, at most limit entries

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"golang.org/x/net/webdav"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 )
 
@@ -30,13 +32,15 @@ type Handler struct {
 	Drives   *storage.Service
 	Identify func(*http.Request) (storage.Caller, error)
 	Fault    func(error) Fault // classifies and logs
+	Room     *serve.Room       // of lists
 }
 
 // maxXML is the largest body that is not a file's content, in bytes.
 const maxXML = 1 << 20
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := &request{Handler: h, ctx: r.Context(), r: r, method: r.Method}
+	q := &request{Handler: h, ctx: r.Context(), r: r, method: r.Method, share: serve.Share{Room: h.Room}}
+	defer q.share.Close()
 	q.fold = !tellsCase(r.UserAgent())
 	q.path = strings.TrimPrefix(r.URL.Path, h.Prefix)
 	var err error
@@ -172,20 +176,25 @@ func (q *request) beforePropfind(w http.ResponseWriter) bool {
 		q.fail(w, err)
 		return false
 	}
-	if depth != "" && depth != "infinity" {
-		return true
+	if depth == "" || depth == "infinity" {
+		q.deep, q.leaves = true, map[string]bool{}
+		u, err := f.Drive.Usage(q.ctx, f.Node.ID)
+		if err != nil {
+			q.fail(w, err)
+			return false
+		}
+		if u.Files+u.Directories > maxInfinite {
+			q.xmlError(w, http.StatusForbidden, "propfind-finite-depth")
+			return false
+		}
 	}
-	q.deep, q.leaves = true, map[string]bool{}
-	u, err := f.Drive.Usage(q.ctx, f.Node.ID)
-	if err != nil {
-		q.fail(w, err)
+	// The list that is asked for is read before x/net sends what it is of: then it can still be refused.
+	top := file{q: q, name: q.path, info: info{node: f.Node}}
+	if q.top, _ = top.list(); q.err != nil { // what is gone meanwhile is no reason to refuse it
+		q.fail(w, q.err)
 		return false
 	}
-	if u.Files+u.Directories <= maxInfinite {
-		return true
-	}
-	q.xmlError(w, http.StatusForbidden, "propfind-finite-depth")
-	return false
+	return true
 }
 
 // names counts the properties that a PROPFIND names: the elements of its prop or include. It tells whether the XML declares
@@ -293,6 +302,8 @@ type request struct {
 	quota bool // quota properties are asked for
 	deep  bool // all the way down is asked for
 
+	share  serve.Share     // of the room for lists, until they are sent
+	top    []os.FileInfo   // the list of the request's path until it is asked for; nil: it is not read
 	leaves map[string]bool // paths of directories that are not listed with Depth: infinity
 
 	list    *list      // of the If header that held; nil: there is none

@@ -55,16 +55,29 @@ func (f *file) Read([]byte) (int, error)       { return 0, io.EOF }
 func (f *file) Write([]byte) (int, error)      { return 0, os.ErrInvalid }
 func (f *file) Seek(int64, int) (int64, error) { return 0, os.ErrInvalid }
 
-// Readdir lists a directory, and remembers what it saw for the questions that
-// follow about each entry. In a COPY there is nothing left to do in it. All the way down, what a symlink or a bind leads to is
+// entryBytes is what a list holds for each entry but for its texts, until it is sent.
+const entryBytes = 900
+
+// Readdir lists a directory. In a COPY there is nothing left to do in it. All the way down, what a symlink or a bind leads to is
 // told of, and not listed.
 func (f *file) Readdir(int) ([]os.FileInfo, error) {
 	q := f.q
 	if q.method == "COPY" || q.leaves[path.Join("/", f.name)] {
 		return nil, nil
 	}
+	if top := q.top; top != nil && path.Join("/", f.name) == path.Join("/", q.path) {
+		q.top = nil
+		return top, nil
+	}
+	return f.list()
+}
+
+// list lists a directory, and remembers what it saw for the questions that
+// follow about each entry.
+func (f *file) list() ([]os.FileInfo, error) {
+	q := f.q
 	self := q.find(f.name, true)
-	var infos []os.FileInfo
+	infos := []os.FileInfo{}
 	var ids []api.ID
 	for after := api.Name(""); ; {
 		page, err := self.Drive.Children(q.ctx, f.node.ID, after, storage.MaxPage)
@@ -101,6 +114,10 @@ func (f *file) Readdir(int) ([]os.FileInfo, error) {
 				if q.deep {
 					q.leaves[at] = true
 				}
+			}
+			n.Xattrs = nil
+			if err := q.share.Grow(entryBytes + 4*len(at)); err != nil {
+				return nil, q.unlisted(f.name, err)
 			}
 			infos = append(infos, info{string(e.Name), n})
 			ids = append(ids, n.ID)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 	"satchel/storage/postgres"
 )
@@ -16,7 +17,7 @@ import (
 // database, which they would else have while they wait for the same rows.
 func (s *server) changeFiles(w http.ResponseWriter, r *http.Request, home *storage.Drive, req tableRequest, do func([]storage.File) ([]storage.File, error)) error {
 	answers := prefers(r, "return=representation")
-	c := &chosenFiles{room: s.listRoom, described: answers && slices.ContainsFunc(req.fields, describes)}
+	c := &chosenFiles{Share: serve.Share{Room: s.listRoom}, described: answers && slices.ContainsFunc(req.fields, describes)}
 	defer c.Close()
 	change := func() error {
 		q := req.query
@@ -55,9 +56,7 @@ func describes(f field) bool { return filesTable.columns[f.column].name == postg
 type chosenFiles struct {
 	files     []storage.File
 	described bool // their descriptions are wanted
-	room      *listRoom
-
-	pieces, last int // of the room; bytes that are in none
+	serve.Share
 }
 
 // chosenBytes is about what a row takes besides its texts.
@@ -66,7 +65,7 @@ const chosenBytes = 256
 // Begin forgets them.
 func (c *chosenFiles) Begin() {
 	c.Close()
-	c.files, c.last = nil, 0
+	c.files = nil
 }
 
 // Add adds a file.
@@ -77,18 +76,6 @@ func (c *chosenFiles) Add(f storage.File) error {
 	if !c.described {
 		f.Description = ""
 	}
-	c.files, c.last = append(c.files, f), c.last+chosenBytes+len(f.FilePath)+len(f.Description)
-	for ; c.last >= listPiece; c.last -= listPiece {
-		if err := c.room.take(c.pieces); err != nil {
-			return err
-		}
-		c.pieces++
-	}
-	return nil
-}
-
-// Close lets go of the files.
-func (c *chosenFiles) Close() {
-	c.room.give(c.pieces)
-	c.pieces = 0
+	c.files = append(c.files, f)
+	return c.Grow(chosenBytes + len(f.FilePath) + len(f.Description))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 	"satchel/storage/postgres/populate"
 )
@@ -89,7 +90,7 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 	}
 	f.describeLong(t, 150_000)
 	s := newServer(config)
-	s.listRoom = newListRoom(2)
+	s.listRoom = serve.NewRoom(2)
 	asks := func(method, query, prefer, body string, status int) *httptest.ResponseRecorder {
 		t.Helper()
 		r := httptest.NewRequest(method, "/files?"+query, strings.NewReader(body))
@@ -99,8 +100,8 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 		if map[string]http.HandlerFunc{"PATCH": s.patchFiles, "DELETE": s.deleteFiles}[method](w, r); w.Code != status {
 			t.Errorf("%s %q: %d %.200s", method, query, w.Code, w.Body)
 		}
-		if s.listRoom.left > 2 || len(s.turns.of) > 0 {
-			t.Errorf("%s %q: %d pieces are free; %d take turns", method, query, s.listRoom.left, len(s.turns.of))
+		if s.listRoom.Left() > 2 || len(s.turns.of) > 0 {
+			t.Errorf("%s %q: %d pieces are free; %d take turns", method, query, s.listRoom.Left(), len(s.turns.of))
 		}
 		return w
 	}
@@ -112,22 +113,23 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 	}
 	asks("PATCH", "size=gt.0", rows, `{}`, 413)
 	asks("DELETE", "size=gt.0", rows, "", 413)
-	if err := s.listRoom.take(0); err != nil { // a list has a half
+	other := serve.Share{Room: s.listRoom}
+	if err := other.Grow(serve.Piece); err != nil { // a list has a half
 		t.Fatal(err)
 	}
 	w := asks("DELETE", "size=gt.0", rows, "", 503)
 	if w.Header().Get("Retry-After") == "" {
 		t.Errorf("%v", w.Header())
 	}
-	s.listRoom.give(1)
+	other.Close()
 	if left := f.sql(t, `SELECT count(*) FROM satchel.nodes WHERE type = 'f' AND nlink > 0`); left != 26 {
 		t.Errorf("refused, and done: %d are left", left)
 	}
 	if w := asks("DELETE", "file_path=eq.a", rows, "", 200); !strings.Contains(w.Body.String(), strings.Repeat("d", 150_000)) {
 		t.Errorf("what was stored before there was a bound: %.200s", w.Body)
 	}
-	if asks("DELETE", "size=gt.0", none, "", 204); s.listRoom.left != 2 {
-		t.Errorf("%d pieces of 2 are free", s.listRoom.left)
+	if asks("DELETE", "size=gt.0", none, "", 204); s.listRoom.Left() != 2 {
+		t.Errorf("%d pieces of 2 are free", s.listRoom.Left())
 	}
 }
 

@@ -27,6 +27,7 @@ func (s *server) routeDAV(mux *http.ServeMux, doc *route.Document) {
 			f := faultOf(s.log, err)
 			return dav.Fault{Status: f.status, Message: f.message, Header: f.header}
 		},
+		Room: s.listRoom,
 	}
 	mux.Handle("/dav", h) // not every client follows a redirection
 	mux.Handle("/dav/", h)

@@ -5,52 +5,24 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"sync"
 
-	"satchel/api"
+	"satchel/api/serve"
 )
 
 // A list is read to its end before the first byte of it is sent: its header says how many rows there are, and nobody waits for
-// a client inside a transaction. What is held of it is the text that is sent, in pieces, of which all lists that are being
-// read and sent have a bounded number. A piece that is not full is not counted, so that short lists need no room.
+// a client inside a transaction. What is held of it is the text that is sent, in pieces.
+
+// The room that all lists have which are read whole, in MiB. Who is slow to take a list takes no room away from pages.
 const (
-	listPiece  = 1 << 20 // bytes
-	listPieces = 512     // about a million files
+	listPieces = 512 // of files (about a million), and of folders over WebDAV (half a million)
+	pagePieces = 256 // of folders whose pages are being made (600,000 entries)
 )
-
-// listRoom is the room for pieces. It is safe for concurrent use.
-type listRoom struct {
-	mu        sync.Mutex
-	all, left int
-}
-
-func newListRoom(pieces int) *listRoom { return &listRoom{all: pieces, left: pieces} }
-
-// take takes the room for one more piece of a list that has some.
-func (l *listRoom) take(has int) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case has >= l.all:
-		return api.Errorf(api.TooLarge, "the list has more than %d MiB: ask for parts of it, by limit and offset, or for fewer columns", l.all*listPiece>>20)
-	case l.left == 0:
-		return &api.Error{Kind: api.Unavailable, Message: "the server has as many lists in hand as it can: try again in a moment", RetryAfter: api.Soon()}
-	}
-	l.left--
-	return nil
-}
-
-func (l *listRoom) give(pieces int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.left += pieces
-}
 
 // rowList is rows of a table as they are sent. Close gives its room back.
 type rowList[R any] struct {
 	table  table[R]
 	fields selection
-	room   *listRoom
+	share  serve.Share
 
 	rows int
 	full [][]byte
@@ -66,11 +38,11 @@ func (l *rowList[R]) Begin() {
 // Add adds a row.
 func (l *rowList[R]) Add(r R) error {
 	row := l.table.row(l.fields, r)
-	if len(l.last)+len(row) >= listPiece {
-		if err := l.room.take(len(l.full)); err != nil {
+	if len(l.last)+len(row) >= serve.Piece {
+		if err := l.share.Grow(serve.Piece); err != nil {
 			return err
 		}
-		l.full, l.last = append(l.full, l.last), make([]byte, 0, listPiece)
+		l.full, l.last = append(l.full, l.last), make([]byte, 0, serve.Piece)
 	}
 	if l.rows++; l.rows > 1 {
 		l.last = append(l.last, ',')
@@ -123,6 +95,6 @@ func sendRows(w http.ResponseWriter, r *http.Request, status, rows int, text ite
 
 // Close lets go of the list.
 func (l *rowList[R]) Close() {
-	l.room.give(len(l.full))
+	l.share.Close()
 	l.full = nil
 }

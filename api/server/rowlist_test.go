@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"satchel/api"
+	"satchel/api/serve"
 	"satchel/storage"
 )
 
@@ -19,7 +20,8 @@ func TestRowListIsTheList(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 40} {
 		for _, accept := range []string{"", objectJSON} {
 			files := make([]storage.File, n)
-			l := &rowList[storage.File]{table: filesTable, fields: fields, room: newListRoom(4)}
+			room := serve.NewRoom(4)
+			l := &rowList[storage.File]{table: filesTable, fields: fields, share: serve.Share{Room: room}}
 			for range 2 { // a transaction may run again
 				l.Begin()
 				for i := range files {
@@ -36,8 +38,8 @@ func TestRowListIsTheList(t *testing.T) {
 			if err != wanted || got.Code != want.Code || got.Body.String() != want.Body.String() || got.Header().Get("Content-Type") != want.Header().Get("Content-Type") {
 				t.Errorf("%d files, %q: %v %d %d bytes, and not %v %d %d bytes", n, accept, err, got.Code, got.Body.Len(), wanted, want.Code, want.Body.Len())
 			}
-			if l.Close(); l.room.left != 4 {
-				t.Errorf("%d pieces of 4 are free", l.room.left)
+			if l.Close(); room.Left() != 4 {
+				t.Errorf("%d pieces of 4 are free", room.Left())
 			}
 		}
 	}
@@ -52,7 +54,7 @@ func TestListsAreBounded(t *testing.T) {
 	}
 	f.describeLong(t, 50_000)
 	s := newServer(config)
-	s.listRoom = newListRoom(2)
+	s.listRoom = serve.NewRoom(2)
 	asks := func(query string, status int) {
 		t.Helper()
 		r := httptest.NewRequest("GET", "/files?"+query, nil)
@@ -68,15 +70,16 @@ func TestListsAreBounded(t *testing.T) {
 	asks("", 200)
 	asks("select=description,description", 413) // more than there is room for at all
 	asks("select=description,description&limit=20", 200)
-	if err := s.listRoom.take(0); err != nil { // another list has a half
+	other := serve.Share{Room: s.listRoom} // has a half
+	if err := other.Grow(serve.Piece); err != nil {
 		t.Fatal(err)
 	}
 	asks("", 503)
 	asks("limit=5", 200)
-	s.listRoom.give(1)
+	other.Close()
 	asks("", 200)
 	asks("select="+strings.Repeat("*,", 1000)+"*", 400)
-	if s.listRoom.left != 2 {
-		t.Errorf("%d pieces of 2 are free", s.listRoom.left)
+	if s.listRoom.Left() != 2 {
+		t.Errorf("%d pieces of 2 are free", s.listRoom.Left())
 	}
 }

@@ -29,6 +29,7 @@ import (
 	"satchel/api/admin"
 	"satchel/api/auth"
 	"satchel/api/route"
+	"satchel/api/serve"
 	"satchel/storage"
 	"satchel/storage/postgres"
 )
@@ -68,8 +69,9 @@ type server struct {
 	oidc        *auth.OIDC
 	address     string // where people reach it; "": what their requests say
 	archives    *auth.Limit
-	listings    *auth.Limit // of /files: one may walk a whole drive
-	listRoom    *listRoom
+	listings    *auth.Limit     // of /files: one may walk a whole drive
+	listRoom    *serve.Room     // of lists that are held until they are sent
+	pageRoom    *serve.Room     // of folders that are held until a page of them is made
 	turns       *turns          // of changes of /files that walk a drive
 	followers   *places[api.ID] // of those who wait for changes
 	sharings    *auth.Limit     // each tells whether an address has an account
@@ -98,7 +100,7 @@ func New(c Config) http.Handler {
 func newServer(c Config) *server {
 	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS || strings.HasPrefix(c.PublicURL, "https:"), log: c.Log, stall: stall, bans: c.Bans, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
-		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: newListRoom(listPieces), turns: newTurns(), followers: newFollowers(c.Limits),
+		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: serve.NewRoom(listPieces), pageRoom: serve.NewRoom(pagePieces), turns: newTurns(), followers: newFollowers(c.Limits),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}
 }
 

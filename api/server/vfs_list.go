@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"path"
@@ -68,8 +69,11 @@ func (s *server) vfsList(w http.ResponseWriter, r *http.Request, t *vfsTarget) e
 			return err
 		}
 	}
-	entries := []vfsEntry{}
-	var dirs []api.ID
+	// A page of the directory is sent before the next one is read, so that no more than that is held of it.
+	out := &vfsListing{w: w, page: []vfsEntry{}, sizes: t.drive.Sizes}
+	if !withSize {
+		out.sizes = nil
+	}
 	err = t.each(r.Context(), dir.ID, func(name api.Name, n api.Node) error {
 		if glob != "" {
 			if ok, _ := path.Match(glob, string(name)); !ok {
@@ -79,28 +83,82 @@ func (s *server) vfsList(w http.ResponseWriter, r *http.Request, t *vfsTarget) e
 		if rules.Excludes(api.JoinPath(append(t.path[:len(t.path):len(t.path)], name)), n.Type == api.Directory) {
 			return nil
 		}
-		if n.Type == api.Directory {
-			dirs = append(dirs, n.ID)
-		}
-		entries = append(entries, entryOf(n, below, name))
-		return nil
+		return out.add(r.Context(), entryOf(n, below, name))
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = out.end(r.Context())
 	}
-	if withSize && len(dirs) > 0 {
-		sizes, err := t.drive.Sizes(r.Context(), dirs)
+	return out.whole(err)
+}
+
+// vfsListing is a JSON array of entries that is sent page by page.
+type vfsListing struct {
+	w     http.ResponseWriter
+	sizes func(context.Context, []api.ID) (map[api.ID]int64, error) // of directories; nil: nobody asked
+	page  []vfsEntry
+	sent  bool // a page is
+}
+
+func (l *vfsListing) add(ctx context.Context, e vfsEntry) error {
+	if len(l.page) == storage.MaxPage {
+		if err := l.send(ctx); err != nil {
+			return err
+		}
+	}
+	l.page = append(l.page, e)
+	return nil
+}
+
+// send sends what there is, without the array's end.
+func (l *vfsListing) send(ctx context.Context) error {
+	var dirs []api.ID
+	for _, e := range l.page {
+		if e.Type == "dir" && l.sizes != nil {
+			dirs = append(dirs, e.ID)
+		}
+	}
+	if len(dirs) > 0 {
+		sizes, err := l.sizes(ctx, dirs)
 		if err != nil {
 			return err
 		}
-		for i, e := range entries {
+		for i, e := range l.page {
 			if e.Type == "dir" {
-				entries[i].Size = sizes[e.ID]
+				l.page[i].Size = sizes[e.ID]
 			}
 		}
 	}
-	writeJSON(w, http.StatusOK, entries)
-	return nil
+	text, err := json.Marshal(l.page)
+	if err != nil {
+		return err
+	}
+	if text = text[:len(text)-1]; l.sent {
+		text[0] = ','
+	} else {
+		l.w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	}
+	l.sent, l.page = true, l.page[:0]
+	_, err = l.w.Write(text)
+	return err
+}
+
+func (l *vfsListing) end(ctx context.Context) error {
+	if len(l.page) > 0 || !l.sent {
+		if err := l.send(ctx); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(l.w, "]\n")
+	return err
+}
+
+// whole is an error that can still be answered. Where a part is sent already it breaks the connection: half of a list shall
+// not look whole.
+func (l *vfsListing) whole(err error) error {
+	if err != nil && l.sent {
+		panic(http.ErrAbortHandler)
+	}
+	return err
 }
 
 // each visits the entries of a directory in the order of their names.

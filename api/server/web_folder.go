@@ -12,8 +12,10 @@ import (
 
 	"satchel/api"
 	"satchel/api/auth"
+	"satchel/api/serve"
 	"satchel/api/web"
 	"satchel/storage"
+	"satchel/storage/postgres"
 )
 
 // folderPage is how many entries a page of a folder has.
@@ -53,12 +55,14 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 		return back(w, r, fileURL(path)) // which knows what else it may be
 	}
 	query, sort := strings.TrimSpace(r.URL.Query().Get("q")), r.URL.Query().Get("sort")
-	var all []listed
+	l := s.folderList()
+	defer l.Close()
 	if query == "" {
-		all, err = entries(r.Context(), here, dir.ID)
+		err = here.ReadBrief(r.Context(), dir.ID, l)
 	} else {
-		all, err = found(r.Context(), here, dir.ID, path, query)
+		l.all, err = found(r.Context(), here, dir.ID, path, query)
 	}
+	all := l.all
 	bySize := strings.TrimPrefix(sort, "-") == "size"
 	if err == nil && bySize {
 		err = measure(r.Context(), here, all)
@@ -103,8 +107,8 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if v.Deleted, err = justDeleted(r, d); err != nil {
 		return err
 	}
-	for _, e := range all {
-		if e.Conflict {
+	for i := range all {
+		if all[i].conflict() {
 			v.Conflicts++
 		}
 	}
@@ -117,6 +121,7 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 	if next < len(all) {
 		v.More = "?" + folderQuery(sort, query, strconv.Itoa(next))
 	}
+	l.Begin() // who is slow to take the page holds no more than that
 	s.render(w, r, http.StatusOK, v)
 	return nil
 }
@@ -141,38 +146,52 @@ func justDeleted(r *http.Request, d *storage.Drive) (*web.Trashed, error) {
 
 // listed is an entry that may be shown: of a large folder most are not, and are only put in order.
 type listed struct {
-	web.Entry           // until it is dressed only what it is sorted and counted by
-	key       string    // its name in lower case
-	node      *api.Node // nil: it is dressed
-	name      api.Name
+	postgres.Brief
+	shown, key string     // its name as it is shown, and in lower case
+	dressed    *web.Entry // what a search found is that already
 }
+
+func (e *listed) folder() bool { return e.Type == api.Directory }
+
+func (e *listed) conflict() bool { return e.Type == api.File && storage.IsConflict(e.Name) }
 
 // dress makes of entries all that is shown; path is where their folder shows.
 func dress(all []listed, path []api.Name) []web.Entry {
 	shown := make([]web.Entry, len(all))
 	for i, e := range all {
-		shown[i] = e.Entry
-		if e.node != nil {
-			shown[i] = line(e.node, append(slices.Clip(path), e.name))
-			shown[i].Size = e.Size
+		if e.dressed != nil {
+			shown[i] = *e.dressed
+			continue
 		}
+		n := api.Node{ID: e.ID, Version: e.Version, Type: e.Type, Size: e.Size, Mtime: e.Mtime, Target: e.Target}
+		shown[i] = line(&n, append(slices.Clip(path), e.Name))
 	}
 	return shown
 }
 
-// entries reads a whole directory.
-func entries(ctx context.Context, d *storage.Drive, dir api.ID) ([]listed, error) {
-	children, err := d.Brief(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]listed, len(children))
-	for i := range children {
-		n, name := &children[i].Node, children[i].Name
-		e := web.Entry{Name: name.Escape(), Folder: n.Type == api.Directory, Size: n.Size, Modified: time.Unix(0, n.Mtime), Conflict: n.Type == api.File && storage.IsConflict(name)}
-		all[i] = listed{Entry: e, key: strings.ToLower(e.Name), node: n, name: name}
-	}
-	return all, nil
+// folderList is a whole directory. Close gives its room back.
+type folderList struct {
+	all []listed
+	serve.Share
+}
+
+func (s *server) folderList() *folderList { return &folderList{Share: serve.Share{Room: s.pageRoom}} }
+
+// Begin makes the list empty.
+func (l *folderList) Begin() {
+	l.Close()
+	l.all = nil
+}
+
+// listedBytes is what an entry holds but for its texts: the slice grows by copying, so that for a moment there are nearly two.
+const listedBytes = 350
+
+// Add adds an entry.
+func (l *folderList) Add(b postgres.Brief) error {
+	e := listed{Brief: b, shown: b.Name.Escape()}
+	e.key = strings.ToLower(e.shown)
+	l.all = append(l.all, e)
+	return l.Grow(listedBytes + 3*len(b.Name) + len(b.Target))
 }
 
 // maxSized is how many folders' sizes a page asks for.
@@ -182,8 +201,8 @@ const maxSized = 1000
 func measure(ctx context.Context, d *storage.Drive, all []listed) error {
 	var dirs []api.ID
 	for _, e := range all {
-		if e.Folder && e.node != nil && len(dirs) < maxSized {
-			dirs = append(dirs, e.node.ID)
+		if e.folder() && e.dressed == nil && len(dirs) < maxSized {
+			dirs = append(dirs, e.ID)
 		}
 	}
 	if len(dirs) == 0 {
@@ -191,8 +210,8 @@ func measure(ctx context.Context, d *storage.Drive, all []listed) error {
 	}
 	sizes, err := d.Sizes(ctx, dirs)
 	for i := range all {
-		if e := &all[i]; e.Folder && e.node != nil {
-			e.Size = sizes[e.node.ID]
+		if e := &all[i]; e.folder() && e.dressed == nil {
+			e.Size = sizes[e.ID]
 		}
 	}
 	return err
@@ -241,7 +260,8 @@ func found(ctx context.Context, d *storage.Drive, dir api.ID, path []api.Name, q
 		}
 		row := line(&f.Node, append(slices.Clip(path), below...))
 		row.In = webText(below[:len(below)-1])
-		all = append(all, listed{Entry: row, key: strings.ToLower(row.Name)})
+		b := postgres.Brief{Name: below[len(below)-1], Type: f.Node.Type, Size: f.Node.Size, Mtime: f.Node.Mtime}
+		all = append(all, listed{Brief: b, shown: row.Name, key: strings.ToLower(row.Name), dressed: &row})
 	}
 	return all, nil
 }
@@ -263,8 +283,8 @@ var columns = []struct{ label, word string }{{"Name", "name"}, {"Size", "size"},
 func sortEntries(all []listed, by string) {
 	word, down := strings.CutPrefix(by, "-")
 	slices.SortStableFunc(all, func(a, b listed) int {
-		if a.Folder != b.Folder {
-			if a.Folder {
+		if a.folder() != b.folder() {
+			if a.folder() {
 				return -1
 			}
 			return 1
@@ -274,9 +294,9 @@ func sortEntries(all []listed, by string) {
 		case "size":
 			c = cmp.Compare(a.Size, b.Size)
 		case "changed":
-			c = a.Modified.Compare(b.Modified)
+			c = cmp.Compare(a.Mtime, b.Mtime)
 		default:
-			c = cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.Name, b.Name))
+			c = cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.shown, b.shown))
 		}
 		if down {
 			c = -c

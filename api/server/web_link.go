@@ -209,10 +209,12 @@ func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.Link
 }
 
 func (s *server) linkFolder(w http.ResponseWriter, r *http.Request, t storage.LinkTarget, dir api.Node, v web.ByLink, base string, path []api.Name) error {
-	all, err := entries(r.Context(), t.Drive, dir.ID)
-	if err != nil {
+	l := s.folderList()
+	defer l.Close()
+	if err := t.Drive.ReadBrief(r.Context(), dir.ID, l); err != nil {
 		return err
 	}
+	all := l.all
 	sortEntries(all, "")
 	from, _ := strconv.Atoi(r.URL.Query().Get("from"))
 	from = min(max(from, 0), len(all))
@@ -232,6 +234,7 @@ func (s *server) linkFolder(w http.ResponseWriter, r *http.Request, t storage.Li
 	if next := from + folderPage; next < len(all) {
 		v.More = "?from=" + strconv.Itoa(next)
 	}
+	l.Begin()
 	s.render(w, r, http.StatusOK, v)
 	return nil
 }

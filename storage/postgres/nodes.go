@@ -156,20 +156,26 @@ func (tx *Tx) FirstChildren(ctx context.Context, drive api.ID, heads []Head) ([]
 	return children, rows.Err()
 }
 
-// Brief reads a whole directory, in the order of the names: of each node its id, type, size,
-// mtime, version and target, which is what a list shows.
-func (tx *Tx) Brief(ctx context.Context, drive, dir api.ID) ([]Child, error) {
+// Brief is what a list for people shows of an entry of a directory and its node.
+type Brief struct {
+	Name        api.Name
+	ID, Version api.ID
+	Type        api.Type
+	Size, Mtime int64
+	Target      api.Name
+}
+
+// EachBrief calls do, which may end it, with each entry of a directory, in the order of the names.
+func (tx *Tx) EachBrief(ctx context.Context, drive, dir api.ID, do func(Brief) error) error {
 	rows, _ := tx.conn.Query(ctx, `
-		SELECT e.name, n.id, n.type::text, n.size, n.mtime, n.version, n.target
+		SELECT e.name, n.id, n.version, n.type::text, n.size, n.mtime, n.target
 		FROM entries e
 		CROSS JOIN LATERAL (SELECT * FROM nodes n WHERE n.drive = $1 AND n.id = e.node OFFSET 0) n
 		WHERE e.drive = $1 AND e.parent = $2
 		ORDER BY e.name`, drive, dir)
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Child, err error) {
-		n := &c.Node
-		err = row.Scan(&c.Name, &n.ID, &n.Type, &n.Size, &n.Mtime, &n.Version, &n.Target)
-		return c, err
-	})
+	var b Brief
+	_, err := pgx.ForEachRow(rows, []any{&b.Name, &b.ID, &b.Version, &b.Type, &b.Size, &b.Mtime, &b.Target}, func() error { return do(b) })
+	return err
 }
 
 // State tells how nodes and entries are now: live nodes whole, those that do
