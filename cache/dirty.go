@@ -181,12 +181,14 @@ func (d *Drive) clean(t *tx, n *node) {
 	h := n.hot
 	d.cool(t, n)
 	if h.removed {
-		if !h.unsure {
+		if !h.unsure && len(d.journal.byNode[n.id]) == 0 { // else what is pending brings it back, or tells that it can't
 			d.perish(t, n, h.left...)
 			return
 		}
 		for _, p := range h.left {
-			d.displaceAt(t, n, p)
+			if d.journal.places[p] == 0 {
+				d.displaceAt(t, n, p)
+			}
 		}
 		at, ok := d.named(n, place{})
 		if !ok {

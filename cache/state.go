@@ -76,6 +76,21 @@ func (d *Drive) applyState(t *tx, s *api.State) error {
 	return nil
 }
 
+// back notes that a changed file whose names the server had removed has one there after all; the others end here. Locked.
+func (d *Drive) back(t *tx, n *node, at place) {
+	h := n.hot
+	left := h.left
+	if !h.unsure { // it had none
+		left = append(left, place{n.up, n.name})
+	}
+	h.removed, h.unsure, h.left = false, false, nil
+	for _, p := range left {
+		if p != at && d.journal.places[p] == 0 {
+			d.displaceAt(t, n, p)
+		}
+	}
+}
+
 // applyEntry makes a name point where the server says; gone is the nodes that
 // have no name any more (nil: that is not known). Locked.
 func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.ID]bool) error {
@@ -88,7 +103,13 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 		return err
 	}
 	k := l.byName[e.Name]
-	if k == nil && e.Node.IsZero() || k != nil && k.id == e.Node {
+	if k == nil && e.Node.IsZero() {
+		return nil
+	}
+	if k != nil && k.id == e.Node {
+		if n := d.syn.hots[e.Node]; n != nil && n.hot.removed { // and it is there again
+			d.back(t, n, place{e.Parent, e.Name})
+		}
 		return nil
 	}
 	if at := (place{e.Parent, e.Name}); d.journal.places[at] > 0 {
@@ -146,8 +167,7 @@ func (d *Drive) applyEntry(t *tx, e api.EntryState, an *api.Node, gone map[api.I
 			t.named(n.id, -int(r.nlink))
 		}
 		if n.hot != nil && n.hot.removed { // it was moved, not removed
-			n.hot.removed = false
-			d.displace(t, n)
+			d.back(t, n, place{e.Parent, e.Name})
 		} else if n.isDir() || an != nil && an.Nlink == 1 {
 			// It has one place, and this is it: a listing may be ahead of the feed.
 			if ours = d.journal.places[place{n.up, n.name}] > 0 && d.reached(n); !ours {
