@@ -302,14 +302,6 @@ func (d *Drive) relist() (err error) {
 	return err
 }
 
-// leap is to be called when there will be another cursor: the feed will not tell what happened between the two. So what is being listed is to be asked for
-// again. Locked.
-func (d *Drive) leap() {
-	for l := range d.listening() {
-		l.void = true
-	}
-}
-
 // errMissed means that a directory was listed while the cursor leapt.
 var errMissed = api.Errorf(api.Resync, "the feed has skipped changes: the directory is listed again")
 

@@ -120,3 +120,11 @@ func (d *Drive) forgetLanded(said []api.State, landed map[api.ID]int64) {
 		})
 	}
 }
+
+// leap is to be called when there will be another cursor: the feed will not tell what happened between the two. So what is being listed is to be asked for
+// again. Locked.
+func (d *Drive) leap() {
+	for l := range d.listening() {
+		l.void = true
+	}
+}
