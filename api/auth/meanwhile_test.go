@@ -5,31 +5,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"satchel/api"
 	"satchel/storage/postgres"
+	"satchel/storage/postgres/pgtest"
 )
 
 // meanwhile runs do while a transaction that ended an account's sessions is not committed yet: until do is done, or waits for it.
 func (f *fixture) meanwhile(t *testing.T, by api.ID, end func(context.Context, *postgres.Tx) error, do func() error) error {
 	t.Helper()
-	admin, err := pgx.Connect(t.Context(), f.Admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
-	err = f.db.As(t.Context(), by, func(ctx context.Context, tx *postgres.Tx) error {
+	err := f.db.As(t.Context(), by, func(ctx context.Context, tx *postgres.Tx) error {
 		if err := end(ctx, tx); err != nil {
 			return err
 		}
 		go func() { done <- do() }()
-		for waits := false; !waits && len(done) == 0; time.Sleep(time.Millisecond) {
-			err := admin.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
-			if err != nil {
-				return err
-			}
+		for len(done) == 0 && pgtest.Waiting(t, f.Admin) == 0 {
+			time.Sleep(time.Millisecond)
 		}
 		return nil
 	})

@@ -11,34 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"satchel/api"
 	"satchel/api/serve"
 	"satchel/storage"
+	"satchel/storage/postgres/pgtest"
 	"satchel/storage/postgres/populate"
 )
-
-// sql asks the database as its superuser for a number.
-func (f *fixture) sql(t *testing.T, query string, args ...any) (n int) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), f.admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if err := conn.QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// describeLong gives all files descriptions of so many bytes, as there may be of the time before there was a bound.
-func (f *fixture) describeLong(t *testing.T, bytes int) {
-	t.Helper()
-	f.sql(t, `WITH long AS (INSERT INTO satchel.documents (drive, owner, id, description)
-		SELECT drive, owner, document, repeat('d', $1) FROM satchel.nodes WHERE type = 'f' RETURNING 1) SELECT count(*) FROM long`, bytes)
-}
 
 // How many files one change may choose has a bound, beyond which none is changed. Parts of them may be changed, one after the other.
 func TestChangesByFilterAreBounded(t *testing.T) {
@@ -51,9 +29,9 @@ func TestChangesByFilterAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	described := func() int {
-		return f.sql(t, `SELECT count(*) FROM satchel.documents WHERE description = 'one of many'`)
+		return pgtest.Described(t, f.admin, "one of many")
 	}
-	left := func() int { return f.sql(t, `SELECT count(*) FROM satchel.nodes WHERE type = 'f' AND nlink > 0`) }
+	left := func() int { return pgtest.Files(t, f.admin) }
 	change := func(method, query string) answerData {
 		t.Helper()
 		r := request{method: method, path: "/files?" + query, as: alice}
@@ -88,7 +66,7 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 	for _, name := range strings.Fields("a b c d e f g h i j k l m n o p q r s t u v w x y z") {
 		f.store(alice, name, name)
 	}
-	f.describeLong(t, 150_000)
+	pgtest.DescribeLong(t, f.admin, 150_000)
 	s := newServer(config)
 	s.listRoom = serve.NewRoom(2)
 	asks := func(method, query, prefer, body string, status int) *httptest.ResponseRecorder {
@@ -122,7 +100,7 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 		t.Errorf("%v", w.Header())
 	}
 	other.Close()
-	if left := f.sql(t, `SELECT count(*) FROM satchel.nodes WHERE type = 'f' AND nlink > 0`); left != 26 {
+	if left := pgtest.Files(t, f.admin); left != 26 {
 		t.Errorf("refused, and done: %d are left", left)
 	}
 	if w := asks("DELETE", "file_path=eq.a", rows, "", 200); !strings.Contains(w.Body.String(), strings.Repeat("d", 150_000)) {

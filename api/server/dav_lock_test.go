@@ -6,9 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"satchel/api"
+	"satchel/storage/postgres/pgtest"
 )
 
 // lock asks for a shared lock of a holder.
@@ -18,20 +17,14 @@ func (f *fixture) lock(path, holder string) answerData {
 		`<locktype><write/></locktype><owner>` + holder + `</owner></lockinfo>`})
 }
 
-// hold adds shared locks of a holder to alice's drive, on p(i) and below, where p is SQL.
-func (f *fixture) hold(n int, path, holder string) {
+// hold adds shared locks of a holder to alice's drive, on each path and below.
+func (f *fixture) hold(n int, path func(i int) string, holder string) {
 	f.t.Helper()
-	conn, err := pgx.Connect(f.t.Context(), f.admin)
-	if err == nil {
-		_, err = conn.Exec(f.t.Context(), `
-			INSERT INTO satchel.locks (drive, owner, token, path, deep, shared, holder, expires)
-			SELECT d.id, d.owner, gen_random_uuid(), `+path+`, true, true, $2, now() + interval '1 hour'
-			FROM satchel.drives d JOIN satchel.users u ON u.id = d.owner AND u.email = $3, generate_series(1, $1) i`, n, holder, alice)
-		conn.Close(f.t.Context())
+	paths := make([]string, n)
+	for i := range paths {
+		paths[i] = path(i)
 	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	pgtest.HoldLocks(f.t, f.admin, alice, holder, paths)
 }
 
 // A lock's owner, the locks of one thing and those of a drive have a bound. What is refused makes no file.
@@ -64,7 +57,7 @@ func TestDAVLocksAreBounded(t *testing.T) {
 		t.Errorf("LOCK of one's own: %d %.300s", a.status, a.body)
 	}
 
-	f.hold(2000, "'long/' || i", strings.Repeat("x", 1024))
+	f.hold(2000, func(i int) string { return fmt.Sprint("long/", i) }, strings.Repeat("x", 1024))
 	refused("another beside long ones", f.lock("new", "me"), 507, "has 2100 locks already, and room for no more")
 	d, err := f.home(alice)
 	if err == nil {
@@ -73,7 +66,7 @@ func TestDAVLocksAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.hold(9900, "'many/' || i", "me")
+	f.hold(9900, func(i int) string { return fmt.Sprint("many/", i) }, "me")
 	refused("another beside many", f.lock("new", "me"), 507, "has 10000 locks already, and room for no more")
 	if a := f.dav("UNLOCK", "dir/f", "Lock-Token", token); a.status != 204 {
 		t.Fatalf("UNLOCK: %d %s", a.status, a.body)
@@ -102,7 +95,7 @@ func TestDAVLocksAreToldWhereAskedFor(t *testing.T) {
 	}
 	without := allocated()
 	holder := strings.Repeat("h", 1000)
-	f.hold(1000, "CASE i % 2 WHEN 0 THEN '' ELSE 'dir' END", holder)
+	f.hold(1000, func(i int) string { return []string{"", "dir"}[i%2] }, holder)
 	if with := allocated(); with > 2*without {
 		t.Errorf("a list of tags takes %d KiB with locks that nobody asked for, and %d KiB without", with>>10, without>>10)
 	}

@@ -6,17 +6,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"satchel/api"
 	"satchel/storage"
+	"satchel/storage/postgres/pgtest"
 )
-
-// endsShares is what docs/operations.md has of it.
-const endsShares = `
-	SELECT count(satchel.revoke_access(drive, node, principal, 127)) FROM satchel.grants;
-	DELETE FROM satchel.links;
-	UPDATE satchel.buckets SET policy = NULL, rules = '[]'`
 
 // When an account is disabled nobody comes in as it any more, and its links are closed until it is enabled; what it granted, to users
 // and to everybody, and the policies of its buckets, stay, until an operator ends them, too, as docs/operations.md says.
@@ -117,14 +110,7 @@ func TestWhatStaysOfADisabledAccount(t *testing.T) {
 	look("enabled", true, login, links, grants)
 	do(f.operator.DisableUser)
 
-	conn, err := pgx.Connect(t.Context(), f.app)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if _, err := conn.Exec(t.Context(), `SELECT set_config('satchel.user_id', '`+hers+`', false);`+endsShares); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.EndShares(t, f.app, hers)
 	look("ended", false, grants, links)
 	do(f.operator.EnableUser)
 	look("ended, and enabled", false, grants, map[string]func() bool{"a link": links["a link"]})

@@ -9,6 +9,7 @@ import (
 	"satchel/api"
 	"satchel/api/serve"
 	"satchel/storage"
+	"satchel/storage/postgres/pgtest"
 )
 
 // A list in pieces is what the whole of it would be.
@@ -52,7 +53,7 @@ func TestListsAreBounded(t *testing.T) {
 	for i := range 50 {
 		f.store(alice, fmt.Sprint(i), "x")
 	}
-	f.describeLong(t, 50_000)
+	pgtest.DescribeLong(t, f.admin, 50_000)
 	s := newServer(config)
 	s.listRoom = serve.NewRoom(2)
 	asks := func(query string, status int) {
