@@ -60,7 +60,9 @@ func (d *Drive) runFeed() {
 				}
 				continue
 			}
-			fails = 0 // out of date already: ask again soon
+			if fails++; !d.halfListed() {
+				fails = 0 // out of date already: ask again soon
+			}
 		}
 		wait = 0
 		select {
@@ -144,7 +146,7 @@ func (d *Drive) hurryUploads() {
 func (d *Drive) hear(h heard) bool {
 	d.mu.Lock()
 	waits := d.syn.flight != nil
-	other := h.page.Epoch != d.syn.believed
+	other := h.page.Epoch != d.syn.believed || d.syn.least != math.MaxInt64 // after a restore not all was listed
 	old := h.page.Epoch != d.syn.epoch || h.page.Seq < d.syn.acked
 	d.mu.Unlock()
 	switch {

@@ -78,7 +78,8 @@ func TestRestoredForwardWhileListing(t *testing.T) {
 	for _, c := range []struct {
 		name              string
 		restarted, former bool
-	}{{"", false, false}, {"restarted", true, false}, {"the former server", false, true}, {"the former server, restarted", true, true}} {
+		sending           bool // a batch is on its way
+	}{{"", false, false, false}, {"restarted", true, false, false}, {"the former server", false, true, false}, {"the former server, restarted", true, true, false}, {"the former server, to a batch", false, true, true}} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
 				must(t, x.write("f", "in the backup"))
@@ -107,7 +108,12 @@ func TestRestoredForwardWhileListing(t *testing.T) {
 				eventually(t, "what the server lacks is known", func() bool { return asked > 1 })
 				must(t, y.write("f", "between the restores"))
 				must(t, y.sync())
+				must(t, y.unlink("counted"))
+				must(t, y.sync())
 				y.wire.cut()
+				if c.sending {
+					must(t, y.mkdir("made"))
+				}
 				if c.restarted {
 					must(t, y.d.Close())
 				}

@@ -128,3 +128,10 @@ func (d *Drive) leap() {
 		l.void = true
 	}
 }
+
+// halfListed tells whether a relist began and did not end.
+func (d *Drive) halfListed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.syn.relisting != nil
+}

@@ -116,7 +116,7 @@ func (d *Drive) acknowledge(t *tx, m *api.Mutation, seq int64) {
 	n.date(m, seq)
 	n.gave(m)
 	if n.hot != nil {
-		n.hot.removed = false
+		n.hot.removed, n.hot.unsure, n.hot.left = false, false, nil
 	}
 	if m.Version != nil {
 		d.committed(n, m.Version.Size)
@@ -300,7 +300,7 @@ func (d *Drive) divert(t *tx, n *node, id api.ID, theirs *api.Node) (pending *en
 		for _, at := range h.left {
 			d.displaceAt(t, winner, at)
 		}
-		h.removed, h.left = false, nil
+		h.removed, h.unsure, h.left = false, false, nil
 	}
 	d.letGo(winner)
 	return pending

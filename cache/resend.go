@@ -267,7 +267,7 @@ func (d *Drive) reheat(t *tx, n *node) bool {
 	h.opened++
 	// Other devices send the same again: it must be the same version.
 	h.ready, h.sent = nil, nil
-	if !isLost(n.version) {
+	if !isLost(n.version) && n.sha != (api.Hash{}) { // else it was journalled again already
 		h.again, h.againSHA = n.version, n.sha
 	}
 	c.rec.dirty = true

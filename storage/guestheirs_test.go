@@ -19,22 +19,23 @@ func TestDocumentsTakeNoRightsAlong(t *testing.T) {
 		shared         string // the public file
 		attack         func(secret, f api.Node, box, all api.ID) []api.Mutation
 		is             string // where the secret is then
+		want           []string
 	}{
 		{"a rename over it", "list write rename", "", "box/F", func(secret, f api.Node, box, _ api.ID) []api.Mutation {
 			return []api.Mutation{renamed(secret, f, box)}
-		}, "box/F"},
+		}, "box/F", []string{"applied"}},
 		{"a rename over it, with more", "list write rename delete", "", "box/F", func(secret, f api.Node, box, _ api.ID) []api.Mutation {
 			return []api.Mutation{renamed(secret, f, box)}
-		}, "box/F"},
+		}, "box/F", []string{"applied"}},
 		{"a rename over what was deleted", "list write rename delete", "", "box/F", func(secret, f api.Node, box, _ api.ID) []api.Mutation {
 			return []api.Mutation{{Op: api.OpUnlink, Node: f.ID, Parent: box, Name: "F", Time: 1}, renamed(secret, f, box)}
-		}, "box/F"},
+		}, "box/F", []string{"applied", "applied"}},
 		{"an heir", "list write", "delete", "all/F", func(secret, f api.Node, _, all api.ID) []api.Mutation {
 			return []api.Mutation{{Op: api.OpUnlink, Node: f.ID, Parent: all, Name: "F", Heir: secret.ID, Time: 1}}
-		}, "box/secret"},
+		}, "box/secret", []string{"applied"}},
 		{"an heir that can be read", "read list", "delete write", "all/F", func(secret, f api.Node, _, all api.ID) []api.Mutation {
 			return []api.Mutation{{Op: api.OpUnlink, Node: f.ID, Parent: all, Name: "F", Heir: secret.ID, Time: 1}}
-		}, "box/secret"},
+		}, "box/secret", []string{"permission"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGuestDevice(t, "list")
@@ -53,6 +54,9 @@ func TestDocumentsTakeNoRightsAlong(t *testing.T) {
 				t.Fatalf("the public file reads as %q", got)
 			}
 			verdicts := verdictsOf(t, g.Drive, c.attack(home.lookup(t, "box/secret"), home.lookup(t, c.shared), home.lookup(t, "box").ID, home.lookup(t, "all").ID)...)
+			if !slices.Equal(verdicts, c.want) {
+				t.Errorf("the attack is %q, not %q", verdicts, c.want)
+			}
 			for _, path := range []string{c.is, "box/secret"} {
 				for name, who := range map[string]Caller{"all": {}, "the guest": g.s.bob} {
 					if got := g.s.read(t, who, path); got == "secret" && (name == "all" || !strings.Contains(c.box, "read")) {
