@@ -45,6 +45,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q.path = strings.TrimPrefix(r.URL.Path, h.Prefix)
 	var err error
 	if q.caller, err = h.Identify(r); err == nil {
+		q.share.Owner = q.caller.User.String()
 		err = q.begin()
 	}
 	if err != nil {

@@ -90,6 +90,9 @@ func (f *file) list() ([]os.FileInfo, error) {
 		}
 		for _, e := range page.Entries {
 			at := path.Join("/", f.name, string(e.Name))
+			if err := q.share.Grow(entryBytes + 4*len(at)); err != nil { // what is not told of is remembered, too
+				return nil, q.unlisted(f.name, err)
+			}
 			n := nodes[e.Node]
 			if n == nil {
 				continue // hidden from a guest
@@ -116,9 +119,6 @@ func (f *file) list() ([]os.FileInfo, error) {
 				}
 			}
 			n.Xattrs = nil
-			if err := q.share.Grow(entryBytes + 4*len(at)); err != nil {
-				return nil, q.unlisted(f.name, err)
-			}
 			infos = append(infos, info{string(e.Name), n})
 			ids = append(ids, n.ID)
 		}

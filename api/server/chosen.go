@@ -17,7 +17,7 @@ import (
 // database, which they would else have while they wait for the same rows.
 func (s *server) changeFiles(w http.ResponseWriter, r *http.Request, home *storage.Drive, req tableRequest, do func([]storage.File) ([]storage.File, error)) error {
 	answers := prefers(r, "return=representation")
-	c := &chosenFiles{Share: serve.Share{Room: s.listRoom}, described: answers && slices.ContainsFunc(req.fields, describes)}
+	c := &chosenFiles{Share: s.listShare(home.Owner()), described: answers && slices.ContainsFunc(req.fields, describes)}
 	defer c.Close()
 	change := func() error {
 		q := req.query

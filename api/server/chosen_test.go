@@ -68,7 +68,7 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 	}
 	pgtest.DescribeLong(t, f.admin, 150_000)
 	s := newServer(config)
-	s.listRoom = serve.NewRoom(2)
+	s.listRoom = serve.NewRoom(3, 2)
 	asks := func(method, query, prefer, body string, status int) *httptest.ResponseRecorder {
 		t.Helper()
 		r := httptest.NewRequest(method, "/files?"+query, strings.NewReader(body))
@@ -78,7 +78,7 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 		if map[string]http.HandlerFunc{"PATCH": s.patchFiles, "DELETE": s.deleteFiles}[method](w, r); w.Code != status {
 			t.Errorf("%s %q: %d %.200s", method, query, w.Code, w.Body)
 		}
-		if s.listRoom.Left() > 2 || len(s.turns.of) > 0 {
+		if s.listRoom.Left() > 3 || len(s.turns.of) > 0 {
 			t.Errorf("%s %q: %d pieces are free; %d take turns", method, query, s.listRoom.Left(), len(s.turns.of))
 		}
 		return w
@@ -91,10 +91,10 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 	}
 	asks("PATCH", "size=gt.0", rows, `{}`, 413)
 	asks("DELETE", "size=gt.0", rows, "", 413)
-	other := serve.Share{Room: s.listRoom}
-	if err := other.Grow(serve.Piece); err != nil { // a list has a half
-		t.Fatal(err)
-	}
+	other := hold(t, serve.Share{Room: s.listRoom, Owner: "another"})
+	asks("PATCH", "size=gt.0&limit=15", rows, `{}`, 200)
+	other.Close()
+	other = hold(t, serve.Share{Room: s.listRoom, Owner: f.userID(alice)}) // her own list has a half
 	w := asks("DELETE", "size=gt.0", rows, "", 503)
 	if w.Header().Get("Retry-After") == "" {
 		t.Errorf("%v", w.Header())
@@ -106,8 +106,8 @@ func TestChosenFilesTakeRoom(t *testing.T) {
 	if w := asks("DELETE", "file_path=eq.a", rows, "", 200); !strings.Contains(w.Body.String(), strings.Repeat("d", 150_000)) {
 		t.Errorf("what was stored before there was a bound: %.200s", w.Body)
 	}
-	if asks("DELETE", "size=gt.0", none, "", 204); s.listRoom.Left() != 2 {
-		t.Errorf("%d pieces of 2 are free", s.listRoom.Left())
+	if asks("DELETE", "size=gt.0", none, "", 204); s.listRoom.Left() != 3 {
+		t.Errorf("%d pieces of 3 are free", s.listRoom.Left())
 	}
 }
 

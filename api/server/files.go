@@ -13,7 +13,6 @@ import (
 
 	"satchel/api"
 	"satchel/api/auth"
-	"satchel/api/serve"
 	"satchel/storage"
 	"satchel/storage/postgres"
 )
@@ -41,7 +40,7 @@ func (s *server) listFiles(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := req.query
-	files := &rowList[storage.File]{table: filesTable, fields: req.fields, share: serve.Share{Room: s.listRoom}}
+	files := &rowList[storage.File]{table: filesTable, fields: req.fields, share: s.listShare(id.User)}
 	defer files.Close()
 	if err := s.readFiles(r.Context(), id, q, files); err != nil {
 		return err

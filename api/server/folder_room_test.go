@@ -27,6 +27,16 @@ func TestFoldersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	many(t, d, api.NewID(), files)
+	nowhere := api.NewID()
+	batch := api.Batch{Incarnation: api.NewID(), Number: 1, Mutations: []api.Mutation{
+		{Op: api.OpCreate, Node: nowhere, Parent: d.Root(), Name: "nowhere", Attr: &api.Attr{Type: api.Directory}}}}
+	for i := range 1200 {
+		batch.Mutations = append(batch.Mutations, api.Mutation{Op: api.OpCreate, Node: api.NewID(), Parent: nowhere, Name: api.Name(fmt.Sprint(i)),
+			Attr: &api.Attr{Type: api.Symlink, Target: "gone"}})
+	}
+	if _, err := d.Commit(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
 	b := f.browser()
 	b.signIn(alice)
 	at, err := url.Parse(f.url)
@@ -39,15 +49,15 @@ func TestFoldersAreBounded(t *testing.T) {
 		t.Fatalf("%d %s", made.status, made.body)
 	}
 	var mux *http.ServeMux
-	has := func(pieces int) (list, page *serve.Room) {
+	has := func(pieces int) *server { // for one, and a piece for others
 		s := newServer(config)
-		s.listRoom, s.pageRoom = serve.NewRoom(pieces), serve.NewRoom(pieces)
+		s.listRoom, s.pageRoom = serve.NewRoom(pieces+1, pieces), serve.NewRoom(pieces+1, pieces)
 		doc := route.New("Satchel", "1", "")
 		mux = http.NewServeMux()
 		s.routeWeb(mux)
 		s.routeVFS(mux, doc)
 		s.routeDAV(mux, doc)
-		return s.listRoom, s.pageRoom
+		return s
 	}
 	ask := func(method, path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, path, nil)
@@ -60,17 +70,22 @@ func TestFoldersAreBounded(t *testing.T) {
 		mux.ServeHTTP(w, r)
 		return w
 	}
+	stranger := httptest.NewRequest("GET", "/", nil)
+	lists := func(s *server) serve.Share { return s.listShare(d.Owner()) }
+	pages := func(s *server) serve.Share { return s.pageShare(stranger, d.Owner()) }
+	links := func(s *server) serve.Share { return s.pageShare(stranger, api.ID{}) }
 	for _, tt := range []struct {
 		method, path string
+		of           func(*server) serve.Share
 		pieces       int
 		status       int
 		first        string
 	}{
-		{"GET", "/browse/many", 2, 200, "photo-00000.jpg"},
-		{"GET", "/browse/many?sort=-size", 2, 200, "photo-00000.jpg"},
-		{"GET", strings.TrimPrefix(link.URL, f.url) + "/?from=5900", 2, 200, "photo-05900.jpg"},
-		{"PROPFIND", "/dav/many", 5, 207, "photo-05999.jpg"},
-		{"PROPFIND", "/dav/many/", 5, 207, "photo-05999.jpg"},
+		{"GET", "/browse/many", pages, 2, 200, "photo-00000.jpg"},
+		{"GET", "/browse/many?sort=-size", pages, 2, 200, "photo-00000.jpg"},
+		{"GET", strings.TrimPrefix(link.URL, f.url) + "/?from=5900", links, 2, 200, "photo-05900.jpg"},
+		{"PROPFIND", "/dav/many", lists, 5, 207, "photo-05999.jpg"},
+		{"PROPFIND", "/dav/many/", lists, 5, 207, "photo-05999.jpg"},
 	} {
 		is := func(what string, status int, says string) {
 			t.Helper()
@@ -79,26 +94,26 @@ func TestFoldersAreBounded(t *testing.T) {
 				t.Errorf("%s %s, %s: %d %v %.300s", tt.method, tt.path, what, w.Code, w.Header(), w.Body)
 			}
 		}
-		room, page := has(tt.pieces)
-		if tt.method == "GET" {
-			room = page
-		}
+		own := tt.of(has(tt.pieces))
 		is("with room for it", tt.status, tt.first)
-		other := serve.Share{Room: room}
-		if err := other.Grow(serve.Piece); err != nil {
-			t.Fatal(err)
-		}
-		is("beside another", 503, "")
+		other := hold(t, serve.Share{Room: own.Room, Owner: "another"})
+		is("beside another's", tt.status, tt.first)
+		other.Close()
+		other = hold(t, own)
+		is("beside another of the same owner", 503, "")
 		other.Close()
 		is("alone again", tt.status, tt.first)
-		if left := room.Left(); left != tt.pieces {
-			t.Errorf("%s %s: %d pieces of %d are free", tt.method, tt.path, left, tt.pieces)
+		if left := own.Room.Left(); left != tt.pieces+1 {
+			t.Errorf("%s %s: %d pieces of %d are free", tt.method, tt.path, left, tt.pieces+1)
 		}
 		has(tt.pieces - 1)
 		is("with too little room", 413, "")
 	}
 
 	has(0)
+	if w := ask("PROPFIND", "/dav/nowhere"); w.Code != 413 {
+		t.Errorf("symlinks that lead nowhere: %d %.300s", w.Code, w.Body)
+	}
 	var entries []vfsEntry
 	w := ask("GET", "/api/vfs/ls/home/many?includeSize=true")
 	if err := json.Unmarshal(w.Body.Bytes(), &entries); err != nil || w.Code != 200 || len(entries) != files || entries[5999].Name != "photo-05999.jpg" {

@@ -6,17 +6,33 @@ import (
 	"net/http"
 	"slices"
 
+	"satchel/api"
+	"satchel/api/auth"
 	"satchel/api/serve"
 )
 
 // A list is read to its end before the first byte of it is sent: its header says how many rows there are, and nobody waits for
 // a client inside a transaction. What is held of it is the text that is sent, in pieces.
 
-// The room that all lists have which are read whole, in MiB. Who is slow to take a list takes no room away from pages.
+// The room that all lists have which are read whole, in MiB. Who is slow to take a list takes no room away from pages, and half of it
+// at most from others' lists; so one list has half as well.
 const (
-	listPieces = 512 // of files (about a million), and of folders over WebDAV (half a million)
-	pagePieces = 256 // of folders whose pages are being made (600,000 entries)
+	listPieces = 512 // one of files is about half a million, and of a folder over WebDAV a quarter
+	pagePieces = 256 // of folders whose pages are being made (300,000 entries in one)
 )
+
+func (s *server) listShare(user api.ID) serve.Share {
+	return serve.Share{Room: s.listRoom, Owner: user.String()}
+}
+
+// pageShare is of the page that a request asks for; the zero user is whoever is in its network.
+func (s *server) pageShare(r *http.Request, user api.ID) serve.Share {
+	owner := user.String()
+	if user.IsZero() {
+		owner = auth.Network(address(r)).String()
+	}
+	return serve.Share{Room: s.pageRoom, Owner: owner}
+}
 
 // rowList is rows of a table as they are sent. Close gives its room back.
 type rowList[R any] struct {

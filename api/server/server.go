@@ -100,7 +100,7 @@ func New(c Config) http.Handler {
 func newServer(c Config) *server {
 	return &server{auth: c.Auth, drives: c.Drives, admin: c.Admin, ready: c.Ready, stopping: c.Stopping, tls: c.TLS || strings.HasPrefix(c.PublicURL, "https:"), log: c.Log, stall: stall, bans: c.Bans, openSignup: c.OpenSignup, corsOrigins: c.CORSOrigins,
 		oidc: c.OIDC, address: strings.TrimSuffix(c.PublicURL, "/"),
-		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: serve.NewRoom(listPieces), pageRoom: serve.NewRoom(pagePieces), turns: newTurns(), followers: newFollowers(c.Limits),
+		archives: auth.NewLimit("archives", archivesPerMinute, time.Minute/archivesPerMinute), listings: auth.NewLimit("lists of files", 300, 100*time.Millisecond), listRoom: serve.NewRoom(listPieces, listPieces/2), pageRoom: serve.NewRoom(pagePieces, pagePieces/2), turns: newTurns(), followers: newFollowers(c.Limits),
 		sharings: auth.NewLimit("people to share with", 30, 10*time.Second)}
 }
 

@@ -55,7 +55,7 @@ func (s *server) webFolder(w http.ResponseWriter, r *http.Request, id auth.Ident
 		return back(w, r, fileURL(path)) // which knows what else it may be
 	}
 	query, sort := strings.TrimSpace(r.URL.Query().Get("q")), r.URL.Query().Get("sort")
-	l := s.folderList()
+	l := &folderList{Share: s.pageShare(r, id.User)}
 	defer l.Close()
 	if query == "" {
 		err = here.ReadBrief(r.Context(), dir.ID, l)
@@ -174,8 +174,6 @@ type folderList struct {
 	all []listed
 	serve.Share
 }
-
-func (s *server) folderList() *folderList { return &folderList{Share: serve.Share{Room: s.pageRoom}} }
 
 // Begin makes the list empty.
 func (l *folderList) Begin() {

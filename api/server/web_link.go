@@ -209,7 +209,7 @@ func (s *server) linkPage(w http.ResponseWriter, r *http.Request, t storage.Link
 }
 
 func (s *server) linkFolder(w http.ResponseWriter, r *http.Request, t storage.LinkTarget, dir api.Node, v web.ByLink, base string, path []api.Name) error {
-	l := s.folderList()
+	l := &folderList{Share: s.pageShare(r, api.ID{})}
 	defer l.Close()
 	if err := t.Drive.ReadBrief(r.Context(), dir.ID, l); err != nil {
 		return err
