@@ -156,11 +156,6 @@ func (d *Drive) AbortEmptyResumable(ctx context.Context, id api.ID) error {
 // The path may lead through binds. The bytes are stored again where it leads to then; while they are, it is
 // [api.Unavailable] to others.
 func (d *Drive) Append(ctx context.Context, id api.ID, offset int64, body io.Reader, o ResumableOptions) (Resumable, error) {
-	if o.Description != nil {
-		if err := CheckDescription(*o.Description); err != nil {
-			return Resumable{}, err
-		}
-	}
 	// What came is worth keeping though whoever sent it has gone.
 	ctx = context.WithoutCancel(ctx)
 	if _, others := d.s.copying.Load([2]api.ID{d.id, id}); others { // before another last part is read

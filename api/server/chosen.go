@@ -13,13 +13,18 @@ import (
 // changeFiles does something to the files that the filters choose, and answers: nothing, or the rows, as do returns them, if the client prefers
 // them. It is an error before anything is changed if he asks for one object and another number was chosen.
 //
-// A change that walks the drive counts as a list of it, and of each user's one is made at a time: others wait without a connection to the
+// A change that walks the drive counts as a list of it. Of each user's one is made at a time: others wait without a connection to the
 // database, which they would else have while they wait for the same rows.
 func (s *server) changeFiles(w http.ResponseWriter, r *http.Request, home *storage.Drive, req tableRequest, do func([]storage.File) ([]storage.File, error)) error {
 	answers := prefers(r, "return=representation")
 	c := &chosenFiles{Share: s.listShare(home.Owner()), described: answers && slices.ContainsFunc(req.fields, describes)}
 	defer c.Close()
-	change := func() error {
+	if !req.query.Named() {
+		if err := s.listings.Take(home.Owner(), address(r)); err != nil {
+			return err
+		}
+	}
+	err := s.turns.do(r.Context(), home.Owner(), func() error {
 		q := req.query
 		if q.Limit == 0 || q.Limit > maxChosen {
 			q.Limit = maxChosen + 1
@@ -33,13 +38,7 @@ func (s *server) changeFiles(w http.ResponseWriter, r *http.Request, home *stora
 		files, err := do(c.files)
 		c.files = files
 		return err
-	}
-	var err error
-	if req.query.Named() {
-		err = change()
-	} else if err = s.listings.Take(home.Owner(), address(r)); err == nil {
-		err = s.turns.do(r.Context(), home.Owner(), change)
-	}
+	})
 	if err != nil {
 		return err
 	}

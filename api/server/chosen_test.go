@@ -132,6 +132,62 @@ func TestChangesThatWalkAreLimited(t *testing.T) {
 	t.Error("3000 walks were let through")
 }
 
+// What names the files that it changes takes its user's turn, too: of many that name the same ones all would wait for their rows, each with a connection.
+func TestNamedChangesTakeTurns(t *testing.T) {
+	var config Config
+	f := newFixtureWith(t, func(c *Config, _ string) { config = *c })
+	a, b := f.store(alice, "a", "1"), f.store(alice, "b", "2")
+	f.store(bob, "a", "3")
+	home, err := f.home(alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(config)
+	change := func(as, method, query string) (*httptest.ResponseRecorder, chan struct{}) {
+		r := httptest.NewRequest(method, "/files?"+query, strings.NewReader(`{"description": "changed"}`))
+		r.Header.Set("Authorization", "Bearer "+f.token(as))
+		w, done := httptest.NewRecorder(), make(chan struct{})
+		go func() {
+			defer close(done)
+			map[string]http.HandlerFunc{"PATCH": s.patchFiles, "DELETE": s.deleteFiles}[method](w, r)
+		}()
+		return w, done
+	}
+	waiting := func() int {
+		s.turns.mu.Lock()
+		defer s.turns.mu.Unlock()
+		return s.turns.of[home.Owner()].inside - 1
+	}
+	for _, c := range []struct{ method, query string }{
+		{"PATCH", "id=in.(" + a + "," + b + ")"}, {"PATCH", "id=eq." + a}, {"PATCH", "file_path=eq.a"}, {"DELETE", "id=in.(" + a + "," + b + ")"},
+	} {
+		var w *httptest.ResponseRecorder
+		var done chan struct{}
+		err := s.turns.do(t.Context(), home.Owner(), func() error {
+			w, done = change(alice, c.method, c.query)
+			for waiting() == 0 {
+				select {
+				case <-done:
+					t.Errorf("%s %s did not wait: %d %s", c.method, c.query, w.Code, w.Body)
+					return nil
+				case <-time.After(time.Millisecond):
+				}
+			}
+			theirs, changed := change(bob, "PATCH", "file_path=eq.a")
+			if <-changed; theirs.Code != 204 {
+				t.Errorf("another one: %d %s", theirs.Code, theirs.Body)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if <-done; w.Code != 204 {
+			t.Errorf("%s %s, when it is its turn: %d %s", c.method, c.query, w.Code, w.Body)
+		}
+	}
+}
+
 // A description has at most 4 KiB, however it comes, and what comes with one that is longer is not stored.
 func TestDescriptionsAreBounded(t *testing.T) {
 	f := newFixture(t)

@@ -25,7 +25,8 @@ const (
 	DefaultWaiting  = 10_000
 )
 
-// places are what all may take of something together, of which each may take a part. They are safe for concurrent use.
+// places are what all may take of something together, of which each may take a part once half of all are taken. They are safe for
+// concurrent use.
 type places[K comparable] struct {
 	all, each int
 
@@ -43,7 +44,7 @@ func newPlaces[K comparable](all, each int) *places[K] {
 func (p *places[K]) take(n int, who K, known bool) (leave func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.taken > 0 && (p.taken+n > p.all || known && p.by[who]+n > p.each) {
+	if p.taken > 0 && (p.taken+n > p.all || known && p.taken+n > p.all/2 && p.by[who]+n > p.each) {
 		return nil, false
 	}
 	p.taken += n
@@ -80,7 +81,8 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// waitingOfOne is how many requests of one user may wait for changes. A device has one for each drive that it shows, and a page of a folder one.
+// waitingOfOne is how many requests of one user may wait for changes when half of all places are taken. A device has one for each drive that it
+// shows, and a page of a folder one.
 const waitingOfOne = 200
 
 // newFollowers is the places of those who wait for changes, by user: he may come from many networks.
@@ -90,7 +92,7 @@ func newFollowers(l Limits) *places[api.ID] {
 }
 
 func errFollowers(most int) error {
-	return &api.Error{Kind: api.Unavailable, Message: fmt.Sprintf("at most %d requests of an account may wait for changes: try again in a moment", most), RetryAfter: api.Soon()}
+	return &api.Error{Kind: api.Unavailable, Message: fmt.Sprintf("many wait for changes, and at most %d requests of an account may then: try again in a moment", most), RetryAfter: api.Soon()}
 }
 
 // admit lets requests through to next for as long as there is room.

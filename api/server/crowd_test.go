@@ -91,9 +91,28 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
+// An account has a part of the places of those who wait for changes only once half of all are taken.
+func TestFollowersWhilePlacesAreFree(t *testing.T) {
+	one, others := api.NewID(), api.NewID()
+	for _, c := range []struct {
+		others, mine int
+		more         bool
+	}{
+		{0, 300, true}, {0, DefaultWaiting/2 - 1, true}, {0, DefaultWaiting / 2, false},
+		{DefaultWaiting/2 - 301, 300, true}, {DefaultWaiting/2 - 300, 300, false}, {DefaultWaiting / 2, waitingOfOne - 1, true}, {DefaultWaiting / 2, waitingOfOne, false},
+	} {
+		p := newFollowers(Limits{})
+		p.taken, p.by[others] = c.others+c.mine, c.others
+		p.by[one] = c.mine
+		if _, ok := p.take(1, one, true); ok != c.more {
+			t.Errorf("%d of it, %d of others: one more is %t", c.mine, c.others, ok)
+		}
+	}
+}
+
 // One account leaves places to the others who wait for changes, from however many networks it comes.
 func TestFollowers(t *testing.T) {
-	for limit, each := range map[int]int{0: waitingOfOne, 100: 50} {
+	for limit, each := range map[int]int{2 * waitingOfOne: waitingOfOne, 100: 50} {
 		f := newFixtureWith(t, func(c *Config, _ string) {
 			c.Limits.Waiting = limit
 			c.Bans.AddressHeader = "X-Forwarded-For"
@@ -121,10 +140,13 @@ func TestFollowers(t *testing.T) {
 		case <-time.After(50 * time.Second):
 			t.Fatalf("%d wait, and none is refused", each+1)
 		}
-		if a := waits(alice, 0, 250); a.status != 503 {
+		if a := waits(alice, 1, 250); a.status != 503 {
 			t.Errorf("one more: %s", a.body)
 		}
-		if a := waits(bob, 0, 250); a.status == 503 {
+		if a := waits(alice, 0, 250); a.status != 200 {
+			t.Errorf("what waits for nothing: %d %s", a.status, a.body)
+		}
+		if a := waits(bob, 1, 250); a.status == 503 {
 			t.Errorf("another account: %s", a.body)
 		}
 		if a := f.do(request{path: "/v1/drives/home", as: alice}); a.status != 200 {
@@ -132,7 +154,7 @@ func TestFollowers(t *testing.T) {
 		}
 		f.store(alice, "news", "for those who wait")
 		waiting.Wait()
-		if a := waits(alice, 0, 250); a.status != 200 {
+		if a := waits(alice, 1, 250); a.status != 200 {
 			t.Errorf("with places again: %s", a.body)
 		}
 	}

@@ -74,7 +74,7 @@ func (s *server) fileRoutes(f *route.Family) {
 		route.Param{Name: "Range", In: route.Header, Doc: "Rows, such as 0-9"},
 		route.Param{Name: "Prefer", In: route.Header, Doc: "count=exact tells how many there are in all"})
 	many := []route.Answer{{Status: 413, Doc: "The filters choose more than 20,000 files, or the description has more than 4 KiB: nothing is changed"},
-		{Status: 429, Doc: "More than ten a second by other filters than id and file_path"}}
+		{Status: 429, Doc: "More than ten a second by other filters than id=eq, id=in or one file_path=eq"}}
 	f.Handle(route.Operation{
 		ID: "get-files", Method: http.MethodGet, Path: "/files", Access: route.Known, Summary: "Your files; an admin sees everyone's, without content",
 		Params:  order,

@@ -218,10 +218,16 @@ func tusState(h http.Header, u storage.Resumable) {
 	}
 }
 
-// tusOptions is what a request says about its body, and an upload's fields about its file.
+// tusOptions is what a request says about its body, and an upload's fields about its file. The description of one that was begun when
+// there was no bound may be too long, of which whoever sends the rest can change nothing: it is cut.
 func tusOptions(r *http.Request, u storage.Resumable) (o storage.ResumableOptions) {
 	o.Length = max(0, r.ContentLength)
 	if text, ok := u.Fields["description"]; ok && text != "" {
+		n := min(len(text), storage.MaxDescription)
+		for n < len(text) && !utf8.RuneStart(text[n]) {
+			n--
+		}
+		text = text[:n]
 		o.Description = &text
 	}
 	if ms, err := strconv.ParseInt(u.Fields["modified"], 10, 64); err == nil && ms > 0 && ms < 1<<42 {

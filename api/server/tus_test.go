@@ -15,6 +15,7 @@ import (
 
 	"satchel/api"
 	"satchel/storage"
+	"satchel/storage/postgres/pgtest"
 )
 
 // tusClient speaks tus as a client that an interruption does not surprise.
@@ -389,6 +390,24 @@ func names(path string) []api.Name {
 }
 
 // An upload into a folder that somebody shared lands in his drive.
+// An upload that was begun with a description that is too long by now comes to its end: the description is cut where a letter ends.
+func TestTusCutsOlderDescriptions(t *testing.T) {
+	f := newFixture(t)
+	c := tusClient{f, alice}
+	at := c.create(t, "a", 4, strings.NewReader("12")).Header.Get("Location")
+	pgtest.DescribeUploads(t, f.admin, "x"+strings.Repeat("ü", 3000))
+	if resp := c.patch(t, at, 2, strings.NewReader("3")); resp.StatusCode != 204 {
+		t.Errorf("a part: %s", resp.Status)
+	}
+	if resp := c.patch(t, at, 3, strings.NewReader("4")); resp.StatusCode != 204 {
+		t.Errorf("the last part: %s", resp.Status)
+	}
+	rows := f.rows(f.do(request{path: "/files", as: alice}))
+	if len(rows) != 1 || rows[0]["description"] != "x"+strings.Repeat("ü", storage.MaxDescription/2-1) {
+		t.Errorf("%.100v", rows)
+	}
+}
+
 func TestTusThroughBind(t *testing.T) {
 	f := newFixture(t)
 	theirs, err := f.home(bob)

@@ -157,11 +157,13 @@ func (s *server) driveRoutes(v1 huma.API) {
 		return d.Bound(ctx, in.Ended)
 	})
 	known(s, v1, get("changes", "/drives/{drive}/changes", "What others changed after a cursor (long poll)"), func(ctx context.Context, id auth.Identity, in *changesInput) (*body[api.Changes], error) {
-		leave, ok := s.followers.take(1, id.User, true)
-		if !ok {
-			return nil, errFollowers(s.followers.each)
+		if in.Wait > 0 {
+			leave, ok := s.followers.take(1, id.User, true)
+			if !ok {
+				return nil, errFollowers(s.followers.each)
+			}
+			defer leave()
 		}
-		defer leave()
 		d, err := s.drive(ctx, id, in.Drive)
 		if err != nil {
 			return nil, err

@@ -28,6 +28,12 @@ func Waiting(t testing.TB, url string) int {
 	return number(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
 }
 
+// ChangingPassword is how many sessions wait for a lock to change a password.
+func ChangingPassword(t testing.TB, url string) int {
+	t.Helper()
+	return number(t, url, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'SELECT satchel.change_password(%'`)
+}
+
 // Files is how many files live.
 func Files(t testing.TB, url string) int {
 	t.Helper()
@@ -45,6 +51,12 @@ func DescribeLong(t testing.TB, url string, bytes int) {
 	t.Helper()
 	number(t, url, `WITH long AS (INSERT INTO satchel.documents (drive, owner, id, description)
 		SELECT drive, owner, document, repeat('d', $1) FROM satchel.nodes WHERE type = 'f' RETURNING 1) SELECT count(*) FROM long`, bytes)
+}
+
+// DescribeUploads gives all uploads that were begun a description, however long, as they may have of the time before there was a bound.
+func DescribeUploads(t testing.TB, url, as string) {
+	t.Helper()
+	number(t, url, `WITH long AS (UPDATE satchel.uploads SET headers = headers || jsonb_build_object('description', $1::text) RETURNING 1) SELECT count(*) FROM long`, as)
 }
 
 // HoldLocks adds a holder's shared WebDAV locks of paths, and what is below them, to a user's drives.
