@@ -138,7 +138,7 @@ func (a *Auth) People(ctx context.Context, id Identity, q postgres.FileQuery) (p
 
 // ChangePassword changes the identity's password, which must be the one that
 // it says, and ends its other sessions. A wrong one is [api.Unauthenticated], and
-// counts as a wrong log-in; one that was changed meanwhile is [api.Unauthenticated], too, and a session that has ended.
+// counts as a wrong log-in; if it was changed meanwhile, or the session has ended, it is [ErrChanged].
 func (a *Auth) ChangePassword(ctx context.Context, from netip.Addr, id Identity, current, password string) error {
 	account, err := a.check(ctx, from, id.Email, current)
 	if err != nil {
@@ -148,14 +148,21 @@ func (a *Auth) ChangePassword(ctx context.Context, from netip.Addr, id Identity,
 	if err != nil {
 		return err
 	}
-	return a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
+	err = a.db.As(ctx, id.User, func(ctx context.Context, tx *postgres.Tx) error {
 		ended, err := tx.ChangePassword(ctx, account.PasswordHash, hash, id.Session)
 		if err == nil {
 			a.log.Info("password changed", "user", id.User, "sessions_ended", ended)
 		}
 		return err
 	})
+	if api.KindOf(err) == api.Unauthenticated {
+		err = ErrChanged
+	}
+	return err
 }
+
+// ErrChanged is an error of [Auth.ChangePassword], of the kind [api.Unauthenticated]: the current password was right.
+var ErrChanged = api.Errorf(api.Unauthenticated, "your password was changed meanwhile, or this login has ended: log in again")
 
 // Refresh lets the identity's session begin its time without use anew, and
 // sells a new token of it. If that time is over, it is [api.Unauthenticated].

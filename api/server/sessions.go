@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 
@@ -118,7 +119,7 @@ func (s *server) rpcChangePassword(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = s.auth.ChangePassword(r.Context(), address(r), id, in.Current, in.New)
-		if api.KindOf(err) == api.Unauthenticated { // the session is good: only the password is not
+		if api.KindOf(err) == api.Unauthenticated && !errors.Is(err, auth.ErrChanged) { // the session is good: only the password is not
 			err = &pgrstStatus{http.StatusBadRequest, "28P01", api.Errorf(api.Invalid, "the current password is wrong")}
 		}
 	}

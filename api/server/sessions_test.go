@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -223,6 +224,37 @@ func TestUsers(t *testing.T) {
 	f.fails(patch("?id=eq."+bobs, map[string]any{"name": 1}), 400, "text")
 	f.fails(f.do(request{path: "/users?password_hash=like.*", as: alice}), 400, "does not exist")
 	f.fails(f.do(request{path: "/users"}), 401, "")
+}
+
+// Whose password is reset while he changes it is told to log in again, not that the one he gave is wrong.
+func TestPasswordResetMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	admin, err := api.ParseID(f.accountID(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := api.ParseID(f.accountID(bob))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := f.browser()
+	b.signIn(bob)
+	answered := make(chan page, 1)
+	err = f.db.As(t.Context(), admin, func(ctx context.Context, tx *postgres.Tx) error {
+		if err := tx.AdminChangeUser(ctx, user, postgres.AccountChange{PasswordHash: new("as the admin set it")}); err != nil {
+			return err
+		}
+		go func() { answered <- b.post("/do/password", "current", password, "new", "a new password") }()
+		for len(answered) == 0 && pgtest.ChangingPassword(t, f.admin) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := <-answered
+	p.want(t, "the page", "/", "Your password was changed meanwhile, or your session has ended: sign in again.")
 }
 
 func TestChangePasswordOverHTTP(t *testing.T) {

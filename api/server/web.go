@@ -2,6 +2,7 @@ package server
 
 import (
 	"compress/gzip"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -121,7 +122,11 @@ func (s *server) webError(w http.ResponseWriter, r *http.Request, id auth.Identi
 	}
 	if api.KindOf(err) == api.Unauthenticated {
 		s.dropCookie(w)
-		http.Redirect(w, r, "/?again=1", http.StatusSeeOther)
+		again := "1"
+		if errors.Is(err, auth.ErrChanged) {
+			again = "password"
+		}
+		http.Redirect(w, r, "/?again="+again, http.StatusSeeOther)
 		return
 	}
 	f := faultOf(s.log, tooLarge(err))

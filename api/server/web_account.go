@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 
 	"satchel/api"
@@ -61,6 +62,9 @@ func (s *server) webPassword(w http.ResponseWriter, r *http.Request, id auth.Ide
 	err := auth.CheckChosen(chosen)
 	if err == nil {
 		err = s.auth.ChangePassword(r.Context(), address(r), id, r.PostFormValue("current"), chosen)
+	}
+	if errors.Is(err, auth.ErrChanged) {
+		return err
 	}
 	switch api.KindOf(err) {
 	case "":

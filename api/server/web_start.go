@@ -35,6 +35,8 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Query().Get("again") {
 	case "1":
 		note = "Your session has ended: sign in again."
+	case "password":
+		note = "Your password was changed meanwhile, or your session has ended: sign in again."
 	case "out":
 		note = "You are logged out."
 	}
