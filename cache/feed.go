@@ -60,8 +60,8 @@ func (d *Drive) runFeed() {
 				}
 				continue
 			}
-			if fails++; !d.halfListed() {
-				fails = 0 // out of date already: ask again soon
+			if fails++; !d.halfListed() { // it was out of date already
+				fails = 0
 			}
 		}
 		wait = 0

@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,19 +50,25 @@ func TestRestoredAgainWhileListing(t *testing.T) {
 	})
 }
 
+// givenBackOpen gives f back to a restored server, which a program on x has open all the time.
+func givenBackOpen(t *testing.T, s *simulated, x, y *device) *handle {
+	t.Helper()
+	must(t, x.write("f", "in the backup"))
+	mustQuiet(t, x, y)
+	restore := s.server.Backup()
+	must(t, x.write("f", "after the backup"))
+	mustQuiet(t, x, y)
+	h, err := x.openFile("f", unix.O_RDWR)
+	must(t, err)
+	restore()
+	s.quiet(t, x, y)
+	return h
+}
+
 // What a program writes into a file that was given back, and that it had in it before, is a write like any other.
 func TestGivenBackAndWrittenAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.write("f", "in the backup"))
-		mustQuiet(t, x, y)
-		restore := s.server.Backup()
-		must(t, x.write("f", "after the backup"))
-		mustQuiet(t, x, y)
-		h, err := x.openFile("f", unix.O_RDWR)
-		must(t, err)
-		defer h.close()
-		restore()
-		s.quiet(t, x, y)
+		defer givenBackOpen(t, s, x, y).close()
 		for _, text := range []string{"edited then", "after the backup"} {
 			must(t, x.write("f", text))
 			must(t, x.sync())
@@ -132,16 +139,7 @@ func TestRestoredForwardWhileListing(t *testing.T) {
 // What is saved once more, after it was given back and others wrote the file since, is a save like any other, though its text was given back.
 func TestGivenBackAndSavedOverAnother(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
-		must(t, x.write("f", "in the backup"))
-		mustQuiet(t, x, y)
-		restore := s.server.Backup()
-		must(t, x.write("f", "after the backup"))
-		mustQuiet(t, x, y)
-		h, err := x.openFile("f", unix.O_RDWR)
-		must(t, err)
-		defer h.close()
-		restore()
-		s.quiet(t, x, y)
+		defer givenBackOpen(t, s, x, y).close()
 		must(t, x.write("f", "edited then"))
 		must(t, x.sync())
 		mustQuiet(t, x, y)
@@ -150,5 +148,35 @@ func TestGivenBackAndSavedOverAnother(t *testing.T) {
 		must(t, y.sync())
 		must(t, x.write("f", "after the backup"))
 		hasOnce(t, s.quiet(t, x, y), "after the backup", "edited by the other")
+	})
+}
+
+// While the server of before the restores is back, and can't be listed, a device asks it less and less often.
+func TestUnlistableServerIsAskedLessOften(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *simulated, x, y *device) {
+		must(t, x.write("f", "in the backup"))
+		mustQuiet(t, x, y)
+		restore := s.server.Backup()
+		back := s.server.Aside()
+		asked := 0
+		y.wire.faults(func(w *wire) {
+			w.together = func([]api.ID) error {
+				if asked++; asked > 1 {
+					return errors.New("the line breaks")
+				}
+				return nil
+			}
+		})
+		restore()
+		eventually(t, "what the server lacks is known", func() bool { return asked > 1 })
+		back()
+		time.Sleep(10 * time.Second)
+		before := asked
+		time.Sleep(2 * time.Minute)
+		if n := asked - before; n == 0 || n > 60 {
+			t.Errorf("asked %d times in two minutes", n)
+		}
+		y.wire.faults(func(w *wire) { w.together = nil })
+		mustQuiet(t, x, y)
 	})
 }

@@ -72,7 +72,7 @@ type server struct {
 	listings    *auth.Limit     // of /files: one may walk a whole drive
 	listRoom    *serve.Room     // of lists that are held until they are sent
 	pageRoom    *serve.Room     // of folders that are held until a page of them is made
-	turns       *turns          // of changes of /files that walk a drive
+	turns       *turns          // of changes of /files
 	followers   *places[api.ID] // of those who wait for changes
 	sharings    *auth.Limit     // each tells whether an address has an account
 }

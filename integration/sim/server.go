@@ -72,23 +72,19 @@ func (s *Server) Forget() {
 
 // Backup is the drive as it is now; restore makes it that again, with another epoch.
 func (s *Server) Backup() (restore func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.now.clone()
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.now = was.clone()
+	return s.kept(func() {
 		s.epochs++
 		epoch, seq := s.point()
 		s.now.former = append(s.now.former, api.Former{Epoch: epoch, Seq: seq})
 		s.now.drive.Renew(api.ID{0: 0xe0, 14: s.epochs, 15: 1})
-		s.wake()
-	}
+	})
 }
 
 // Aside is the server as it is now; back puts it in its place again, after another one was there.
-func (s *Server) Aside() (back func()) {
+func (s *Server) Aside() (back func()) { return s.kept(func() {}) }
+
+// kept is the server as it is now; back makes it that again, and calls then before anybody hears of it.
+func (s *Server) kept(then func()) (back func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.now.clone()
@@ -96,6 +92,7 @@ func (s *Server) Aside() (back func()) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.now = was.clone()
+		then()
 		s.wake()
 	}
 }

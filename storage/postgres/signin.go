@@ -29,13 +29,14 @@ func (db *DB) BeginDevice(ctx context.Context, code api.Hash, shown, device, add
 // is told once, as it was when the code was good.
 func (db *DB) PollDevice(ctx context.Context, code api.Hash, pause time.Duration) (state, device string, a Account, err error) {
 	var id *api.ID
-	var name, email, person, role, hash *string
+	var name, email, person, role *string
+	var hash string
 	err = db.pool.QueryRow(ctx, `
-		SELECT p.state, p.device, p.id, p.email, p.name, p.role, a.password_hash
+		SELECT p.state, p.device, p.id, p.email, p.name, p.role, coalesce(a.password_hash, '')
 		FROM satchel.poll_device($1, $2) p LEFT JOIN LATERAL satchel.login_account(p.email) a ON true`, code[:], pause).
 		Scan(&state, &name, &id, &email, &person, &role, &hash)
 	if err == nil && state == api.DeviceAllowed {
-		device, a = *name, Account{ID: *id, Email: *email, Name: *person, Role: *role, PasswordHash: *hash}
+		device, a = *name, Account{ID: *id, Email: *email, Name: *person, Role: *role, PasswordHash: hash}
 	}
 	return state, device, a, classify(err)
 }
